@@ -1,0 +1,163 @@
+"""``config.json`` into typed leaves keyed by dotted paths.
+
+The logger turned what JSON can't hold into strings: objects became ``"<… at 0x7f…>"`` or one-key
+dicts ``{str(object): {attributes}}``, and its own fields were written too. Addresses are replaced
+here so that equal configurations compare equal; what the logger wrote about itself is marked
+internal, so that people see hyperparameters.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from spindb.records import ConfigLeaf, Problem
+
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+_INTERNAL_ROOTS = ("logger", "logger_kwargs")
+_LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
+_MAX_DEPTH = 64
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
+
+Type = Literal["int", "float", "bool", "str", "null", "list", "dict"]
+_TYPES: dict[type, Type] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    list: "list",
+    dict: "dict",
+    type(None): "null",
+}
+
+
+class ConfigText:
+    """A parsed config: the top-level mapping (empty where it can't be read) and what was odd."""
+
+    def __init__(self, data: bytes, path: str = "config.json") -> None:
+        self.problems: list[Problem] = []
+        self.path = path
+        self.values = self._parse(data)
+
+    def _parse(self, data: bytes) -> dict[str, Any]:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            self._report("encoding", "not UTF-8: such characters are replaced")
+            text = data.decode("utf-8", "replace")
+        try:
+            value = json.loads(text, object_pairs_hook=self._mapping)
+        except json.JSONDecodeError as error:
+            self._report("config-broken", f"not JSON: {error.msg}; no hyperparameters are known", error.lineno)
+            return {}
+        except (RecursionError, ValueError) as error:
+            self._report("config-broken", f"can't be read: {error}; no hyperparameters are known")
+            return {}
+        if not isinstance(value, dict):
+            self._report("config-broken", f"holds a {type(value).__name__} where a mapping was expected")
+            return {}
+        return value
+
+    def _mapping(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = sorted({n for n in names if names.count(n) > 1})
+            self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(twice)}")
+        return mapping
+
+    def _report(self, code: str, message: str, line: int | None = None) -> None:
+        self.problems.append(Problem(code, message, self.path, line))
+
+    def leaves(self) -> tuple[ConfigLeaf, ...]:
+        """All leaves, sorted by key. Two paths that spell one key are a problem; the first counts."""
+        leaves: dict[str, ConfigLeaf] = {}
+        for key, value, internal in _walk(self.values):
+            if key in leaves:
+                self._report("config-key-twice", f"two paths spell {key}: the first counts")
+                continue
+            leaves[key] = leaf(key, value, internal=internal)
+        return tuple(leaves[key] for key in sorted(leaves))
+
+
+def _walk(
+    values: Mapping[str, Any], prefix: str = "", internal: bool = False, depth: int = 0
+) -> Iterator[tuple[str, Any, bool]]:
+    for name, value in values.items():
+        key = prefix + normalise(name)
+        inside = internal or key in _INTERNAL_ROOTS or bool(_LOGGER_OBJECT.match(name))
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+            yield from _walk(value, key + ".", inside, depth + 1)
+        else:
+            yield key, value, inside
+
+
+def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
+    """The leaf for a JSON value."""
+    raw = to_json(value)
+    text = normalise(raw)
+    return ConfigLeaf(
+        key=key,
+        type=_TYPES[type(value)],
+        value=text,
+        number=number_of(value),
+        raw=raw if raw != text else None,
+        internal=internal,
+    )
+
+
+def to_json(value: Any) -> str:
+    """Canonical JSON text: sorted keys, ``", "`` between items, no escapes outside ASCII."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def number_of(value: Any) -> float | None:
+    """Numeric value of a number, or of a string that spells one (numpy scalars were written so)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, str) and not _NUMBER.match(value):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return None if math.isnan(number) else number
+
+
+def normalise(text: str) -> str:
+    """Memory addresses replaced by ``0x…``, so that equal objects read equal in every run."""
+    return _ADDRESS.sub("at 0x…", text)
+
+
+# Which key tells the algorithm: consistent over every run of the six original algorithms.
+_ALGORITHM_KEYS = (
+    ({"damping_coeff"}, "trpo"),
+    ({"clip_ratio"}, "ppo"),
+    ({"policy_delay"}, "td3"),
+    ({"lr", "polyak"}, "sac"),
+    ({"act_noise"}, "ddpg"),
+    ({"train_v_iters"}, "vpg"),
+)
+
+
+def algorithm(values: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The algorithm and how it is known: said outright (``config``) or by the set of keys."""
+    for name in ("algo", "algorithm", "alg"):
+        if isinstance(values.get(name), str):
+            return values[name].lower(), "config"
+    for keys, algo in _ALGORITHM_KEYS:
+        if keys <= values.keys():
+            return algo, "config keys"
+    return None, None
+
+
+def environment_id(values: Mapping[str, Any]) -> str | None:
+    """The environment's id where the config names one."""
+    for name in ("env_name", "env_id", "env", "task"):
+        value = values.get(name)
+        if isinstance(value, str) and value and not value.startswith("<"):
+            return value
+    return None

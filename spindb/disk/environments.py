@@ -1,0 +1,95 @@
+"""Which environment a saved state holds, read without executing anything.
+
+``vars.pkl`` holds ``{'env': env}``. Most of gym's environments carry a spec with their id; those
+that pickle by their constructor's arguments ("EzPickle": Box2D, MuJoCo) carry none, but their class
+and time limit tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from spindb.disk.pickles import Built, PickleError, read_pickle
+from spindb.records import EnvironmentHint
+
+_MAX_CHAIN = 32
+_INNER = ("env", "_env", "venv")
+
+# Class in gym, then time limit in steps -> id. None stands for any limit.
+_BY_CLASS: dict[str, dict[int | None, str]] = {
+    "classic_control.cartpole.CartPoleEnv": {200: "CartPole-v0", 500: "CartPole-v1"},
+    "classic_control.pendulum.PendulumEnv": {200: "Pendulum-v0"},
+    "classic_control.mountain_car.MountainCarEnv": {200: "MountainCar-v0"},
+    "classic_control.continuous_mountain_car.Continuous_MountainCarEnv": {999: "MountainCarContinuous-v0"},
+    "classic_control.acrobot.AcrobotEnv": {500: "Acrobot-v1"},
+    "box2d.lunar_lander.LunarLander": {1000: "LunarLander-v2"},
+    "box2d.lunar_lander.LunarLanderContinuous": {1000: "LunarLanderContinuous-v2"},
+    "box2d.bipedal_walker.BipedalWalker": {1600: "BipedalWalker-v2"},
+    "box2d.bipedal_walker.BipedalWalkerHardcore": {2000: "BipedalWalkerHardcore-v2"},
+    "box2d.car_racing.CarRacing": {1000: "CarRacing-v0"},
+    "mujoco.ant.AntEnv": {1000: "Ant-v2"},
+    "mujoco.half_cheetah.HalfCheetahEnv": {1000: "HalfCheetah-v2"},
+    "mujoco.hopper.HopperEnv": {1000: "Hopper-v2"},
+    "mujoco.humanoid.HumanoidEnv": {1000: "Humanoid-v2"},
+    "mujoco.humanoidstandup.HumanoidStandupEnv": {1000: "HumanoidStandup-v2"},
+    "mujoco.inverted_double_pendulum.InvertedDoublePendulumEnv": {1000: "InvertedDoublePendulum-v2"},
+    "mujoco.inverted_pendulum.InvertedPendulumEnv": {1000: "InvertedPendulum-v2"},
+    "mujoco.pusher.PusherEnv": {100: "Pusher-v2"},
+    "mujoco.reacher.ReacherEnv": {50: "Reacher-v2"},
+    "mujoco.swimmer.SwimmerEnv": {1000: "Swimmer-v2"},
+    "mujoco.walker2d.Walker2dEnv": {1000: "Walker2d-v2"},
+}
+
+
+def environment_in_state(data: bytes) -> EnvironmentHint:
+    """What a saved state (the bytes of ``vars.pkl``) says of its environment.
+
+    Raises:
+        PickleError: the state can't be read; the message says why.
+    """
+    state = read_pickle(data)
+    if not isinstance(state, dict) or "env" not in state:
+        raise PickleError("the saved state holds no environment under the key 'env'")
+    layers = list(_layers(state["env"]))
+    if not layers:
+        raise PickleError(f"the saved environment is a {type(state['env']).__name__}, not an object")
+    classes = tuple(layer.class_path for layer in layers)
+    limit = next((m for layer in layers if isinstance(m := _limit(layer), int)), None)
+    for layer in layers:
+        spec_id = _spec_id(layer.attributes.get("spec") or layer.attributes.get("_spec"))
+        if spec_id:
+            return EnvironmentHint(spec_id, "state id", classes, limit)
+    by_class = _id_by_class(classes[-1], limit)
+    return EnvironmentHint(by_class, "state class" if by_class else None, classes, limit)
+
+
+def _layers(env: Any) -> Iterator[Built]:
+    """The environment from its outermost wrapper inwards."""
+    for _ in range(_MAX_CHAIN):
+        if not isinstance(env, Built):
+            return
+        yield env
+        attributes = env.attributes
+        env = next((attributes[name] for name in _INNER if name in attributes), None)
+
+
+def _limit(layer: Built) -> Any:
+    return layer.attributes.get("_max_episode_steps")
+
+
+def _spec_id(spec: Any) -> str | None:
+    """The id in an ``EnvSpec``: an attribute of its state, or the first argument it was made with."""
+    if not isinstance(spec, Built):
+        return None
+    found = spec.attributes.get("id") or spec.attributes.get("_id")
+    if found is None and isinstance(spec.args, tuple) and spec.args and isinstance(spec.args[0], str):
+        found = spec.args[0]
+    return found if isinstance(found, str) else None
+
+
+def _id_by_class(class_path: str, limit: int | None) -> str | None:
+    for package in ("gym.envs.", "gymnasium.envs."):
+        if class_path.startswith(package):
+            return _BY_CLASS.get(class_path.removeprefix(package), {}).get(limit)
+    return None

@@ -1,0 +1,49 @@
+"""On-disk layouts, one module each behind one small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol
+
+from spindb.disk.formats.spinningup import SpinningUp
+from spindb.records import RunRecord
+
+__all__ = ["FORMATS", "Format", "format_named", "recognise"]
+
+
+class Format(Protocol):
+    """A layout in which some logger writes its runs."""
+
+    @property
+    def name(self) -> str:
+        """Stored with the run."""
+
+    def recognise(self, names: Collection[str]) -> bool:
+        """Whether a directory with these entries is a run of this layout."""
+
+    def matters(self, name: str) -> bool:
+        """Whether the entry `name` of a run directory is read, so that its change means a changed run."""
+
+    def is_save(self, name: str) -> bool:
+        """Whether the entry `name` of a run directory is a saved policy, never a directory of runs."""
+
+    def read(self, directory: Path, path: str) -> RunRecord:
+        """Read the run at `directory`; `path` is its place relative to the root.
+
+        Never raises for odd content: that becomes problems of the record.
+        """
+
+
+FORMATS: tuple[Format, ...] = (SpinningUp(),)
+"""Tested in this order; the first that recognises a directory reads it."""
+
+
+def recognise(names: Collection[str]) -> Format | None:
+    """The first layout that a directory with these entries has, if any."""
+    return next((candidate for candidate in FORMATS if candidate.recognise(names)), None)
+
+
+def format_named(name: str) -> Format:
+    """The layout with that name."""
+    return next(candidate for candidate in FORMATS if candidate.name == name)

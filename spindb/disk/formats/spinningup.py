@@ -1,0 +1,181 @@
+"""The layout of OpenAI Spinning Up's logger, and of the many that grew from it.
+
+``progress.txt`` makes the run; ``config.json``, ``vars*.pkl`` and the save directories may be there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from hashlib import blake2b
+from pathlib import Path
+
+from spindb.disk import configs, tables
+from spindb.disk.environments import environment_in_state
+from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, utc
+from spindb.disk.pickles import PickleError
+from spindb.records import EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
+
+_PROGRESS = "progress.txt"
+_CONFIG = "config.json"
+_SEED_IN_NAME = re.compile(r"(.+)_s(\d+)\Z")
+_STAMP_IN_NAME = re.compile(r"\d{4}-\d\d-\d\d_(\d\d-\d\d-\d\d[-_])?")
+_PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
+_PERFORMANCE = ("AverageTestEpRet", "AverageEpRet")
+
+
+class SpinningUp:
+    """See `spindb.disk.formats.Format`."""
+
+    name = "spinningup"
+
+    def recognise(self, names: Collection[str]) -> bool:
+        return _PROGRESS in names
+
+    def matters(self, name: str) -> bool:
+        return name in (_PROGRESS, _CONFIG) or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
+
+    def is_save(self, name: str) -> bool:
+        return is_save(name)
+
+    def read(self, directory: Path, path: str) -> RunRecord:
+        reader = _Reader(directory)
+        table = tables.read_table(reader.bytes(_PROGRESS), _PROGRESS)
+        config = reader.config()
+        axis = _axis(table.columns)
+        times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
+        snapshots = find_snapshots(directory, reader.names, times)
+        algo, algo_source = configs.algorithm(config.values)
+        stem, seed = _name_and_seed(directory.name)
+        exp_name = config.values.get("exp_name")
+        config_seed = config.values.get("seed")
+        leaves = config.leaves()
+        begun = times.config if times.config is not None else times.progress
+        env = reader.environment(config.values, snapshots)
+        return RunRecord(
+            path=path,
+            name=directory.name,
+            format=self.name,
+            status=_status(reader, table.rows),
+            exp_name=exp_name if isinstance(exp_name, str) else stem,
+            seed=config_seed if isinstance(config_seed, int) and not isinstance(config_seed, bool) else seed,
+            algo=algo,
+            algo_source=algo_source,
+            env=env,
+            rows=table.rows,
+            axis=axis.name if axis else None,
+            performance=next((n for n in _PERFORMANCE if any(c.name == n for c in table.columns)), None),
+            started_at=utc(begun) if begun is not None else None,
+            updated_at=utc(times.progress) if times.progress is not None else None,
+            fingerprint=reader.fingerprint(),
+            config=leaves,
+            metrics=table.columns,
+            snapshots=snapshots,
+            problems=(*reader.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots)),
+        )
+
+
+class _Reader:
+    """The files of one run directory, each read once; what can't be read becomes a problem."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.problems: list[Problem] = []
+        self.unreadable: set[str] = set()
+        self._contents: dict[str, bytes] = {}
+        self.names = sorted(os.listdir(directory))
+        for name in self.names:
+            if _PROBLEM_FILE.match(name):
+                reason = self.bytes(name).decode("utf-8", "replace").strip()
+                self.problems.append(Problem("state-not-saved", f"the environment was not saved: {reason}", name))
+
+    def bytes(self, name: str) -> bytes:
+        """Content of a file, empty where it is absent or can't be read."""
+        if name not in self._contents:
+            try:
+                self._contents[name] = (self.directory / name).read_bytes()
+            except OSError as error:
+                self._contents[name] = b""
+                if name in self.names:
+                    self.unreadable.add(name)
+                    self.problems.append(Problem("unreadable-file", f"can't be read: {error.strerror}", name))
+        return self._contents[name]
+
+    def mtime(self, name: str) -> float | None:
+        try:
+            return (self.directory / name).stat().st_mtime
+        except OSError:
+            return None
+
+    def config(self) -> configs.ConfigText:
+        if _CONFIG in self.names:
+            return configs.ConfigText(self.bytes(_CONFIG), _CONFIG)
+        missing = configs.ConfigText(b"{}", _CONFIG)
+        missing.problems.append(Problem("config-missing", "no config.json: no hyperparameters are known", _CONFIG))
+        return missing
+
+    def environment(self, values: dict[str, object], snapshots: tuple[SnapshotRecord, ...]) -> EnvironmentHint:
+        """From the saved states, the one of the latest snapshot first, else from the config."""
+        best = latest(snapshots)
+        preferred = [best.state_path] if best and best.state_path else []
+        states = [*preferred, *(n for n in self.names if is_state(n) and n not in preferred)]
+        hint = EnvironmentHint(None, None)
+        for state in states:
+            try:
+                hint = environment_in_state(self.bytes(state))
+            except PickleError as error:
+                self.problems.append(
+                    Problem("state-unreadable", f"the environment in it can't be read: {error}", state)
+                )
+                mentioned = tuple(c for c in error.classes if not c.startswith(("joblib.", "numpy.")))
+                hint = EnvironmentHint(None, None, hint.classes or mentioned)
+                continue
+            if hint.id or hint.classes:
+                break
+        named = configs.environment_id(values)
+        if named and not hint.id:
+            return EnvironmentHint(named, "config", hint.classes, hint.max_episode_steps)
+        return hint
+
+    def fingerprint(self) -> str:
+        """Digest of metrics and config: equal content in another place is recognised by it."""
+        digest = blake2b(digest_size=16)
+        for name in (_PROGRESS, _CONFIG):
+            content = self.bytes(name)
+            digest.update(len(content).to_bytes(8, "big") + content)
+        return digest.hexdigest()
+
+
+def _status(reader: _Reader, rows: int) -> Status:
+    if _PROGRESS in reader.unreadable:
+        return "broken"
+    return "ok" if rows else "empty"
+
+
+def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
+    """The column that numbers the rows: Epoch, where it holds a different whole number in each row."""
+    for column in columns:
+        whole = all(isinstance(v, int) for v in column.values)
+        if column.name.lower() == "epoch" and whole and len(set(column.values)) == len(column.values):
+            return column
+    return None
+
+
+def _last_epoch(axis: MetricSeries | None, rows: int) -> int | None:
+    if axis is None:
+        return rows - 1 if rows else None
+    return max((v for v in axis.values if isinstance(v, int)), default=None)
+
+
+def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
+    """Experiment and seed as the launcher spells them in the name: ``[DATE_TIME-]EXP_sSEED``."""
+    match = _SEED_IN_NAME.match(directory_name)
+    stem, seed = (match[1], int(match[2])) if match else (directory_name, None)
+    return _STAMP_IN_NAME.sub("", stem) or stem, seed
+
+
+def _snapshot_problems(snapshots: tuple[SnapshotRecord, ...]) -> list[Problem]:
+    broken = [Problem("snapshot-unloadable", s.unloadable, s.path) for s in snapshots if s.unloadable]
+    stale = [Problem("snapshot-stale", s.stale, s.path) for s in snapshots if s.stale]
+    return [*broken, *stale]

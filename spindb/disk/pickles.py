@@ -1,0 +1,339 @@
+"""Reads pickles symbolically: what would be built, never building it.
+
+`pickletools.genops` decodes the opcodes; a small stack machine follows them and keeps *descriptions*
+(`Global`, `Built`) where the real unpickler would import and call. Nothing is imported, nothing is
+called, so a hostile file can do no more than be refused.
+
+joblib's files are pickles with array data lying raw between the opcodes, right after the opcode that
+completes a ``NumpyArrayWrapper``; those bytes are stepped over (`Array` says where they lie).
+Format: joblib's ``numpy_pickle.py``; numpy's ``dtype`` reduces to ``dtype('f4', 0, 1)``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickletools
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_MAX_OPCODES = 2_000_000
+_LFS_POINTER = b"version https://git-lfs"
+_DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVO])(\d*)\Z")
+_SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8}
+
+
+class PickleError(Exception):
+    """The file is no pickle that can be followed; the message says why.
+
+    ``classes`` names what was mentioned up to there, which often tells what was being saved.
+    """
+
+    def __init__(self, message: str, classes: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.classes = classes
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A class or function by its place, not imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(slots=True, eq=False)
+class Built:
+    """What a call or an instantiation would have made: callable, arguments, state."""
+
+    callable: Any
+    args: Any = ()
+    kwargs: Any = None
+    state: Any = None
+    items: list[Any] = field(default_factory=list)
+
+    @property
+    def class_path(self) -> str:
+        """``module.Class`` where it is known, else an empty text."""
+        target = self.callable
+        if isinstance(target, Global) and str(target) == "copyreg._reconstructor" and self.args:
+            target = self.args[0]
+        if isinstance(target, Global) and str(target) == "copyreg.__newobj__" and self.args:
+            target = self.args[0]
+        return str(target) if isinstance(target, Global) else ""
+
+    @property
+    def attributes(self) -> dict[Any, Any]:
+        """The instance's attributes as far as the state is a dict (or a pair of dict and slots)."""
+        state = self.state
+        if isinstance(state, tuple) and len(state) == 2:
+            parts = [part for part in state if isinstance(part, dict)]
+            return {key: value for part in parts for key, value in part.items()}
+        return state if isinstance(state, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A numpy array inside a joblib file: ``count`` bytes from ``start``, not decoded."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    order: str
+    start: int
+    count: int
+
+
+def read_pickle(data: bytes) -> Any:
+    """Describe what a plain or joblib pickle holds.
+
+    Plain containers, numbers and text come back as they are, everything else as `Global`, `Built`
+    or `Array`. Bytes after the end are ignored.
+
+    Raises:
+        PickleError: the bytes are no pickle, are cut off or can't be followed.
+    """
+    if not data:
+        raise PickleError("the file is empty")
+    if data.startswith(_LFS_POINTER):
+        raise PickleError("a git-LFS pointer, not the file itself: run git lfs pull")
+    return _Machine(io.BytesIO(data)).run()
+
+
+_MARK = object()
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set}
+_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
+_GETS = {"GET", "BINGET", "LONG_BINGET"}
+_IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
+_PUSH_ARGUMENT = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
+    *("BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
+
+
+class _Machine:
+    """Follows one pickle; a nested machine follows the pickle inside an array of objects."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        self.stream = stream
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.globals: list[Global] = []
+
+    def run(self) -> Any:
+        steps = 0
+        try:
+            for opcode, argument, _ in pickletools.genops(self.stream):
+                steps += 1
+                if steps > _MAX_OPCODES:
+                    raise PickleError(f"more than {_MAX_OPCODES} instructions: given up")
+                if opcode.name == "STOP":
+                    return self.stack.pop()
+                self.step(opcode.name, argument)
+        except PickleError as error:
+            raise PickleError(str(error), self.mentioned()) from error
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            where = self.stream.tell()
+            raise PickleError(f"cut off or damaged at byte {where}: {error}", self.mentioned()) from error
+        raise PickleError("cut off: the end is missing", self.mentioned())
+
+    def mentioned(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(g) for g in self.globals))
+
+    def step(self, name: str, argument: Any) -> None:
+        stack = self.stack
+        if name in _IGNORED:
+            return
+        if name in _PUSH_ARGUMENT:
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in _EMPTY:
+            stack.append(_EMPTY[name]())
+        elif name in _PUTS:
+            self.memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            self.memo[len(self.memo)] = stack[-1]
+        elif name in _GETS:
+            stack.append(self.memo[argument])
+        elif name in _TUPLES:
+            self.push_tuple(_TUPLES[name])
+        else:
+            getattr(self, f"do_{name.lower()}", self.unknown(name))(argument)
+
+    def unknown(self, name: str) -> Any:
+        def refuse(_: Any) -> None:
+            raise PickleError(f"instruction {name} is not supported")
+
+        return refuse
+
+    def push_tuple(self, count: int) -> None:
+        start = len(self.stack) - count
+        if start < 0:
+            raise IndexError("the stack is too short")
+        self.stack[start:] = [tuple(self.stack[start:])]
+
+    def to_mark(self) -> list[Any]:
+        """Everything above the topmost mark, taken off the stack together with it."""
+        position = len(self.stack) - 1
+        while self.stack[position] is not _MARK:
+            position -= 1
+            if position < 0:
+                raise ValueError("no mark on the stack")
+        items = self.stack[position + 1 :]
+        del self.stack[position:]
+        return items
+
+    # One method per remaining instruction, named after it.
+
+    def do_mark(self, _: Any) -> None:
+        self.stack.append(_MARK)
+
+    def do_pop(self, _: Any) -> None:
+        self.stack.pop()
+
+    def do_pop_mark(self, _: Any) -> None:
+        self.to_mark()
+
+    def do_dup(self, _: Any) -> None:
+        self.stack.append(self.stack[-1])
+
+    def do_tuple(self, _: Any) -> None:
+        self.stack.append(tuple(self.to_mark()))
+
+    def do_list(self, _: Any) -> None:
+        self.stack.append(self.to_mark())
+
+    def do_frozenset(self, _: Any) -> None:
+        self.stack.append(tuple(self.to_mark()))
+
+    def do_dict(self, _: Any) -> None:
+        items = self.to_mark()
+        self.stack.append({})
+        self.set_items(items)
+
+    def do_append(self, _: Any) -> None:
+        item = self.stack.pop()
+        self.extend([item])
+
+    def do_appends(self, _: Any) -> None:
+        self.extend(self.to_mark())
+
+    def extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        (target if isinstance(target, list) else target.items).extend(items)
+
+    def do_setitem(self, _: Any) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.set_items([key, value])
+
+    def do_setitems(self, _: Any) -> None:
+        self.set_items(self.to_mark())
+
+    def set_items(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if isinstance(target, dict):
+                target[_hashable(key)] = value
+            else:  # an instance of a dict's subclass
+                target.items.append((key, value))
+
+    def do_additems(self, _: Any) -> None:
+        items = self.to_mark()
+        target = self.stack[-1]
+        if isinstance(target, set):
+            target.update(_hashable(item) for item in items)
+        else:
+            target.items.extend(items)
+
+    def do_global(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self.push_global(module, name)
+
+    def push_global(self, module: str, name: str) -> None:
+        self.globals.append(Global(module, name))
+        self.stack.append(self.globals[-1])
+
+    def do_stack_global(self, _: Any) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.push_global(str(module), str(name))
+
+    def do_inst(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self.stack.append(Built(Global(module, name), tuple(self.to_mark())))
+
+    def do_obj(self, _: Any) -> None:
+        target, *args = self.to_mark()
+        self.stack.append(Built(target, tuple(args)))
+
+    def do_newobj(self, _: Any) -> None:
+        args, target = self.stack.pop(), self.stack.pop()
+        self.stack.append(Built(target, args))
+
+    def do_newobj_ex(self, _: Any) -> None:
+        kwargs, args, target = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self.stack.append(Built(target, args, kwargs))
+
+    do_reduce = do_newobj
+
+    def do_build(self, _: Any) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if isinstance(target, Built):
+            target.state = state
+            if target.class_path.startswith("joblib.") and target.class_path.endswith("ArrayWrapper"):
+                self.stack[-1] = self.array(target.attributes)
+
+    def do_persid(self, argument: Any) -> None:
+        self.stack.append(Built(Global("persistent", "id"), (argument,)))
+
+    def do_binpersid(self, _: Any) -> None:
+        self.stack.append(Built(Global("persistent", "id"), (self.stack.pop(),)))
+
+    def do_ext1(self, argument: Any) -> None:
+        self.stack.append(Global("extension", str(argument)))
+
+    do_ext2 = do_ext4 = do_ext1
+
+    def do_next_buffer(self, _: Any) -> None:
+        self.stack.append(Built(Global("pickle", "buffer")))
+
+    def array(self, state: dict[Any, Any]) -> Any:
+        """Step over the raw bytes that follow a complete wrapper."""
+        dtype = state["dtype"]
+        code = dtype.args[0] if isinstance(dtype, Built) and dtype.args else ""
+        if code == "O8" or code == "O":
+            return _Machine(self.stream).run()
+        if state.get("numpy_array_alignment_bytes") is not None:
+            self.stream.seek(self.stream.read(1)[0], io.SEEK_CUR)
+        shape = tuple(int(length) for length in state["shape"])
+        start = self.stream.tell()
+        count = math.prod(shape) * _item_size(code)
+        if count < 0 or start + count > self.stream.getbuffer().nbytes:
+            raise PickleError("cut off inside an array")
+        self.stream.seek(count, io.SEEK_CUR)
+        return Array(str(code), shape, str(state.get("order")), start, count)
+
+
+def _item_size(code: Any) -> int:
+    match = _DTYPE.match(code) if isinstance(code, str) else None
+    if match is None:
+        raise PickleError(f"arrays of {code!r} can't be stepped over")
+    kind, digits = match.groups()
+    if kind == "U":
+        return 4 * int(digits or 0)
+    return int(digits) if digits else _SIZES.get(kind, 4)
+
+
+def _hashable(key: Any) -> Any:
+    """A key that is cheap and safe to hash: nested tuples can be made to take for ever."""
+    simple = (str, bytes, int, float, type(None), Global)
+    if isinstance(key, simple) or (isinstance(key, tuple) and all(isinstance(k, simple) for k in key)):
+        return key
+    return f"<{type(key).__name__} at {id(key)}>"

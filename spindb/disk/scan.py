@@ -1,0 +1,123 @@
+"""Finds run directories under a root and tells what changed since they were last read.
+
+The algorithm. Walk the tree in sorted order, depth first. A directory that a format recognises by the
+names in it is a run; runs inside runs are runs too; a run's save directories are never entered.
+Symbolic links to directories are followed once: a link that leads to a place already seen, or to a
+place that the walk reaches anyway, is left alone, so loops end. A directory that can't be listed is
+reported and skipped.
+
+A run's *signature* digests name, size and mtime (nanoseconds) of the files that matter to it. Where
+it equals the stored one the run is unchanged. A file written in the very instant of a scan may change
+again without its mtime moving on; a signature that contains such a young file is *unsettled* and must
+not be trusted the next time.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from spindb.disk.formats import Format, recognise
+from spindb.errors import NotFoundError, UsageError
+from spindb.records import Problem
+
+_SETTLING_NS = 2_000_000_000  # coarsest mtime in common use: two seconds (FAT)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run directory as the scan met it: ``path`` is relative to the root, ``.`` for the root itself."""
+
+    path: str
+    format: Format
+    signature: str
+    settled: bool
+
+
+def check_root(root: Path) -> Path:
+    """The absolute root.
+
+    Raises:
+        NotFoundError: there is nothing at that path.
+        UsageError: it is no directory or can't be listed.
+    """
+    absolute = Path(os.path.abspath(root))
+    try:
+        os.listdir(absolute)
+    except FileNotFoundError:
+        raise NotFoundError(f"no such directory: {root}") from None
+    except NotADirectoryError:
+        raise UsageError(
+            f"{root} is a file, not a directory", hint=f"give the directory that holds it: {absolute.parent}"
+        ) from None
+    except PermissionError:
+        raise UsageError(f"{root} can't be listed: permission denied") from None
+    return absolute
+
+
+def scan(root: Path) -> Iterator[FoundRun | Problem]:
+    """All runs under `root`, and a `Problem` for each directory that can't be listed.
+
+    Paths of runs and problems are relative to `root`, with ``/`` between their parts.
+    """
+    seen_links: set[str] = set()
+    real_root = os.path.realpath(root)
+    stack = [""]
+    while stack:
+        relative = stack.pop()
+        try:
+            with os.scandir(root / relative) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Problem("unreadable-directory", f"can't be listed: {error.strerror}; left out", relative)
+            continue
+        found = recognise({entry.name for entry in entries})
+        if found is not None:
+            yield _found(root, relative, found, entries)
+        for entry in reversed(entries):
+            if found is not None and found.is_save(entry.name):
+                continue
+            if _enter(entry, real_root, seen_links):
+                stack.append(f"{relative}/{entry.name}" if relative else entry.name)
+
+
+def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
+    try:
+        if not entry.is_symlink():
+            return entry.is_dir()
+        target = os.path.realpath(entry.path)
+        inside = target == real_root or target.startswith(real_root + os.sep) or real_root.startswith(target + os.sep)
+        if inside or target in seen_links or not os.path.isdir(target):
+            return False
+    except OSError:
+        return False
+    seen_links.add(target)
+    return True
+
+
+def _found(root: Path, relative: str, found: Format, entries: list[os.DirEntry[str]]) -> FoundRun:
+    facts: list[tuple[str, int, int]] = []
+    for entry in entries:
+        if found.matters(entry.name):
+            facts += _facts(entry, found)
+    digest = blake2b(repr(facts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    youngest = max((mtime for _, _, mtime in facts), default=0)
+    return FoundRun(relative or ".", found, digest, youngest < time.time_ns() - _SETTLING_NS)
+
+
+def _facts(entry: os.DirEntry[str], found: Format) -> Iterator[tuple[str, int, int]]:
+    try:
+        status = entry.stat()
+        yield entry.name, status.st_size, status.st_mtime_ns
+        if stat.S_ISDIR(status.st_mode) and found.is_save(entry.name):
+            with os.scandir(entry.path) as inside:
+                for item in sorted(inside, key=lambda item: item.name):
+                    status = item.stat()
+                    yield f"{entry.name}/{item.name}", status.st_size, status.st_mtime_ns
+    except OSError as error:  # it vanished, or may not be looked at: the reader will say so
+        yield entry.name, -1, error.errno or 0

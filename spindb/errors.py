@@ -1,0 +1,99 @@
+"""Every error that spindb raises on purpose.
+
+::
+
+    SpindbError                      exit code 1
+    ├── UsageError                   2  a flag, a value or a combination that can't be
+    │   └── FilterError              2  the query language; knows where in the text
+    ├── NotFoundError                3  no such run, path, itr, key
+    ├── DatabaseError                4  no database, not a database, locked, unreadable
+    │   └── SchemaError              4  older or newer than this spindb
+    └── PlaybackError                5  a policy or an environment that can't be used
+        ├── PolicyError              5
+        └── EnvironmentBuildError    5
+
+The command line catches ``SpindbError`` at one place and turns it into a message on stderr and
+the exit code of its class. Anything else that escapes is a defect and shows its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "DatabaseError",
+    "EnvironmentBuildError",
+    "FilterError",
+    "NotFoundError",
+    "PlaybackError",
+    "PolicyError",
+    "SchemaError",
+    "SpindbError",
+    "UsageError",
+]
+
+
+class SpindbError(Exception):
+    """Base of all. ``hint`` says what to do next, where there is something to do."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(SpindbError):
+    """The request makes no sense as it was typed."""
+
+    exit_code = 2
+
+
+class FilterError(UsageError):
+    """A query that can't be read or names something unknown.
+
+    ``text[start:end]`` is the part that is meant; ``str(error)`` shows it with a caret line.
+    """
+
+    def __init__(
+        self, message: str, text: str, start: int, end: int | None = None, *, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+        self.start = start
+        self.end = max(start + 1, end if end is not None else start + 1)
+
+    def __str__(self) -> str:
+        marks = " " * self.start + "^" * (self.end - self.start)
+        return f"{self.message}\n  {self.text}\n  {marks}"
+
+
+class NotFoundError(SpindbError):
+    """A run, path, itr or key that does not exist; the message lists what does."""
+
+    exit_code = 3
+
+
+class DatabaseError(SpindbError):
+    """The database can't be opened, read or written."""
+
+    exit_code = 4
+
+
+class SchemaError(DatabaseError):
+    """The database has another schema than this spindb."""
+
+
+class PlaybackError(SpindbError):
+    """A saved policy can't be played."""
+
+    exit_code = 5
+
+
+class PolicyError(PlaybackError):
+    """The snapshot can't be loaded or does not fit."""
+
+
+class EnvironmentBuildError(PlaybackError):
+    """No usable environment; the message says what was tried and why each way failed."""

@@ -1,0 +1,120 @@
+"""Opens a database: SQLite files by path, anything else by SQLAlchemy URL.
+
+SQLite: WAL, foreign keys on, writers take the write lock when they begin (pysqlite would defer it and
+fail later), everyone waits for a lock instead of failing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from spindb.errors import DatabaseError
+
+_BUSY_SECONDS = 30.0
+
+
+def database_url(location: str | Path) -> URL:
+    """The URL of a database given as a path or as a URL.
+
+    Raises:
+        DatabaseError: it looks like a URL and is none that can be used.
+    """
+    text = str(location)
+    if "://" not in text:
+        return URL.create("sqlite", database=os.path.abspath(text))
+    try:
+        url = make_url(text)
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise DatabaseError(f"not a database URL: {error}", hint="sqlite:///path/to/spindb.db, for instance") from None
+    return url
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of a SQLite database, None for other databases and for one in memory."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)
+
+
+def open_engine(location: str | Path, *, write: bool = False) -> Engine:
+    """An engine for the database at `location`; a reader's SQLite connection can't write.
+
+    Raises:
+        DatabaseError: there is no such file (readers), or it is a directory.
+    """
+    url = database_url(location)
+    path = sqlite_path(url)
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url)
+    if path is not None:
+        if path.is_dir():
+            raise DatabaseError(f"{path} is a directory, not a database")
+        if not write and not path.exists():
+            raise DatabaseError(f"no database at {path}", hint="spindb ingest DATA_DIR creates it")
+        if write and not path.parent.is_dir():
+            raise DatabaseError(f"the directory {path.parent} does not exist")
+    engine = create_engine("sqlite://", creator=lambda: _connect(url.database or ":memory:", write), poolclass=NullPool)
+    begin = "BEGIN IMMEDIATE" if write else "BEGIN"
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _connect(database: str, write: bool) -> sqlite3.Connection:
+    if write or database == ":memory:":
+        connection = _sqlite(database, "rwc")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+    connection = _sqlite(database, "ro")
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except sqlite3.OperationalError:
+        # A WAL database in a directory where nothing may be written has no place for its shared
+        # memory; without a log beside it the file alone is complete.
+        connection.close()
+        if os.path.exists(database + "-wal"):
+            raise
+        connection = _sqlite(database, "ro&immutable=1")
+    return connection
+
+
+def _sqlite(database: str, mode: str) -> sqlite3.Connection:
+    uri = database if database == ":memory:" else f"{Path(database).as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def database_errors(location: str | Path) -> Iterator[None]:
+    """Turn what the driver raises into `DatabaseError` with the database's name."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise DatabaseError(*_explain(error.orig, location)) from error
+    except sqlite3.Error as error:
+        raise DatabaseError(*_explain(error, location)) from error
+
+
+def _explain(error: Any, location: str | Path) -> tuple[str]:
+    shown = database_url(location).render_as_string(hide_password=True).removeprefix("sqlite:///")
+    text = str(error).strip()
+    if "file is not a database" in text or "malformed" in text:
+        return (f"{shown} is not a SQLite database, or it is damaged ({text})",)
+    if "locked" in text:
+        return (f"{shown} is locked by another program for more than {_BUSY_SECONDS:.0f} seconds",)
+    return (f"{shown}: {text}",)

@@ -1,0 +1,205 @@
+"""The tables, legible in any SQL client: text keys, no codes to look up.
+
+Times are UTC without a zone. Migrations under ``migrations/`` create the same tables; a test compares
+the two. `metric_points` is a view (see the first migration) with one row per logged value.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
+
+__all__ = ["REVISIONS", "metadata"]
+
+REVISIONS = ("0001",)
+"""Schema revisions, oldest first. A database at any other revision comes from a newer spindb."""
+
+APPLICATION_ID = 0x73706462
+"""``PRAGMA application_id`` of SQLite files: "spdb"."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def _run_id(*, primary_key: bool = False) -> Column[int]:
+    return Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False)
+
+
+roots = Table(
+    "roots",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    UniqueConstraint("host", "path"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("root_id", ForeignKey("roots.id"), nullable=False),
+    Column("path", Text, nullable=False),  # relative to the root, "/" between parts
+    Column("name", Text, nullable=False),
+    Column("exp_name", Text),
+    Column("seed", Integer),
+    Column("algo", Text),
+    Column("algo_source", Text),
+    Column("env_id", Text),
+    Column("env_source", Text),
+    Column("env_classes", Text),  # JSON: classes of the saved environment, outermost first
+    Column("max_episode_steps", Integer),
+    Column("format", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("axis", Text),  # the metric that numbers the rows, none: the row number
+    Column("performance", Text),  # the metric that is this run's performance
+    Column("started_at", DateTime),
+    Column("updated_at", DateTime),
+    Column("ingested_at", DateTime, nullable=False),
+    Column("fingerprint", Text, nullable=False),  # digest of the content
+    Column("signature", Text),  # digest of sizes and mtimes; none: to be read again
+    Column("archived", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("root_id", "path"),
+    CheckConstraint("status IN ('ok', 'empty', 'broken', 'missing')", name="status"),
+    Index("ix_runs_name", "name"),
+    Index("ix_runs_exp_name", "exp_name"),
+    Index("ix_runs_env_id", "env_id"),
+    Index("ix_runs_fingerprint", "fingerprint"),
+    sqlite_autoincrement=True,  # an id is never given to a second run
+)
+
+configs = Table(
+    "configs",
+    metadata,
+    _run_id(primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("value", Text, nullable=False),  # canonical JSON text
+    Column("number", Double),
+    Column("raw", Text),  # JSON text before addresses were replaced, where it differs
+    Column("internal", Boolean, nullable=False, server_default=false()),
+    Index("ix_configs_key_number", "key", "number"),
+    Index("ix_configs_key_value", "key", "value"),
+    sqlite_with_rowid=False,
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    _run_id(primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),  # of the column in progress.txt
+    Column("count", Integer, nullable=False),  # of numbers: NaN, text and empty cells don't count
+    Column("first", Double),
+    Column("last", Double),
+    Column("last_text", Text),  # what the last cell is where it is no number
+    Column("min", Double),
+    Column("max", Double),
+    Column("mean", Double),
+    Column("argmin", Integer),  # row numbers
+    Column("argmax", Integer),
+    Column("series", Text, nullable=False),  # JSON array; see spindb.index.series
+    Index("ix_metrics_name_last", "name", "last"),
+    Index("ix_metrics_name_max", "name", "max"),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _run_id(),
+    Column("kind", Text, nullable=False),
+    Column("itr", Integer),
+    Column("path", Text, nullable=False),  # relative to the run
+    Column("size", Integer, nullable=False),  # bytes
+    Column("saved_at", DateTime),
+    Column("state_path", Text),
+    Column("inputs", Text, nullable=False),  # JSON: name -> tensor
+    Column("outputs", Text, nullable=False),
+    Column("framework", Text),
+    Column("unloadable", Text),  # why it can't be loaded; none: it can
+    Column("stale", Text),  # why it is an earlier run's; none: it is this run's
+    UniqueConstraint("run_id", "path"),
+)
+
+problems = Table(
+    "problems",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("path", Text, nullable=False),
+    Column("line", Integer),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    _run_id(primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Index("ix_tags_tag", "tag"),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+)
+
+# Evaluations name their snapshot by value: snapshots are the index's, evaluations are people's.
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("itr", Integer),
+    Column("snapshot_path", Text, nullable=False),
+    Column("env_id", Text),  # what was played, which may be a successor of what was trained on
+    Column("env_source", Text, nullable=False),
+    Column("deterministic", Boolean, nullable=False),
+    Column("max_ep_len", Integer),  # steps; none: only the environment ends an episode
+    Column("seed", Integer),
+    Column("episodes", Integer, nullable=False),
+    Column("mean_return", Double),
+    Column("std_return", Double),
+    Column("mean_length", Double),
+    Column("versions", Text, nullable=False),  # JSON: package -> version
+    Column("created_at", DateTime, nullable=False),
+    Column("seconds", Double, nullable=False),
+)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("evaluation_id", ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("ep_return", Double),
+    Column("length", Integer, nullable=False),
+    Column("ending", Text, nullable=False),  # terminated, truncated (by the environment), cut (by --len)
+)

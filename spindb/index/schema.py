@@ -1,0 +1,88 @@
+"""Creates, checks and upgrades the schema: the only module that knows Alembic, and imports it late."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from spindb.errors import SchemaError
+from spindb.index.models import APPLICATION_ID, REVISIONS
+
+State = Literal["absent", "current", "older", "newer", "foreign"]
+
+
+def migrations_directory() -> Path:
+    """Where the migrations lie: inside the installed package, else beside it in a checkout."""
+    package = Path(str(files("spindb")))
+    packaged = package / "migrations"
+    return packaged if packaged.is_dir() else package.parent / "migrations"
+
+
+def revision(connection: Connection) -> str | None:
+    """The schema revision that the database says it has."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return str(found) if found is not None else None
+
+
+def state(connection: Connection) -> State:
+    """How the database's schema stands to this spindb."""
+    found = revision(connection)
+    if found is None:
+        return "foreign" if inspect(connection).get_table_names() else "absent"
+    if found == REVISIONS[-1]:
+        return "current"
+    return "older" if found in REVISIONS else "newer"
+
+
+def check(connection: Connection, name: str) -> None:
+    """Raise `SchemaError` unless the database called `name` has exactly this spindb's schema."""
+    found = state(connection)
+    if found == "absent":
+        raise SchemaError(f"{name} is empty: nothing was ingested yet", hint="spindb ingest DATA_DIR")
+    if found == "foreign":
+        raise SchemaError(
+            f"{name} is a database, but not one of spindb's", hint="--db names another file, SPINDB_URL too"
+        )
+    if found == "older":
+        raise SchemaError(
+            f"{name} has the older schema {revision(connection)}, this spindb needs {REVISIONS[-1]}",
+            hint="spindb db upgrade",
+        )
+    if found == "newer":
+        raise SchemaError(
+            f"{name} has schema {revision(connection)}, which is newer than this spindb knows ({REVISIONS[-1]})",
+            hint="pip install --upgrade spindb",
+        )
+
+
+def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
+    """Create the schema or bring it up to date, in one transaction; returns revisions before and after.
+
+    Raises:
+        SchemaError: the database is not one of spindb's, or newer than this spindb.
+    """
+    with engine.begin() as connection:
+        if state(connection) in ("foreign", "newer"):
+            check(connection, name)
+        before = revision(connection)
+        if before != REVISIONS[-1]:
+            _run_migrations(connection)
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        return before, REVISIONS[-1]
+
+
+def _run_migrations(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    attributes: dict[str, Any] = config.attributes
+    attributes["connection"] = connection
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    command.upgrade(config, "head")

@@ -1,0 +1,256 @@
+"""Puts runs into the database, and what playback measured; one transaction per call of the caller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+
+from spindb.index import models, series
+from spindb.records import RunRecord
+
+_CHILDREN: tuple[Table, ...] = (models.configs, models.metrics, models.snapshots, models.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database knows of a run directory when an ingest begins."""
+
+    id: int
+    signature: str | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """One episode: undiscounted return, length in steps, how it ended."""
+
+    ep_return: float
+    length: int
+    ending: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A rollout's result and all that it depended on."""
+
+    kind: str
+    itr: int | None
+    snapshot_path: str
+    env_id: str | None
+    env_source: str
+    deterministic: bool
+    max_ep_len: int | None
+    seed: int | None
+    episodes: Sequence[EpisodeResult]
+    mean_return: float | None
+    std_return: float | None
+    mean_length: float | None
+    versions: Mapping[str, str]
+    seconds: float
+
+
+def now() -> datetime:
+    """The time in UTC, without a zone, as all tables hold it."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
+    """Every run of a root by its relative path."""
+    runs = models.runs.c
+    rows = connection.execute(
+        select(runs.path, runs.id, runs.signature, runs.status).where(runs.root_id == root_id)
+    )
+    return {path: Known(id, signature, status) for path, id, signature, status in rows}
+
+
+def put_run(connection: Connection, root_id: int, record: RunRecord, signature: str | None) -> int:
+    """Write a run as it was read, over what the index had of it; returns its id.
+
+    Tags, notes, evaluations and the archive mark belong to the id and stay.
+    """
+    runs = models.runs
+    values = _run_values(record) | {"signature": signature, "ingested_at": now()}
+    here = (runs.c.root_id == root_id) & (runs.c.path == record.path)
+    run_id = connection.execute(select(runs.c.id).where(here)).scalar()
+    if run_id is None:
+        inserted = connection.execute(insert(runs).values(root_id=root_id, path=record.path, **values))
+        assert inserted.inserted_primary_key is not None
+        run_id = int(inserted.inserted_primary_key[0])
+    else:
+        connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+        for table in _CHILDREN:
+            connection.execute(delete(table).where(table.c.run_id == run_id))
+    _insert_all(connection, models.configs, _config_rows(run_id, record))
+    _insert_all(connection, models.metrics, _metric_rows(run_id, record))
+    _insert_all(connection, models.snapshots, _snapshot_rows(run_id, record))
+    _insert_all(connection, models.problems, _problem_rows(run_id, record))
+    return int(run_id)
+
+
+def set_signatures(connection: Connection, signatures: Mapping[int, str | None]) -> None:
+    """Store new signatures of runs whose content proved to be the same."""
+    if signatures:
+        runs = models.runs
+        statement = update(runs).where(runs.c.id == bindparam("run")).values(signature=bindparam("new"))
+        connection.execute(statement, [{"run": run, "new": new} for run, new in signatures.items()])
+
+
+def mark_missing(connection: Connection, ids: Iterable[int]) -> None:
+    """The directories of these runs are gone; a run that comes back is read again."""
+    runs = models.runs
+    for run_id in ids:
+        connection.execute(update(runs).where(runs.c.id == run_id).values(status="missing", signature=None))
+
+
+def remove_runs(connection: Connection, ids: Iterable[int]) -> None:
+    """Drop runs from the index with all that belongs to them."""
+    for run_id in ids:
+        connection.execute(delete(models.runs).where(models.runs.c.id == run_id))
+
+
+def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> int:
+    """Record a rollout of one of the run's snapshots; returns the evaluation's id."""
+    result = evaluation
+    inserted = connection.execute(
+        insert(models.evaluations).values(
+            run_id=run_id,
+            kind=result.kind,
+            itr=result.itr,
+            snapshot_path=result.snapshot_path,
+            env_id=result.env_id,
+            env_source=result.env_source,
+            deterministic=result.deterministic,
+            max_ep_len=result.max_ep_len,
+            seed=result.seed,
+            episodes=len(result.episodes),
+            mean_return=_number(result.mean_return),
+            std_return=_number(result.std_return),
+            mean_length=_number(result.mean_length),
+            versions=json.dumps(dict(result.versions), sort_keys=True),
+            created_at=now(),
+            seconds=result.seconds,
+        )
+    )
+    assert inserted.inserted_primary_key is not None
+    evaluation_id = int(inserted.inserted_primary_key[0])
+    rows = [
+        {
+            "evaluation_id": evaluation_id,
+            "number": number,
+            "ep_return": _number(episode.ep_return),
+            "length": episode.length,
+            "ending": episode.ending,
+        }
+        for number, episode in enumerate(result.episodes)
+    ]
+    _insert_all(connection, models.episodes, rows)
+    return evaluation_id
+
+
+def _number(value: float | None) -> float | None:
+    """NaN as NULL, on every database alike."""
+    return value if value is not None and value == value else None
+
+
+def _insert_all(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _run_values(record: RunRecord) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "exp_name": record.exp_name,
+        "seed": record.seed,
+        "algo": record.algo,
+        "algo_source": record.algo_source,
+        "env_id": record.env.id,
+        "env_source": record.env.source,
+        "env_classes": json.dumps(list(record.env.classes)) if record.env.classes else None,
+        "max_episode_steps": record.env.max_episode_steps,
+        "format": record.format,
+        "status": record.status,
+        "rows": record.rows,
+        "axis": record.axis,
+        "performance": record.performance,
+        "started_at": record.started_at,
+        "updated_at": record.updated_at,
+        "fingerprint": record.fingerprint,
+    }
+
+
+def _config_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": run_id,
+            "key": leaf.key,
+            "type": leaf.type,
+            "value": leaf.value,
+            "number": leaf.number,
+            "raw": leaf.raw,
+            "internal": leaf.internal,
+        }
+        for leaf in record.config
+    ]
+
+
+def _metric_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
+    rows = []
+    for position, metric in enumerate(record.metrics):
+        summary = metric.summary()
+        rows.append(
+            {
+                "run_id": run_id,
+                "name": metric.name,
+                "position": position,
+                "count": summary.count,
+                "first": summary.first,
+                "last": summary.last,
+                "last_text": summary.last_text,
+                "min": summary.min,
+                "max": summary.max,
+                "mean": _number(summary.mean),
+                "argmin": summary.argmin,
+                "argmax": summary.argmax,
+                "series": series.encode(metric.values),
+            }
+        )
+    return rows
+
+
+def _snapshot_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": run_id,
+            "kind": snapshot.kind,
+            "itr": snapshot.itr,
+            "path": snapshot.path,
+            "size": snapshot.size,
+            "saved_at": snapshot.saved_at,
+            "state_path": snapshot.state_path,
+            "inputs": json.dumps(dict(snapshot.inputs)),
+            "outputs": json.dumps(dict(snapshot.outputs)),
+            "framework": snapshot.framework,
+            "unloadable": snapshot.unloadable,
+            "stale": snapshot.stale,
+        }
+        for snapshot in record.snapshots
+    ]
+
+
+def _problem_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": run_id,
+            "path": problem.path,
+            "line": problem.line,
+            "code": problem.code,
+            "message": problem.message,
+        }
+        for problem in record.problems
+    ]

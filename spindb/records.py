@@ -1,0 +1,205 @@
+"""What was read from disk, as frozen values: the only thing that `disk` hands to `index`.
+
+Terms are those of the docs: a *run* is one output directory, a *metric* one column of its
+``progress.txt``, a *snapshot* one saved policy, a *problem* something odd that was found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Cell = float | int | str | None
+"""One value of a metric: a number (NaN and infinities included), text, or None for an empty cell."""
+
+Status = Literal["ok", "empty", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something odd on disk, kept as data.
+
+    ``path`` is relative to the run directory, ``line`` counts from 1, ``code`` is a stable word
+    for programs, ``message`` says what it is and what follows from it.
+    """
+
+    code: str
+    message: str
+    path: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigLeaf:
+    """One hyperparameter: a leaf of ``config.json``.
+
+    ``value`` is canonical JSON text (``NaN``, ``Infinity`` allowed) with memory addresses replaced;
+    ``raw`` is the JSON text before that where it differs; ``number`` is the numeric value of a
+    number, or of a string that spells one (which is what numpy scalars became); ``internal`` marks
+    what the logger wrote about itself.
+    """
+
+    key: str
+    type: Literal["int", "float", "bool", "str", "null", "list", "dict"]
+    value: str
+    number: float | None = None
+    raw: str | None = None
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """Summary of a metric's numbers; NaN, text and empty cells take no part in it.
+
+    ``argmin`` and ``argmax`` are row numbers, from 0, of the first such row. ``last`` is the value
+    of the very last row, None where that is no number; then ``last_text`` says what it is.
+    """
+
+    count: int
+    first: float | None
+    last: float | None
+    min: float | None
+    max: float | None
+    mean: float | None
+    argmin: int | None
+    argmax: int | None
+    last_text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSeries:
+    """One column of ``progress.txt``, one cell per kept row."""
+
+    name: str
+    values: Sequence[Cell]
+
+    def summary(self) -> MetricSummary:
+        values = self.values
+        numbers = [(v, row) for row, v in enumerate(values) if isinstance(v, (int, float)) and v == v]
+        tail = values[-1] if values else None
+        last = finite_or_infinite(tail)
+        last_text = None if last is not None or not values else cell_text(tail)
+        if not numbers:
+            return MetricSummary(0, None, None, None, None, None, None, None, last_text)
+        low, argmin = min(numbers, key=_value_of)
+        high, argmax = max(numbers, key=_value_of)
+        return MetricSummary(
+            count=len(numbers),
+            first=float(numbers[0][0]),
+            last=last,
+            min=float(low),
+            max=float(high),
+            mean=mean([v for v, _ in numbers]),
+            argmin=argmin,
+            argmax=argmax,
+            last_text=last_text,
+        )
+
+
+def _value_of(pair: tuple[float, int]) -> float:
+    return pair[0]
+
+
+def mean(numbers: Sequence[float]) -> float | None:
+    """Arithmetic mean of numbers without NaN; None where infinities of both signs meet."""
+    try:
+        return math.fsum(numbers) / len(numbers)
+    except OverflowError:  # the sum leaves the range of a double although the mean need not
+        scaled = math.fsum(float(n) / len(numbers) for n in numbers)
+        return scaled
+    except ValueError:  # inf - inf
+        return None
+
+
+def finite_or_infinite(cell: Cell) -> float | None:
+    """The cell as a float where it is a number other than NaN, else None."""
+    if isinstance(cell, (int, float)) and cell == cell:
+        return float(cell)
+    return None
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell that is no plain number, as a person would write it."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and math.isnan(cell):
+        return "NaN"
+    return str(cell)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentHint:
+    """What the files say of a run's environment, and which of them said it.
+
+    ``source`` is ``config``, ``state id`` (the id stood in the saved state) or ``state class``
+    (the id follows from the class of the environment and its time limit).
+    """
+
+    id: str | None
+    source: str | None
+    classes: tuple[str, ...] = ()
+    max_episode_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """One saved policy.
+
+    ``path`` and ``state_path`` are relative to the run directory; ``size`` is in bytes;
+    ``inputs`` and ``outputs`` map names such as ``x`` and ``pi`` to tensor names;
+    ``unloadable`` and ``stale`` hold the reason where the snapshot is so, else None.
+    """
+
+    kind: str
+    path: str
+    itr: int | None = None
+    size: int = 0
+    saved_at: datetime | None = None
+    state_path: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    framework: str | None = None
+    unloadable: str | None = None
+    stale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run directory, read."""
+
+    path: str
+    name: str
+    format: str
+    status: Status
+    exp_name: str | None = None
+    seed: int | None = None
+    algo: str | None = None
+    algo_source: str | None = None
+    env: EnvironmentHint = EnvironmentHint(None, None)
+    rows: int = 0
+    axis: str | None = None
+    performance: str | None = None
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    fingerprint: str = ""
+    config: tuple[ConfigLeaf, ...] = ()
+    metrics: tuple[MetricSeries, ...] = ()
+    snapshots: tuple[SnapshotRecord, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def latest(snapshots: Sequence[SnapshotRecord]) -> SnapshotRecord | None:
+    """The snapshot that is played when no itr is named.
+
+    The highest itr, else the unnumbered one, as the original tool has it; but a stale or
+    unloadable one only where there is nothing better.
+    """
+
+    def rank(snapshot: SnapshotRecord) -> tuple[bool, bool, int]:
+        itr = -1 if snapshot.itr is None else snapshot.itr
+        return snapshot.unloadable is None, snapshot.stale is None, itr
+
+    return max(snapshots, key=rank, default=None)
