@@ -1,3 +1,47 @@
-"""Turns directories of Spinning Up runs into a database, and plays every saved policy again."""
+"""Turns directories of Spinning Up runs into a database, and plays every saved policy again.
+
+::
+
+    import spindb
+
+    policy = spindb.load_policy("data/ppo/ppo_s0", itr=40)
+    action = policy(observation)
+
+    spindb.run_policy(my_env, policy, num_episodes=10, render=False)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spindb.ingest import ingest
+    from spindb.logger import EpochLogger
+    from spindb.play.load import load_policy, load_policy_and_env
+    from spindb.play.rollout import run_policy
 
 __version__ = "0.1.0"
+__all__ = ["EpochLogger", "__version__", "ingest", "load_policy", "load_policy_and_env", "run_policy"]
+
+# Imported when first used: `import spindb` alone costs nothing.
+_PLACES = {
+    "EpochLogger": "spindb.logger",
+    "ingest": "spindb.ingest",
+    "load_policy": "spindb.play.load",
+    "load_policy_and_env": "spindb.play.load",
+    "run_policy": "spindb.play.rollout",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'spindb' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

@@ -56,9 +56,7 @@ class FilterError(UsageError):
     ``text[start:end]`` is the part that is meant; ``str(error)`` shows it with a caret line.
     """
 
-    def __init__(
-        self, message: str, text: str, start: int, end: int | None = None, *, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, text: str, start: int, end: int | None = None, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.text = text
         self.start = start

@@ -43,155 +43,167 @@ _POINTS = {
 
 
 def upgrade() -> None:
-    op.create_table('roots',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('host', sa.Text(), nullable=False),
-    sa.Column('path', sa.Text(), nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_roots')),
-    sa.UniqueConstraint('host', 'path', name=op.f('uq_roots_host_path'))
+    op.create_table(
+        "roots",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_roots")),
+        sa.UniqueConstraint("host", "path", name=op.f("uq_roots_host_path")),
     )
-    op.create_table('runs',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('root_id', sa.Integer(), nullable=False),
-    sa.Column('path', sa.Text(), nullable=False),
-    sa.Column('name', sa.Text(), nullable=False),
-    sa.Column('exp_name', sa.Text(), nullable=True),
-    sa.Column('seed', sa.Integer(), nullable=True),
-    sa.Column('algo', sa.Text(), nullable=True),
-    sa.Column('algo_source', sa.Text(), nullable=True),
-    sa.Column('env_id', sa.Text(), nullable=True),
-    sa.Column('env_source', sa.Text(), nullable=True),
-    sa.Column('env_classes', sa.Text(), nullable=True),
-    sa.Column('max_episode_steps', sa.Integer(), nullable=True),
-    sa.Column('format', sa.Text(), nullable=False),
-    sa.Column('status', sa.Text(), nullable=False),
-    sa.Column('rows', sa.Integer(), nullable=False),
-    sa.Column('axis', sa.Text(), nullable=True),
-    sa.Column('performance', sa.Text(), nullable=True),
-    sa.Column('started_at', sa.DateTime(), nullable=True),
-    sa.Column('updated_at', sa.DateTime(), nullable=True),
-    sa.Column('ingested_at', sa.DateTime(), nullable=False),
-    sa.Column('fingerprint', sa.Text(), nullable=False),
-    sa.Column('signature', sa.Text(), nullable=True),
-    sa.Column('archived', sa.Boolean(), server_default=sa.false(), nullable=False),
-    sa.CheckConstraint("status IN ('ok', 'empty', 'broken', 'missing')", name=op.f('ck_runs_status')),
-    sa.ForeignKeyConstraint(['root_id'], ['roots.id'], name=op.f('fk_runs_root_id')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_runs')),
-    sa.UniqueConstraint('root_id', 'path', name=op.f('uq_runs_root_id_path')),
-    sqlite_autoincrement=True
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("root_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("exp_name", sa.Text(), nullable=True),
+        sa.Column("seed", sa.Integer(), nullable=True),
+        sa.Column("algo", sa.Text(), nullable=True),
+        sa.Column("algo_source", sa.Text(), nullable=True),
+        sa.Column("env_id", sa.Text(), nullable=True),
+        sa.Column("env_source", sa.Text(), nullable=True),
+        sa.Column("env_classes", sa.Text(), nullable=True),
+        sa.Column("max_episode_steps", sa.Integer(), nullable=True),
+        sa.Column("format", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("axis", sa.Text(), nullable=True),
+        sa.Column("performance", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(), nullable=True),
+        sa.Column("updated_at", sa.DateTime(), nullable=True),
+        sa.Column("ingested_at", sa.DateTime(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("signature", sa.Text(), nullable=True),
+        sa.Column("archived", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.CheckConstraint("status IN ('ok', 'empty', 'broken', 'missing')", name=op.f("ck_runs_status")),
+        sa.ForeignKeyConstraint(["root_id"], ["roots.id"], name=op.f("fk_runs_root_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+        sa.UniqueConstraint("root_id", "path", name=op.f("uq_runs_root_id_path")),
+        sqlite_autoincrement=True,
     )
-    op.create_index('ix_runs_env_id', 'runs', ['env_id'], unique=False)
-    op.create_index('ix_runs_exp_name', 'runs', ['exp_name'], unique=False)
-    op.create_index('ix_runs_fingerprint', 'runs', ['fingerprint'], unique=False)
-    op.create_index('ix_runs_name', 'runs', ['name'], unique=False)
-    op.create_table('configs',
-    sa.Column('run_id', sa.Integer(), nullable=False),
-    sa.Column('key', sa.Text(), nullable=False),
-    sa.Column('type', sa.Text(), nullable=False),
-    sa.Column('value', sa.Text(), nullable=False),
-    sa.Column('number', sa.Double(), nullable=True),
-    sa.Column('raw', sa.Text(), nullable=True),
-    sa.Column('internal', sa.Boolean(), server_default=sa.false(), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_configs_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('run_id', 'key', name=op.f('pk_configs')),
-    sqlite_with_rowid=False
+    op.create_index("ix_runs_env_id", "runs", ["env_id"], unique=False)
+    op.create_index("ix_runs_exp_name", "runs", ["exp_name"], unique=False)
+    op.create_index("ix_runs_fingerprint", "runs", ["fingerprint"], unique=False)
+    op.create_index("ix_runs_name", "runs", ["name"], unique=False)
+    op.create_table(
+        "configs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("number", sa.Double(), nullable=True),
+        sa.Column("raw", sa.Text(), nullable=True),
+        sa.Column("internal", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_configs_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "key", name=op.f("pk_configs")),
+        sqlite_with_rowid=False,
     )
-    op.create_index('ix_configs_key_number', 'configs', ['key', 'number'], unique=False)
-    op.create_index('ix_configs_key_value', 'configs', ['key', 'value'], unique=False)
-    op.create_table('evaluations',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('run_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.Text(), nullable=False),
-    sa.Column('itr', sa.Integer(), nullable=True),
-    sa.Column('snapshot_path', sa.Text(), nullable=False),
-    sa.Column('env_id', sa.Text(), nullable=True),
-    sa.Column('env_source', sa.Text(), nullable=False),
-    sa.Column('deterministic', sa.Boolean(), nullable=False),
-    sa.Column('max_ep_len', sa.Integer(), nullable=True),
-    sa.Column('seed', sa.Integer(), nullable=True),
-    sa.Column('episodes', sa.Integer(), nullable=False),
-    sa.Column('mean_return', sa.Double(), nullable=True),
-    sa.Column('std_return', sa.Double(), nullable=True),
-    sa.Column('mean_length', sa.Double(), nullable=True),
-    sa.Column('versions', sa.Text(), nullable=False),
-    sa.Column('created_at', sa.DateTime(), nullable=False),
-    sa.Column('seconds', sa.Double(), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_evaluations_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_evaluations'))
+    op.create_index("ix_configs_key_number", "configs", ["key", "number"], unique=False)
+    op.create_index("ix_configs_key_value", "configs", ["key", "value"], unique=False)
+    op.create_table(
+        "evaluations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("itr", sa.Integer(), nullable=True),
+        sa.Column("snapshot_path", sa.Text(), nullable=False),
+        sa.Column("env_id", sa.Text(), nullable=True),
+        sa.Column("env_source", sa.Text(), nullable=False),
+        sa.Column("deterministic", sa.Boolean(), nullable=False),
+        sa.Column("max_ep_len", sa.Integer(), nullable=True),
+        sa.Column("seed", sa.Integer(), nullable=True),
+        sa.Column("episodes", sa.Integer(), nullable=False),
+        sa.Column("mean_return", sa.Double(), nullable=True),
+        sa.Column("std_return", sa.Double(), nullable=True),
+        sa.Column("mean_length", sa.Double(), nullable=True),
+        sa.Column("versions", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_evaluations_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evaluations")),
     )
-    op.create_index(op.f('ix_evaluations_run_id'), 'evaluations', ['run_id'], unique=False)
-    op.create_table('metrics',
-    sa.Column('run_id', sa.Integer(), nullable=False),
-    sa.Column('name', sa.Text(), nullable=False),
-    sa.Column('position', sa.Integer(), nullable=False),
-    sa.Column('count', sa.Integer(), nullable=False),
-    sa.Column('first', sa.Double(), nullable=True),
-    sa.Column('last', sa.Double(), nullable=True),
-    sa.Column('last_text', sa.Text(), nullable=True),
-    sa.Column('min', sa.Double(), nullable=True),
-    sa.Column('max', sa.Double(), nullable=True),
-    sa.Column('mean', sa.Double(), nullable=True),
-    sa.Column('argmin', sa.Integer(), nullable=True),
-    sa.Column('argmax', sa.Integer(), nullable=True),
-    sa.Column('series', sa.Text(), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_metrics_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('run_id', 'name', name=op.f('pk_metrics'))
+    op.create_index(op.f("ix_evaluations_run_id"), "evaluations", ["run_id"], unique=False)
+    op.create_table(
+        "metrics",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("first", sa.Double(), nullable=True),
+        sa.Column("last", sa.Double(), nullable=True),
+        sa.Column("last_text", sa.Text(), nullable=True),
+        sa.Column("min", sa.Double(), nullable=True),
+        sa.Column("max", sa.Double(), nullable=True),
+        sa.Column("mean", sa.Double(), nullable=True),
+        sa.Column("argmin", sa.Integer(), nullable=True),
+        sa.Column("argmax", sa.Integer(), nullable=True),
+        sa.Column("series", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_metrics_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_metrics")),
     )
-    op.create_index('ix_metrics_name_last', 'metrics', ['name', 'last'], unique=False)
-    op.create_index('ix_metrics_name_max', 'metrics', ['name', 'max'], unique=False)
-    op.create_table('notes',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('run_id', sa.Integer(), nullable=False),
-    sa.Column('text', sa.Text(), nullable=False),
-    sa.Column('created_at', sa.DateTime(), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_notes_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_notes'))
+    op.create_index("ix_metrics_name_last", "metrics", ["name", "last"], unique=False)
+    op.create_index("ix_metrics_name_max", "metrics", ["name", "max"], unique=False)
+    op.create_table(
+        "notes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_notes_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
     )
-    op.create_index(op.f('ix_notes_run_id'), 'notes', ['run_id'], unique=False)
-    op.create_table('problems',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('run_id', sa.Integer(), nullable=False),
-    sa.Column('path', sa.Text(), nullable=False),
-    sa.Column('line', sa.Integer(), nullable=True),
-    sa.Column('code', sa.Text(), nullable=False),
-    sa.Column('message', sa.Text(), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_problems_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_problems'))
+    op.create_index(op.f("ix_notes_run_id"), "notes", ["run_id"], unique=False)
+    op.create_table(
+        "problems",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=True),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_problems_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_problems")),
     )
-    op.create_index(op.f('ix_problems_run_id'), 'problems', ['run_id'], unique=False)
-    op.create_table('snapshots',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('run_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.Text(), nullable=False),
-    sa.Column('itr', sa.Integer(), nullable=True),
-    sa.Column('path', sa.Text(), nullable=False),
-    sa.Column('size', sa.Integer(), nullable=False),
-    sa.Column('saved_at', sa.DateTime(), nullable=True),
-    sa.Column('state_path', sa.Text(), nullable=True),
-    sa.Column('inputs', sa.Text(), nullable=False),
-    sa.Column('outputs', sa.Text(), nullable=False),
-    sa.Column('framework', sa.Text(), nullable=True),
-    sa.Column('unloadable', sa.Text(), nullable=True),
-    sa.Column('stale', sa.Text(), nullable=True),
-    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_snapshots_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_snapshots')),
-    sa.UniqueConstraint('run_id', 'path', name=op.f('uq_snapshots_run_id_path'))
+    op.create_index(op.f("ix_problems_run_id"), "problems", ["run_id"], unique=False)
+    op.create_table(
+        "snapshots",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("itr", sa.Integer(), nullable=True),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("saved_at", sa.DateTime(), nullable=True),
+        sa.Column("state_path", sa.Text(), nullable=True),
+        sa.Column("inputs", sa.Text(), nullable=False),
+        sa.Column("outputs", sa.Text(), nullable=False),
+        sa.Column("framework", sa.Text(), nullable=True),
+        sa.Column("unloadable", sa.Text(), nullable=True),
+        sa.Column("stale", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_snapshots_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_snapshots")),
+        sa.UniqueConstraint("run_id", "path", name=op.f("uq_snapshots_run_id_path")),
     )
-    op.create_table('tags',
-    sa.Column('run_id', sa.Integer(), nullable=False),
-    sa.Column('tag', sa.Text(), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['runs.id'], name=op.f('fk_tags_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('run_id', 'tag', name=op.f('pk_tags'))
+    op.create_table(
+        "tags",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("tag", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_tags_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "tag", name=op.f("pk_tags")),
     )
-    op.create_index('ix_tags_tag', 'tags', ['tag'], unique=False)
-    op.create_table('episodes',
-    sa.Column('evaluation_id', sa.Integer(), nullable=False),
-    sa.Column('number', sa.Integer(), nullable=False),
-    sa.Column('ep_return', sa.Double(), nullable=True),
-    sa.Column('length', sa.Integer(), nullable=False),
-    sa.Column('ending', sa.Text(), nullable=False),
-    sa.ForeignKeyConstraint(['evaluation_id'], ['evaluations.id'], name=op.f('fk_episodes_evaluation_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('evaluation_id', 'number', name=op.f('pk_episodes'))
+    op.create_index("ix_tags_tag", "tags", ["tag"], unique=False)
+    op.create_table(
+        "episodes",
+        sa.Column("evaluation_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("ep_return", sa.Double(), nullable=True),
+        sa.Column("length", sa.Integer(), nullable=False),
+        sa.Column("ending", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["evaluation_id"], ["evaluations.id"], name=op.f("fk_episodes_evaluation_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("evaluation_id", "number", name=op.f("pk_episodes")),
     )
     op.execute(_POINTS[op.get_bind().dialect.name])
 

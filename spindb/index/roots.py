@@ -31,21 +31,34 @@ def this_host() -> str:
 
 def place_of(connection: Connection, directory: Path) -> Place:
     """The root for an absolute directory on this host, made or found."""
-    host = this_host()
-    known = {
-        Path(path): root_id
-        for root_id, path in connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == host))
-    }
-    for root in (directory, *directory.parents):
-        if root in known:
-            return Place(known[root], root, directory.relative_to(root).as_posix())
-    inserted = connection.execute(insert(roots).values(host=host, path=str(directory)))
+    known = _known(connection)
+    place = _inside(known, directory)
+    if place is not None:
+        return place
+    inserted = connection.execute(insert(roots).values(host=this_host(), path=str(directory)))
     assert inserted.inserted_primary_key is not None
     root_id = int(inserted.inserted_primary_key[0])
     for path, inner_id in known.items():
         if directory in path.parents:
             _absorb(connection, inner_id, root_id, path.relative_to(directory).as_posix())
     return Place(root_id, directory, ".")
+
+
+def planned_place(connection: Connection, directory: Path) -> Place:
+    """The root that `place_of` would find, writing nothing; id 0 where it would make one."""
+    return _inside(_known(connection), directory) or Place(0, directory, ".")
+
+
+def _known(connection: Connection) -> dict[Path, int]:
+    rows = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()))
+    return {Path(path): root_id for root_id, path in rows}
+
+
+def _inside(known: dict[Path, int], directory: Path) -> Place | None:
+    for root in (directory, *directory.parents):
+        if root in known:
+            return Place(known[root], root, directory.relative_to(root).as_posix())
+    return None
 
 
 def _absorb(connection: Connection, inner_id: int, root_id: int, prefix: str) -> None:

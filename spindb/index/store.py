@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, exists, false, insert, not_, select, update
 
 from spindb.index import models, series
 from spindb.records import RunRecord
@@ -23,6 +23,7 @@ class Known:
     id: int
     signature: str | None
     status: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,8 @@ def now() -> datetime:
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     """Every run of a root by its relative path."""
     runs = models.runs.c
-    rows = connection.execute(
-        select(runs.path, runs.id, runs.signature, runs.status).where(runs.root_id == root_id)
-    )
-    return {path: Known(id, signature, status) for path, id, signature, status in rows}
+    wanted = (runs.path, runs.id, runs.signature, runs.status, runs.fingerprint)
+    return {row[0]: Known(*row[1:]) for row in connection.execute(select(*wanted).where(runs.root_id == root_id))}
 
 
 def put_run(connection: Connection, root_id: int, record: RunRecord, signature: str | None) -> int:
@@ -111,6 +110,15 @@ def remove_runs(connection: Connection, ids: Iterable[int]) -> None:
     """Drop runs from the index with all that belongs to them."""
     for run_id in ids:
         connection.execute(delete(models.runs).where(models.runs.c.id == run_id))
+
+
+def prunable(connection: Connection, ids: Iterable[int]) -> list[int]:
+    """Those of the runs to which people added nothing: no tag, note, evaluation or archive mark."""
+    added = [table.c.run_id == models.runs.c.id for table in (models.tags, models.notes, models.evaluations)]
+    bare = [not_(exists().where(condition)) for condition in added]
+    statement = select(models.runs.c.id).where(models.runs.c.archived == false(), *bare)
+    free = set(connection.execute(statement).scalars())
+    return [run_id for run_id in ids if run_id in free]
 
 
 def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> int:

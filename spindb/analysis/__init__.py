@@ -1,0 +1,1 @@
+"""Turns what the index holds into answers: differences, curves."""

@@ -1,0 +1,186 @@
+"""``spindb test-policy``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spindb.cli.options import AsJson, Db, database
+from spindb.cli.output import print_json, say
+from spindb.errors import DatabaseError, UsageError
+
+if TYPE_CHECKING:
+    from spindb.play.envs import BuiltEnvironment
+    from spindb.play.load import Playable
+    from spindb.play.policies import Policy
+    from spindb.play.rollout import Rollout
+
+_LATEST = -1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("test-policy")(test_policy)
+    app.command("test_policy", hidden=True)(test_policy)
+
+
+def test_policy(
+    ctx: typer.Context,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Output directory, or a run's id, name or beginning of a name."),
+    ] = None,
+    run_id: Annotated[int | None, typer.Option("--run-id", help="The run by its id.")] = None,
+    itr: Annotated[int, typer.Option("--itr", "-i", help="Which snapshot; -1: the latest.")] = _LATEST,
+    length: Annotated[int, typer.Option("--len", "-l", help="End an episode after so many steps; 0: no limit.")] = 0,
+    episodes: Annotated[int, typer.Option("--episodes", "-n", help="How many episodes.")] = 100,
+    norender: Annotated[bool, typer.Option("--norender", "-nr", help="Don't show it.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", "-d", help="Act by the mean action where the save has one.")
+    ] = False,
+    env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
+    env_factory: Annotated[
+        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed the environment.")] = None,
+    record: Annotated[bool, typer.Option("--record/--no-record", help="Keep the result in the database.")] = True,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """Play a saved policy: load the snapshot, build its environment anew, run episodes.
+
+    spindb test-policy --run-id 42 --itr 100
+
+    spindb test-policy data/ppo/ppo_s0 -nr -n 10
+
+    spindb test-policy 42 --env-factory my_envs:make
+    """
+    from spindb.play.envs import build_environment
+    from spindb.play.load import require_fit
+    from spindb.play.policies import load_snapshot
+    from spindb.play.rollout import run_policy
+
+    if (run is None) == (run_id is None):
+        raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
+    if env is not None and env_factory is not None:
+        raise UsageError("--env and --env-factory exclude each other")
+    if itr < _LATEST:
+        raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
+    location = database(ctx, db)
+    playable = _find(run if run is not None else str(run_id), None if itr == _LATEST else itr, location)
+    _announce(playable)
+    built = build_environment(playable.env, env=env, factory=env_factory, render=not norender)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+    try:
+        require_fit(policy, built)
+        _announce_play(playable, built, policy, deterministic)
+        write = say if as_json else typer.echo
+        write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
+        rollout = run_policy(built.environment, policy, length, episodes, not norender, seed=seed, write=write)
+    finally:
+        policy.close()
+        built.environment.close()
+    evaluation_id = _record(playable, built, policy, rollout, length, seed, location) if record else None
+    if as_json:
+        print_json(_as_dict(playable, built, policy, rollout, evaluation_id))
+
+
+def _find(run: str, itr: int | None, location: str) -> Playable:
+    from spindb.play.load import indexed_id, locate
+
+    is_directory = not run.isdigit() and Path(run).is_dir()
+    if not is_directory:
+        return locate(run, itr, db=location)
+    try:
+        run_id = indexed_id(Path(run), location)
+    except DatabaseError:  # playing from a directory needs no database
+        run_id = None
+    return locate(Path(run), itr, run_id=run_id)
+
+
+def _announce(playable: Playable) -> None:
+    snapshot = playable.snapshot
+    say(f"policy: {os.path.join(playable.directory, snapshot.path)}")
+    if snapshot.stale:
+        say(f"warning: this snapshot is stale: {snapshot.stale}")
+
+
+def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy, deterministic: bool) -> None:
+    trained = playable.env.id
+    where = f" in {built.library}" if built.library else ""
+    say(f"environment: {built.id or 'your own'}{where} (from {built.source})")
+    if built.id and trained and built.id != trained:
+        say(f"note: it was trained in {trained}, which is not to be had today; returns may differ")
+    if deterministic and not policy.deterministic:
+        say("note: this save has no deterministic output (mu): --deterministic changes nothing")
+
+
+def _record(
+    playable: Playable,
+    built: BuiltEnvironment,
+    policy: Policy,
+    rollout: Rollout,
+    length: int,
+    seed: int | None,
+    location: str,
+) -> int | None:
+    """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
+    from spindb.index import schema, store
+    from spindb.index.engine import database_errors, open_engine
+    from spindb.play.versions import versions
+
+    if playable.run_id is None:
+        say("not recorded: this directory is not in a database (spindb ingest puts it there)")
+        return None
+    evaluation = store.Evaluation(
+        kind=playable.snapshot.kind,
+        itr=playable.snapshot.itr,
+        snapshot_path=playable.snapshot.path,
+        env_id=built.id,
+        env_source=built.source,
+        deterministic=policy.deterministic,
+        max_ep_len=length or None,
+        seed=seed,
+        episodes=[store.EpisodeResult(e.ep_return, e.length, e.ending) for e in rollout.episodes],
+        mean_return=rollout.mean_return,
+        std_return=rollout.std_return,
+        mean_length=rollout.mean_length,
+        versions=versions(),
+        seconds=rollout.seconds,
+    )
+    try:
+        with database_errors(location):
+            engine = open_engine(location, write=True)
+            with engine.begin() as connection:
+                schema.check(connection, location)
+                evaluation_id = store.add_evaluation(connection, playable.run_id, evaluation)
+            engine.dispose()
+    except DatabaseError as error:  # the result was printed; a database that can't be written is no reason to fail
+        say(f"warning: not recorded: {error}")
+        return None
+    say(f"recorded as evaluation {evaluation_id} of run {playable.run_id}")
+    return evaluation_id
+
+
+def _as_dict(
+    playable: Playable, built: BuiltEnvironment, policy: Policy, rollout: Rollout, evaluation_id: int | None
+) -> dict[str, object]:
+    return {
+        "run_id": playable.run_id,
+        "directory": str(playable.directory),
+        "snapshot": playable.snapshot.path,
+        "itr": playable.snapshot.itr,
+        "environment": built.id,
+        "environment_source": built.source,
+        "deterministic": policy.deterministic,
+        "mean_return": rollout.mean_return,
+        "std_return": rollout.std_return,
+        "max_return": rollout.max_return,
+        "min_return": rollout.min_return,
+        "mean_length": rollout.mean_length,
+        "evaluation_id": evaluation_id,
+        "episodes": [{"return": e.ep_return, "length": e.length, "ending": e.ending} for e in rollout.episodes],
+    }

@@ -1,0 +1,186 @@
+"""Reads what the index has of one run, and which keys, columns and ranges a selection has."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from spindb.index import series
+from spindb.index.models import configs, evaluations, metrics, notes, problems, runs, tags
+from spindb.records import Cell, ConfigLeaf, Problem
+
+_BATCH = 500  # ids per statement: databases limit the number of parameters
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """A metric of a run with its summary (see `spindb.records.MetricSummary`)."""
+
+    name: str
+    count: int
+    first: float | None
+    last: float | None
+    last_text: str | None
+    min: float | None
+    max: float | None
+    mean: float | None
+    argmin: int | None
+    argmax: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRow:
+    """A recorded rollout, without its episodes."""
+
+    id: int
+    itr: int | None
+    snapshot_path: str
+    env_id: str | None
+    deterministic: bool
+    seed: int | None
+    episodes: int
+    mean_return: float | None
+    std_return: float | None
+    mean_length: float | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A hyperparameter over several runs: in how many it stands and which values it takes."""
+
+    key: str
+    runs: int
+    types: tuple[str, ...]
+    values: tuple[tuple[Any, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRange:
+    """A metric over several runs: in how many it stands, and the range of its values."""
+
+    name: str
+    runs: int
+    points: int
+    min: float | None
+    max: float | None
+
+
+def config_of(connection: Connection, run_id: int, *, internal: bool = False) -> list[ConfigLeaf]:
+    """The hyperparameters of a run by key; with `internal` also what the logger wrote about itself."""
+    statement = select(configs).where(configs.c.run_id == run_id).order_by(configs.c.key)
+    leaves = [
+        ConfigLeaf(row.key, row.type, row.value, row.number, row.raw, row.internal)
+        for row in connection.execute(statement)
+    ]
+    return [leaf for leaf in leaves if internal or not leaf.internal]
+
+
+def metrics_of(connection: Connection, run_id: int) -> list[MetricRow]:
+    """The metrics of a run in the order of its columns."""
+    c = metrics.c
+    wanted = (c.name, c.count, c.first, c.last, c.last_text, c.min, c.max, c.mean, c.argmin, c.argmax)
+    statement = select(*wanted).where(c.run_id == run_id).order_by(c.position)
+    return [MetricRow(*row) for row in connection.execute(statement)]
+
+
+def series_of(connection: Connection, run_id: int, metric: str) -> list[Cell] | None:
+    """A metric's cells, one per row; None where the run has no such metric."""
+    c = metrics.c
+    found = connection.execute(select(c.series).where(c.run_id == run_id, c.name == metric)).scalar()
+    return series.decode(found) if found is not None else None
+
+
+def performance_curves(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
+    """Each run's performance metric, NaN where a cell is no number."""
+    curves: dict[int, list[float]] = {}
+    for batch in _batches(ids):
+        statement = (
+            select(metrics.c.run_id, metrics.c.series)
+            .join(runs, (runs.c.id == metrics.c.run_id) & (runs.c.performance == metrics.c.name))
+            .where(runs.c.id.in_(batch))
+        )
+        for run_id, packed in connection.execute(statement):
+            curves[run_id] = series.numbers(series.decode(packed))
+    return curves
+
+
+def problems_of(connection: Connection, run_id: int) -> list[Problem]:
+    """What was odd about a run's files."""
+    c = problems.c
+    statement = select(c.code, c.message, c.path, c.line).where(c.run_id == run_id).order_by(c.id)
+    return [Problem(*row) for row in connection.execute(statement)]
+
+
+def tags_of(connection: Connection, run_id: int) -> list[str]:
+    """The run's tags, sorted."""
+    return list(connection.execute(select(tags.c.tag).where(tags.c.run_id == run_id).order_by(tags.c.tag)).scalars())
+
+
+def notes_of(connection: Connection, run_id: int) -> list[tuple[datetime, str]]:
+    """The run's notes with their times, oldest first."""
+    c = notes.c
+    return [(row[0], row[1]) for row in connection.execute(select(c.created_at, c.text).where(c.run_id == run_id))]
+
+
+def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:
+    """The run's recorded rollouts, oldest first."""
+    c = evaluations.c
+    wanted = (c.id, c.itr, c.snapshot_path, c.env_id, c.deterministic, c.seed, c.episodes)
+    results = (c.mean_return, c.std_return, c.mean_length, c.created_at)
+    statement = select(*wanted, *results).where(c.run_id == run_id).order_by(c.id)
+    return [EvaluationRow(*row) for row in connection.execute(statement)]
+
+
+def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = False) -> list[KeyRow]:
+    """Every hyperparameter of these runs with its values and their counts, most frequent first."""
+    c = configs.c
+    counts: dict[str, dict[str, int]] = {}
+    types: dict[str, set[str]] = {}
+    for batch in _batches(ids):
+        statement = select(c.key, c.type, c.value, func.count()).where(c.run_id.in_(batch))
+        if not internal:
+            statement = statement.where(c.internal.is_(False))
+        for key, kind, value, count in connection.execute(statement.group_by(c.key, c.type, c.value)):
+            values = counts.setdefault(key, {})
+            values[value] = values.get(value, 0) + count
+            types.setdefault(key, set()).add(kind)
+    return [_key_row(key, types[key], values) for key, values in sorted(counts.items())]
+
+
+def _key_row(key: str, types: set[str], values: dict[str, int]) -> KeyRow:
+    ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+    return KeyRow(key, sum(values.values()), tuple(sorted(types)), tuple((json.loads(v), n) for v, n in ordered))
+
+
+def metrics_over(connection: Connection, ids: Sequence[int]) -> list[MetricRange]:
+    """Every metric of these runs with the range of its values."""
+    c = metrics.c
+    found: dict[str, MetricRange] = {}
+    for batch in _batches(ids):
+        statement = select(c.name, func.count(), func.sum(c.count), func.min(c.min), func.max(c.max))
+        for name, count, points, low, high in connection.execute(statement.where(c.run_id.in_(batch)).group_by(c.name)):
+            old = found.get(name, MetricRange(name, 0, 0, None, None))
+            lows = [v for v in (old.min, low) if v is not None]
+            highs = [v for v in (old.max, high) if v is not None]
+            found[name] = MetricRange(
+                name, old.runs + count, old.points + points, min(lows, default=None), max(highs, default=None)
+            )
+    return [found[name] for name in sorted(found)]
+
+
+def last_value(metric: MetricRow) -> float | str | None:
+    """The last cell as it was: a number, NaN, text, or None for an empty cell."""
+    if metric.last is not None:
+        return metric.last
+    return math.nan if metric.last_text == "NaN" else metric.last_text or None
+
+
+def _batches(ids: Sequence[int]) -> list[Sequence[int]]:
+    return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]

@@ -1,0 +1,279 @@
+"""The query language: text to a tree. Pure; names are looked up later (`spindb.index.fields`).
+
+::
+
+    filter     = either
+    either     = all { "or" all }
+    all        = one { ["and"] one }
+    one        = "not" one | "(" either ")" | test
+    test       = name comparator value | name "in" "(" value { "," value } ")"
+               | name ":none" | name ":any" | "tag:" word
+    comparator = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~"
+    value      = '"…"' | "'…'" | "[…]" (a JSON list) | a word
+
+Key words are read in any case. A name that holds blanks or signs stands in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from spindb.errors import FilterError
+
+Comparator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A field as it was typed, at ``query[start:end]``."""
+
+    text: str
+    start: int
+    end: int
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value as it was typed; quotes are taken off and remembered."""
+
+    text: str
+    start: int
+    end: int
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    name: Name
+    comparator: Comparator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    name: Name
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    name: Name
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    item: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    items: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    items: tuple[Filter, ...]
+
+
+Filter = Comparison | Membership | Presence | Tagged | Not | All | Either
+
+EVERYTHING = All(())
+"""The filter of an empty query."""
+
+_MAX_DEPTH = 100
+_BLANK = re.compile(r"\s*")
+_KEYWORD = re.compile(r"(and|or|not)(?=[\s()]|$)", re.IGNORECASE)
+_IN = re.compile(r"\s+in\s*\(", re.IGNORECASE)
+_COMPARATOR = re.compile(r"\s*(!=|<=|>=|==|=|<|>|~)\s*")
+_WORD = re.compile(r"[^\s=!<>~()]+")
+_BARE_VALUE = re.compile(r"[^\s()]+")
+_LIST_VALUE = re.compile(r"[^\s(),]+")
+_QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def parse(query: str) -> Filter:
+    """The tree of a query.
+
+    Raises:
+        FilterError: the query can't be read; the error knows where.
+    """
+    parser = _Parser(query)
+    parser.skip()
+    if parser.at_end():
+        return EVERYTHING
+    tree = parser.either(0)
+    if not parser.at_end():
+        raise parser.error("this parenthesis closes nothing")
+    return tree
+
+
+class _Parser:
+    """Recursive descent over the text; ``position`` always stands on something that is no blank."""
+
+    def __init__(self, query: str) -> None:
+        self.query = query
+        self.position = 0
+
+    def at_end(self) -> bool:
+        return self.position >= len(self.query)
+
+    def skip(self) -> None:
+        match = _BLANK.match(self.query, self.position)
+        assert match is not None
+        self.position = match.end()
+
+    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Match at the position; then stand behind it and the blanks that follow."""
+        match = pattern.match(self.query, self.position)
+        if match:
+            self.position = match.end()
+            self.skip()
+        return match
+
+    def keyword(self) -> str | None:
+        match = _KEYWORD.match(self.query, self.position)
+        return match[1].lower() if match else None
+
+    def error(
+        self, message: str, start: int | None = None, end: int | None = None, hint: str | None = None
+    ) -> FilterError:
+        return FilterError(message, self.query, self.position if start is None else start, end, hint=hint)
+
+    def either(self, depth: int) -> Filter:
+        items = [self.all(depth)]
+        while self.keyword() == "or":
+            self.take(_KEYWORD)
+            items.append(self.all(depth))
+        return items[0] if len(items) == 1 else Either(tuple(items))
+
+    def all(self, depth: int) -> Filter:
+        items = [self.one(depth)]
+        while not self.at_end() and self.query[self.position] != ")" and self.keyword() != "or":
+            if self.keyword() == "and":
+                self.take(_KEYWORD)
+            items.append(self.one(depth))
+        return items[0] if len(items) == 1 else All(tuple(items))
+
+    def one(self, depth: int) -> Filter:
+        if depth > _MAX_DEPTH:
+            raise self.error(f"more than {_MAX_DEPTH} levels of parentheses")
+        if self.at_end():
+            raise self.error("a test is missing here, such as seed=0")
+        word = self.keyword()
+        if word == "not":
+            self.take(_KEYWORD)
+            return Not(self.one(depth + 1))
+        if word is not None:
+            raise self.error(f"'{word}' needs a test on both sides", end=self.position + len(word))
+        if self.query[self.position] == "(":
+            return self.group(depth)
+        return self.test()
+
+    def group(self, depth: int) -> Filter:
+        opened = self.position
+        self.position += 1
+        self.skip()
+        inner = self.either(depth + 1)
+        if self.at_end():
+            raise self.error("this parenthesis is never closed", opened)
+        self.position += 1
+        self.skip()
+        return inner
+
+    def test(self) -> Filter:
+        name = self.name()
+        if match := _IN.match(self.query, self.position):
+            self.position = match.end()
+            self.skip()
+            return Membership(name, self.members())
+        if match := _COMPARATOR.match(self.query, self.position):
+            self.position = match.end()
+            comparator = "=" if match[1] == "==" else match[1]
+            return Comparison(name, comparator, self.value(_BARE_VALUE))  # type: ignore[arg-type]
+        self.skip()
+        return self.colon(name)
+
+    def name(self) -> Name:
+        start = self.position
+        if quoted := _QUOTED.match(self.query, start):
+            self.position = quoted.end()
+            return Name(_unquote(quoted[0]), start, self.position, quoted=True)
+        match = _WORD.match(self.query, start)
+        if not match:
+            raise self.error(f"a name was expected, not {self.query[start]!r}", hint="a test reads NAME=VALUE")
+        self.position = match.end()
+        return Name(match[0], start, match.end())
+
+    def colon(self, name: Name) -> Filter:
+        """A word without a comparator: ``key:none``, ``key:any`` or ``tag:word``."""
+        head, _, tail = name.text.rpartition(":")
+        if head and not name.quoted and tail.lower() in ("none", "any"):
+            return Presence(Name(head, name.start, name.start + len(head)), tail.lower() == "any")
+        tag = name.text.removeprefix("tag:")
+        if tag and tag != name.text and not name.quoted:
+            return Tagged(tag)
+        raise self.error(
+            f"{name.text!r} is compared with nothing",
+            name.start,
+            name.end,
+            hint=f"a test reads NAME=VALUE; for names of runs: name~'*{name.text}*'",
+        )
+
+    def members(self) -> tuple[Value, ...]:
+        values = [self.value(_LIST_VALUE)]
+        self.skip()
+        while not self.at_end() and self.query[self.position] == ",":
+            self.position += 1
+            self.skip()
+            values.append(self.value(_LIST_VALUE))
+        if self.at_end() or self.query[self.position] != ")":
+            raise self.error("',' or ')' was expected in this list")
+        self.position += 1
+        self.skip()
+        return tuple(values)
+
+    def value(self, bare: re.Pattern[str]) -> Value:
+        start = self.position
+        if quoted := _QUOTED.match(self.query, start):
+            self.position = quoted.end()
+            value = Value(_unquote(quoted[0]), start, self.position, quoted=True)
+        elif self.query.startswith(("[", "{"), start):
+            self.position = self.bracket_end(start)
+            value = Value(self.query[start : self.position], start, self.position)
+        else:
+            match = bare.match(self.query, start)
+            if not match:
+                raise self.error("a value is missing here")
+            if match[0][0] in "\"'":
+                raise self.error("this quote is never closed")
+            self.position = match.end()
+            value = Value(match[0], start, self.position)
+        self.skip()
+        return value
+
+    def bracket_end(self, start: int) -> int:
+        """Behind the bracket that closes the one at `start`, stepping over quoted text."""
+        depth, position = 0, start
+        while position < len(self.query):
+            if quoted := _QUOTED.match(self.query, position):
+                position = quoted.end()
+                continue
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(self.query[position], 0)
+            position += 1
+            if depth == 0:
+                return position
+        raise self.error("this bracket is never closed", start)
+
+
+def _unquote(text: str) -> str:
+    return _ESCAPE.sub(r"\1", text[1:-1])

@@ -1,0 +1,191 @@
+"""From what a person types to a run and one of its snapshots."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, select
+
+from spindb.errors import NotFoundError, UsageError
+from spindb.index.fields import nearest
+from spindb.index.models import roots, runs, snapshots
+from spindb.index.roots import this_host
+from spindb.records import EnvironmentHint, SnapshotRecord, latest
+
+_MAX_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run of the index and where its files lie."""
+
+    id: int
+    name: str
+    directory: Path
+    host: str
+    status: str
+    exp_name: str | None
+    seed: int | None
+    algo: str | None
+    algo_source: str | None
+    env: EnvironmentHint
+    rows: int
+    axis: str | None
+    performance: str | None
+    started_at: datetime | None
+    updated_at: datetime | None
+    ingested_at: datetime
+    archived: bool
+
+
+def find_run(connection: Connection, text: str) -> RunInfo:
+    """The run that `text` means: an id, a path, a unique name or a prefix of one.
+
+    Raises:
+        NotFoundError: there is no such run; the nearest names are given.
+        UsageError: several runs have that name or prefix; they are listed.
+    """
+    if text.isascii() and text.isdigit():
+        return run_by_id(connection, int(text))
+    by_path = run_at(connection, Path(text))
+    if by_path is not None:
+        return by_path
+    prefix = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    for condition in (runs.c.name == text, runs.c.name.like(prefix, escape="\\")):
+        found = _select(connection, condition)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = "\n".join(f"  {run.id:>5}  {run.directory}" for run in found[:_MAX_LISTED])
+            more = f"\n  … and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+            raise UsageError(f"{text!r} means {len(found)} runs:\n{listed}{more}", hint="name one by its id")
+    names = connection.execute(select(runs.c.name).distinct()).scalars()
+    near = nearest(text, (str(name) for name in names))
+    hint = f"did you mean {' or '.join(near)}?" if near else "spindb runs lists what there is"
+    if os.sep in text and Path(text).is_dir():
+        hint = f"it is not in the database: spindb ingest {text}"
+    raise NotFoundError(f"no run has the id, path or name {text!r}", hint=hint)
+
+
+def run_by_id(connection: Connection, run_id: int) -> RunInfo:
+    """The run with that id.
+
+    Raises:
+        NotFoundError: there is none; the ids that exist are given.
+    """
+    found = _select(connection, runs.c.id == run_id)
+    if found:
+        return found[0]
+    ids = list(connection.execute(select(runs.c.id).order_by(runs.c.id)).scalars())
+    there = f"ids here: {shorten(ids)}" if ids else "the database holds no runs"
+    raise NotFoundError(f"no run has the id {run_id}; {there}", hint="spindb runs lists them")
+
+
+def run_at(connection: Connection, directory: Path) -> RunInfo | None:
+    """The run whose directory on this host is `directory`, if it is indexed."""
+    absolute = Path(os.path.abspath(directory))
+    known = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()))
+    for root_id, root in known.all():
+        if absolute == Path(root) or Path(root) in absolute.parents:
+            inside = absolute.relative_to(root).as_posix()
+            found = _select(connection, (runs.c.root_id == root_id) & (runs.c.path == inside))
+            if found:
+                return found[0]
+    return None
+
+
+def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:
+    statement = select(runs, roots.c.path.label("root"), roots.c.host).join(roots, roots.c.id == runs.c.root_id)
+    return [_run_info(row) for row in connection.execute(statement.where(condition).order_by(runs.c.id))]
+
+
+def _run_info(row: Row[Any]) -> RunInfo:
+    classes = tuple(json.loads(row.env_classes)) if row.env_classes else ()
+    return RunInfo(
+        id=row.id,
+        name=row.name,
+        directory=Path(os.path.normpath(os.path.join(row.root, row.path))),
+        host=row.host,
+        status=row.status,
+        exp_name=row.exp_name,
+        seed=row.seed,
+        algo=row.algo,
+        algo_source=row.algo_source,
+        env=EnvironmentHint(row.env_id, row.env_source, classes, row.max_episode_steps),
+        rows=row.rows,
+        axis=row.axis,
+        performance=row.performance,
+        started_at=row.started_at,
+        updated_at=row.updated_at,
+        ingested_at=row.ingested_at,
+        archived=row.archived,
+    )
+
+
+def snapshots_of(connection: Connection, run_id: int) -> list[SnapshotRecord]:
+    """All snapshots of a run, by kind and itr."""
+    columns = snapshots.c
+    order = (columns.kind, columns.itr.nulls_first())
+    return [
+        SnapshotRecord(
+            kind=row.kind,
+            path=row.path,
+            itr=row.itr,
+            size=row.size,
+            saved_at=row.saved_at,
+            state_path=row.state_path,
+            inputs=json.loads(row.inputs),
+            outputs=json.loads(row.outputs),
+            framework=row.framework,
+            unloadable=row.unloadable,
+            stale=row.stale,
+        )
+        for row in connection.execute(select(snapshots).where(columns.run_id == run_id).order_by(*order))
+    ]
+
+
+def pick_snapshot(found: Sequence[SnapshotRecord], itr: int | None, directory: Path) -> SnapshotRecord:
+    """The snapshot numbered `itr`, or the latest where `itr` is None.
+
+    Raises:
+        NotFoundError: the run has no snapshot, or none with that itr; the ones that exist are listed.
+    """
+    if not found:
+        raise NotFoundError(
+            f"{directory} has no saved policy: no simple_save, tf1_save or pyt_save",
+            hint="the run ended before its first save, or only its metrics were copied",
+        )
+    chosen = latest([s for s in found if itr is None or s.itr == itr])
+    if chosen is None:
+        numbered = sorted({s.itr for s in found if s.itr is not None})
+        there = f"saved itrs: {shorten(numbered)}" if numbered else "only the unnumbered, latest save exists"
+        if numbered and any(s.itr is None for s in found):
+            there += ", and an unnumbered one"
+        raise NotFoundError(
+            f"{directory} has no snapshot with itr {itr}; {there}", hint="leave --itr out for the latest"
+        )
+    return chosen
+
+
+def shorten(numbers: Sequence[int]) -> str:
+    """Sorted whole numbers as a person would list them: ``1-5, 8, 10-40 by 10``."""
+    parts: list[str] = []
+    rest = list(numbers)
+    while rest:
+        step = rest[1] - rest[0] if len(rest) > 1 else 0
+        length = 1
+        while length < len(rest) and rest[length] - rest[length - 1] == step:
+            length += 1
+        if length < 3:
+            parts.append(str(rest.pop(0)))
+            continue
+        by = f" by {step}" if step != 1 else ""
+        parts.append(f"{rest[0]}-{rest[length - 1]}{by}")
+        rest = rest[length:]
+    return ", ".join(parts)

@@ -1,0 +1,72 @@
+"""Describes the database and looks for damage in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select, text
+
+from spindb.index import models, schema, series
+from spindb.index.engine import database_url, sqlite_path
+from spindb.records import MetricSeries
+
+_COUNTED: tuple[Table, ...] = (
+    models.runs,
+    models.configs,
+    models.metrics,
+    models.snapshots,
+    models.problems,
+    models.tags,
+    models.notes,
+    models.evaluations,
+)
+
+
+def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
+    """Facts about the database: place, schema, size in bytes (SQLite), roots and row counts."""
+    url = database_url(location)
+    path = sqlite_path(url)
+    facts: dict[str, Any] = {
+        "database": str(path) if path else url.render_as_string(hide_password=True),
+        "schema": schema.revision(connection),
+    }
+    if path is not None:
+        facts["bytes"] = path.stat().st_size
+    runs, roots = models.runs.c, models.roots.c
+    counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs).group_by(roots.id)
+    rows = connection.execute(counted.order_by(roots.host, roots.path))
+    facts["roots"] = [{"host": host, "path": path_, "runs": count} for host, path_, count in rows]
+    for table in _COUNTED:
+        facts[table.name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    return facts
+
+
+def damage(connection: Connection) -> list[str]:
+    """What is wrong with the database, one line each; empty where it is sound."""
+    found: list[str] = []
+    if connection.dialect.name == "sqlite":
+        for line in connection.execute(text("PRAGMA integrity_check")).scalars():
+            if line != "ok":
+                found.append(str(line))
+        for row in connection.execute(text("PRAGMA foreign_key_check")):
+            found.append(f"{row[0]}: row {row[1]} belongs to a {row[2]} that is not there")
+    return found + _wrong_summaries(connection)
+
+
+def _wrong_summaries(connection: Connection) -> list[str]:
+    """Metrics whose stored summary is not that of their stored series, or whose length is not the run's."""
+    metrics, runs = models.metrics.c, models.runs.c
+    wanted = (metrics.run_id, metrics.name, metrics.count, metrics.last, metrics.min, metrics.max, metrics.series)
+    statement = select(*wanted, runs.rows).join(models.runs, runs.id == metrics.run_id)
+    wrong = []
+    for run_id, name, count, last, low, high, packed, rows in connection.execute(statement):
+        try:
+            cells = series.decode(packed)
+        except ValueError:
+            wrong.append(f"run {run_id}, metric {name}: the series can't be read")
+            continue
+        summary = MetricSeries(name, cells).summary()
+        if (summary.count, summary.last, summary.min, summary.max) != (count, last, low, high) or len(cells) != rows:
+            wrong.append(f"run {run_id}, metric {name}: the summary does not fit the series")
+    return wrong

@@ -1,0 +1,254 @@
+"""From disk to index: scan, skip what is unchanged, read the rest, write in batches.
+
+Reading is pure and may run in several processes; one writer puts the records into the database in
+transactions of many runs, so that an ingest killed at any instant leaves every run as before or as
+after. Run directories are only ever read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from spindb.disk.formats import format_named
+from spindb.disk.scan import FoundRun, check_root, scan
+from spindb.index import schema, store
+from spindb.index.engine import database_errors, database_url, open_engine, sqlite_path
+from spindb.index.roots import Place, place_of, planned_place
+from spindb.index.store import Known
+from spindb.records import Problem, RunRecord
+
+_BATCH = 100  # runs per transaction
+_WORTH_A_POOL = 300  # below that, starting processes costs more than it gives
+_UNSETTLED = "?"
+
+Progress = Callable[[int, int], None]
+"""Called with the number of runs that were read and the number that are to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunProblem:
+    """A problem and the directory it was found in."""
+
+    directory: Path
+    problem: Problem
+
+
+@dataclass(slots=True)
+class Summary:
+    """What an ingest did, counted in runs. ``problems`` holds those of new and changed runs only."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    missing: int = 0
+    returned: int = 0
+    pruned: int = 0
+    problems: list[RunProblem] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """All runs that were found on disk."""
+        return self.new + self.changed + self.unchanged + self.returned
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    directory: Path
+    path: str
+    format: str
+    signature: str
+    known: Known | None
+
+
+def ingest(
+    location: str | Path,
+    paths: Sequence[Path],
+    *,
+    jobs: int = 1,
+    prune: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """Index every run under `paths` in the database at `location`, which is created where it is absent.
+
+    Args:
+        location: a file or a SQLAlchemy URL.
+        paths: directories; each becomes a root unless it lies inside one.
+        jobs: processes that read; a script that asks for more than one needs the usual
+            ``if __name__ == "__main__"`` guard.
+        prune: drop runs whose directories are gone, except those that people added something to.
+        dry_run: read and compare, write nothing.
+        progress: called as runs are read.
+
+    Raises:
+        NotFoundError, UsageError: a path is no directory that can be listed.
+        DatabaseError: the database can't be used; SchemaError: it has another schema.
+    """
+    directories = [check_root(path) for path in paths]
+    summary = Summary()
+    with database_errors(location):
+        engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
+        if engine is not None:
+            _prepare(engine, str(location), create=not dry_run)
+        for directory in directories:
+            _Ingest(engine, directory, summary, jobs, prune, dry_run, progress).run()
+        if engine is not None:
+            engine.dispose()
+    return summary
+
+
+def _exists(location: str | Path) -> bool:
+    path = sqlite_path(database_url(location))
+    return path is None or path.exists()
+
+
+def _prepare(engine: Engine, name: str, *, create: bool) -> None:
+    with engine.connect() as connection:
+        absent = schema.state(connection) == "absent"
+        if not (absent and create):
+            schema.check(connection, name)
+            return
+    schema.upgrade(engine, name)
+
+
+@dataclass
+class _Ingest:
+    """One directory's ingest."""
+
+    engine: Engine | None
+    directory: Path
+    summary: Summary
+    jobs: int
+    prune: bool
+    dry_run: bool
+    progress: Progress | None
+
+    def run(self) -> None:
+        place, known = self.place()
+        prefix = "" if place.inside == "." else place.inside + "/"
+        tasks: list[_Task] = []
+        seen: set[str] = set()
+        hidden: list[str] = []
+        for found in scan(self.directory):
+            path = _join(place.inside, found.path)
+            if isinstance(found, Problem):
+                hidden.append(path)
+                self.summary.problems.append(RunProblem(self.directory / found.path, found))
+                continue
+            seen.add(path)
+            task = self.task(found, path, known.get(path))
+            if task is None:
+                self.summary.unchanged += 1
+            else:
+                tasks.append(task)
+        self.write_all(place, tasks)
+        gone = {
+            path: run
+            for path, run in known.items()
+            if path not in seen and (path + "/").startswith(prefix) and not _under(path, hidden)
+        }
+        self.settle_missing(gone)
+
+    def place(self) -> tuple[Place, dict[str, Known]]:
+        if self.engine is None:
+            return Place(0, self.directory, "."), {}
+        if self.dry_run:
+            with self.engine.connect() as connection:
+                place = planned_place(connection, self.directory)
+                return place, store.known_runs(connection, place.root_id)
+        with self.engine.begin() as connection:
+            place = place_of(connection, self.directory)
+            return place, store.known_runs(connection, place.root_id)
+
+    def task(self, found: FoundRun, path: str, known: Known | None) -> _Task | None:
+        """What is to be read, or None where the run is as it was."""
+        if known is not None and known.status != "missing" and known.signature == found.signature:
+            return None
+        signature = found.signature if found.settled else _UNSETTLED + found.signature
+        return _Task(self.directory / found.path, path, found.format.name, signature, known)
+
+    def write_all(self, place: Place, tasks: list[_Task]) -> None:
+        records = self.read(tasks)
+        done = 0
+        while batch := list(islice(records, _BATCH)):
+            done += len(batch)
+            if self.engine is None or self.dry_run:
+                for task, record in batch:
+                    self.count(task, record)
+            else:
+                with self.engine.begin() as connection:
+                    for task, record in batch:
+                        self.put(connection, place, task, record)
+            if self.progress:
+                self.progress(done, len(tasks))
+
+    def read(self, tasks: list[_Task]) -> Iterator[tuple[_Task, RunRecord]]:
+        if self.jobs <= 1 or len(tasks) < _WORTH_A_POOL:
+            yield from map(_read, tasks)
+            return
+        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(_read, tasks, chunksize=16)
+
+    def put(self, connection: Connection, place: Place, task: _Task, record: RunRecord) -> None:
+        if self.count(task, record) == "unchanged" and task.known is not None:
+            store.set_signatures(connection, {task.known.id: task.signature})
+        else:
+            store.put_run(connection, place.root_id, record, task.signature)
+
+    def count(self, task: _Task, record: RunRecord) -> str:
+        known, summary = task.known, self.summary
+        if known is None:
+            summary.new += 1
+        elif known.status == "missing":
+            summary.returned += 1
+        elif known.signature == _UNSETTLED + task.signature.removeprefix(_UNSETTLED) and (
+            known.fingerprint == record.fingerprint
+        ):  # it was read in the instant it was written, and proves to be the same
+            summary.unchanged += 1
+            return "unchanged"
+        else:
+            summary.changed += 1
+        summary.problems += [RunProblem(task.directory, problem) for problem in record.problems]
+        return "written"
+
+    def settle_missing(self, gone: dict[str, Known]) -> None:
+        fresh = [run.id for run in gone.values() if run.status != "missing"]
+        if self.engine is None or self.dry_run or not gone:
+            self.summary.missing += len(gone)
+            return
+        with self.engine.begin() as connection:
+            store.mark_missing(connection, fresh)
+            dropped = store.prunable(connection, [run.id for run in gone.values()]) if self.prune else []
+            store.remove_runs(connection, dropped)
+        self.summary.pruned += len(dropped)
+        self.summary.missing += len(gone) - len(dropped)
+
+
+def _join(inside: str, path: str) -> str:
+    joined = os.path.normpath(os.path.join(inside, path))
+    return joined.replace(os.sep, "/")
+
+
+def _under(path: str, directories: list[str]) -> bool:
+    return any(path == d or path.startswith(d + "/") or d == "." for d in directories)
+
+
+def _read(task: _Task) -> tuple[_Task, RunRecord]:
+    """Read one run; whatever goes wrong is said in its record and hides no other run."""
+    try:
+        return task, format_named(task.format).read(task.directory, task.path)
+    except OSError as error:
+        reason = f"can't be read: {error.strerror or error}"
+    except Exception as error:  # a defect of a reader must not end the ingest of all other runs
+        reason = f"spindb failed to read it ({type(error).__name__}: {error}): please report this"
+    problem = Problem("unreadable-run", reason)
+    broken = RunRecord(task.path, task.directory.name, task.format, "broken", problems=(problem,))
+    return task, broken

@@ -1,0 +1,180 @@
+"""The logger: one row of metrics per epoch, the config once, snapshots when asked."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spindb.errors import UsageError
+from spindb.logger import saving
+from spindb.logger.config import config_text
+from spindb.logger.places import data_directory
+from spindb.logger.tabular import format_table
+
+
+class Logger:
+    """Writes one run directory.
+
+    Args:
+        output_dir: the run directory; made where it is absent. None: a new one in the data directory
+            (``$SPINDB_DATA_DIR``, else ``./data``), named by experiment and time.
+        output_fname: name of the table of metrics.
+        exp_name: the experiment; runs that differ only in seed share it.
+        quiet: print nothing.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path | None = None,
+        output_fname: str = "progress.txt",
+        exp_name: str | None = None,
+        *,
+        quiet: bool = False,
+    ) -> None:
+        if output_dir is None:
+            output_dir = data_directory() / f"{exp_name or 'run'}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+        self.output_dir = Path(output_dir)
+        self.exp_name = exp_name
+        self.quiet = quiet
+        if self.output_dir.exists():
+            self.log(f"{self.output_dir} exists already: writing there anyway")
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        self.output_file = (self.output_dir / output_fname).open("w", encoding="utf-8", newline="\n")
+        self.log_headers: list[str] = []
+        self.log_current_row: dict[str, Any] = {}
+        self.first_row = True
+        self._tensorflow: tuple[Any, Mapping[str, Any], Mapping[str, Any]] | None = None
+        self._pytorch: Any = None
+
+    def close(self) -> None:
+        """Close the table of metrics."""
+        self.output_file.close()
+
+    def __enter__(self) -> Logger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def log(self, message: str) -> None:
+        """Print a line for people."""
+        if not self.quiet:
+            print(message, file=sys.stderr, flush=True)  # noqa: T201 - a logger's job
+
+    def save_config(self, config: dict[str, Any]) -> None:
+        """Write ``config.json``: usually called with ``locals()`` at the top of the training function."""
+        text = config_text(config, self.exp_name)
+        (self.output_dir / "config.json").write_text(text, encoding="utf-8")
+
+    def log_tabular(self, key: str, value: Any) -> None:
+        """Put a value into the current row.
+
+        Raises:
+            UsageError: the key is new after the first row, or was set in this row already.
+        """
+        if self.first_row:
+            if "\t" in key or "\n" in key:
+                raise UsageError(f"a metric's name can't hold tabs or newlines: {key!r}")
+            if key not in self.log_headers:
+                self.log_headers.append(key)
+        elif key not in self.log_headers:
+            raise UsageError(f"{key!r} is a new metric: all metrics must be there in the first row")
+        if key in self.log_current_row:
+            raise UsageError(f"{key!r} was set in this row already", hint="call dump_tabular after each epoch")
+        self.log_current_row[key] = value
+
+    def dump_tabular(self) -> None:
+        """Write the current row to the table (the header before the first one) and print it."""
+        row = {key: self.log_current_row.get(key, "") for key in self.log_headers}
+        if not self.quiet:
+            print(format_table(row), flush=True)  # noqa: T201 - a logger's job
+        if self.first_row:
+            self.output_file.write("\t".join(self.log_headers) + "\n")
+        self.output_file.write("\t".join(_cell(value) for value in row.values()) + "\n")
+        self.output_file.flush()
+        self.log_current_row.clear()
+        self.first_row = False
+
+    def setup_tf_saver(self, sess: Any, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        """Make `save_state` save the session's graph too.
+
+        Args:
+            sess: a ``tf.compat.v1.Session``.
+            inputs: placeholders by name; ``x`` is the observation, ``a`` the action.
+            outputs: tensors by name; ``pi`` is the action, ``mu`` the mean action, ``v``, ``q`` … values.
+        """
+        self._tensorflow = (sess, inputs, outputs)
+
+    def setup_pytorch_saver(self, what_to_save: Any) -> None:
+        """Make `save_state` save this module too."""
+        self._pytorch = what_to_save
+
+    def save_state(self, state_dict: Mapping[str, Any], itr: int | None = None) -> None:
+        """Save the state (usually ``{"env": env}``) and the policy.
+
+        Args:
+            state_dict: what to pickle. What can't be pickled is said in a warning and in the run.
+            itr: the snapshot's number, kept beside the others; None: the unnumbered one, overwritten.
+        """
+        reason = saving.save_state(self.output_dir, state_dict, itr)
+        if reason is not None:
+            warnings.warn(f"the environment was not saved ({reason}); the policy was", RuntimeWarning, stacklevel=2)
+        if self._tensorflow is not None:
+            saving.save_tf1(self.output_dir, *self._tensorflow, itr)
+        if self._pytorch is not None:
+            saving.save_pytorch(self.output_dir, self._pytorch, itr)
+
+
+class EpochLogger(Logger):
+    """A logger that averages what is stored during an epoch."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epoch_dict: dict[str, list[Any]] = {}
+
+    def store(self, **values: Any) -> None:
+        """Remember values (numbers or arrays) of this epoch."""
+        for key, value in values.items():
+            self.epoch_dict.setdefault(key, []).append(value)
+
+    def log_tabular(
+        self, key: str, value: Any = None, with_min_and_max: bool = False, average_only: bool = False
+    ) -> None:
+        """Put a value into the current row, or statistics of what was stored under the key.
+
+        Without a value: ``AverageKEY`` and ``StdKEY`` (of the population), with `with_min_and_max` also
+        ``MaxKEY`` and ``MinKEY``; with `average_only` the average alone under the plain key.
+        """
+        if value is not None:
+            super().log_tabular(key, value)
+            return
+        average, deviation, low, high = self.get_stats(key)
+        super().log_tabular(key if average_only else f"Average{key}", average)
+        if not average_only:
+            super().log_tabular(f"Std{key}", deviation)
+        if with_min_and_max:
+            super().log_tabular(f"Max{key}", high)
+            super().log_tabular(f"Min{key}", low)
+        self.epoch_dict[key] = []
+
+    def get_stats(self, key: str) -> tuple[Any, Any, Any, Any]:
+        """Mean, standard deviation, minimum and maximum (float32) of what was stored; NaN for nothing."""
+        np = importlib.import_module("numpy")
+        stored = self.epoch_dict.get(key)
+        if stored is None:
+            raise UsageError(f"nothing was ever stored under {key!r}", hint=f"logger.store({key}=value)")
+        values = np.concatenate(
+            [np.ravel(np.asarray(v, dtype=np.float32)) for v in stored] or [np.zeros(0, np.float32)]
+        )
+        if not values.size:
+            return (np.float32("nan"),) * 4
+        return values.mean(), values.std(), values.min(), values.max()
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("\t", " ").replace("\n", " ")

@@ -1,0 +1,129 @@
+"""Saves policies and environments in the places and formats of the layout, whole or not at all.
+
+Everything is written beside its place and moved there when it is complete, so that a run that is killed,
+or read while it trains, never shows half a save.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# The oldest protocol that Python 3 had by default when this layout was young: every joblib and every
+# Python 3 since reads it, and plain pickles need no particular version of joblib.
+_PROTOCOL = 3
+
+
+def suffix(itr: int | None) -> str:
+    """What a snapshot's number adds to a name; nothing for the unnumbered save."""
+    return "" if itr is None else str(int(itr))
+
+
+def save_state(directory: Path, state: Mapping[str, Any], itr: int | None) -> str | None:
+    """Write ``vars{itr}.pkl``; returns why it could not be written, or None.
+
+    What plain pickling refuses (lambdas, local classes) or would only save by reference to a script
+    (``__main__``) is saved by value with cloudpickle. Where even that fails, the reason is kept in
+    ``vars{itr}.pkl.problem``, which ``spindb ingest`` reports, and a state left by an earlier save is
+    removed, since it would claim to belong to this one.
+    """
+    path = directory / f"vars{suffix(itr)}.pkl"
+    note = path.with_name(path.name + ".problem")
+    try:
+        data = _pickle(dict(state))
+    except Exception as error:  # pickling runs the objects' own code: anything can be raised
+        reason = f"{type(error).__name__}: {error}"
+        note.write_text(reason + "\n", encoding="utf-8")
+        path.unlink(missing_ok=True)
+        return reason
+    _write(path, data)
+    note.unlink(missing_ok=True)
+    return None
+
+
+def _pickle(state: dict[str, Any]) -> bytes:
+    try:
+        data = pickle.dumps(state, protocol=_PROTOCOL)
+    except Exception:  # whatever it was, saving by value may still work
+        return _pickle_by_value(state)
+    return _pickle_by_value(state) if b"__main__" in data else data
+
+
+def _pickle_by_value(state: dict[str, Any]) -> bytes:
+    """With cloudpickle; the modules of the values' own classes go along where they are no installed ones."""
+    cloudpickle = importlib.import_module("cloudpickle")
+    modules = [m for m in map(_own_module, state.values()) if m is not None]
+    registered = [m for m in modules if m.__name__ not in cloudpickle.list_registry_pickle_by_value()]
+    for module in registered:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        data: bytes = cloudpickle.dumps(state, protocol=4)
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
+    return data
+
+
+def _own_module(value: Any) -> ModuleType | None:
+    """The module of the value's class where it is the user's own file, not an installed package."""
+    inner = getattr(value, "unwrapped", value)
+    module = sys.modules.get(type(inner).__module__)
+    file = getattr(module, "__file__", None)
+    installed = file is None or "site-packages" in file or "dist-packages" in file
+    return None if installed or module is None or module.__name__ == "__main__" else module
+
+
+def save_tf1(
+    directory: Path,
+    session: Any,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    itr: int | None,
+    *,
+    kind: str = "tf1_save",
+) -> None:
+    """Write ``tf1_save{itr}/``: a TensorFlow 1 SavedModel and ``model_info.pkl``."""
+    saved_model = importlib.import_module("tensorflow").compat.v1.saved_model
+    place = directory / f"{kind}{suffix(itr)}"
+    partial = directory / f".{place.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    with session.graph.as_default():
+        saved_model.simple_save(session, str(partial), dict(inputs), dict(outputs))
+    info = {
+        "inputs": {name: tensor.name for name, tensor in inputs.items()},
+        "outputs": {name: tensor.name for name, tensor in outputs.items()},
+    }
+    (partial / "model_info.pkl").write_bytes(pickle.dumps(info, protocol=_PROTOCOL))
+    _replace_directory(partial, place)
+
+
+def save_pytorch(directory: Path, module: Any, itr: int | None) -> None:
+    """Write ``pyt_save/model{itr}.pt``: the whole module, pickled by torch."""
+    torch = importlib.import_module("torch")
+    place = directory / "pyt_save" / f"model{suffix(itr)}.pt"
+    place.parent.mkdir(exist_ok=True)
+    partial = place.with_name(f".{place.name}.partial")
+    torch.save(module, partial)
+    os.replace(partial, place)
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def _replace_directory(partial: Path, place: Path) -> None:
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        os.rename(place, old)
+    os.rename(partial, place)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Plays saved policies: loads a snapshot, builds its environment on today's stack, rolls out."""

@@ -1,0 +1,186 @@
+"""Builds the environment that a policy is to be played in, and says which way served.
+
+Ways, in this order: what the user names (``--env``, ``--env-factory``); else the id that the saved state
+or the config gave, built anew. An id that today's libraries no longer have is replaced by its successor.
+Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from spindb.errors import EnvironmentBuildError
+from spindb.play.spaces import Environment
+from spindb.records import EnvironmentHint
+
+# Ids that are gone, and what takes observations and actions of the same shapes today.
+_SUCCESSORS: dict[str, tuple[str, ...]] = {
+    "Pendulum-v0": ("Pendulum-v1",),
+    "LunarLander-v2": ("LunarLander-v3",),
+    "LunarLanderContinuous-v2": ("LunarLanderContinuous-v3",),
+    "BipedalWalker-v2": ("BipedalWalker-v3",),
+    "BipedalWalkerHardcore-v2": ("BipedalWalkerHardcore-v3",),
+    "Pusher-v2": ("Pusher-v5",),
+    "InvertedPendulum-v2": ("InvertedPendulum-v4", "InvertedPendulum-v5"),
+    **{
+        f"{name}-v{version}": (f"{name}-v4",)
+        for name in ("Humanoid", "HumanoidStandup", "Reacher", "InvertedDoublePendulum")
+        for version in (1, 2, 3)
+    },
+    **{
+        f"{name}-v{version}": (f"{name}-v4", f"{name}-v5")
+        for name in ("Hopper", "Walker2d", "HalfCheetah", "Swimmer")
+        for version in (1, 2, 3)
+    },
+    **{f"Ant-v{version}": ("Ant-v4",) for version in (1, 2, 3)},
+}
+# What an id needs to be what it was.
+_ARGUMENTS: dict[str, dict[str, Any]] = {"Ant-v4": {"use_contact_forces": True}}
+_RENAMED = {"LunarLanderContinuous-v3": ("LunarLander-v3", {"continuous": True})}
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltEnvironment:
+    """An environment to play in; ``id`` is what was built, ``source`` how that was known."""
+
+    environment: Environment
+    id: str | None
+    source: str
+    library: str | None = None
+
+
+def build_environment(
+    hint: EnvironmentHint, *, env: str | None = None, factory: str | None = None, render: bool = False
+) -> BuiltEnvironment:
+    """The environment named by `env` or `factory`, else the one that `hint` tells of.
+
+    Args:
+        hint: what the run's files say.
+        env: an id of gymnasium or gym.
+        factory: ``module:function``, called without arguments; the current directory is searched too.
+        render: whether it is to be shown in a window.
+
+    Raises:
+        EnvironmentBuildError: no way led to an environment; the message names each and why it failed.
+    """
+    if render:
+        _require_display()
+    if factory is not None:
+        return BuiltEnvironment(Environment(_call_factory(factory, render)), None, f"--env-factory {factory}")
+    if env is not None:
+        return _make(env, "--env", None, render)
+    if hint.id is not None:
+        return _make(hint.id, str(hint.source), hint.max_episode_steps, render)
+    raise EnvironmentBuildError(_nothing_known(hint), hint=_what_to_type(hint))
+
+
+def _nothing_known(hint: EnvironmentHint) -> str:
+    if hint.classes:
+        told = (
+            f"the saved state holds {' around '.join(hint.classes)}, which carries no id of gym's"
+            if not hint.classes[-1].startswith(("gym.", "gymnasium."))
+            else f"no id is known for {hint.classes[-1]} with {hint.max_episode_steps or 'no'} steps at most"
+        )
+    else:
+        told = "no environment was saved with this run (no vars.pkl that can be read)"
+    return f"which environment to play in is not known: {told}, and the config names none"
+
+
+def _what_to_type(hint: EnvironmentHint) -> str:
+    module, _, name = (hint.classes[-1] if hint.classes else "your_module.make_env").rpartition(".")
+    own = not module.startswith(("gym.", "gymnasium."))
+    factory = f"{module}:{name}" if own and module else "your_module:make_env"
+    return (
+        f"--env-factory {factory} builds it from your own code (run it where that module can be imported),\n"
+        "or --env ID names one of gymnasium's or gym's, such as --env CartPole-v1"
+    )
+
+
+def _require_display() -> None:
+    shown = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
+    if sys.platform.startswith("linux") and not shown:
+        raise EnvironmentBuildError(
+            "there is no display to render to (neither DISPLAY nor WAYLAND_DISPLAY is set)",
+            hint="-nr plays without rendering",
+        )
+
+
+def _call_factory(factory: str, render: bool) -> Any:
+    module_name, _, function_name = factory.partition(":")
+    if not module_name or not function_name:
+        raise EnvironmentBuildError(f"--env-factory {factory} is not of the form module:function")
+    with _current_directory_importable():
+        try:
+            make: Callable[..., Any] = importlib.import_module(module_name)
+            for part in function_name.split("."):
+                make = getattr(make, part)
+            takes_mode = "render_mode" in inspect.signature(make).parameters
+            env = make(render_mode="human") if render and takes_mode else make()
+        except Exception as error:  # a user's own code can raise anything
+            raise EnvironmentBuildError(
+                f"--env-factory {factory} failed: {type(error).__name__}: {error}",
+                hint=f"python -c 'import {module_name}' must work in this directory",
+            ) from error
+    if not (hasattr(env, "reset") and hasattr(env, "step")):
+        raise EnvironmentBuildError(f"--env-factory {factory} made a {type(env).__name__}, which has no reset and step")
+    return env
+
+
+@contextlib.contextmanager
+def _current_directory_importable() -> Iterator[None]:
+    sys.path.insert(0, os.getcwd())
+    try:
+        yield
+    finally:
+        sys.path.remove(os.getcwd())
+
+
+def _make(env_id: str, source: str, limit: int | None, render: bool) -> BuiltEnvironment:
+    """Build an id: as it is in gymnasium, then in gym, then its successors in both."""
+    failures: list[str] = []
+    for candidate in (env_id, *_SUCCESSORS.get(env_id, ())):
+        for library in ("gymnasium", "gym"):
+            try:
+                built = _make_in(library, candidate, limit, render)
+            except Exception as error:  # registries and constructors raise all sorts of errors
+                failures.append(f"  {candidate} in {library}: {_first_line(error)}")
+                continue
+            return BuiltEnvironment(Environment(built), candidate, source, library)
+    tried = "\n".join(failures)
+    raise EnvironmentBuildError(
+        f"{env_id} (known from {source}) can't be built:\n{tried}",
+        hint="install what is missing, or name another: --env ID, --env-factory module:function",
+    )
+
+
+def _make_in(library: str, env_id: str, limit: int | None, render: bool) -> Any:
+    module = import_quietly(library)
+    env_id, extra = _RENAMED.get(env_id, (env_id, {})) if library == "gymnasium" else (env_id, {})
+    arguments: dict[str, Any] = {"disable_env_checker": True, **_ARGUMENTS.get(env_id, {}), **extra}
+    if limit is not None:
+        arguments["max_episode_steps"] = limit
+    if render:
+        arguments["render_mode"] = "human"
+    with contextlib.redirect_stderr(io.StringIO()):
+        return module.make(env_id, **arguments)
+
+
+def import_quietly(library: str) -> Any:
+    """gym or gymnasium without the notices that they print and the warnings they log."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        module = importlib.import_module(library)
+    module.logger.set_level(40)  # errors only
+    return module
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,164 @@
+"""From a run (id, name or path) to a policy that acts: what people call from Python."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spindb.disk.formats import recognise
+from spindb.disk.formats.spinningup import SpinningUp
+from spindb.disk.scan import scan
+from spindb.errors import NotFoundError, PolicyError, UsageError
+from spindb.index import schema
+from spindb.index.engine import database_errors, open_engine
+from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
+from spindb.play.envs import BuiltEnvironment, build_environment
+from spindb.play.policies import Policy, load_snapshot
+from spindb.play.spaces import Environment
+from spindb.records import EnvironmentHint, Problem, SnapshotRecord
+
+_MAX_LISTED = 5
+_SPINNING_UP = SpinningUp()
+
+
+@dataclass(frozen=True, slots=True)
+class Playable:
+    """A run's snapshot, found, and what is known of its environment."""
+
+    directory: Path
+    snapshot: SnapshotRecord
+    env: EnvironmentHint
+    run_id: int | None = None
+
+
+def locate(
+    run: int | str | Path, itr: int | None = None, *, db: str | Path | None = None, run_id: int | None = None
+) -> Playable:
+    """Find the snapshot to play.
+
+    Args:
+        run: an output directory, or a run's id, name or prefix of a name in the database.
+        itr: which snapshot; None for the latest.
+        db: the database (path or URL); only needed where `run` is no directory.
+        run_id: the id of the run at the directory, where it is known already.
+
+    Raises:
+        NotFoundError: there is no such run, directory or itr; the message lists what does exist.
+        DatabaseError: the database can't be used.
+    """
+    text = str(run)
+    if isinstance(run, Path) or (isinstance(run, str) and (os.sep in text or Path(text).is_dir())):
+        return _locate_directory(Path(run), itr, run_id)
+    if db is None:
+        raise NotFoundError(f"no directory {text!r} here, and no database that could know it", hint="--db names one")
+    with database_errors(db):
+        engine = open_engine(db)
+        with engine.connect() as connection:
+            schema.check(connection, str(db))
+            found = find_run(connection, text)
+            snapshots = snapshots_of(connection, found.id)
+        engine.dispose()
+    if not found.directory.is_dir():
+        raise NotFoundError(
+            f"run {found.id} was at {found.directory} on {found.host}, and is not there now",
+            hint="ingest the place that it moved to, or mount its disk",
+        )
+    return Playable(found.directory, pick_snapshot(snapshots, itr, found.directory), found.env, found.id)
+
+
+def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> Playable:
+    if not directory.is_dir():
+        is_file = directory.exists()
+        raise (UsageError if is_file else NotFoundError)(
+            f"{directory} is a file, not an output directory" if is_file else f"no such directory: {directory}"
+        )
+    found = recognise(os.listdir(directory))
+    if found is None and not any(_SPINNING_UP.is_save(name) for name in os.listdir(directory)):
+        raise NotFoundError(
+            f"{directory} is no output directory: it has no progress.txt and no save", hint=_near(directory)
+        )
+    record = (found or _SPINNING_UP).read(directory, ".")
+    return Playable(directory, pick_snapshot(record.snapshots, itr, directory), record.env, run_id)
+
+
+def _near(directory: Path) -> str | None:
+    """Output directories below, or the one that this save belongs to."""
+    if _SPINNING_UP.is_save(directory.name):
+        return f"its run is {directory.parent}: name that, and --itr for the snapshot"
+    below = []
+    for run in scan(directory):
+        if not isinstance(run, Problem):
+            below.append(f"  {directory / run.path}")
+        if len(below) > _MAX_LISTED:
+            return "output directories below it:\n" + "\n".join(below[:_MAX_LISTED]) + "\n  …"
+    return "output directories below it:\n" + "\n".join(below) if below else None
+
+
+def indexed_id(directory: Path, db: str | Path) -> int | None:
+    """The id of the run at `directory` in the database, None where it is not indexed there."""
+    with database_errors(db):
+        engine = open_engine(db)
+        with engine.connect() as connection:
+            schema.check(connection, str(db))
+            found = run_at(connection, directory)
+        engine.dispose()
+    return found.id if found else None
+
+
+def load_policy(
+    run: int | str | Path, itr: int | None = None, deterministic: bool = False, *, db: str | Path = "spindb.db"
+) -> Policy:
+    """Load a saved policy.
+
+    Args:
+        run: an output directory, or a run's id, name or prefix of a name in the database.
+        itr: which snapshot; None for the latest.
+        deterministic: act by the mean action where the save has one (``mu``).
+        db: the database (path or URL) where `run` is not a directory.
+
+    Returns:
+        A policy: ``policy(observation)`` is the action for one observation.
+
+    Raises:
+        NotFoundError: there is no such run or itr.
+        PolicyError: the snapshot can't be loaded.
+    """
+    playable = locate(run, itr, db=db)
+    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+
+
+def load_policy_and_env(
+    run: int | str | Path,
+    itr: int | None = None,
+    deterministic: bool = False,
+    *,
+    render: bool = False,
+    db: str | Path = "spindb.db",
+) -> tuple[Any, Policy]:
+    """The environment built anew, and the policy, as the original's function of that name gives them.
+
+    Raises:
+        EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.
+        NotFoundError, PolicyError: as `load_policy`.
+    """
+    playable = locate(run, itr, db=db)
+    built = build_environment(playable.env, render=render)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+    require_fit(policy, built)
+    return built.environment.env, policy
+
+
+def require_fit(policy: Policy, built: BuiltEnvironment) -> None:
+    """Raise `PolicyError` where the environment's observations are not the policy's."""
+    wanted, given = policy.observation_shape, built.environment.observation_shape
+    if wanted is not None and given is not None and wanted != given:
+        raise PolicyError(
+            f"the policy takes observations of shape {wanted}, "
+            f"{built.id or 'the environment'} (from {built.source}) gives {given}",
+            hint="name the environment that it was trained in: --env ID or --env-factory module:function",
+        )
+
+
+__all__ = ["Environment", "Playable", "indexed_id", "load_policy", "load_policy_and_env", "locate", "require_fit"]

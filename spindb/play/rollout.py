@@ -1,0 +1,139 @@
+"""The rollout: plays a policy for some episodes and prints what the original tool printed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spindb.errors import EnvironmentBuildError, UsageError
+from spindb.logger.tabular import format_table
+from spindb.play.spaces import Environment
+
+Ending = Literal["terminated", "truncated", "cut"]
+_FRAME_SECONDS = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Undiscounted return, length in steps, and how it ended: by the task (``terminated``), by the
+    environment's time limit (``truncated``) or by ours (``cut``)."""
+
+    ep_return: float
+    length: int
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """All episodes of a rollout and their statistics (standard deviation of the population)."""
+
+    episodes: Sequence[Episode]
+    seconds: float
+
+    @property
+    def mean_return(self) -> float:
+        return math.fsum(e.ep_return for e in self.episodes) / len(self.episodes)
+
+    @property
+    def std_return(self) -> float:
+        mean = self.mean_return
+        return math.sqrt(math.fsum((e.ep_return - mean) ** 2 for e in self.episodes) / len(self.episodes))
+
+    @property
+    def max_return(self) -> float:
+        return max((e.ep_return for e in self.episodes), key=_nan_first)
+
+    @property
+    def min_return(self) -> float:
+        return min((e.ep_return for e in self.episodes), key=lambda value: -_nan_first(-value))
+
+    @property
+    def mean_length(self) -> float:
+        return math.fsum(e.length for e in self.episodes) / len(self.episodes)
+
+    def table(self) -> str:
+        """The statistics as the original's logger prints them."""
+        return format_table(
+            {
+                "AverageEpRet": self.mean_return,
+                "StdEpRet": self.std_return,
+                "MaxEpRet": self.max_return,
+                "MinEpRet": self.min_return,
+                "EpLen": self.mean_length,
+            }
+        )
+
+
+def _nan_first(value: float) -> float:
+    """NaN above everything, so that it is never hidden behind a number."""
+    return math.inf if math.isnan(value) else value
+
+
+def run_policy(
+    env: Any,
+    get_action: Callable[[Any], Any],
+    max_ep_len: int | None = None,
+    num_episodes: int = 100,
+    render: bool = True,
+    *,
+    seed: int | None = None,
+    write: Callable[[str], None] = print,
+) -> Rollout:
+    """Play `get_action` in `env` and print each episode as it ends, then the statistics.
+
+    Args:
+        env: an environment of gym (old or new) or gymnasium.
+        get_action: one observation to one action; a policy from `spindb.load_policy` is one.
+        max_ep_len: ends an episode after so many steps; None or 0: only the environment ends it.
+        num_episodes: how many episodes, at least one.
+        render: show each step; the environment must have been made for that (``render_mode="human"``).
+        seed: seeds the environment once, at the first reset.
+        write: takes each line.
+
+    Returns:
+        The episodes.
+
+    Raises:
+        UsageError: fewer than one episode was asked for, or a negative length.
+        EnvironmentBuildError: the environment has no reset and step.
+    """
+    if num_episodes < 1:
+        raise UsageError(f"{num_episodes} episodes: at least one is needed")
+    if max_ep_len is not None and max_ep_len < 0:
+        raise UsageError(f"an episode length of {max_ep_len}: it must be positive, or 0 for no limit")
+    if env is None or not (hasattr(env, "reset") and hasattr(env, "step")):
+        raise EnvironmentBuildError(f"no environment to play in, but a {type(env).__name__}")
+    world = env if isinstance(env, Environment) else Environment(env)
+    began = time.perf_counter()
+    episodes: list[Episode] = []
+    while len(episodes) < num_episodes:
+        episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed)
+        write(f"Episode {len(episodes)} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
+        episodes.append(episode)
+    rollout = Rollout(tuple(episodes), time.perf_counter() - began)
+    write(rollout.table())
+    return rollout
+
+
+def _play_episode(
+    world: Environment, get_action: Callable[[Any], Any], limit: int | None, render: bool, seed: int | None
+) -> Episode:
+    observation = world.reset(seed)
+    ep_return, length = 0.0, 0
+    while True:
+        if render:
+            world.render()
+            time.sleep(_FRAME_SECONDS)
+        step = world.step(get_action(observation))
+        observation = step.observation
+        ep_return += step.reward
+        length += 1
+        if step.terminated:
+            return Episode(ep_return, length, "terminated")
+        if step.truncated:
+            return Episode(ep_return, length, "truncated")
+        if length == limit:
+            return Episode(ep_return, length, "cut")
