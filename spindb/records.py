@@ -108,8 +108,7 @@ def mean(numbers: Sequence[float]) -> float | None:
     try:
         return math.fsum(numbers) / len(numbers)
     except OverflowError:  # the sum leaves the range of a double although the mean need not
-        scaled = math.fsum(float(n) / len(numbers) for n in numbers)
-        return scaled
+        return math.fsum(float(n) / len(numbers) for n in numbers)
     except ValueError:  # inf - inf
         return None
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import spindb
-from spindb.cli import database, inspecting, playing, querying, scanning
+from spindb.cli import database, demonstrating, inspecting, playing, querying, scanning
 from spindb.errors import SpindbError
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def _global(
     ctx.obj = db
 
 
-for module in (scanning, querying, inspecting, playing, database):
+for module in (scanning, querying, inspecting, playing, database, demonstrating):
     module.register(app)
 
 

@@ -66,7 +66,8 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
     _show_head(found, tags, notes, curve)
     if config:
         typer.echo("\nhyperparameters")
-        print_table(("key", "value"), [(leaf.key, json.loads(leaf.value)) for leaf in config], flexible="value")
+        values = [(leaf.key, json.loads(leaf.value)) for leaf in config]
+        print_table(("key", "value"), values, flexible="value", left=("value",))
     if metrics:
         typer.echo("metrics (argmin, argmax: rows from 0)")
         titles = ("metric", "last", "min", "max", "mean", "argmax")
@@ -79,12 +80,12 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
             typer.echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}\n")
     if evaluations:
         typer.echo("evaluations")
-        titles = ("id", "itr", "env", "episodes", "mean return", "std", "mean length", "when")
-        rows_of = [
+        played = ("id", "itr", "env", "episodes", "mean return", "std", "mean length", "when")
+        results = [
             (e.id, _itr(e.itr), e.env_id, e.episodes, e.mean_return, e.std_return, e.mean_length, e.created_at)
             for e in evaluations
         ]
-        print_table(titles, rows_of, flexible="env")
+        print_table(played, results, flexible="env", right=("itr",))
     if problems:
         typer.echo("problems")
         for problem in problems:

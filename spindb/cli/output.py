@@ -31,12 +31,17 @@ def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def print_table(
-    titles: Sequence[str], rows: Iterable[Sequence[Any]], *, flexible: str | None = None, right: Iterable[str] = ()
+    titles: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    flexible: str | None = None,
+    right: Sequence[str] = (),
+    left: Sequence[str] = (),
 ) -> None:
     """A table on stdout that fits the terminal; only the column `flexible` gives way.
 
-    Columns of numbers stand right, so do those named in `right`. Where stdout is no terminal nothing
-    is cut.
+    Columns that hold numbers stand right, unless `left` names them, and so do those named in `right`.
+    Where stdout is no terminal nothing is cut.
     """
     from rich import box
     from rich.console import Console
@@ -47,7 +52,7 @@ def print_table(
     texts = [[show(value) for value in row] for row in values]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for i, title in enumerate(titles):
-        numeric = title in right or any(_is_number(row[i]) for row in values)
+        numeric = title in right or (title not in left and any(_is_number(row[i]) for row in values))
         width = max([len(title), *(len(row[i]) for row in texts)])
         table.add_column(
             title,

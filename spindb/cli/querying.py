@@ -157,7 +157,7 @@ def selected_ids(connection: Connection, words: Sequence[str] | None, *, everyth
     from spindb.index.search import run_ids
 
     text = " ".join(words or [])
-    if text and not any(sign in text for sign in "=<>~:( ") or os.path.isdir(text):
+    if (text and not any(sign in text for sign in "=<>~:( ")) or os.path.isdir(text):
         return [find_run(connection, text).id]
     return run_ids(connection, text, everything=everything)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -115,7 +116,7 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     always = {"new", "changed", "unchanged", "missing"}
     parts = [f"{count} {word}" for count, word in counts if count or word in always]
     directories = len({found.directory for found in problems})
-    odd = f"; {_many(len(problems), 'problem')} in {_many(directories, 'directory')}" if problems else "; no problems"
+    odd = f"; {_many(len(problems), 'problem')} in {_many(directories, 'directory')}" if problems else "; no new problems"
     would = "would index " if dry_run else ""
     say(f"{would}{_many(summary.total, 'run')}: {', '.join(parts)}{odd}")
     if not summary.total and not summary.missing:
@@ -131,8 +132,6 @@ def _many(count: int, noun: str) -> str:
 
 def _place(found: RunProblem) -> str:
     path = found.directory / found.problem.path if found.problem.path else found.directory
-    try:
+    with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
-    except ValueError:
-        pass
     return f"{path}:{found.problem.line}" if found.problem.line else str(path)

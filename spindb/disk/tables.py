@@ -89,12 +89,12 @@ def _read_carefully(data: bytes, path: str) -> Table:
     if lines and unfinished.strip("\0\r "):
         body.append((len(lines) + 1, unfinished))
         report("no-final-newline", "the last line has no newline: its last cell may be cut off", len(lines) + 1)
-    for number, line in body:
-        line = line.rstrip("\r")
-        if not line.strip():
+    for number, raw in body:
+        row = raw.rstrip("\r")
+        if not row.strip():
             continue
-        fields = line.split(separator)
-        reason = _why_odd(line, fields, names)
+        fields = row.split(separator)
+        reason = _why_odd(row, fields, names)
         if reason is None:
             for column, field in zip(cells, fields, strict=True):
                 column.append(parse_cell(field))

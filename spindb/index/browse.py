@@ -87,7 +87,7 @@ def metrics_of(connection: Connection, run_id: int) -> list[MetricRow]:
     c = metrics.c
     wanted = (c.name, c.count, c.first, c.last, c.last_text, c.min, c.max, c.mean, c.argmin, c.argmax)
     statement = select(*wanted).where(c.run_id == run_id).order_by(c.position)
-    return [MetricRow(*row) for row in connection.execute(statement)]
+    return [MetricRow(*tuple(row)) for row in connection.execute(statement)]
 
 
 def series_of(connection: Connection, run_id: int, metric: str) -> list[Cell] | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Alias, ColumnElement, Connection, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not_, or_, select, true
 from sqlalchemy.sql.selectable import FromClause
 
 from spindb.errors import FilterError
@@ -99,7 +100,7 @@ def _names(tree: Filter) -> set[str]:
 
 @dataclass
 class _Join:
-    alias: Alias
+    alias: FromClause
     on: ColumnElement[bool]
     required: bool = False
 
@@ -122,7 +123,7 @@ class _Compiler:
             source = source.join(join.alias, join.on, isouter=not join.required)
         return source
 
-    def join(self, field: ConfigField | MetricField, *, required: bool = False) -> Alias:
+    def join(self, field: ConfigField | MetricField, *, required: bool = False) -> FromClause:
         if isinstance(field, ConfigField):
             place, table, named = ("config", field.key), configs, configs.c.key == field.key
         else:
@@ -132,7 +133,7 @@ class _Compiler:
             if field == MetricField(PERFORMANCE, getattr(field, "statistic", "")):
                 on = alias.c.name == runs.c.performance
             else:
-                on = alias.c[named.left.name] == place[1]  # type: ignore[attr-defined]
+                on = alias.c[named.left.name] == place[1]
             self.joins[place] = _Join(alias, and_(alias.c.run_id == runs.c.id, on))
         self.joins[place].required |= required
         return self.joins[place].alias
@@ -241,8 +242,9 @@ class _Compiler:
             if match is None:
                 raise ValueError
             year, *rest = (int(part) for part in match.groups() if part is not None)
-            begin = datetime(year, *[*rest, *[1, 1][len(rest) :]])
-        except (ValueError, TypeError):
+            month, day, hour, minute, second = [*rest, *(1, 1, 0, 0, 0)[len(rest) :]]
+            begin = datetime(year, month, day, hour, minute, second)
+        except ValueError:
             raise self.error(f"{value.text!r} is no time", value, hint="2026-11-22, or '2026-11-22 14:30'") from None
         if not rest:
             return begin, begin.replace(year=year + 1)
@@ -251,7 +253,7 @@ class _Compiler:
         steps = {2: timedelta(days=1), 4: timedelta(minutes=1), 5: timedelta(seconds=1)}
         return begin, begin + steps[len(rest)]
 
-    def test_config(self, alias: Alias, comparator: str, value: Value) -> ColumnElement[bool]:
+    def test_config(self, alias: FromClause, comparator: str, value: Value) -> ColumnElement[bool]:
         if comparator == "~":
             text = json.dumps(value.text, ensure_ascii=False)
             is_text = alias.c.type == "str"
@@ -284,7 +286,7 @@ class _Compiler:
         literal = words.get(value.text.lower())
         return [literal, as_text] if literal else [as_text]
 
-    def test_metric(self, found: MetricField, alias: Alias, comparator: str, value: Value) -> ColumnElement[bool]:
+    def test_metric(self, found: MetricField, alias: FromClause, comparator: str, value: Value) -> ColumnElement[bool]:
         column = alias.c[found.statistic]
         if comparator == "~":
             raise self.error(f"{found.metric} is a metric: ~ compares text", value)
@@ -341,19 +343,19 @@ def _number(value: Value) -> float | object:
         return _NOT_A_NUMBER
 
 
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
 def _compare(column: ColumnElement[Any], comparator: str, value: Any) -> ColumnElement[bool]:
-    match comparator:
-        case "=":
-            return column == value
-        case "!=":
-            return column != value
-        case "<":
-            return column < value
-        case "<=":
-            return column <= value
-        case ">":
-            return column > value
-    return column >= value
+    condition: ColumnElement[bool] = _OPERATORS[comparator](column, value)
+    return condition
 
 
 def _compare_any(column: ColumnElement[Any], comparator: str, values: list[str]) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ def config_text(config: dict[str, Any], exp_name: str | None) -> str:
 
 def to_jsonable(value: Any, _depth: int = 0, _inside: frozenset[int] = frozenset()) -> Any:
     """The value as JSON has it. Cycles and what lies deeper than six objects become text."""
-    if value is None or isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins":
+    if value is None or (isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins"):
         return value
     if id(value) in _inside or _depth > _MAX_DEPTH:
         return str(value)

@@ -23,6 +23,7 @@ from spindb.records import EnvironmentHint
 
 # Ids that are gone, and what takes observations and actions of the same shapes today.
 _SUCCESSORS: dict[str, tuple[str, ...]] = {
+    "CartPole-v0": ("CartPole-v1",),  # the same but for the time limit, which the saved state tells
     "Pendulum-v0": ("Pendulum-v1",),
     "LunarLander-v2": ("LunarLander-v3",),
     "LunarLanderContinuous-v2": ("LunarLanderContinuous-v3",),
@@ -44,6 +45,7 @@ _SUCCESSORS: dict[str, tuple[str, ...]] = {
 }
 # What an id needs to be what it was.
 _ARGUMENTS: dict[str, dict[str, Any]] = {"Ant-v4": {"use_contact_forces": True}}
+_ERRORS_ONLY = 40
 _RENAMED = {"LunarLanderContinuous-v3": ("LunarLander-v3", {"continuous": True})}
 
 
@@ -119,7 +121,9 @@ def _call_factory(factory: str, render: bool) -> Any:
         raise EnvironmentBuildError(f"--env-factory {factory} is not of the form module:function")
     with _current_directory_importable():
         try:
-            make: Callable[..., Any] = importlib.import_module(module_name)
+            with contextlib.suppress(ImportError):
+                import_quietly("gym")  # whose notice would be printed otherwise
+            make: Any = importlib.import_module(module_name)
             for part in function_name.split("."):
                 make = getattr(make, part)
             takes_mode = "render_mode" in inspect.signature(make).parameters
@@ -146,14 +150,22 @@ def _current_directory_importable() -> Iterator[None]:
 def _make(env_id: str, source: str, limit: int | None, render: bool) -> BuiltEnvironment:
     """Build an id: as it is in gymnasium, then in gym, then its successors in both."""
     failures: list[str] = []
+    libraries = {}
+    for name in ("gymnasium", "gym"):
+        try:
+            libraries[name] = import_quietly(name)
+        except ImportError as error:
+            failures.append(f"  {name} can't be imported: {_first_line(error)}")
     for candidate in (env_id, *_SUCCESSORS.get(env_id, ())):
-        for library in ("gymnasium", "gym"):
+        for name, library in libraries.items():
+            arguments = _arguments(name, candidate, limit, render)
             try:
-                built = _make_in(library, candidate, limit, render)
+                with contextlib.redirect_stderr(io.StringIO()):
+                    built = library.make(**arguments)
             except Exception as error:  # registries and constructors raise all sorts of errors
-                failures.append(f"  {candidate} in {library}: {_first_line(error)}")
+                failures.append(f"  {candidate} in {name}: {_first_line(error)}")
                 continue
-            return BuiltEnvironment(Environment(built), candidate, source, library)
+            return BuiltEnvironment(Environment(built), candidate, source, name)
     tried = "\n".join(failures)
     raise EnvironmentBuildError(
         f"{env_id} (known from {source}) can't be built:\n{tried}",
@@ -161,23 +173,25 @@ def _make(env_id: str, source: str, limit: int | None, render: bool) -> BuiltEnv
     )
 
 
-def _make_in(library: str, env_id: str, limit: int | None, render: bool) -> Any:
-    module = import_quietly(library)
+def _arguments(library: str, env_id: str, limit: int | None, render: bool) -> dict[str, Any]:
+    """What ``make`` is called with."""
     env_id, extra = _RENAMED.get(env_id, (env_id, {})) if library == "gymnasium" else (env_id, {})
-    arguments: dict[str, Any] = {"disable_env_checker": True, **_ARGUMENTS.get(env_id, {}), **extra}
+    arguments: dict[str, Any] = {"id": env_id, "disable_env_checker": True, **_ARGUMENTS.get(env_id, {}), **extra}
     if limit is not None:
         arguments["max_episode_steps"] = limit
     if render:
         arguments["render_mode"] = "human"
-    with contextlib.redirect_stderr(io.StringIO()):
-        return module.make(env_id, **arguments)
+    return arguments
 
 
 def import_quietly(library: str) -> Any:
     """gym or gymnasium without the notices that they print and the warnings they log."""
     with contextlib.redirect_stderr(io.StringIO()):
         module = importlib.import_module(library)
-    module.logger.set_level(40)  # errors only
+    if hasattr(module.logger, "set_level"):  # gym
+        module.logger.set_level(_ERRORS_ONLY)
+    else:
+        module.logger.min_level = _ERRORS_ONLY
     return module
 
 

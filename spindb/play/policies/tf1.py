@@ -6,8 +6,11 @@ the stack that saved it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,33 @@ def import_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its kernels round differently
     try:
-        tensorflow = importlib.import_module("tensorflow")
+        with _without_chatter():
+            tensorflow = importlib.import_module("tensorflow")
     except ImportError as error:
         raise PolicyError(
             f"TensorFlow can't be imported: {error}", hint="pip install 'spindb[play]' installs what playing needs"
         ) from error
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Send what native code writes to stderr nowhere: TensorFlow reports what it did not find."""
+    try:
+        descriptor = sys.stderr.fileno()
+        kept = os.dup(descriptor)
+    except (OSError, ValueError, AttributeError):  # no real stderr here
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> TF1Policy:
@@ -54,7 +77,7 @@ class TF1Policy:
         self._graph = tensorflow.Graph()
         self._session = v1.Session(graph=self._graph, config=v1.ConfigProto(device_count={"GPU": 0}))
         try:
-            with self._graph.as_default():
+            with self._graph.as_default(), _without_chatter():
                 v1.saved_model.load(self._session, ["serve"], str(save))
             self._inputs = {name: self._graph.get_tensor_by_name(tensor) for name, tensor in inputs.items()}
             self._outputs = {name: self._graph.get_tensor_by_name(tensor) for name, tensor in outputs.items()}

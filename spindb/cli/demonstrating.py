@@ -1,0 +1,112 @@
+"""``spindb demo``: the whole job on agents that it trains itself."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spindb.cli.output import say
+from spindb.errors import SpindbError
+
+_EXTRA_HINT = "pip install 'spindb[play]'"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("demo")(demo)
+
+
+def demo(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Where data and database go.")] = Path("demo"),
+    jobs: Annotated[int | None, typer.Option(help="Agents that train at once. [default: all cores]", min=1)] = None,
+) -> None:
+    """Train a few small agents for real, then ingest, query and play them: about a minute on two cores.
+
+    What is trained already is not trained again.
+    """
+    data, location = directory / "data", str(directory / "spindb.db")
+    _train(data, jobs)
+    _step("Every run under a directory goes into a database; the files are only read.")
+    _run(ctx, ["--db", location, "ingest", str(data)])
+    _step("Which runs learned? Filters know hyperparameters and metrics.")
+    _run(ctx, ["--db", location, "runs", "--sort", "env,-Performance.max", "--columns", "+Performance.max"])
+    _run(ctx, ["--db", location, "runs", "env=CartPole-v1 pi_lr>1e-3 AverageEpRet.max>200"])
+    _step("Which hyperparameters are there, and what distinguishes two runs?")
+    _run(ctx, ["--db", location, "params", "algo=ppo"])
+    run_id, first, last = _most_improved(location)
+    _step(f"Every saved policy plays again: run {run_id} before and after it learned.")
+    for itr in (first, last):
+        options = ["-nr", "-n", "5", "--seed", "1"]
+        _run(ctx, ["--db", location, "test-policy", "--run-id", str(run_id), "--itr", str(itr), *options])
+    _step(f"Yours to explore: spindb --db {location} show {run_id}")
+
+
+def _train(data: Path, jobs: int | None) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    try:
+        from spindb.demo.study import train_all, trainings
+    except ImportError as error:
+        raise SpindbError(f"training needs more than querying: {error}", hint=_EXTRA_HINT) from error
+    runs = trainings(data)
+    _step(f"Training {len(runs)} agents in {data}: PPO on CartPole, TD3 on Pendulum, two settings and two seeds each.")
+    columns = (TextColumn("epochs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    shown = os.isatty(2)
+    printed = -1
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
+        task = bar.add_task("", total=None)
+
+        def update(done: int, total: int) -> None:
+            nonlocal printed
+            bar.update(task, completed=done, total=total)
+            tenth = 10 * done // total
+            if not shown and tenth > printed:
+                printed = tenth
+                say(f"  {done} of {total} epochs")
+
+        trained = train_all(data, update, jobs=jobs)
+    say(f"trained {trained} agents" if trained else "all were trained already")
+
+
+def _most_improved(location: str) -> tuple[int, int, int]:
+    """The CartPole run whose return grew most, its first itr and that of the best row among its snapshots."""
+    from spindb.cli.querying import connected
+    from spindb.index.browse import performance_curves
+    from spindb.index.resolve import snapshots_of
+    from spindb.index.search import run_ids
+
+    with connected(location) as connection:
+        curves = performance_curves(connection, run_ids(connection, "env=CartPole-v1"))
+        found = []
+        for run_id, curve in curves.items():
+            itrs = [s.itr for s in snapshots_of(connection, run_id) if s.itr is not None and s.itr < len(curve)]
+            if itrs:
+                best = max(itrs, key=curve.__getitem__)
+                found.append((curve[best] - curve[itrs[0]], run_id, itrs[0], best))
+    if not found:
+        raise SpindbError("the demo's runs have no numbered snapshots", hint="remove the directory and start again")
+    _, run_id, first, best = max(found)
+    return run_id, first, best
+
+
+def _step(text: str) -> None:
+    say(f"\n{text}")
+
+
+def _run(ctx: typer.Context, arguments: list[str]) -> None:
+    """Run a command of this application and show how it is typed."""
+    typer.echo(f"\n$ spindb {shlex.join(arguments)}")
+    sys.stdout.flush()
+    root = ctx.find_root().command
+    try:
+        root.main(arguments, prog_name="spindb", standalone_mode=False)
+    except typer.Exit as stop:
+        if stop.exit_code > 1:
+            raise

@@ -1,0 +1,43 @@
+"""What both agents are made of: small networks as a TensorFlow 1 graph, which is what gets saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+v1 = tf.compat.v1
+
+
+def mlp(x: Any, sizes: Sequence[int], scope: str) -> Any:
+    """A multi-layer perceptron with tanh between its layers; the last layer is linear.
+
+    Weights are drawn by Glorot and Bengio's uniform rule (AISTATS 2010). The same scope gives the same
+    weights again.
+    """
+    with v1.variable_scope(scope, reuse=v1.AUTO_REUSE):
+        for i, size in enumerate(sizes):
+            width = int(x.shape[-1])
+            bound = float(np.sqrt(6.0 / (width + size)))
+            kernel = v1.get_variable(f"kernel{i}", (width, size), initializer=v1.random_uniform_initializer(-bound, bound))
+            bias = v1.get_variable(f"bias{i}", (size,), initializer=v1.zeros_initializer())
+            x = tf.matmul(x, kernel) + bias
+            if i < len(sizes) - 1:
+                x = tf.tanh(x)
+    return x
+
+
+def variables(scope: str) -> list[Any]:
+    """The trainable variables of a scope."""
+    found: list[Any] = v1.trainable_variables(scope + "/")
+    return found
+
+
+def session(graph: Any) -> Any:
+    """A session on one thread: the networks are too small for more, and runs share the machine."""
+    config = v1.ConfigProto(
+        intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0}
+    )
+    return v1.Session(graph=graph, config=config)
