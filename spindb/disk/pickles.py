@@ -46,6 +46,10 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
+# Functions that make an instance of their first argument; protocols 0 and 1 spell the old module name.
+_MAKERS = {f"{module}.{name}" for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")}
+
+
 @dataclass(slots=True, eq=False)
 class Built:
     """What a call or an instantiation would have made: callable, arguments, state."""
@@ -60,9 +64,7 @@ class Built:
     def class_path(self) -> str:
         """``module.Class`` where it is known, else an empty text."""
         target = self.callable
-        if isinstance(target, Global) and str(target) == "copyreg._reconstructor" and self.args:
-            target = self.args[0]
-        if isinstance(target, Global) and str(target) == "copyreg.__newobj__" and self.args:
+        if isinstance(target, Global) and str(target) in _MAKERS and self.args:
             target = self.args[0]
         return str(target) if isinstance(target, Global) else ""
 

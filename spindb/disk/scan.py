@@ -79,11 +79,8 @@ def scan(root: Path) -> Iterator[FoundRun | Problem]:
         found = recognise({entry.name for entry in entries})
         if found is not None:
             yield _found(root, relative, found, entries)
-        for entry in reversed(entries):
-            if found is not None and found.is_save(entry.name):
-                continue
-            if _enter(entry, real_root, seen_links):
-                stack.append(f"{relative}/{entry.name}" if relative else entry.name)
+        below = [e.name for e in entries if not (found and found.is_save(e.name)) and _enter(e, real_root, seen_links)]
+        stack += [f"{relative}/{name}" if relative else name for name in reversed(below)]
 
 
 def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:

@@ -18,7 +18,7 @@ from spindb.records import Cell, MetricSeries, Problem
 
 _PLAIN = b"0123456789+-.eE\t\n"
 _INTEGER = re.compile(r"[+-]?\d+\Z")
-_MAX_BITS = 1023  # beyond that no double holds it
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1  # beyond these a JSON parser gives floats, and so do we
 _MAX_PROBLEMS = 20
 _BOM = b"\xef\xbb\xbf"
 _Report = Callable[..., None]
@@ -117,7 +117,7 @@ def _why_odd(line: str, fields: list[str], names: list[str]) -> tuple[str, str] 
         return "nul-bytes", "NUL bytes in the row: left out"
     if len(fields) != len(names):
         return "ragged-row", f"{len(fields)} fields for {len(names)} columns: row left out, nothing shifted"
-    if fields == names:
+    if fields == names and any(isinstance(parse_cell(name), str) for name in names):
         return "repeated-header", "the header again in mid-file: left out"
     return None
 
@@ -146,9 +146,9 @@ def parse_cell(text: str) -> Cell:
     if "_" in text:  # Python reads 1_000 as a number; no logger writes one so
         return text
     try:
-        if not _INTEGER.match(text):
-            return float(text)
-        number = int(text)
+        number = int(text) if _INTEGER.match(text) else None
+        if number is not None and _MIN_INTEGER <= number <= _MAX_INTEGER:
+            return number
+        return float(text)
     except ValueError:
         return text
-    return number if number.bit_length() < _MAX_BITS else text

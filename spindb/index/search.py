@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, false, func, not_, or_, select, true
 from sqlalchemy.sql.selectable import FromClause
 
 from spindb.errors import FilterError
@@ -332,7 +332,8 @@ class _Compiler:
         found = self.names.find(Name(word, len(name) - len(word), len(name)), name)
         keys = self.expressions(found)[:1]
         if isinstance(found, ConfigField):  # numbers first, by size; then everything else by its text
-            keys = [self.join(found).c.number, *keys]
+            alias = self.join(found).c
+            keys = [alias.number, case((alias.number.is_(None), alias.value))]
         return [(key.desc() if word != name else key.asc()).nulls_last() for key in keys]
 
 

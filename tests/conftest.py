@@ -1,0 +1,163 @@
+"""Fixtures: run directories that the tests write, genuine runs where they lie beside the checkout,
+a study that is really trained, and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spindb.cli.app import run as run_cli
+from spindb.index.engine import open_engine
+from spindb.ingest import ingest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"
+
+PPO_CONFIG = {"clip_ratio": 0.2, "pi_lr": 3e-4, "seed": 0, "exp_name": "ppo", "ac_kwargs": {"hidden_sizes": [64, 32]}}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs the command line in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        try:
+            code = run_cli([str(a) for a in arguments])
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a run directory under ``tmp_path/data``."""
+
+    def write(
+        name: str = "ppo/ppo_s0",
+        *,
+        config: Mapping[str, Any] | str | None = None,
+        rows: Sequence[Sequence[object]] = ((0, 1.0), (1, 2.5)),
+        header: Sequence[str] = ("Epoch", "AverageEpRet"),
+        progress: bytes | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> Path:
+        directory = tmp_path / "data" / name
+        directory.mkdir(parents=True, exist_ok=True)
+        if progress is None:
+            lines = [header, *rows]
+            progress = "".join("\t".join(map(str, line)) + "\n" for line in lines).encode()
+        (directory / "progress.txt").write_bytes(progress)
+        if config is not None:
+            text = config if isinstance(config, str) else json.dumps(config)
+            (directory / "config.json").write_text(text)
+        for file, content in (files or {}).items():
+            place = directory / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        settle(directory)
+        return directory
+
+    return write
+
+
+def settle(directory: Path, *, age: float = 3600) -> None:
+    """Make everything under a directory look `age` seconds old, so that ingest trusts its times."""
+    import time
+
+    then = time.time() - age
+    for path in (directory, *directory.rglob("*")):
+        os.utime(path, (then, then))
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[None]:
+    """Nobody's rights for the time of the test: root may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for directory in (tmp_path, *tmp_path.parents[:2]):  # pytest makes them private
+        directory.chmod(0o777)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared_runs() -> Path:
+    """Genuine runs, where they lie beside the checkout."""
+    if not (SHARED / "runs").is_dir():
+        pytest.skip("no ../shared/runs here")
+    return SHARED / "runs"
+
+
+@pytest.fixture(scope="session")
+def shared_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of all genuine runs; only to be read."""
+    if not (SHARED / "runs").is_dir():
+        pytest.skip("no ../shared/runs here")
+    place = tmp_path_factory.mktemp("shared") / "spindb.db"
+    ingest(place, [SHARED / "runs"])
+    return place
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The directory of a finished ``spindb demo``: eight agents, really trained."""
+    shared_by_workers = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared_by_workers = shared_by_workers.parent
+    place, lock = shared_by_workers / "demo", shared_by_workers / "demo.lock"
+    import fcntl
+
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not (place / "done").exists():
+            command = [sys.executable, "-m", "spindb", "demo", str(place)]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert result.returncode == 0, result.stderr
+            (place / "done").write_text(result.stdout)
+    return place
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Where a test's database goes; not there yet."""
+    return tmp_path / "spindb.db"
+
+
+def rows_of(database: Path, statement: str) -> list[tuple[Any, ...]]:
+    """All rows of a statement, through the same reading connection that spindb uses."""
+    engine = open_engine(database)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.exec_driver_sql(statement)]
+    engine.dispose()
+    return found
+
+
+def plain_pickle(value: object) -> bytes:
+    """A pickle as the original wrote them (protocol 3)."""
+    return pickle.dumps(value, protocol=3)

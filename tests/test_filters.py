@@ -1,0 +1,118 @@
+"""The query language: what is read how, and where an error points."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spindb.errors import FilterError
+from spindb.index.filters import EVERYTHING, All, Comparison, Either, Filter, Membership, Not, Presence, Tagged, parse
+
+
+def plain(tree: Filter) -> object:
+    """The tree without positions."""
+    match tree:
+        case All(items):
+            return ("and", *map(plain, items))
+        case Either(items):
+            return ("or", *map(plain, items))
+        case Not(item):
+            return ("not", plain(item))
+        case Comparison(name, comparator, value):
+            return (name.text, comparator, value.text)
+        case Membership(name, values):
+            return (name.text, "in", *(v.text for v in values))
+        case Presence(name, present):
+            return (name.text, "any" if present else "none")
+        case Tagged(tag):
+            return ("tag", tag)
+
+
+EXAMPLES = [
+    ("", ("and",)),
+    ("   ", ("and",)),
+    ("seed=0", ("seed", "=", "0")),
+    ("seed==0", ("seed", "=", "0")),
+    ("seed = 0", ("seed", "=", "0")),
+    ("pi_lr<=1e-3", ("pi_lr", "<=", "1e-3")),
+    ("a!=1", ("a", "!=", "1")),
+    ("a>=1", ("a", ">=", "1")),
+    ("name~*pole*", ("name", "~", "*pole*")),
+    ("a=1 b=2", ("and", ("a", "=", "1"), ("b", "=", "2"))),
+    ("a=1 and b=2", ("and", ("a", "=", "1"), ("b", "=", "2"))),
+    ("a=1 AND b=2", ("and", ("a", "=", "1"), ("b", "=", "2"))),
+    ("a=1 or b=2 c=3", ("or", ("a", "=", "1"), ("and", ("b", "=", "2"), ("c", "=", "3")))),
+    ("(a=1 or b=2) c=3", ("and", ("or", ("a", "=", "1"), ("b", "=", "2")), ("c", "=", "3"))),
+    ("not a=1 b=2", ("and", ("not", ("a", "=", "1")), ("b", "=", "2"))),
+    ("not(a=1 b=2)", ("not", ("and", ("a", "=", "1"), ("b", "=", "2")))),
+    ("not not a=1", ("not", ("not", ("a", "=", "1")))),
+    ("algo in (sac, td3)", ("algo", "in", "sac", "td3")),
+    ("algo in (sac,'t d3')", ("algo", "in", "sac", "t d3")),
+    ("algo IN (sac)", ("algo", "in", "sac")),
+    ("x in ([1, 2], [3])", ("x", "in", "[1, 2]", "[3]")),
+    ("alpha:none", ("alpha", "none")),
+    ("ac_kwargs:alpha:any", ("ac_kwargs:alpha", "any")),
+    ("tag:broken", ("tag", "broken")),
+    ("not tag:broken", ("not", ("tag", "broken"))),
+    ("ac_kwargs:hidden_sizes=[64,64]", ("ac_kwargs:hidden_sizes", "=", "[64,64]")),
+    ("hidden_sizes=[64, 64] a=1", ("and", ("hidden_sizes", "=", "[64, 64]"), ("a", "=", "1"))),
+    ("x=['a ]', \"b\"]", ("x", "=", "['a ]', \"b\"]")),
+    ("lr=1e-4..1e-3", ("lr", "=", "1e-4..1e-3")),
+    ("a='two words'", ("a", "=", "two words")),
+    ('a="say \\"hi\\""', ("a", "=", 'say "hi"')),
+    ("'my metric'>3", ("my metric", ">", "3")),
+    ("train/loss<1", ("train/loss", "<", "1")),
+    ("a=-1", ("a", "=", "-1")),
+    ("android=1", ("android", "=", "1")),
+    ("order=1", ("order", "=", "1")),
+    ("index=1", ("index", "=", "1")),
+]
+
+
+@pytest.mark.parametrize(("text", "tree"), EXAMPLES)
+def test_examples(text: str, tree: object) -> None:
+    assert plain(parse(text)) == tree
+
+
+ERRORS = [
+    ("pi_lr<", 6, "a value is missing"),
+    ("foo", 0, "compared with nothing"),
+    ("a=1 (b=2", 4, "never closed"),
+    ("a=1)", 3, "closes nothing"),
+    ("a=1 or", 6, "test is missing"),
+    ("not", 3, "test is missing"),
+    ("and a=1", 0, "needs a test on both sides"),
+    ("a=1 and or b=2", 8, "needs a test on both sides"),
+    ("()", 1, "a name was expected"),
+    ("=1", 0, "a name was expected"),
+    ("a='x", 2, "quote is never closed"),
+    ("a=[1", 2, "bracket is never closed"),
+    ("a in (1, 2", 10, "',' or ')'"),
+    ("a in (1 2)", 8, "',' or ')'"),
+    ("a in ()", 6, "a value is missing"),
+    ("(" * 200 + "a=1" + ")" * 200, 101, "levels of parentheses"),
+    ("tag:", 0, "compared with nothing"),
+]
+
+
+@pytest.mark.parametrize(("text", "position", "message"), ERRORS)
+def test_errors_point_at_the_place(text: str, position: int, message: str) -> None:
+    with pytest.raises(FilterError, match="(?s).*") as caught:
+        parse(text)
+    assert message in caught.value.message
+    assert caught.value.start == position
+    marks = str(caught.value).splitlines()[-1]
+    assert marks.index("^") == position + 2
+
+
+@given(st.text(alphabet="ab =<>!~()[]'\"\\,.:01 notandorin", max_size=40))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        parse(text)
+    except FilterError as error:
+        assert 0 <= error.start <= len(text)
+
+
+def test_nothing_is_everything() -> None:
+    assert parse("") is EVERYTHING

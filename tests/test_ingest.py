@@ -1,0 +1,242 @@
+"""Ingest: incremental, never changing a file, keeping ids and what people added."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import PPO_CONFIG, rows_of, settle
+from sqlalchemy import insert
+
+from spindb.errors import NotFoundError, SchemaError, UsageError
+from spindb.index import store
+from spindb.index.engine import open_engine
+from spindb.index.models import tags
+from spindb.index.upkeep import damage
+from spindb.ingest import Summary, ingest
+
+Write = Callable[..., Path]
+
+
+def counts(summary: Summary) -> tuple[int, int, int, int]:
+    return summary.new, summary.changed, summary.unchanged, summary.missing
+
+
+def tree(root: Path) -> dict[str, tuple[str, int, int]]:
+    """Content, mtime and mode of everything under a directory."""
+    found = {}
+    for path in sorted((root, *root.rglob("*"))):
+        status = path.lstat()
+        content = path.read_bytes() if path.is_file() else b"\n".join(sorted(os.fsencode(p) for p in os.listdir(path)))
+        found[str(path)] = (hashlib.sha256(content).hexdigest(), status.st_mtime_ns, status.st_mode)
+    return found
+
+
+def test_new_unchanged_changed(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run_directory("a/a_s0", config=PPO_CONFIG)
+    run_directory("a/a_s1", config=PPO_CONFIG)
+    before = tree(data)
+    assert counts(ingest(database, [data])) == (2, 0, 0, 0)
+    assert counts(ingest(database, [data])) == (0, 0, 2, 0)
+    assert tree(data) == before
+    run_directory("a/a_s1", config=PPO_CONFIG, rows=[(0, 1), (1, 2), (2, 3)])
+    settle(data, age=1800)
+    assert counts(ingest(database, [data])) == (0, 2, 0, 0)  # both have new times
+    assert rows_of(database, "SELECT name, rows FROM runs ORDER BY id") == [("a_s0", 2), ("a_s1", 3)]
+    assert rows_of(database, "SELECT count(*) FROM metrics") == [(4,)]
+
+
+def test_files_written_just_now_are_read_again_and_found_the_same(
+    run_directory: Write, database: Path, tmp_path: Path
+) -> None:
+    run = run_directory(config=PPO_CONFIG)
+    (run / "progress.txt").write_text("Epoch\tX\n0\t1\n")
+    assert counts(ingest(database, [tmp_path])) == (1, 0, 0, 0)
+    (signature,) = rows_of(database, "SELECT signature FROM runs")[0]
+    assert signature.startswith("?")
+    status = (run / "progress.txt").stat()
+    (run / "progress.txt").write_text("Epoch\tX\n0\t2\n")  # same size, and within the same tick of a coarse clock:
+    os.utime(run / "progress.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert counts(ingest(database, [tmp_path])) == (0, 1, 0, 0)
+    assert counts(ingest(database, [tmp_path])) == (0, 0, 1, 0)
+
+
+def test_a_deleted_run_is_missing_and_comes_back(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a/a_s0")
+    run_directory("b/b_s0")
+    ingest(database, [tmp_path / "data"])
+    shutil.move(run, tmp_path / "elsewhere")
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 0, 1, 1)
+    assert rows_of(database, "SELECT status FROM runs ORDER BY id") == [("missing",), ("ok",)]
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 0, 1, 1)
+    shutil.move(tmp_path / "elsewhere", run)
+    summary = ingest(database, [tmp_path / "data"])
+    assert (summary.returned, summary.missing) == (1, 0)
+    assert rows_of(database, "SELECT id, status FROM runs ORDER BY id") == [(1, "ok"), (2, "ok")]
+
+
+def test_prune_keeps_what_people_added_to(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    runs = [run_directory(f"a/a_s{seed}") for seed in range(3)]
+    ingest(database, [tmp_path / "data"])
+    with open_engine(database, write=True).begin() as connection:
+        connection.execute(insert(tags).values(run_id=1, tag="paper"))
+    for run in runs[:2]:
+        shutil.rmtree(run)
+    summary = ingest(database, [tmp_path / "data"], prune=True)
+    assert (summary.pruned, summary.missing) == (1, 1)
+    assert rows_of(database, "SELECT id, status FROM runs ORDER BY id") == [(1, "missing"), (3, "ok")]
+    run_directory("a/a_s9")
+    ingest(database, [tmp_path / "data"])
+    assert rows_of(database, "SELECT max(id) FROM runs") == [(4,)]  # an id is never given twice
+
+
+def test_only_what_was_scanned_can_be_missing(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory("a/a_s0")
+    gone = run_directory("ab/ab_s0")
+    ingest(database, [tmp_path / "data"])
+    shutil.rmtree(gone)
+    assert counts(ingest(database, [tmp_path / "data" / "a"])) == (0, 0, 1, 0)
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 0, 1, 1)
+
+
+def test_one_directory_is_never_two_runs(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory("x/a/a_s0")
+    run_directory("x/b_s0")
+    data = tmp_path / "data"
+    ingest(database, [data / "x" / "a"])
+    with open_engine(database, write=True).begin() as connection:
+        connection.execute(insert(tags).values(run_id=1, tag="keep"))
+    assert counts(ingest(database, [data / "x" / "b_s0"])) == (1, 0, 0, 0)
+    assert counts(ingest(database, [data])) == (0, 0, 2, 0)
+    assert counts(ingest(database, [data / "x"])) == (0, 0, 2, 0)
+    assert rows_of(database, "SELECT count(*) FROM roots") == [(1,)]
+    assert rows_of(database, "SELECT id, path FROM runs ORDER BY id") == [(1, "x/a/a_s0"), (2, "x/b_s0")]
+    assert rows_of(database, "SELECT * FROM tags") == [(1, "keep")]
+
+
+def test_what_people_added_survives_a_changed_run(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory()
+    ingest(database, [tmp_path / "data"])
+    result = store.Evaluation(
+        kind="tf1_save",
+        itr=3,
+        snapshot_path="tf1_save3",
+        env_id="CartPole-v1",
+        env_source="--env",
+        deterministic=False,
+        max_ep_len=None,
+        seed=1,
+        episodes=[store.EpisodeResult(10.0, 10, "terminated"), store.EpisodeResult(float("nan"), 5, "cut")],
+        mean_return=float("nan"),
+        std_return=None,
+        mean_length=7.5,
+        versions={"python": "3"},
+        seconds=0.1,
+    )
+    with open_engine(database, write=True).begin() as connection:
+        store.add_evaluation(connection, 1, result)
+        connection.execute(insert(tags).values(run_id=1, tag="keep"))
+    run_directory(rows=[(0, 5.0)])
+    settle(tmp_path, age=100)
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 1, 0, 0)
+    assert rows_of(database, "SELECT run_id, itr, mean_return, mean_length FROM evaluations") == [(1, 3, None, 7.5)]
+    assert rows_of(database, "SELECT number, ep_return, ending FROM episodes ORDER BY number") == [
+        (0, 10.0, "terminated"),
+        (1, None, "cut"),
+    ]
+    assert rows_of(database, "SELECT * FROM tags") == [(1, "keep")]
+
+
+def test_an_odd_run_hides_no_other(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory("a", config="{", progress=b"\0\0\xff\t\n" * 3, files={"vars.pkl": b"garbage"})
+    directory = run_directory("b")
+    (directory / "config.json").mkdir()
+    (directory / "simple_save").write_bytes(b"a file, not a directory")
+    (directory / "pyt_save").write_bytes(b"a file, not a directory")
+    run_directory("c", config=PPO_CONFIG)
+    summary = ingest(database, [tmp_path / "data"])
+    assert counts(summary) == (3, 0, 0, 0)
+    assert {found.directory.name for found in summary.problems} == {"a", "b"}
+    assert rows_of(database, "SELECT name, status FROM runs ORDER BY id") == [("a", "empty"), ("b", "ok"), ("c", "ok")]
+
+
+def test_a_reader_that_fails_is_a_broken_run(
+    run_directory: Write, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spindb.disk import tables
+
+    run_directory("a")
+    run_directory("b")
+
+    def fail(data: bytes, path: str) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(tables, "read_table", fail)
+    summary = ingest(database, [tmp_path / "data"])
+    assert [p.problem.code for p in summary.problems] == ["unreadable-run"] * 2
+    assert "please report" in summary.problems[0].problem.message
+    monkeypatch.undo()
+    settle(tmp_path, age=50)
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 2, 0, 0)
+    assert rows_of(database, "SELECT DISTINCT status FROM runs") == [("ok",)]
+
+
+def test_dry_run_writes_nothing(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory("a")
+    assert counts(ingest(database, [tmp_path / "data"], dry_run=True)) == (1, 0, 0, 0)
+    assert not database.exists()
+    ingest(database, [tmp_path / "data"])
+    content = database.read_bytes()
+    run_directory("b")
+    assert counts(ingest(database, [tmp_path / "data"], dry_run=True)) == (1, 0, 1, 0)
+    assert database.read_bytes() == content
+
+
+@pytest.mark.slow
+def test_many_runs_are_read_by_several_processes(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    for seed in range(320):
+        run_directory(f"a/a_s{seed}", config=PPO_CONFIG | {"seed": seed}, rows=[(0, seed)])
+    reported: list[tuple[int, int]] = []
+    summary = ingest(database, [tmp_path / "data"], jobs=2, progress=lambda *numbers: reported.append(numbers))
+    assert counts(summary) == (320, 0, 0, 0)
+    assert reported[-1] == (320, 320)
+    assert rows_of(database, "SELECT count(*), sum(last) FROM metrics WHERE name = 'AverageEpRet'") == [(320, 51040.0)]
+    with open_engine(database).connect() as connection:
+        assert damage(connection) == []
+
+
+def test_paths_that_are_none_leave_no_database(database: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        ingest(database, [tmp_path / "nowhere"])
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError):
+        ingest(database, [tmp_path, tmp_path / "file"])
+    assert not database.exists()
+
+
+def test_an_older_or_foreign_database_is_refused(
+    run_directory: Write, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spindb.index import schema
+
+    run_directory()
+    ingest(database, [tmp_path / "data"])
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    with pytest.raises(SchemaError, match="older"):
+        ingest(database, [tmp_path / "data"])
+
+
+def test_damage_is_found(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory()
+    ingest(database, [tmp_path / "data"])
+    with open_engine(database, write=True).begin() as connection:
+        assert damage(connection) == []
+        connection.exec_driver_sql("UPDATE metrics SET last = 99 WHERE name = 'AverageEpRet'")
+        assert damage(connection) == ["run 1, metric AverageEpRet: the summary does not fit the series"]
+        connection.exec_driver_sql("UPDATE metrics SET series = '[' WHERE name = 'AverageEpRet'")
+        assert damage(connection) == ["run 1, metric AverageEpRet: the series can't be read"]

@@ -1,0 +1,120 @@
+"""The schema: migrations make what the models say, and other databases are refused in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+
+from spindb.errors import DatabaseError, SchemaError
+from spindb.index import schema
+from spindb.index.engine import database_errors, open_engine
+from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
+
+
+def test_migrations_make_what_the_models_say(database: Path) -> None:
+    engine = open_engine(database, write=True)
+    assert schema.upgrade(engine, "x") == (None, REVISIONS[-1])
+    assert schema.upgrade(engine, "x") == (REVISIONS[-1], REVISIONS[-1])
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert inspect(connection).get_view_names() == ["metric_points"]
+        assert connection.exec_driver_sql("PRAGMA application_id").scalar() == APPLICATION_ID
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_the_list_of_revisions_is_that_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_directory()))
+    scripts = ScriptDirectory.from_config(config)
+    assert tuple(s.revision for s in reversed(list(scripts.walk_revisions()))) == REVISIONS
+
+
+def test_down_again(database: Path) -> None:
+    from alembic import command
+
+    engine = open_engine(database, write=True)
+    schema.upgrade(engine, "x")
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_directory()))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_a_failed_migration_leaves_nothing_behind(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import op
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    engine = open_engine(database, write=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(op, "execute", fail)  # the view, which comes last
+        with pytest.raises(RuntimeError):
+            schema.upgrade(engine, "x")
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == []
+    schema.upgrade(engine, "x")
+
+
+def check(database: Path) -> None:
+    with database_errors(database):
+        engine = open_engine(database)
+        with engine.connect() as connection:
+            schema.check(connection, "it")
+
+
+def test_databases_that_are_none_or_others(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="no database at"):
+        check(tmp_path / "nowhere.db")
+    with pytest.raises(DatabaseError, match="is a directory"):
+        check(tmp_path)
+    text = tmp_path / "text.db"
+    text.write_text("not a database at all, just some words that go on for a while\n" * 100)
+    with pytest.raises(DatabaseError, match="not a SQLite database"):
+        check(text)
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    with pytest.raises(SchemaError, match="nothing was ingested"):
+        check(empty)
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE recipes (id INTEGER)")
+    connection.close()
+    with pytest.raises(SchemaError, match="not one of spindb's"):
+        check(other)
+    with pytest.raises(SchemaError, match="not one of spindb's"):
+        schema.upgrade(open_engine(other, write=True), "it")
+
+
+def test_older_and_newer_schemas(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema.upgrade(open_engine(database, write=True), "it")
+    monkeypatch.setattr(schema, "REVISIONS", (*REVISIONS, "9999"))
+    with pytest.raises(SchemaError, match="older schema") as caught:
+        check(database)
+    assert caught.value.hint == "spindb db upgrade"
+    monkeypatch.setattr(schema, "REVISIONS", ("0000",))
+    with pytest.raises(SchemaError, match="newer than this spindb"):
+        check(database)
+    with pytest.raises(SchemaError, match="newer than this spindb"):
+        schema.upgrade(open_engine(database, write=True), "it")
+
+
+def test_urls() -> None:
+    with pytest.raises(DatabaseError, match="not a database URL"):
+        open_engine("nonsense://x")
+
+
+def test_readers_cannot_write_and_need_no_writable_directory(database: Path) -> None:
+    schema.upgrade(open_engine(database, write=True), "it")
+    engine = open_engine(database)
+    with pytest.raises(DatabaseError, match="readonly"), database_errors(database), engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM runs")
