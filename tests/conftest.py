@@ -40,10 +40,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
-        try:
-            code = run_cli([str(a) for a in arguments])
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+        code = run_cli([str(a) for a in arguments])
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
 

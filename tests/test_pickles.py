@@ -8,7 +8,7 @@ import pickle
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,15 @@ from spindb.disk.environments import environment_in_state
 from spindb.disk.pickles import Array, Built, Global, PickleError, read_pickle
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    | st.tuples(inner, inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.binary(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3) | st.tuples(inner, inner)
+    ),
     max_leaves=15,
 )
 
@@ -107,10 +112,10 @@ def nothing_may_run() -> Iterator[None]:
 
 
 def test_the_guard_sees_what_it_must() -> None:
-    with pytest.raises(AssertionError, match="pickle.find_class"), nothing_may_run():
+    with pytest.raises(AssertionError, match=r"pickle\.find_class"), nothing_may_run():
         pickle.loads(b"cbuiltins\nlen\n.")
-    with pytest.raises(AssertionError, match="os.system"), nothing_may_run():
-        os.system("true")  # noqa: S605, S607
+    with pytest.raises(AssertionError, match=r"os\.system"), nothing_may_run():
+        os.system("true")  # noqa: S605
 
 
 def call_of(target: str, argument: bytes = b"S'echo harm > /tmp/harm'\n") -> bytes:
@@ -164,19 +169,14 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_end_in_a_value_or_a_plain_error(name: str) -> None:
-    with nothing_may_run():
-        try:
-            read_pickle(BOMBS[name])
-        except PickleError as error:
-            assert str(error)
+    with nothing_may_run(), suppress(PickleError):
+        read_pickle(BOMBS[name])
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_end_in_a_value_or_a_plain_error(data: bytes) -> None:
-    try:
+    with suppress(PickleError):
         read_pickle(data)
-    except PickleError as error:
-        assert str(error)
 
 
 class CartPoleEnv:

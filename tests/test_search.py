@@ -19,10 +19,40 @@ from spindb.index.search import Query, run_ids, search
 from spindb.ingest import ingest
 from spindb.records import SnapshotRecord
 
-A = {"exp_name": "alpha", "seed": 0, "pi_lr": 0.001, "gamma": 1, "clip_ratio": 0.2, "ac_kwargs": {"hidden_sizes": [64, 32]}}
-B = {"exp_name": "alpha", "seed": 1, "pi_lr": 1e-4, "gamma": 1.0, "clip_ratio": 0.2, "flag": True, "env_name": "Hopper-v2"}
-C = {"exp_name": "beta", "seed": 0, "pi_lr": "0.001", "gamma": None, "lr": 1e-3, "polyak": 0.9, "word": "true", "inf": 1}
-D = {"exp_name": "gamma%", "seed": None, "pi_lr": "fast", "ac_kwargs": {"activation": "tanh"}, "q": {"activation": "relu"}}
+A = {
+    "exp_name": "alpha",
+    "seed": 0,
+    "pi_lr": 0.001,
+    "gamma": 1,
+    "clip_ratio": 0.2,
+    "ac_kwargs": {"hidden_sizes": [64, 32]},
+}
+B = {
+    "exp_name": "alpha",
+    "seed": 1,
+    "pi_lr": 1e-4,
+    "gamma": 1.0,
+    "clip_ratio": 0.2,
+    "flag": True,
+    "env_name": "Hopper-v2",
+}
+C = {
+    "exp_name": "beta",
+    "seed": 0,
+    "pi_lr": "0.001",
+    "gamma": None,
+    "lr": 1e-3,
+    "polyak": 0.9,
+    "word": "true",
+    "inf": 1,
+}
+D = {
+    "exp_name": "gamma%",
+    "seed": None,
+    "pi_lr": "fast",
+    "ac_kwargs": {"activation": "tanh"},
+    "q": {"activation": "relu"},
+}
 
 
 @pytest.fixture
@@ -196,7 +226,9 @@ def test_archived_and_missing_runs_are_out_unless_asked_for(connection: Connecti
     assert run_ids(connection, "status=missing") == [2]
 
 
-def test_run_by_id_path_name_and_prefix(connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_by_id_path_name_and_prefix(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert find_run(connection, "1").name == "a_s0"
     assert find_run(connection, "b_s1").id == 2
     assert find_run(connection, "b").id == 2
@@ -250,6 +282,12 @@ def test_keys_and_metrics_over_runs(connection: Connection) -> None:
 
 def test_points_view_tells_every_cell_apart(connection: Connection) -> None:
     statement = "SELECT row, epoch, value, text FROM metric_points WHERE run_id = {} AND name = '{}' ORDER BY row"
-    assert connection.exec_driver_sql(statement.format(2, "AverageEpRet")).all() == [(0, 0, 50, None), (1, 1, None, "NaN")]
-    assert connection.exec_driver_sql(statement.format(2, "Loss/Pi")).all() == [(0, 0, 1.0, None), (1, 1, math.inf, None)]
+    assert connection.exec_driver_sql(statement.format(2, "AverageEpRet")).all() == [
+        (0, 0, 50, None),
+        (1, 1, None, "NaN"),
+    ]
+    assert connection.exec_driver_sql(statement.format(2, "Loss/Pi")).all() == [
+        (0, 0, 1.0, None),
+        (1, 1, math.inf, None),
+    ]
     assert connection.exec_driver_sql(statement.format(3, "Note")).all() == [(0, 1, None, "two words")]

@@ -30,6 +30,12 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"spindb {spindb.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _global(
     ctx: typer.Context,
@@ -37,11 +43,10 @@ def _global(
         str | None,
         typer.Option(help="Database: a file or a URL. [default: $SPINDB_URL, else the nearest spindb.db upward]"),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"spindb {spindb.__version__}")
-        raise typer.Exit
     ctx.obj = db
 
 
@@ -55,13 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code.
-
-    Raises:
-        SystemExit: where the parser itself ends the program (help, usage errors, interruption).
-    """
+    """Run the command line and return its exit code."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="spindb")
+    except SystemExit as stop:  # how the parser ends every command
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except SpindbError as error:
         typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
         if error.hint:

@@ -116,7 +116,9 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     always = {"new", "changed", "unchanged", "missing"}
     parts = [f"{count} {word}" for count, word in counts if count or word in always]
     directories = len({found.directory for found in problems})
-    odd = f"; {_many(len(problems), 'problem')} in {_many(directories, 'directory')}" if problems else "; no new problems"
+    odd = (
+        f"; {_many(len(problems), 'problem')} in {_many(directories, 'directory')}" if problems else "; no new problems"
+    )
     would = "would index " if dry_run else ""
     say(f"{would}{_many(summary.total, 'run')}: {', '.join(parts)}{odd}")
     if not summary.total and not summary.missing:

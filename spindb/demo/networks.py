@@ -21,7 +21,9 @@ def mlp(x: Any, sizes: Sequence[int], scope: str) -> Any:
         for i, size in enumerate(sizes):
             width = int(x.shape[-1])
             bound = float(np.sqrt(6.0 / (width + size)))
-            kernel = v1.get_variable(f"kernel{i}", (width, size), initializer=v1.random_uniform_initializer(-bound, bound))
+            kernel = v1.get_variable(
+                f"kernel{i}", (width, size), initializer=v1.random_uniform_initializer(-bound, bound)
+            )
             bias = v1.get_variable(f"bias{i}", (size,), initializer=v1.zeros_initializer())
             x = tf.matmul(x, kernel) + bias
             if i < len(sizes) - 1:
@@ -37,7 +39,5 @@ def variables(scope: str) -> list[Any]:
 
 def session(graph: Any) -> Any:
     """A session on one thread: the networks are too small for more, and runs share the machine."""
-    config = v1.ConfigProto(
-        intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0}
-    )
+    config = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0})
     return v1.Session(graph=graph, config=config)

@@ -97,7 +97,7 @@ def ppo(
             logp_old: np.array([row[4] for row in rows]),
         }
         before = sess.run((loss_pi, loss_v, entropy), batch)
-        for i in range(train_pi_iters):
+        for stop_iter in range(train_pi_iters):  # noqa: B007 - logged below
             _, divergence = sess.run((train_pi, kl), batch)
             if divergence > 1.5 * target_kl:
                 break
@@ -110,7 +110,7 @@ def ppo(
         for name, value in zip(("LossPi", "LossV", "Entropy"), before, strict=True):
             logger.log_tabular(name, value)
         logger.log_tabular("KL", divergence)
-        logger.log_tabular("StopIter", i)
+        logger.log_tabular("StopIter", stop_iter)
         logger.log_tabular("Time", time.time() - began)
         logger.dump_tabular()
     logger.close()

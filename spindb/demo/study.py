@@ -125,13 +125,13 @@ def train_one(name: str, seed: int, data_dir: Path) -> None:
     from spindb.demo.td3 import td3
 
     setting = next(s for s in SETTINGS if s.name == name)
-    algorithm = {"ppo": ppo, "td3": td3}[setting.algorithm]
+    algorithms: dict[str, Callable[..., None]] = {"ppo": ppo, "td3": td3}
     kwargs = {**setup_logger_kwargs(setting.name, seed, data_dir), "quiet": True}
 
     def make_env() -> Any:
         return gymnasium.make(setting.env_id)
 
-    algorithm(make_env, seed=seed, epochs=setting.epochs, logger_kwargs=kwargs, **setting.arguments)
+    algorithms[setting.algorithm](make_env, seed=seed, epochs=setting.epochs, logger_kwargs=kwargs, **setting.arguments)
 
 
 if __name__ == "__main__":

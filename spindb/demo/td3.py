@@ -66,9 +66,7 @@ def td3(
         loss_pi = -tf.reduce_mean(critic(x, pi, "main/q1"))
         loss_q = tf.reduce_mean((q1 - backup) ** 2) + tf.reduce_mean((q2 - backup) ** 2)
         train_pi = v1.train.AdamOptimizer(pi_lr).minimize(loss_pi, var_list=variables("main/pi"))
-        train_q = v1.train.AdamOptimizer(q_lr).minimize(
-            loss_q, var_list=[*variables("main/q1"), *variables("main/q2")]
-        )
+        train_q = v1.train.AdamOptimizer(q_lr).minimize(loss_q, var_list=[*variables("main/q1"), *variables("main/q2")])
         pairs = list(zip(variables("main"), variables("target"), strict=True))
         with tf.control_dependencies([train_pi]):
             follow = tf.group([v1.assign(t, polyak * t + (1 - polyak) * m) for m, t in pairs])

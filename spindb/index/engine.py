@@ -81,6 +81,11 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
+    if os.access(database, os.W_OK) and os.access(os.path.dirname(database), os.W_OK):
+        # Opened for writing although it never writes: only such a connection tidies the log away.
+        connection = _sqlite(database, "rw")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
     connection = _sqlite(database, "ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
