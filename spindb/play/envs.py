@@ -13,6 +13,7 @@ import inspect
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -160,7 +161,7 @@ def _make(env_id: str, source: str, limit: int | None, render: bool) -> BuiltEnv
         for name, library in libraries.items():
             arguments = _arguments(name, candidate, limit, render)
             try:
-                with contextlib.redirect_stderr(io.StringIO()):
+                with _quiet():
                     built = library.make(**arguments)
             except Exception as error:  # registries and constructors raise all sorts of errors
                 failures.append(f"  {candidate} in {name}: {_first_line(error)}")
@@ -184,9 +185,17 @@ def _arguments(library: str, env_id: str, limit: int | None, render: bool) -> di
     return arguments
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what these libraries print and warn of while they are imported or build an environment."""
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def import_quietly(library: str) -> Any:
     """gym or gymnasium without the notices that they print and the warnings they log."""
-    with contextlib.redirect_stderr(io.StringIO()):
+    with _quiet():
         module = importlib.import_module(library)
     if hasattr(module.logger, "set_level"):  # gym
         module.logger.set_level(_ERRORS_ONLY)
