@@ -64,6 +64,22 @@ def environment_in_state(data: bytes) -> EnvironmentHint:
     return EnvironmentHint(by_class, "state class" if by_class else None, classes, limit)
 
 
+def classes_begun(mentioned: tuple[str, ...]) -> tuple[str, ...]:
+    """The environment's classes as far as a state that breaks off mentions them: wrappers, then the inner one.
+
+    A pickle names an object's class before its attributes, so what comes after the first class that is
+    no wrapper belongs to that one's attributes.
+    """
+    chain: list[str] = []
+    for path in mentioned:
+        if path.startswith(("copyreg.", "copy_reg.", "builtins.", "__builtin__.", "joblib.", "numpy.")):
+            continue
+        chain.append(path)
+        if ".wrappers." not in path:
+            break
+    return tuple(chain)
+
+
 def _layers(env: Any) -> Iterator[Built]:
     """The environment from its outermost wrapper inwards."""
     for _ in range(_MAX_CHAIN):

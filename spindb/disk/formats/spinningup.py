@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from spindb.disk import configs, tables
-from spindb.disk.environments import environment_in_state
+from spindb.disk.environments import classes_begun, environment_in_state
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, utc
 from spindb.disk.pickles import PickleError
 from spindb.records import EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
@@ -128,8 +128,7 @@ class _Reader:
                 self.problems.append(
                     Problem("state-unreadable", f"the environment in it can't be read: {error}", state)
                 )
-                mentioned = tuple(c for c in error.classes if not c.startswith(("joblib.", "numpy.")))
-                hint = EnvironmentHint(None, None, hint.classes or mentioned)
+                hint = EnvironmentHint(None, None, hint.classes or classes_begun(error.classes))
                 continue
             if hint.id or hint.classes:
                 break
