@@ -94,8 +94,11 @@ def unprivileged(tmp_path: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    for directory in (tmp_path, *tmp_path.parents[:2]):  # pytest makes them private
-        directory.chmod(0o777)
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_mode & 0o001:
+            break
+        directory.chmod(0o777)  # pytest makes them private
+    tmp_path.chmod(0o777)
     os.seteuid(65534)
     try:
         yield
