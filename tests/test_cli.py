@@ -36,7 +36,7 @@ def filled(run_directory: Write, cli: Cli, tmp_path: Path, monkeypatch: pytest.M
 def test_ingest_reports_on_stderr_and_json_on_stdout(filled: Path, cli: Cli, run_directory: Write) -> None:
     again = cli("ingest", "data")
     assert (again.code, again.out) == (0, "")
-    assert "3 runs: 0 new, 0 changed, 3 unchanged, 0 missing; no new problems" in again.err
+    assert "3 runs: 0 new, 0 changed, 3 unchanged, 0 missing\nno new problems\n" in again.err
     run_directory("crash/crash_s0", progress=b"")
     settle(filled)
     odd = cli("ingest", "data", "--json")

@@ -6,6 +6,8 @@ import json
 import math
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,24 @@ def test_a_trained_policy_plays_and_is_better_later(demo: Path, cli: Cli, databa
     assert rows_of(database, "SELECT count(*) FROM episodes") == [(10,)]
     run_id = rows_of(database, "SELECT run_id FROM evaluations")[0][0]
     assert "evaluations" in cli("--db", database, "show", run_id).out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("screen", ["dummy", "Xvfb"])
+def test_rendering_in_a_window(demo: Path, screen: str, tmp_path: Path) -> None:
+    """In a process of its own: what draws and TensorFlow must get along in one."""
+    run = trained(demo, "cartpole-ppo_lr0-003_s0")
+    command = [sys.executable, "-m", "spindb", "test-policy", str(run), "-i", "5", "-n", "2", "-l", "20", "--no-record"]
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
+    if screen == "Xvfb":
+        if shutil.which("xvfb-run") is None:
+            pytest.skip("no xvfb-run here")
+        command = ["xvfb-run", "-a", *command]
+    else:
+        environment["SDL_VIDEODRIVER"] = "dummy"
+    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("Episode ") == 2
 
 
 @pytest.mark.slow

@@ -67,12 +67,12 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
     if config:
         typer.echo("\nhyperparameters")
         values = [(leaf.key, json.loads(leaf.value)) for leaf in config]
-        print_table(("key", "value"), values, flexible="value", left=("value",))
+        print_table(("key", "value"), values, left=("value",))
     if metrics:
         typer.echo("metrics (argmin, argmax: rows from 0)")
         titles = ("metric", "last", "min", "max", "mean", "argmax")
         rows = [(m.name, browse.last_value(m), m.min, m.max, m.mean, m.argmax) for m in metrics]
-        print_table(titles, rows, flexible="metric", right=("last",))
+        print_table(titles, rows, right=("last",))
     if saved:
         typer.echo("snapshots")
         _snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:])
@@ -85,7 +85,7 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
             (e.id, _itr(e.itr), e.env_id, e.episodes, e.mean_return, e.std_return, e.mean_length, e.created_at)
             for e in evaluations
         ]
-        print_table(played, results, flexible="env", right=("itr",))
+        print_table(played, results, right=("itr",))
     if problems:
         typer.echo("problems")
         for problem in problems:
@@ -168,12 +168,12 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
         rows = [_snapshot_as_dict(snapshot) for snapshot in saved]
         print_csv(tuple(rows[0]) if rows else ("kind",), [tuple(row.values()) for row in rows])
     elif saved:
-        _snapshot_table(saved)
+        _snapshot_table(saved, reasons=True)
     else:
         say(f"run {found.id} has no saved policy")
 
 
-def _snapshot_table(saved: Sequence[SnapshotRecord]) -> None:
+def _snapshot_table(saved: Sequence[SnapshotRecord], *, reasons: bool = False) -> None:
     from spindb.records import latest
 
     newest = latest(saved)
@@ -181,7 +181,11 @@ def _snapshot_table(saved: Sequence[SnapshotRecord]) -> None:
         (_itr(s.itr), s.kind, s.path, size(s.size), ", ".join(sorted(s.outputs)), _condition(s, s is newest))
         for s in saved
     ]
-    print_table(("itr", "kind", "path", "size", "outputs", ""), rows, flexible="", right=("itr", "size"))
+    print_table(("itr", "kind", "path", "size", "outputs", ""), rows, right=("itr", "size"))
+    for snapshot in saved:
+        reason = snapshot.unloadable or snapshot.stale
+        if reasons and reason:
+            say(f"  {snapshot.path}: {reason}")
 
 
 def _itr(itr: int | None) -> str:
@@ -190,9 +194,9 @@ def _itr(itr: int | None) -> str:
 
 def _condition(snapshot: SnapshotRecord, is_latest: bool) -> str:
     if snapshot.unloadable:
-        return f"can't be loaded: {snapshot.unloadable}"
+        return "can't be loaded"
     if snapshot.stale:
-        return f"stale: {snapshot.stale}"
+        return "stale"
     return "latest" if is_latest else ""
 
 

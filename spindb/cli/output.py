@@ -8,9 +8,12 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import typer
+
+_GAP = 2
+_LEAST_WIDTH = 10
 
 
 def say(message: str) -> None:
@@ -31,14 +34,9 @@ def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def print_table(
-    titles: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    flexible: str | None = None,
-    right: Sequence[str] = (),
-    left: Sequence[str] = (),
+    titles: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), left: Sequence[str] = ()
 ) -> None:
-    """A table on stdout that fits the terminal; only the column `flexible` gives way.
+    """A table on stdout that fits the terminal: the widest columns of text give way, numbers never do.
 
     Columns that hold numbers stand right, unless `left` names them, and so do those named in `right`.
     Where stdout is no terminal nothing is cut.
@@ -50,21 +48,45 @@ def print_table(
 
     values = [list(row) for row in rows]
     texts = [[show(value) for value in row] for row in values]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for i, title in enumerate(titles):
-        numeric = title in right or (title not in left and any(_is_number(row[i]) for row in values))
-        width = max([len(title), *(len(row[i]) for row in texts)])
-        table.add_column(
-            title,
-            justify="right" if numeric else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=min(width, 12) if title == flexible else width,
-        )
+    numeric = [
+        title in right or (title not in left and any(_is_number(row[i]) for row in values))
+        for i, title in enumerate(titles)
+    ]
+    natural = [max([cell_len(title), *(cell_len(row[i]) for row in texts)]) for i, title in enumerate(titles)]
+    console = Console(highlight=False)
+    widths = fitting(natural, numeric, console.width - 1) if sys.stdout.isatty() else natural
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title, width, is_numeric in zip(titles, widths, numeric, strict=True):
+        justify: Literal["left", "right"] = "right" if is_numeric else "left"
+        table.add_column(title, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in texts:
         table.add_row(*(Text(cell, style="red" if cell == "nan" else "") for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    console.width = max(console.width, sum(widths) + _GAP * len(widths))
     console.print(table)
+
+
+def fitting(natural: Sequence[int], fixed: Sequence[bool], available: int) -> list[int]:
+    """Widths of columns that fit `available` characters, gaps included, as far as that is possible.
+
+    The widest column that is not fixed gives way first, down to a least width.
+    """
+    widths = list(natural)
+    excess = sum(widths) + _GAP * (len(widths) - 1) - available
+    while excess > 0:
+        able = [i for i, width in enumerate(widths) if not fixed[i] and width > _LEAST_WIDTH]
+        if not able:
+            break
+        widest = max(able, key=widths.__getitem__)
+        widths[widest] -= 1
+        excess -= 1
+    return widths
+
+
+def cell_len(text: str) -> int:
+    """Columns that a text takes in a terminal."""
+    from rich.cells import cell_len as measure
+
+    return measure(text)
 
 
 def show(value: Any) -> str:

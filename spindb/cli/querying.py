@@ -96,7 +96,7 @@ def runs(
         print_csv(result.titles, rows)
     elif rows:
         titles = [_TITLES.get(title, title) for title in chosen]
-        print_table([*titles, _CURVE] if len(rows[0]) > len(titles) else titles, rows, flexible="name")
+        print_table([*titles, _CURVE] if len(rows[0]) > len(titles) else titles, rows)
     if for_people:
         _count(len(rows), result.total, text)
 
@@ -202,7 +202,7 @@ def params(
         print_csv(("key", "value", "runs"), lines)
     else:
         table = [(row.key, row.runs, len(row.values), _values(row.values)) for row in rows]
-        print_table(("hyperparameter", "runs", "distinct", "values"), table, flexible="values")
+        print_table(("hyperparameter", "runs", "distinct", "values"), table)
 
 
 def _values(values: Sequence[tuple[Any, int]]) -> str:
@@ -237,4 +237,4 @@ def metrics(
     elif as_csv:
         print_csv(titles, table)
     else:
-        print_table(titles, table, flexible="metric")
+        print_table(titles, table)

@@ -115,12 +115,13 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     ]
     always = {"new", "changed", "unchanged", "missing"}
     parts = [f"{count} {word}" for count, word in counts if count or word in always]
-    directories = len({found.directory for found in problems})
-    odd = (
-        f"; {_many(len(problems), 'problem')} in {_many(directories, 'directory')}" if problems else "; no new problems"
-    )
     would = "would index " if dry_run else ""
-    say(f"{would}{_many(summary.total, 'run')}: {', '.join(parts)}{odd}")
+    say(f"{would}{_many(summary.total, 'run')}: {', '.join(parts)}")
+    if problems:
+        directories = len({found.directory for found in problems})
+        say(f"{_many(len(problems), 'problem')} in {_many(directories, 'directory')}")
+    else:
+        say("no new problems")
     if not summary.total and not summary.missing:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt")
     if not dry_run:

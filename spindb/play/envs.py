@@ -76,6 +76,9 @@ def build_environment(
     """
     if render:
         _require_display()
+        # Flat pictures need no OpenGL, and software OpenGL (Mesa) crashes a process that holds TensorFlow:
+        # both bring an LLVM of their own.
+        os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
     if factory is not None:
         return BuiltEnvironment(Environment(_call_factory(factory, render)), None, f"--env-factory {factory}")
     if env is not None:

@@ -57,8 +57,9 @@ class Environment:
         return Step(observation, float(reward), bool(done) and not truncated, truncated)
 
     def render(self) -> None:
-        """Show the present state."""
-        self.env.render()
+        """Show the present state, unless the environment was made to do so itself at each step."""
+        if getattr(self.env, "render_mode", None) != "human":
+            self.env.render()
 
     def close(self) -> None:
         """Close windows and whatever else the environment holds."""
