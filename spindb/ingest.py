@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError
 
 from spindb.disk.formats import format_named
 from spindb.disk.scan import FoundRun, check_root, scan
@@ -180,15 +181,33 @@ class _Ingest:
         done = 0
         while batch := list(islice(records, _BATCH)):
             done += len(batch)
-            if self.engine is None or self.dry_run:
-                for task, record in batch:
-                    self.count(task, record)
-            else:
-                with self.engine.begin() as connection:
-                    for task, record in batch:
-                        self.put(connection, place, task, record)
+            self.write(place, batch)
+            for task, record in batch:
+                self.count(task, record)
             if self.progress:
                 self.progress(done, len(tasks))
+
+    def write(self, place: Place, batch: list[tuple[_Task, RunRecord]]) -> None:
+        """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
+        if self.engine is None or self.dry_run:
+            return
+        try:
+            with self.engine.begin() as connection:
+                for task, record in batch:
+                    self.put(connection, place, task, record)
+        except (ValueError, TypeError, OverflowError, DataError, IntegrityError) as error:
+            if len(batch) > 1:
+                for i in range(len(batch)):
+                    self.write(place, part := batch[i : i + 1])
+                    batch[i] = part[0]
+            else:
+                task, record = batch[0]
+                batch[0] = (
+                    task,
+                    _broken(task, f"can't be stored ({type(error).__name__}: {error}): please report this"),
+                )
+                with self.engine.begin() as connection:
+                    self.put(connection, place, *batch[0])
 
     def read(self, tasks: list[_Task]) -> Iterator[tuple[_Task, RunRecord]]:
         if self.jobs <= 1 or len(tasks) < _WORTH_A_POOL:
@@ -198,26 +217,23 @@ class _Ingest:
             yield from pool.map(_read, tasks, chunksize=16)
 
     def put(self, connection: Connection, place: Place, task: _Task, record: RunRecord) -> None:
-        if self.count(task, record) == "unchanged" and task.known is not None:
+        if task.known is not None and _settled_unchanged(task, record):
             store.set_signatures(connection, {task.known.id: task.signature})
         else:
             store.put_run(connection, place.root_id, record, task.signature)
 
-    def count(self, task: _Task, record: RunRecord) -> str:
-        known, summary = task.known, self.summary
-        if known is None:
+    def count(self, task: _Task, record: RunRecord) -> None:
+        summary = self.summary
+        if task.known is None:
             summary.new += 1
-        elif known.status == "missing":
+        elif task.known.status == "missing":
             summary.returned += 1
-        elif known.signature == _UNSETTLED + task.signature.removeprefix(_UNSETTLED) and (
-            known.fingerprint == record.fingerprint
-        ):  # it was read in the instant it was written, and proves to be the same
+        elif _settled_unchanged(task, record):
             summary.unchanged += 1
-            return "unchanged"
+            return
         else:
             summary.changed += 1
         summary.problems += [RunProblem(task.directory, problem) for problem in record.problems]
-        return "written"
 
     def settle_missing(self, gone: dict[str, Known]) -> None:
         fresh = [run.id for run in gone.values() if run.status != "missing"]
@@ -230,6 +246,17 @@ class _Ingest:
             store.remove_runs(connection, dropped)
         self.summary.pruned += len(dropped)
         self.summary.missing += len(gone) - len(dropped)
+
+
+def _settled_unchanged(task: _Task, record: RunRecord) -> bool:
+    """Whether a run that was read in the instant it was written proves to be the same."""
+    known = task.known
+    return (
+        known is not None
+        and known.status != "missing"
+        and known.signature == _UNSETTLED + task.signature.removeprefix(_UNSETTLED)
+        and known.fingerprint == record.fingerprint
+    )
 
 
 def _join(inside: str, path: str) -> str:
@@ -249,6 +276,10 @@ def _read(task: _Task) -> tuple[_Task, RunRecord]:
         reason = f"can't be read: {error.strerror or error}"
     except Exception as error:  # a defect of a reader must not end the ingest of all other runs
         reason = f"spindb failed to read it ({type(error).__name__}: {error}): please report this"
+    return task, _broken(task, reason)
+
+
+def _broken(task: _Task, reason: str) -> RunRecord:
+    """What is known of a run that could not be read or stored: that it is there, and why not more."""
     problem = Problem("unreadable-run", reason)
-    broken = RunRecord(task.path, task.directory.name, task.format, "broken", problems=(problem,))
-    return task, broken
+    return RunRecord(task.path, task.directory.name, task.format, "broken", problems=(problem,))

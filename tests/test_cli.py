@@ -144,7 +144,7 @@ def test_params_metrics_diff(filled: Path, cli: Cli) -> None:
     assert cli("metrics", "1").code == 0
     assert "AverageEpRet,1,2,10.0,200.5" in cli("metrics", "1", "--csv").out
     outcome = cli("diff", "1", "2")
-    assert [line.split()[0] for line in outcome.out.splitlines()[3:] if line.strip()] == [
+    assert [line.split()[0] for line in outcome.out.splitlines()[2:] if line.strip()] == [
         *("metric.AverageEpRet", "pi_lr", "seed")
     ]
     rows = {row["key"]: row["values"] for row in json.loads(cli("diff", "1", "2", "3", "--json").out)}

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import PPO_CONFIG, rows_of, settle
@@ -18,6 +19,7 @@ from spindb.index.engine import open_engine
 from spindb.index.models import tags
 from spindb.index.upkeep import damage
 from spindb.ingest import Summary, ingest
+from spindb.records import RunRecord
 
 Write = Callable[..., Path]
 
@@ -184,6 +186,49 @@ def test_a_reader_that_fails_is_a_broken_run(
     settle(tmp_path, age=50)
     assert counts(ingest(database, [tmp_path / "data"])) == (0, 2, 0, 0)
     assert rows_of(database, "SELECT DISTINCT status FROM runs") == [("ok",)]
+
+
+def test_names_and_values_that_no_database_takes(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory(
+        "a_s99999999999999999999", config='{"seed": 1e400, "big": 1' + "0" * 400 + ', "text": "\\ud800", "\\udfff": 1}'
+    )
+    run_directory("b", config={"seed": 2**70})
+    run_directory("c", config={}, files={"tf1_save99999999999999999999/x": b"", "pyt_save/model.pt": b"\x80"})
+    odd = os.fsencode(tmp_path / "data") + b"/d\xff"
+    os.makedirs(odd)
+    shutil.copy(tmp_path / "data" / "b" / "progress.txt", odd + b"/progress.txt")
+    summary = ingest(database, [tmp_path / "data"])
+    assert counts(summary) == (3, 0, 0, 0)
+    assert [p.problem.code for p in summary.problems] == ["name-not-utf8"]
+    assert rows_of(database, "SELECT name, seed, status FROM runs ORDER BY id") == [
+        ("a_s99999999999999999999", None, "ok"),
+        ("b", None, "ok"),
+        ("c", None, "ok"),
+    ]
+    assert rows_of(database, "SELECT value FROM configs WHERE key = 'text'") == [('"\\ud800"',)]
+
+
+def test_a_run_that_the_database_refuses_hides_no_other(
+    run_directory: Write, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        run_directory(name)
+    put_run = store.put_run
+
+    def refuse(connection: Any, root_id: int, record: RunRecord, signature: str | None) -> int:
+        if record.name == "b" and record.status != "broken":
+            raise OverflowError("Python int too large")
+        return put_run(connection, root_id, record, signature)
+
+    monkeypatch.setattr(store, "put_run", refuse)
+    summary = ingest(database, [tmp_path / "data"])
+    assert counts(summary) == (3, 0, 0, 0)
+    assert rows_of(database, "SELECT name, status FROM runs ORDER BY name") == [
+        ("a", "ok"),
+        ("b", "broken"),
+        ("c", "ok"),
+    ]
+    assert "Python int too large" in summary.problems[-1].problem.message or len(summary.problems) == 3
 
 
 def test_dry_run_writes_nothing(run_directory: Write, database: Path, tmp_path: Path) -> None:

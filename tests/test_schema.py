@@ -108,9 +108,23 @@ def test_older_and_newer_schemas(database: Path, monkeypatch: pytest.MonkeyPatch
         schema.upgrade(open_engine(database, write=True), "it")
 
 
-def test_urls() -> None:
+def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DatabaseError, match="not a database URL"):
         open_engine("nonsense://x")
+    with pytest.raises(DatabaseError, match="no driver for mysql") as caught:
+        open_engine("mysql+pymysql://user:secret@host/x")
+    assert "secret" not in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    schema.upgrade(open_engine("sqlite:///relative.db", write=True), "it")
+    check(tmp_path / "relative.db")
+
+
+def test_odd_characters_in_paths(tmp_path: Path) -> None:
+    odd = tmp_path / "50% of #1? ü"
+    odd.mkdir()
+    schema.upgrade(open_engine(odd / "spin db.db", write=True), "it")
+    check(odd / "spin db.db")
+    assert [p.name for p in odd.iterdir()] == ["spin db.db"]
 
 
 def test_readers_cannot_write_and_need_no_writable_directory(database: Path) -> None:

@@ -14,6 +14,7 @@ from spindb.disk.pickles import Built, PickleError, read_pickle
 from spindb.records import EnvironmentHint
 
 _MAX_CHAIN = 32
+_MAX_LIMIT = 2**31  # steps
 _INNER = ("env", "_env", "venv")
 
 # Class in gym, then time limit in steps -> id. None stands for any limit.
@@ -55,7 +56,7 @@ def environment_in_state(data: bytes) -> EnvironmentHint:
     if not layers:
         raise PickleError(f"the saved environment is a {type(state['env']).__name__}, not an object")
     classes = tuple(layer.class_path for layer in layers)
-    limit = next((m for layer in layers if isinstance(m := _limit(layer), int)), None)
+    limit = next((m for layer in layers if isinstance(m := _limit(layer), int) and 0 < m < _MAX_LIMIT), None)
     for layer in layers:
         spec_id = _spec_id(layer.attributes.get("spec") or layer.attributes.get("_spec"))
         if spec_id:

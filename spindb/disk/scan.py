@@ -77,10 +77,22 @@ def scan(root: Path) -> Iterator[FoundRun | Problem]:
             yield Problem("unreadable-directory", f"can't be listed: {error.strerror}; left out", relative)
             continue
         found = recognise({entry.name for entry in entries})
-        if found is not None:
+        if found is not None and not _is_text(relative):
+            shown = relative.encode("utf-8", "backslashreplace").decode()
+            yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
+        elif found is not None:
             yield _found(root, relative, found, entries)
         below = [e.name for e in entries if not (found and found.is_save(e.name)) and _enter(e, real_root, seen_links)]
         stack += [f"{relative}/{name}" if relative else name for name in reversed(below)]
+
+
+def _is_text(path: str) -> bool:
+    """Whether the path can be written down: Linux allows any bytes as a name."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:

@@ -37,6 +37,8 @@ def database_url(location: str | Path) -> URL:
         url.get_dialect()
     except (ArgumentError, NoSuchModuleError) as error:
         raise DatabaseError(f"not a database URL: {error}", hint="sqlite:///path/to/spindb.db, for instance") from None
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        return url.set(database=os.path.abspath(url.database))
     return url
 
 
@@ -56,7 +58,12 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
     url = database_url(location)
     path = sqlite_path(url)
     if url.get_backend_name() != "sqlite":
-        return create_engine(url)
+        try:
+            return create_engine(url)
+        except ModuleNotFoundError as error:
+            raise DatabaseError(
+                f"no driver for {url.drivername}: {error}", hint=f"pip install {error.name or 'the driver'}"
+            ) from None
     if path is not None:
         if path.is_dir():
             raise DatabaseError(f"{path} is a directory, not a database")

@@ -7,6 +7,7 @@ the two. `metric_points` is a view (see the first migration) with one row per lo
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -62,7 +63,7 @@ runs = Table(
     Column("path", Text, nullable=False),  # relative to the root, "/" between parts
     Column("name", Text, nullable=False),
     Column("exp_name", Text),
-    Column("seed", Integer),
+    Column("seed", BigInteger),
     Column("algo", Text),
     Column("algo_source", Text),
     Column("env_id", Text),
@@ -130,9 +131,9 @@ snapshots = Table(
     Column("id", Integer, primary_key=True),
     _run_id(),
     Column("kind", Text, nullable=False),
-    Column("itr", Integer),
+    Column("itr", BigInteger),
     Column("path", Text, nullable=False),  # relative to the run
-    Column("size", Integer, nullable=False),  # bytes
+    Column("size", BigInteger, nullable=False),  # bytes
     Column("saved_at", DateTime),
     Column("state_path", Text),
     Column("inputs", Text, nullable=False),  # JSON: name -> tensor
@@ -178,13 +179,13 @@ evaluations = Table(
     Column("id", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("kind", Text, nullable=False),
-    Column("itr", Integer),
+    Column("itr", BigInteger),
     Column("snapshot_path", Text, nullable=False),
     Column("env_id", Text),  # what was played, which may be a successor of what was trained on
     Column("env_source", Text, nullable=False),
     Column("deterministic", Boolean, nullable=False),
     Column("max_ep_len", Integer),  # steps; none: only the environment ends an episode
-    Column("seed", Integer),
+    Column("seed", BigInteger),
     Column("episodes", Integer, nullable=False),
     Column("mean_return", Double),
     Column("std_return", Double),

@@ -73,7 +73,7 @@ def put_run(connection: Connection, root_id: int, record: RunRecord, signature: 
     Tags, notes, evaluations and the archive mark belong to the id and stay.
     """
     runs = models.runs
-    values = _run_values(record) | {"signature": signature, "ingested_at": now()}
+    values = _storable(_run_values(record)) | {"signature": signature, "ingested_at": now()}
     here = (runs.c.root_id == root_id) & (runs.c.path == record.path)
     run_id = connection.execute(select(runs.c.id).where(here)).scalar()
     if run_id is None:
@@ -167,7 +167,17 @@ def _number(value: float | None) -> float | None:
 
 def _insert_all(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     if rows:
-        connection.execute(insert(table), rows)
+        connection.execute(insert(table), [_storable(row) for row in rows])
+
+
+def _storable(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with lone surrogates spelled out: files may hold them, databases refuse them."""
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, str) and not value.isascii()
+        else value
+        for name, value in row.items()
+    }
 
 
 def _run_values(record: RunRecord) -> dict[str, Any]:

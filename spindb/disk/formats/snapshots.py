@@ -19,9 +19,9 @@ from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_signature
 from spindb.records import SnapshotRecord
 
-_TF1 = re.compile(r"(simple_save|tf1_save)(\d*)\Z")
+_TF1 = re.compile(r"(simple_save|tf1_save)(\d{0,18})\Z")
 _PYTORCH_DIRECTORY = "pyt_save"
-_PYTORCH = re.compile(r"model(\d*)\.pt\Z")
+_PYTORCH = re.compile(r"model(\d{0,18})\.pt\Z")
 _STATE = re.compile(r"vars\d*\.pkl\Z")
 _LFS_POINTER = b"version https://git-lfs"
 _CLOCK_SLACK_S = 2.0

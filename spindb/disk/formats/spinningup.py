@@ -19,7 +19,8 @@ from spindb.records import EnvironmentHint, MetricSeries, Problem, RunRecord, Sn
 
 _PROGRESS = "progress.txt"
 _CONFIG = "config.json"
-_SEED_IN_NAME = re.compile(r"(.+)_s(\d+)\Z")
+_SEED_IN_NAME = re.compile(r"(.+)_s(\d{1,18})\Z")
+_MAX_SEED = 2**63
 _STAMP_IN_NAME = re.compile(r"\d{4}-\d\d-\d\d_(\d\d-\d\d-\d\d[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
 _PERFORMANCE = ("AverageTestEpRet", "AverageEpRet")
@@ -49,7 +50,6 @@ class SpinningUp:
         algo, algo_source = configs.algorithm(config.values)
         stem, seed = _name_and_seed(directory.name)
         exp_name = config.values.get("exp_name")
-        config_seed = config.values.get("seed")
         leaves = config.leaves()
         begun = times.config if times.config is not None else times.progress
         env = reader.environment(config.values, snapshots)
@@ -59,7 +59,7 @@ class SpinningUp:
             format=self.name,
             status=_status(reader, table.rows),
             exp_name=exp_name if isinstance(exp_name, str) else stem,
-            seed=config_seed if isinstance(config_seed, int) and not isinstance(config_seed, bool) else seed,
+            seed=_seed(config.values.get("seed"), seed),
             algo=algo,
             algo_source=algo_source,
             env=env,
@@ -172,6 +172,12 @@ def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
     match = _SEED_IN_NAME.match(directory_name)
     stem, seed = (match[1], int(match[2])) if match else (directory_name, None)
     return _STAMP_IN_NAME.sub("", stem) or stem, seed
+
+
+def _seed(in_config: object, in_name: int | None) -> int | None:
+    """The config's seed where it is a whole number that a database can hold, else the name's."""
+    is_number = isinstance(in_config, int) and not isinstance(in_config, bool)
+    return in_config if is_number and abs(in_config) < _MAX_SEED else in_name  # type: ignore[return-value, arg-type]
 
 
 def _snapshot_problems(snapshots: tuple[SnapshotRecord, ...]) -> list[Problem]:
