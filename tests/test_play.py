@@ -360,6 +360,14 @@ def test_what_the_logger_saved_is_what_the_original_reads(demo: Path) -> None:
         tensorflow.compat.v1.saved_model.loader.load(session, ["serve"], str(run / "tf1_save7"))
         model = {name: graph.get_tensor_by_name(tensor) for part in info.values() for name, tensor in part.items()}
         action = session.run(model["pi"], {model["x"]: np.zeros((1, 3))})[0]
+    # What TensorFlow 1.15 does not know of these operations, and refuses (tried with 1.15.5 on Python 3.7).
+    refused = {"VarHandleOp": "debug_name", "MatMul": "grad_a", "AssignVariableOp": "validate_shape"}
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((run / "tf1_save7" / "saved_model.pb").read_bytes())
+    nodes = saved.meta_graphs[0].graph_def.node
+    assert {node.op for node in nodes} >= refused.keys()
+    assert not [node.name for node in nodes if refused.get(node.op, "") in node.attr]
     policy = spindb.load_policy(run, itr=7)
     assert policy.act(np.zeros(3)).tolist() == action.tolist()
     assert set(policy.outputs(np.zeros(3))) == {"pi"}

@@ -20,6 +20,14 @@ from typing import Any
 # Python 3 since reads it, and plain pickles need no particular version of joblib.
 _PROTOCOL = 3
 
+# What operations got after TensorFlow 1.15: hints, which compute nothing, and checks.
+_NEW_ATTRIBUTES = {
+    "AssignVariableOp": {"validate_shape"},
+    "BatchMatMulV2": {"grad_x", "grad_y"},
+    "MatMul": {"grad_a", "grad_b"},
+    "VarHandleOp": {"debug_name"},
+}
+
 
 def suffix(itr: int | None) -> str:
     """What a snapshot's number adds to a name; nothing for the unnumbered save."""
@@ -95,13 +103,34 @@ def save_tf1(
     partial = directory / f".{place.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     with session.graph.as_default():
-        saved_model.simple_save(session, str(partial), dict(inputs), dict(outputs))
+        signature = saved_model.predict_signature_def(dict(inputs), dict(outputs))
+        builder = saved_model.Builder(str(partial))
+        builder.add_meta_graph_and_variables(
+            session,
+            [saved_model.tag_constants.SERVING],
+            signature_def_map={saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature},
+            clear_devices=True,
+            strip_default_attrs=True,
+        )
+        builder.save()
+    _forget_new_attributes(partial / "saved_model.pb")
     info = {
         "inputs": {name: tensor.name for name, tensor in inputs.items()},
         "outputs": {name: tensor.name for name, tensor in outputs.items()},
     }
     (partial / "model_info.pkl").write_bytes(pickle.dumps(info, protocol=_PROTOCOL))
     _replace_directory(partial, place)
+
+
+def _forget_new_attributes(path: Path) -> None:
+    """Take off the attributes for which a TensorFlow 1 would refuse the graph."""
+    protobuf = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2")
+    model = protobuf.SavedModel.FromString(path.read_bytes())
+    for meta_graph in model.meta_graphs:
+        for node in meta_graph.graph_def.node:
+            for name in _NEW_ATTRIBUTES.get(node.op, set()) & node.attr.keys():
+                del node.attr[name]
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def save_pytorch(directory: Path, module: Any, itr: int | None) -> None:
