@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,7 +175,7 @@ def test_database_commands(filled: Path, cli: Cli) -> None:
 def test_damage_ends_with_the_database_code(filled: Path, cli: Cli) -> None:
     import sqlite3
 
-    with sqlite3.connect(filled / "spindb.db") as connection:
+    with closing(sqlite3.connect(filled / "spindb.db")) as connection, connection:
         connection.execute("UPDATE metrics SET last = 1e9")
     outcome = cli("db", "check", "--json")
     assert outcome.code == 4

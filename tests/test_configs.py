@@ -53,7 +53,7 @@ def test_what_the_logger_wrote_about_itself_is_internal() -> None:
 
 BROKEN = [
     (b"{", "config-broken", 1),
-    (b'{\n"a": 1,\n}', "config-broken", 3),
+    (b'{\n"a": 1,\n"b" 2}', "config-broken", 3),
     (b"[1]", "config-broken", None),
     (b"", "config-broken", 1),
     (b"[" * 100_000, "config-broken", None),

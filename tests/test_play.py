@@ -18,6 +18,7 @@ from conftest import Outcome, plain_pickle, rows_of
 import spindb
 from spindb.errors import EnvironmentBuildError, NotFoundError, PolicyError, UsageError
 from spindb.ingest import ingest
+from spindb.play import envs
 from spindb.play.envs import build_environment
 from spindb.play.rollout import Episode, Rollout, run_policy
 from spindb.play.spaces import Environment
@@ -143,6 +144,14 @@ def test_the_trained_time_limit_is_kept() -> None:
     world.reset(seed=0)
     steps = [world.step(0) for _ in range(7)]
     assert [s.truncated for s in steps] == [False] * 6 + [True]
+
+
+def test_gym_comes_last_beside_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, both = ("Pendulum-v0", "Pendulum-v1"), ["gymnasium", "gym"]
+    monkeypatch.setattr(envs.metadata, "version", lambda package: "1.26.4")
+    assert envs._attempts(both, ids) == [(library, env_id) for env_id in ids for library in both]
+    monkeypatch.setattr(envs.metadata, "version", lambda package: "2.1.0")
+    assert envs._attempts(both, ids) == [(library, env_id) for library in both for env_id in ids]
 
 
 def test_what_cannot_be_built_says_what_was_tried() -> None:

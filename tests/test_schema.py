@@ -127,7 +127,20 @@ def test_odd_characters_in_paths(tmp_path: Path) -> None:
     assert [p.name for p in odd.iterdir()] == ["spin db.db"]
 
 
-def test_readers_cannot_write_and_need_no_writable_directory(database: Path) -> None:
+def test_readers_need_no_writable_directory(tmp_path: Path, unprivileged: None) -> None:
+    place = tmp_path / "shelf"
+    place.mkdir()
+    schema.upgrade(open_engine(place / "spindb.db", write=True), "it")
+    (place / "spindb.db").chmod(0o444)
+    place.chmod(0o555)
+    check(place / "spindb.db")
+    assert [p.name for p in place.iterdir()] == ["spindb.db"]
+    with pytest.raises(DatabaseError, match="readonly|unable to open"), database_errors(place / "spindb.db"):
+        schema.upgrade(open_engine(place / "spindb.db", write=True), "it")
+    place.chmod(0o755)
+
+
+def test_readers_cannot_write(database: Path) -> None:
     schema.upgrade(open_engine(database, write=True), "it")
     engine = open_engine(database)
     with pytest.raises(DatabaseError, match="readonly"), database_errors(database), engine.begin() as connection:

@@ -83,32 +83,31 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
 
 def _connect(database: str, write: bool) -> sqlite3.Connection:
     if write or database == ":memory:":
-        connection = _sqlite(database, "rwc")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
+        writer = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")
+        return _sqlite(database, "rwc", *writer)
     if os.access(database, os.W_OK) and os.access(os.path.dirname(database), os.W_OK):
         # Opened for writing although it never writes: only such a connection tidies the log away.
-        connection = _sqlite(database, "rw")
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-    connection = _sqlite(database, "ro")
+        return _sqlite(database, "rw", "query_only = ON")
     try:
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+        return _sqlite(database, "ro", "schema_version")
     except sqlite3.OperationalError:
         # A WAL database in a directory where nothing may be written has no place for its shared
         # memory; without a log beside it the file alone is complete.
-        connection.close()
         if os.path.exists(database + "-wal"):
             raise
-        connection = _sqlite(database, "ro&immutable=1")
-    return connection
+        return _sqlite(database, "ro&immutable=1")
 
 
-def _sqlite(database: str, mode: str) -> sqlite3.Connection:
+def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
     uri = database if database == ":memory:" else f"{Path(database).as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 from spindb.errors import EnvironmentBuildError
@@ -160,21 +161,32 @@ def _make(env_id: str, source: str, limit: int | None, render: bool) -> BuiltEnv
             libraries[name] = import_quietly(name)
         except ImportError as error:
             failures.append(f"  {name} can't be imported: {_first_line(error)}")
-    for candidate in (env_id, *_SUCCESSORS.get(env_id, ())):
-        for name, library in libraries.items():
-            arguments = _arguments(name, candidate, limit, render)
-            try:
-                with _quiet():
-                    built = library.make(**arguments)
-            except Exception as error:  # registries and constructors raise all sorts of errors
-                failures.append(f"  {candidate} in {name}: {_first_line(error)}")
-                continue
-            return BuiltEnvironment(Environment(built), candidate, source, name)
+    for name, candidate in _attempts(list(libraries), (env_id, *_SUCCESSORS.get(env_id, ()))):
+        arguments = _arguments(name, candidate, limit, render)
+        try:
+            with _quiet():
+                built = libraries[name].make(**arguments)
+        except Exception as error:  # registries and constructors raise all sorts of errors
+            failures.append(f"  {candidate} in {name}: {_first_line(error)}")
+            continue
+        return BuiltEnvironment(Environment(built), candidate, source, name)
     tried = "\n".join(failures)
     raise EnvironmentBuildError(
         f"{env_id} (known from {source}) can't be built:\n{tried}",
         hint="install what is missing, or name another: --env ID, --env-factory module:function",
     )
+
+
+def _attempts(libraries: list[str], ids: tuple[str, ...]) -> list[tuple[str, str]]:
+    """In which order to try: an id in both libraries before its successor.
+
+    gym never learned numpy 2: beside that, gymnasium's successor is safer than gym's old environment,
+    which may be built and then fail at a step.
+    """
+    attempts = [(library, env_id) for env_id in ids for library in libraries]
+    if int(metadata.version("numpy").partition(".")[0]) >= 2:
+        attempts.sort(key=lambda attempt: attempt[0] == "gym")
+    return attempts
 
 
 def _arguments(library: str, env_id: str, limit: int | None, render: bool) -> dict[str, Any]:
