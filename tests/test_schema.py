@@ -135,7 +135,7 @@ def test_readers_need_no_writable_directory(tmp_path: Path, unprivileged: None) 
     place.chmod(0o555)
     check(place / "spindb.db")
     assert [p.name for p in place.iterdir()] == ["spindb.db"]
-    with pytest.raises(DatabaseError, match="readonly|unable to open"), database_errors(place / "spindb.db"):
+    with pytest.raises(DatabaseError, match=r"readonly|unable to open"), database_errors(place / "spindb.db"):
         schema.upgrade(open_engine(place / "spindb.db", write=True), "it")
     place.chmod(0o755)
 

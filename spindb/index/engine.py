@@ -85,7 +85,7 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
     if write or database == ":memory:":
         writer = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")
         return _sqlite(database, "rwc", *writer)
-    if os.access(database, os.W_OK) and os.access(os.path.dirname(database), os.W_OK):
+    if _writable(database) and _writable(os.path.dirname(database)):
         # Opened for writing although it never writes: only such a connection tidies the log away.
         return _sqlite(database, "rw", "query_only = ON")
     try:
@@ -96,6 +96,10 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         if os.path.exists(database + "-wal"):
             raise
         return _sqlite(database, "ro&immutable=1")
+
+
+def _writable(path: str) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
