@@ -15,18 +15,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spindb.ingest import ingest
     from spindb.logger import EpochLogger
     from spindb.play.load import load_policy, load_policy_and_env
     from spindb.play.rollout import run_policy
 
 __version__ = "0.1.0"
-__all__ = ["EpochLogger", "__version__", "ingest", "load_policy", "load_policy_and_env", "run_policy"]
+__all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "run_policy"]
 
 # Imported when first used: `import spindb` alone costs nothing.
 _PLACES = {
     "EpochLogger": "spindb.logger",
-    "ingest": "spindb.ingest",
     "load_policy": "spindb.play.load",
     "load_policy_and_env": "spindb.play.load",
     "run_policy": "spindb.play.rollout",

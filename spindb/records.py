@@ -166,6 +166,29 @@ class SnapshotRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """Digests by which a run's content is recognised wherever it lies.
+
+    ``whole`` is over metrics and config; ``metrics`` over the first ``size`` bytes of the metrics, which is
+    all of them; ``config`` over the config. ``begins`` is the digest of as many bytes as the metrics had
+    when they were read before, None where they are shorter now (or were never read).
+    """
+
+    whole: str
+    size: int
+    metrics: str
+    config: str
+    begins: str | None = None
+
+    def continues(self, size: int, metrics: str) -> bool:
+        """Whether metrics that were `size` bytes long with that digest only grew to become these."""
+        return self.size >= size and self.begins == metrics
+
+
+NO_CONTENT = Content("", 0, "", "")
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run directory, read."""
 
@@ -180,10 +203,12 @@ class RunRecord:
     env: EnvironmentHint = EnvironmentHint(None, None)
     rows: int = 0
     axis: str | None = None
+    steps: str | None = None
     performance: str | None = None
     started_at: datetime | None = None
+    started_source: str | None = None
     updated_at: datetime | None = None
-    fingerprint: str = ""
+    content: Content = NO_CONTENT
     config: tuple[ConfigLeaf, ...] = ()
     metrics: tuple[MetricSeries, ...] = ()
     snapshots: tuple[SnapshotRecord, ...] = ()

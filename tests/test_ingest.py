@@ -92,7 +92,7 @@ def test_prune_keeps_what_people_added_to(run_directory: Write, database: Path, 
     summary = ingest(database, [tmp_path / "data"], prune=True)
     assert (summary.pruned, summary.missing) == (1, 1)
     assert rows_of(database, "SELECT id, status FROM runs ORDER BY id") == [(1, "missing"), (3, "ok")]
-    run_directory("a/a_s9")
+    run_directory("a/a_s9", rows=[(0, 99.0)])
     ingest(database, [tmp_path / "data"])
     assert rows_of(database, "SELECT max(id) FROM runs") == [(4,)]  # an id is never given twice
 
@@ -215,10 +215,10 @@ def test_a_run_that_the_database_refuses_hides_no_other(
         run_directory(name)
     put_run = store.put_run
 
-    def refuse(connection: Any, root_id: int, record: RunRecord, signature: str | None) -> int:
+    def refuse(connection: Any, root_id: int, record: RunRecord, signature: str | None, **rest: Any) -> int:
         if record.name == "b" and record.status != "broken":
             raise OverflowError("Python int too large")
-        return put_run(connection, root_id, record, signature)
+        return put_run(connection, root_id, record, signature, **rest)
 
     monkeypatch.setattr(store, "put_run", refuse)
     summary = ingest(database, [tmp_path / "data"])
@@ -229,6 +229,126 @@ def test_a_run_that_the_database_refuses_hides_no_other(
         ("c", "ok"),
     ]
     assert "Python int too large" in summary.problems[-1].problem.message or len(summary.problems) == 3
+
+
+def tag(database: Path, run_id: int) -> None:
+    with open_engine(database, write=True).begin() as connection:
+        connection.execute(insert(tags).values(run_id=run_id, tag=f"of {run_id}"))
+
+
+ROWS = [(0, 1.5), (1, 2.5), (2, 3.5)]
+
+
+def test_a_renamed_run_keeps_its_id(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a/a_s0", config=PPO_CONFIG, rows=ROWS)
+    run_directory("a/a_s1", config=PPO_CONFIG, rows=[(0, 7.0)])
+    ingest(database, [tmp_path / "data"])
+    tag(database, 1)
+    run.rename(run.with_name("best"))
+    summary = ingest(database, [tmp_path / "data"])
+    assert (summary.moved, *counts(summary)) == (1, 0, 0, 1, 0)
+    assert rows_of(database, "SELECT id, path, name FROM runs ORDER BY id") == [
+        (1, "a/best", "best"),
+        (2, "a/a_s1", "a_s1"),
+    ]
+    assert rows_of(database, "SELECT run_id FROM tags") == [(1,)]
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 0, 2, 0)
+
+
+def test_a_run_that_grew_while_it_was_moved_keeps_its_id(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a/a_s0", config=PPO_CONFIG, rows=ROWS[:1])
+    ingest(database, [tmp_path / "data"])
+    (tmp_path / "data" / "b").mkdir()
+    run.rename(tmp_path / "data" / "b" / "a_s0")
+    run_directory("b/a_s0", config=PPO_CONFIG, rows=ROWS)
+    assert ingest(database, [tmp_path / "data"]).moved == 1
+    assert rows_of(database, "SELECT id, path, rows, generation FROM runs") == [(1, "b/a_s0", 3, 0)]
+
+
+def test_a_moved_root_is_recognised_run_by_run(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    for seed in range(3):
+        run_directory(f"a/a_s{seed}", config=PPO_CONFIG, rows=[(0, seed)])
+    run_directory("a/crashed", progress=b"")
+    ingest(database, [tmp_path / "data"])
+    tag(database, 2)
+    (tmp_path / "data").rename(tmp_path / "archive")
+    summary = ingest(database, [tmp_path / "archive"])
+    assert (summary.moved, summary.new) == (3, 1)  # all empty runs look alike
+    moved = rows_of(database, "SELECT r.id, r.path, o.path FROM runs r JOIN roots o ON o.id = r.root_id ORDER BY r.id")
+    assert moved[:3] == [(seed + 1, f"a/a_s{seed}", str(tmp_path / "archive")) for seed in range(3)]
+    assert rows_of(database, "SELECT run_id FROM tags") == [(2,)]
+
+
+def test_copies_are_runs_of_their_own_and_linked(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a/a_s0", config=PPO_CONFIG, rows=ROWS)
+    ingest(database, [tmp_path / "data"])
+    shutil.copytree(run, run.with_name("a_s0 (copy)"))
+    shutil.copytree(run, tmp_path / "data" / "backup" / "a_s0")
+    settle(tmp_path / "data")
+    summary = ingest(database, [tmp_path / "data"])
+    assert (summary.new, summary.copies) == (2, 2)
+    assert rows_of(database, "SELECT id, path, copy_of FROM runs ORDER BY id") == [
+        (1, "a/a_s0", None),
+        (2, "a/a_s0 (copy)", 1),
+        (3, "backup/a_s0", 1),
+    ]
+
+
+def test_an_overwritten_run_keeps_its_id_and_a_line_of_what_it_was(
+    run_directory: Write, database: Path, tmp_path: Path
+) -> None:
+    run_directory("a", config=PPO_CONFIG, rows=ROWS)
+    ingest(database, [tmp_path / "data"])
+    tag(database, 1)
+    for content in ([(0, 9.0)], [(0, 9.0), (1, 8.0)], [(0, 5.0), (1, 8.0)]):  # overwritten, grown, overwritten
+        run_directory("a", config=PPO_CONFIG, rows=content)
+        settle(tmp_path, age=1000 + 10 * content[0][1])
+        ingest(database, [tmp_path / "data"])
+    assert rows_of(database, "SELECT id, rows, generation FROM runs") == [(1, 2, 2)]
+    assert rows_of(database, "SELECT generation, rows, performance, last, max FROM superseded ORDER BY generation") == [
+        (0, 3, "AverageEpRet", 3.5, 3.5),
+        (1, 2, "AverageEpRet", 8.0, 9.0),
+    ]
+    assert rows_of(database, "SELECT run_id FROM tags") == [(1,)]
+
+
+def test_a_rerun_that_crashed_at_once_overwrites_too(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory("a", config=PPO_CONFIG, rows=ROWS)
+    ingest(database, [tmp_path / "data"])
+    run_directory("a", config=PPO_CONFIG, progress=b"")
+    settle(tmp_path, age=900)
+    summary = ingest(database, [tmp_path / "data"])
+    assert (summary.changed, summary.overwritten) == (1, 1)
+    assert rows_of(database, "SELECT status, generation FROM runs") == [("empty", 1)]
+
+
+def test_a_half_written_line_is_completed_later(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a", config=PPO_CONFIG, progress=b"Epoch\tAverageEpRet\n0\t1.5\n1\t2")
+    summary = ingest(database, [tmp_path / "data"])
+    assert [p.problem.code for p in summary.problems] == ["no-final-newline"]
+    with (run / "progress.txt").open("ab") as file:
+        file.write(b"5.5\n2\t3.5\n")
+    summary = ingest(database, [tmp_path / "data"])
+    assert (summary.changed, summary.overwritten, summary.problems) == (1, 0, [])
+    assert rows_of(database, "SELECT series FROM metrics WHERE name = 'AverageEpRet'") == [("[1.5,25.5,3.5]",)]
+
+
+def test_siblings_tell_the_environment(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run_directory("x_s0", config={"exp_name": "x", "env": "Hopper-v2"})
+    run_directory("x_s1", config={"exp_name": "x"}, rows=[(0, 3.0)])
+    run_directory("y_s0", config={"exp_name": "y", "env": "Hopper-v2"}, rows=[(0, 4.0)])
+    run_directory("y_s1", config={"exp_name": "y", "env": "Ant-v2"}, rows=[(0, 5.0)])
+    run_directory("y_s2", config={"exp_name": "y"}, rows=[(0, 6.0)])
+    run_directory("ppo_halfcheetah-v2_s0", config={}, rows=[(0, 7.0)])
+    ingest(database, [tmp_path / "data"])
+    assert rows_of(database, "SELECT name, env_id, env_source FROM runs ORDER BY name") == [
+        ("ppo_halfcheetah-v2_s0", "HalfCheetah-v2", "name"),
+        ("x_s0", "Hopper-v2", "config"),
+        ("x_s1", "Hopper-v2", "siblings"),
+        ("y_s0", "Hopper-v2", "config"),
+        ("y_s1", "Ant-v2", "config"),
+        ("y_s2", None, None),
+    ]
 
 
 def test_dry_run_writes_nothing(run_directory: Write, database: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ EXAMPLES = [
     ("name~*_s0", [1, 3]),
     ("name in (a_s0, d)", [1, 4]),
     ("algo=ppo", [1, 2]),
-    ("env=Hopper-v2", [2]),
+    ("env=Hopper-v2", [1, 2]),
     ("status=empty", [5]),
     ("rows>=2", [1, 2]),
     ("metric.rows=7", [1]),
@@ -199,7 +199,7 @@ def test_errors(connection: Connection, query: str, start: int, end: int, hint: 
 def test_columns_keep_their_types(connection: Connection) -> None:
     names = ("id", "pi_lr", "gamma", "ac_kwargs.hidden_sizes", "AverageEpRet", "Note", "env")
     rows = search(connection, Query(columns=names)).rows
-    assert rows[0] == (1, 0.001, 1, [64, 32], 200.0, None, None)
+    assert rows[0] == (1, 0.001, 1, [64, 32], 200.0, None, "Hopper-v2")
     assert rows[2] == (3, "0.001", None, None, 1.0, "two words", None)
     assert math.isnan(rows[1][4])
     assert rows[4] == (5, None, None, None, None, None, None)

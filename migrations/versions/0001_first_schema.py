@@ -69,23 +69,47 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("axis", sa.Text(), nullable=True),
+        sa.Column("steps", sa.Text(), nullable=True),
         sa.Column("performance", sa.Text(), nullable=True),
         sa.Column("started_at", sa.DateTime(), nullable=True),
+        sa.Column("started_source", sa.Text(), nullable=True),
         sa.Column("updated_at", sa.DateTime(), nullable=True),
         sa.Column("ingested_at", sa.DateTime(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("metrics_size", sa.BigInteger(), nullable=False),
+        sa.Column("metrics_digest", sa.Text(), nullable=False),
+        sa.Column("config_digest", sa.Text(), nullable=False),
+        sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("copy_of", sa.Integer(), nullable=True),
         sa.Column("signature", sa.Text(), nullable=True),
         sa.Column("archived", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("status IN ('ok', 'empty', 'broken', 'missing')", name=op.f("ck_runs_status")),
         sa.ForeignKeyConstraint(["root_id"], ["roots.id"], name=op.f("fk_runs_root_id")),
+        sa.ForeignKeyConstraint(["copy_of"], ["runs.id"], name=op.f("fk_runs_copy_of"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("root_id", "path", name=op.f("uq_runs_root_id_path")),
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_runs_copy_of"), "runs", ["copy_of"], unique=False)
     op.create_index("ix_runs_env_id", "runs", ["env_id"], unique=False)
     op.create_index("ix_runs_exp_name", "runs", ["exp_name"], unique=False)
     op.create_index("ix_runs_fingerprint", "runs", ["fingerprint"], unique=False)
     op.create_index("ix_runs_name", "runs", ["name"], unique=False)
+    op.create_table(
+        "superseded",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("performance", sa.Text(), nullable=True),
+        sa.Column("last", sa.Double(), nullable=True),
+        sa.Column("max", sa.Double(), nullable=True),
+        sa.Column("started_at", sa.DateTime(), nullable=True),
+        sa.Column("updated_at", sa.DateTime(), nullable=True),
+        sa.Column("superseded_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_superseded_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "generation", name=op.f("pk_superseded")),
+    )
     op.create_table(
         "configs",
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -105,6 +129,7 @@ def upgrade() -> None:
         "evaluations",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("itr", sa.BigInteger(), nullable=True),
         sa.Column("snapshot_path", sa.Text(), nullable=False),
@@ -210,7 +235,17 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW metric_points")
-    for table in ("episodes", "evaluations", "notes", "tags", "problems", "snapshots", "metrics", "configs"):
+    for table in (
+        "episodes",
+        "evaluations",
+        "superseded",
+        "notes",
+        "tags",
+        "problems",
+        "snapshots",
+        "metrics",
+        "configs",
+    ):
         op.drop_table(table)
     op.drop_table("runs")
     op.drop_table("roots")

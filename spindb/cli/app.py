@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import spindb
-from spindb.cli import database, demonstrating, inspecting, playing, querying, scanning
+from spindb.cli import database, demonstrating, inspecting, moving, playing, querying, scanning
 from spindb.errors import SpindbError
 
 app = typer.Typer(
@@ -50,7 +50,7 @@ def _global(
     ctx.obj = db
 
 
-for module in (scanning, querying, inspecting, playing, database, demonstrating):
+for module in (scanning, querying, inspecting, playing, database, moving, demonstrating):
     module.register(app)
 
 

@@ -17,6 +17,7 @@ from spindb.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from spindb.index.browse import EvaluationRow
     from spindb.index.resolve import RunInfo
     from spindb.records import SnapshotRecord
 
@@ -48,6 +49,7 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
         problems = browse.problems_of(connection, found.id)
         tags = browse.tags_of(connection, found.id)
         notes = browse.notes_of(connection, found.id)
+        earlier = browse.superseded_of(connection, found.id)
         curve = browse.performance_curves(connection, [found.id]).get(found.id)
     if as_json:
         print_json(
@@ -59,6 +61,7 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
                 "metrics": {m.name: {**asdict(m), "last": browse.last_value(m)} for m in metrics},
                 "snapshots": [_snapshot_as_dict(s) for s in saved],
                 "evaluations": [asdict(e) for e in evaluations],
+                "superseded": [asdict(s) for s in earlier],
                 "problems": [asdict(p) for p in problems],
             }
         )
@@ -80,17 +83,35 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
             typer.echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}\n")
     if evaluations:
         typer.echo("evaluations")
-        played = ("id", "itr", "env", "episodes", "mean return", "std", "mean length", "when")
+        played = ("id", "itr", "env", "episodes", "mean return", "std", "mean length", "when", "")
         results = [
-            (e.id, _itr(e.itr), e.env_id, e.episodes, e.mean_return, e.std_return, e.mean_length, e.created_at)
+            (
+                e.id,
+                _itr(e.itr),
+                e.env_id,
+                e.episodes,
+                e.mean_return,
+                e.std_return,
+                e.mean_length,
+                e.created_at,
+                _of_earlier(e, found),
+            )
             for e in evaluations
         ]
         print_table(played, results, right=("itr",))
+    if earlier:
+        typer.echo("overwritten: this directory held other runs before")
+        before = ("rows", "last", "max", "metric", "until")
+        print_table(before, [(s.rows, s.last, s.max, s.performance, s.superseded_at) for s in earlier])
     if problems:
         typer.echo("problems")
         for problem in problems:
             where = f"{problem.path}:{problem.line}" if problem.line else problem.path
             typer.echo(f"  {where}: {problem.message}")
+
+
+def _of_earlier(evaluation: EvaluationRow, run: RunInfo) -> str:
+    return "of the earlier run here" if evaluation.generation < run.generation else ""
 
 
 def _show_head(found: RunInfo, tags: list[str], notes: Sequence[tuple[Any, str]], curve: list[float] | None) -> None:
@@ -108,6 +129,8 @@ def _show_head(found: RunInfo, tags: list[str], notes: Sequence[tuple[Any, str]]
             f"{status}, {found.rows} rows, config written {show(found.started_at)}, last row {show(found.updated_at)}",
         ),
     ]
+    if found.copy_of:
+        facts.append(("copy of", f"run {found.copy_of}"))
     if curve:
         facts.append(("performance", f"{found.performance}  {sparkline(curve, 40)}"))
     if tags:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import print_json, say
+from spindb.cli.output import print_json, say, show
 
 if TYPE_CHECKING:
     from spindb.ingest import RunProblem, Summary
@@ -34,6 +34,7 @@ def ingest(
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes that read. [default: all cores]", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow training as it happens.")] = False,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
@@ -53,8 +54,25 @@ def ingest(
     if as_json:
         print_json(_as_dict(summary))
     _report(summary, location, chosen, dry_run)
+    if watch and not dry_run:
+        _watch(location, chosen)
+        return
     if summary.problems:
         raise typer.Exit(1)
+
+
+def _watch(location: str, paths: list[Path]) -> None:
+    """A line on stdout for each run that changes, until interrupted."""
+    import time
+
+    from spindb.ingest.watch import RunChange, watch
+
+    def tell(change: RunChange) -> None:
+        value = "" if change.last is None else f"  {change.performance} {show(change.last)}"
+        typer.echo(f"{time.strftime('%H:%M:%S')}  run {change.run_id}  {change.name}  {change.rows} rows{value}")
+
+    say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
+    watch(location, paths, tell)
 
 
 class _Progress:
@@ -84,6 +102,10 @@ def _as_dict(summary: Summary) -> dict[str, object]:
         "changed": summary.changed,
         "unchanged": summary.unchanged,
         "returned": summary.returned,
+        "moved": summary.moved,
+        "overwritten": summary.overwritten,
+        "copies": summary.copies,
+        "foreign": dict(summary.foreign.most_common()),
         "missing": summary.missing,
         "pruned": summary.pruned,
         "problems": [
@@ -106,15 +128,16 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if len(problems) > _SHOWN_PROBLEMS:
         say(f"  … and {len(problems) - _SHOWN_PROBLEMS} more: spindb runs 'problems>0', spindb show RUN")
     counts = [
-        (summary.new, "new"),
-        (summary.changed, "changed"),
+        (summary.new, "new" + _of_which(summary.copies, "copies")),
+        (summary.changed, "changed" + _of_which(summary.overwritten, "overwritten")),
         (summary.unchanged, "unchanged"),
         (summary.returned, "back again"),
+        (summary.moved, "moved"),
         (summary.missing, "missing"),
         (summary.pruned, "dropped"),
     ]
-    always = {"new", "changed", "unchanged", "missing"}
-    parts = [f"{count} {word}" for count, word in counts if count or word in always]
+    always = ("new", "changed", "unchanged", "missing")
+    parts = [f"{count} {word}" for count, word in counts if count or word.startswith(always)]
     would = "would index " if dry_run else ""
     say(f"{would}{_many(summary.total, 'run')}: {', '.join(parts)}")
     if problems:
@@ -122,10 +145,27 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
         say(f"{_many(len(problems), 'problem')} in {_many(directories, 'directory')}")
     else:
         say("no new problems")
+    if summary.foreign:
+        named = ", ".join(f"{label} ({count})" for label, count in summary.foreign.most_common())
+        say(f"{_many(summary.foreign.total(), 'directory')} of other loggers, not read: {named}")
     if not summary.total and not summary.missing:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt")
     if not dry_run:
-        say(f"database: {location}")
+        say(f"database: {location}{_network_note(location)}")
+
+
+def _network_note(location: str) -> str:
+    from spindb.index.engine import database_url, network_file_system, sqlite_path
+
+    path = sqlite_path(database_url(location))
+    kind = network_file_system(path) if path else None
+    if kind is None:
+        return ""
+    return f"\nnote: it lies on a network file system ({kind}): write-ahead logging is off, write from one machine only"
+
+
+def _of_which(count: int, word: str) -> str:
+    return f" ({count} {word})" if count else ""
 
 
 def _many(count: int, noun: str) -> str:

@@ -42,6 +42,11 @@ class ConfigText:
         self.path = path
         self.values = self._parse(data)
 
+    def add(self, other: ConfigText) -> None:
+        """Take over what only another file knows, and its problems."""
+        self.values = {**other.values, **self.values}
+        self.problems += other.problems
+
     def _parse(self, data: bytes) -> dict[str, Any]:
         try:
             text = data.decode("utf-8-sig")
@@ -49,7 +54,10 @@ class ConfigText:
             self._report("encoding", "not UTF-8: such characters are replaced")
             text = data.decode("utf-8", "replace")
         try:
-            value = json.loads(text, object_pairs_hook=self._mapping)
+            if self.path.endswith((".yml", ".yaml")):
+                value = _from_yaml(text)
+            else:
+                value = json.loads(text, object_pairs_hook=self._mapping)
         except json.JSONDecodeError as error:
             self._report("config-broken", f"not JSON: {error.msg}; no hyperparameters are known", error.lineno)
             return {}
@@ -81,6 +89,26 @@ class ConfigText:
                 continue
             leaves[key] = leaf(key, value, internal=internal)
         return tuple(leaves[key] for key in sorted(leaves))
+
+
+def _from_yaml(text: str) -> Any:
+    """YAML as JSON has it: plain data only, keys and what JSON lacks (dates) as text.
+
+    Raises:
+        ValueError: it is no YAML, or asks for objects.
+    """
+    import yaml
+
+    try:
+        return json.loads(json.dumps(_with_text_keys(yaml.safe_load(text)), default=str))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(item) for key, item in value.items()}
+    return [_with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _walk(

@@ -7,6 +7,7 @@ and time limit tell it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from spindb.disk.pickles import Built, PickleError, read_pickle
 from spindb.records import EnvironmentHint
 
 _MAX_CHAIN = 32
+_ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", re.IGNORECASE)
 _MAX_LIMIT = 2**31  # steps
 _INNER = ("env", "_env", "venv")
 
@@ -40,6 +42,11 @@ _BY_CLASS: dict[str, dict[int | None, str]] = {
     "mujoco.reacher.ReacherEnv": {50: "Reacher-v2"},
     "mujoco.swimmer.SwimmerEnv": {1000: "Swimmer-v2"},
     "mujoco.walker2d.Walker2dEnv": {1000: "Walker2d-v2"},
+}
+_BASES = {
+    env_id.partition("-")[0].lower(): env_id.partition("-")[0]
+    for limits in _BY_CLASS.values()
+    for env_id in limits.values()
 }
 
 
@@ -79,6 +86,15 @@ def classes_begun(mentioned: tuple[str, ...]) -> tuple[str, ...]:
         if ".wrappers." not in path:
             break
     return tuple(chain)
+
+
+def environment_in_name(name: str) -> str | None:
+    """The id that a directory's or experiment's name spells in any case: ``grid-ppo_cartpole-v0_hid32``."""
+    for match in _ID_IN_NAME.finditer(name.replace("_", " ")):
+        base = _BASES.get(match[1].lower())
+        if base is not None:
+            return f"{base}-v{int(match[2])}"
+    return None
 
 
 def _layers(env: Any) -> Iterator[Built]:

@@ -39,6 +39,31 @@ class FoundRun:
     settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A directory of another logger: ``label`` names the files by which it is known."""
+
+    path: str
+    label: str
+
+
+# Names that stand together in a run directory of another logger; tested in this order.
+_FOREIGN: tuple[tuple[str, ...], ...] = (
+    ("progress.csv", "variant.json"),
+    ("progress.csv", "params.json"),
+    ("progress.csv", "config.json"),
+    ("result.json", "params.json"),
+    ("progress.csv",),
+    ("progress.json",),
+    ("monitor.csv",),
+    ("evaluations.npz",),
+    ("run.json", "config.json"),
+    (".hydra",),
+    ("MLmodel",),
+)
+_EVENT_FILE = "events.out.tfevents."
+
+
 def check_root(root: Path) -> Path:
     """The absolute root.
 
@@ -60,30 +85,42 @@ def check_root(root: Path) -> Path:
     return absolute
 
 
-def scan(root: Path) -> Iterator[FoundRun | Problem]:
-    """All runs under `root`, and a `Problem` for each directory that can't be listed.
+def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
+    """All runs under `root`, directories of other loggers, and a `Problem` for each that can't be listed.
 
-    Paths of runs and problems are relative to `root`, with ``/`` between their parts.
+    Paths are relative to `root`, with ``/`` between their parts.
     """
     seen_links: set[str] = set()
     real_root = os.path.realpath(root)
-    stack = [""]
+    stack = [("", False)]
     while stack:
-        relative = stack.pop()
+        relative, in_a_run = stack.pop()
         try:
             with os.scandir(root / relative) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             yield Problem("unreadable-directory", f"can't be listed: {error.strerror}; left out", relative)
             continue
-        found = recognise({entry.name for entry in entries})
+        names = {entry.name for entry in entries}
+        found = recognise(names)
         if found is not None and not _is_text(relative):
             shown = relative.encode("utf-8", "backslashreplace").decode()
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
         elif found is not None:
             yield _found(root, relative, found, entries)
+        elif not in_a_run and (label := _foreign_label(names)):
+            yield Foreign(relative or ".", label)
         below = [e.name for e in entries if not (found and found.is_save(e.name)) and _enter(e, real_root, seen_links)]
-        stack += [f"{relative}/{name}" if relative else name for name in reversed(below)]
+        inside = in_a_run or found is not None
+        stack += [(f"{relative}/{name}" if relative else name, inside) for name in reversed(below)]
+
+
+def _foreign_label(names: set[str]) -> str | None:
+    """What another logger's directory is known by, None for any other directory."""
+    for together in _FOREIGN:
+        if names.issuperset(together):
+            return " + ".join(together)
+    return "TensorBoard events" if any(name.startswith(_EVENT_FILE) for name in names) else None
 
 
 def _is_text(path: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from spindb.index import series
-from spindb.index.models import configs, evaluations, metrics, notes, problems, runs, tags
+from spindb.index.models import configs, evaluations, metrics, notes, problems, runs, superseded, tags
 from spindb.records import Cell, ConfigLeaf, Problem
 
 _BATCH = 500  # ids per statement: databases limit the number of parameters
@@ -39,6 +39,7 @@ class EvaluationRow:
     """A recorded rollout, without its episodes."""
 
     id: int
+    generation: int
     itr: int | None
     snapshot_path: str
     env_id: str | None
@@ -132,10 +133,30 @@ def notes_of(connection: Connection, run_id: int) -> list[tuple[datetime, str]]:
 def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:
     """The run's recorded rollouts, oldest first."""
     c = evaluations.c
-    wanted = (c.id, c.itr, c.snapshot_path, c.env_id, c.deterministic, c.seed, c.episodes)
+    wanted = (c.id, c.generation, c.itr, c.snapshot_path, c.env_id, c.deterministic, c.seed, c.episodes)
     results = (c.mean_return, c.std_return, c.mean_length, c.created_at)
     statement = select(*wanted, *results).where(c.run_id == run_id).order_by(c.id)
-    return [EvaluationRow(*row) for row in connection.execute(statement)]
+    return [EvaluationRow(*tuple(row)) for row in connection.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class SupersededRow:
+    """What a run was before another training overwrote it."""
+
+    generation: int
+    rows: int
+    performance: str | None
+    last: float | None
+    max: float | None
+    superseded_at: datetime
+
+
+def superseded_of(connection: Connection, run_id: int) -> list[SupersededRow]:
+    """What the run was before, oldest first."""
+    c = superseded.c
+    wanted = (c.generation, c.rows, c.performance, c.last, c.max, c.superseded_at)
+    statement = select(*wanted).where(c.run_id == run_id).order_by(c.generation)
+    return [SupersededRow(*tuple(row)) for row in connection.execute(statement)]
 
 
 def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = False) -> list[KeyRow]:

@@ -83,7 +83,8 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
 
 def _connect(database: str, write: bool) -> sqlite3.Connection:
     if write or database == ":memory:":
-        writer = ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL")
+        journal = "DELETE" if network_file_system(Path(database)) else "WAL"
+        writer = ("foreign_keys = ON", f"journal_mode = {journal}", "synchronous = NORMAL")
         return _sqlite(database, "rwc", *writer)
     if _writable(database) and _writable(os.path.dirname(database)):
         # Opened for writing although it never writes: only such a connection tidies the log away.
@@ -96,6 +97,30 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         if os.path.exists(database + "-wal"):
             raise
         return _sqlite(database, "ro&immutable=1")
+
+
+_NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs")
+
+
+def network_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """The type of the file system that `path` lies on where it is one shared over a network, else None.
+
+    WAL keeps shared memory beside the database, which such file systems don't share between machines;
+    there the older rollback journal is used. Known from Linux's table of mounts (proc(5)); elsewhere None.
+    """
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    place = os.path.realpath(path)
+    best, kind = "", ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        mount = left.split(" ")[4].encode().decode("unicode_escape") if left.count(" ") > 4 else ""
+        inside = place == mount or place.startswith(mount.rstrip("/") + "/")
+        if mount and inside and len(mount) >= len(best):
+            best, kind = mount, right.split(" ")[0]
+    return kind if kind.startswith(_NETWORK_TYPES) else None
 
 
 def _writable(path: str) -> bool:

@@ -74,11 +74,18 @@ runs = Table(
     Column("status", Text, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("axis", Text),  # the metric that numbers the rows, none: the row number
+    Column("steps", Text),  # the metric that counts interactions with the environment
     Column("performance", Text),  # the metric that is this run's performance
     Column("started_at", DateTime),
+    Column("started_source", Text),  # name (local time of the machine that trained) or the time of a file
     Column("updated_at", DateTime),
     Column("ingested_at", DateTime, nullable=False),
-    Column("fingerprint", Text, nullable=False),  # digest of the content
+    Column("fingerprint", Text, nullable=False),  # digest of metrics and config
+    Column("metrics_size", BigInteger, nullable=False),  # bytes
+    Column("metrics_digest", Text, nullable=False),
+    Column("config_digest", Text, nullable=False),
+    Column("generation", Integer, nullable=False, server_default="0"),  # how often it was overwritten
+    Column("copy_of", ForeignKey("runs.id", ondelete="SET NULL"), index=True),
     Column("signature", Text),  # digest of sizes and mtimes; none: to be read again
     Column("archived", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("root_id", "path"),
@@ -163,6 +170,22 @@ tags = Table(
     Index("ix_tags_tag", "tag"),
 )
 
+# What a run was before another training overwrote it: its content is gone, what people added is not.
+superseded = Table(
+    "superseded",
+    metadata,
+    _run_id(primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("performance", Text),
+    Column("last", Double),
+    Column("max", Double),
+    Column("started_at", DateTime),
+    Column("updated_at", DateTime),
+    Column("superseded_at", DateTime, nullable=False),
+)
+
 notes = Table(
     "notes",
     metadata,
@@ -178,6 +201,7 @@ evaluations = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("generation", Integer, nullable=False),  # of the run's content: see superseded
     Column("kind", Text, nullable=False),
     Column("itr", BigInteger),
     Column("snapshot_path", Text, nullable=False),

@@ -42,6 +42,8 @@ class RunInfo:
     updated_at: datetime | None
     ingested_at: datetime
     archived: bool
+    generation: int = 0
+    copy_of: int | None = None
 
 
 def find_run(connection: Connection, text: str) -> RunInfo:
@@ -125,6 +127,8 @@ def _run_info(row: Row[Any]) -> RunInfo:
         updated_at=row.updated_at,
         ingested_at=row.ingested_at,
         archived=row.archived,
+        generation=row.generation,
+        copy_of=row.copy_of,
     )
 
 

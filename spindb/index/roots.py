@@ -6,12 +6,14 @@ a directory above known roots absorbs them, so that no directory is ever indexed
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
+from spindb.errors import NotFoundError, UsageError
 from spindb.index.models import roots, runs
 
 
@@ -47,6 +49,34 @@ def place_of(connection: Connection, directory: Path) -> Place:
 def planned_place(connection: Connection, directory: Path) -> Place:
     """The root that `place_of` would find, writing nothing; id 0 where it would make one."""
     return _inside(_known(connection), directory) or Place(0, directory, ".")
+
+
+def relocate_root(connection: Connection, old: Path, new: Path) -> int:
+    """Let the root at `old`, of whichever host, be `new` on this host; returns how many runs it holds.
+
+    Raises:
+        NotFoundError: no root is `old`, or there is no directory `new`.
+        UsageError: `new` is a root of its own, or lies inside or above one.
+    """
+    old, new = Path(os.path.abspath(old)), Path(os.path.abspath(new))
+    rows = connection.execute(select(roots.c.id, roots.c.host, roots.c.path)).all()
+    found = [row for row in rows if row.path == str(old)]
+    if not found:
+        there = ", ".join(sorted(row.path for row in rows)) or "none"
+        raise NotFoundError(f"no root is {old}; roots here: {there}")
+    if not new.is_dir():
+        raise NotFoundError(f"no such directory: {new}")
+    for row in rows:
+        other = Path(row.path)
+        nested = other == new or other in new.parents or new in other.parents
+        if row not in found and row.host == this_host() and nested:
+            raise UsageError(f"{new} and the root {other} overlap", hint=f"spindb ingest {new} recognises moved runs")
+    ids = [row.id for row in found]
+    if len(ids) > 1:
+        hosts = ", ".join(row.host for row in found)
+        raise UsageError(f"{old} is a root on several hosts ({hosts})", hint="ingest the new place instead")
+    connection.execute(update(roots).where(roots.c.id == ids[0]).values(path=str(new), host=this_host()))
+    return int(connection.execute(select(func.count()).where(runs.c.root_id == ids[0])).scalar_one())
 
 
 def _known(connection: Connection) -> dict[Path, int]:

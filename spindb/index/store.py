@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, exists, false, insert, not_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, exists, false, func, insert, not_, or_, select, update
 
 from spindb.index import models, series
 from spindb.records import RunRecord
 
+_GUESSES = ("siblings", "name")
 _CHILDREN: tuple[Table, ...] = (models.configs, models.metrics, models.snapshots, models.problems)
 
 
@@ -24,6 +25,9 @@ class Known:
     signature: str | None
     status: str
     fingerprint: str
+    rows: int
+    metrics_size: int
+    metrics_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,40 @@ def now() -> datetime:
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     """Every run of a root by its relative path."""
     runs = models.runs.c
-    wanted = (runs.path, runs.id, runs.signature, runs.status, runs.fingerprint)
-    return {row[0]: Known(*row[1:]) for row in connection.execute(select(*wanted).where(runs.root_id == root_id))}
+    state = (runs.signature, runs.status, runs.fingerprint, runs.rows, runs.metrics_size, runs.metrics_digest)
+    found = connection.execute(select(runs.path, runs.id, *state).where(runs.root_id == root_id))
+    return {path: Known(*rest) for path, *rest in found}
 
 
-def put_run(connection: Connection, root_id: int, record: RunRecord, signature: str | None) -> int:
+def put_run(
+    connection: Connection,
+    root_id: int,
+    record: RunRecord,
+    signature: str | None,
+    *,
+    run_id: int | None = None,
+    generation: int | None = None,
+    copy_of: int | None = None,
+) -> int:
     """Write a run as it was read, over what the index had of it; returns its id.
 
     Tags, notes, evaluations and the archive mark belong to the id and stay.
+
+    Args:
+        connection: in a transaction.
+        root_id: the root that the record's path is relative to.
+        record: the run.
+        signature: by which it is known to be unchanged.
+        run_id: the run that it is; None for a new one.
+        generation: how often its content was replaced, where that changed.
+        copy_of: the run whose copy it is.
     """
     runs = models.runs
-    values = _storable(_run_values(record)) | {"signature": signature, "ingested_at": now()}
-    here = (runs.c.root_id == root_id) & (runs.c.path == record.path)
-    run_id = connection.execute(select(runs.c.id).where(here)).scalar()
+    values = _storable(_run_values(record)) | {"signature": signature, "ingested_at": now(), "root_id": root_id}
+    if generation is not None:
+        values["generation"] = generation
     if run_id is None:
-        inserted = connection.execute(insert(runs).values(root_id=root_id, path=record.path, **values))
+        inserted = connection.execute(insert(runs).values(copy_of=copy_of, **values))
         assert inserted.inserted_primary_key is not None
         run_id = int(inserted.inserted_primary_key[0])
     else:
@@ -88,7 +111,7 @@ def put_run(connection: Connection, root_id: int, record: RunRecord, signature: 
     _insert_all(connection, models.metrics, _metric_rows(run_id, record))
     _insert_all(connection, models.snapshots, _snapshot_rows(run_id, record))
     _insert_all(connection, models.problems, _problem_rows(run_id, record))
-    return int(run_id)
+    return run_id
 
 
 def set_signatures(connection: Connection, signatures: Mapping[int, str | None]) -> None:
@@ -121,12 +144,28 @@ def prunable(connection: Connection, ids: Iterable[int]) -> list[int]:
     return [run_id for run_id in ids if run_id in free]
 
 
+def environments_from_siblings(connection: Connection) -> None:
+    """Runs of whose environment nothing is known take that of their experiment, where it has but one."""
+    runs, sibling = models.runs, models.runs.alias("sibling")
+    known = select(func.min(sibling.c.env_id)).where(
+        sibling.c.root_id == runs.c.root_id,
+        sibling.c.exp_name == runs.c.exp_name,
+        sibling.c.env_source.not_in(_GUESSES),
+    )
+    one = known.with_only_columns(func.count(sibling.c.env_id.distinct())).scalar_subquery() == 1
+    unknown = or_(runs.c.env_id.is_(None), runs.c.env_source.in_(_GUESSES))
+    values = {"env_id": known.scalar_subquery(), "env_source": "siblings"}
+    connection.execute(update(runs).where(unknown, runs.c.exp_name.is_not(None), one).values(values))
+
+
 def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> int:
     """Record a rollout of one of the run's snapshots; returns the evaluation's id."""
     result = evaluation
+    generation = select(models.runs.c.generation).where(models.runs.c.id == run_id).scalar_subquery()
     inserted = connection.execute(
         insert(models.evaluations).values(
             run_id=run_id,
+            generation=generation,
             kind=result.kind,
             itr=result.itr,
             snapshot_path=result.snapshot_path,
@@ -181,7 +220,14 @@ def _storable(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_values(record: RunRecord) -> dict[str, Any]:
+    content = {
+        "fingerprint": record.content.whole,
+        "metrics_size": record.content.size,
+        "metrics_digest": record.content.metrics,
+        "config_digest": record.content.config,
+    }
     return {
+        "path": record.path,
         "name": record.name,
         "exp_name": record.exp_name,
         "seed": record.seed,
@@ -195,10 +241,12 @@ def _run_values(record: RunRecord) -> dict[str, Any]:
         "status": record.status,
         "rows": record.rows,
         "axis": record.axis,
+        "steps": record.steps,
         "performance": record.performance,
         "started_at": record.started_at,
+        "started_source": record.started_source,
         "updated_at": record.updated_at,
-        "fingerprint": record.fingerprint,
+        **content,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
-from spindb.disk.scan import scan
+from spindb.disk.scan import FoundRun, scan
 from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index import schema
 from spindb.index.engine import database_errors, open_engine
@@ -17,7 +17,7 @@ from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.play.envs import BuiltEnvironment, build_environment
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.spaces import Environment
-from spindb.records import EnvironmentHint, Problem, SnapshotRecord
+from spindb.records import EnvironmentHint, SnapshotRecord
 
 _MAX_LISTED = 5
 _SPINNING_UP = SpinningUp()
@@ -89,7 +89,7 @@ def _near(directory: Path) -> str | None:
         return f"its run is {directory.parent}: name that, and --itr for the snapshot"
     below = []
     for run in scan(directory):
-        if not isinstance(run, Problem):
+        if isinstance(run, FoundRun):
             below.append(f"  {directory / run.path}")
         if len(below) > _MAX_LISTED:
             return "output directories below it:\n" + "\n".join(below[:_MAX_LISTED]) + "\n  …"

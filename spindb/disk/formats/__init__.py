@@ -28,8 +28,11 @@ class Format(Protocol):
     def is_save(self, name: str) -> bool:
         """Whether the entry `name` of a run directory is a saved policy, never a directory of runs."""
 
-    def read(self, directory: Path, path: str) -> RunRecord:
+    def read(self, directory: Path, path: str, previous_size: int | None = None) -> RunRecord:
         """Read the run at `directory`; `path` is its place relative to the root.
+
+        `previous_size` is how many bytes its metrics had when they were read before, so that a run that
+        grew can be told from one that was overwritten.
 
         Never raises for odd content: that becomes problems of the record.
         """

@@ -8,22 +8,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 
 from spindb.disk import configs, tables
-from spindb.disk.environments import classes_begun, environment_in_state
+from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, utc
 from spindb.disk.pickles import PickleError
-from spindb.records import EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
+from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
 _CONFIG = "config.json"
+_OTHER_CONFIGS = ("full-config.json", "config.yml", "config.yaml")
 _SEED_IN_NAME = re.compile(r"(.+)_s(\d{1,18})\Z")
 _MAX_SEED = 2**63
-_STAMP_IN_NAME = re.compile(r"\d{4}-\d\d-\d\d_(\d\d-\d\d-\d\d[-_])?")
+_STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
 _PERFORMANCE = ("AverageTestEpRet", "AverageEpRet")
+_STEPS = ("totalenvinteracts", "totalsteps", "total_steps", "total_timesteps", "timesteps", "envsteps", "steps")
 
 
 class SpinningUp:
@@ -35,12 +39,13 @@ class SpinningUp:
         return _PROGRESS in names
 
     def matters(self, name: str) -> bool:
-        return name in (_PROGRESS, _CONFIG) or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
+        is_table_or_config = name in (_PROGRESS, _CONFIG, *_OTHER_CONFIGS)
+        return is_table_or_config or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
 
     def is_save(self, name: str) -> bool:
         return is_save(name)
 
-    def read(self, directory: Path, path: str) -> RunRecord:
+    def read(self, directory: Path, path: str, previous_size: int | None = None) -> RunRecord:
         reader = _Reader(directory)
         table = tables.read_table(reader.bytes(_PROGRESS), _PROGRESS)
         config = reader.config()
@@ -49,10 +54,12 @@ class SpinningUp:
         snapshots = find_snapshots(directory, reader.names, times)
         algo, algo_source = configs.algorithm(config.values)
         stem, seed = _name_and_seed(directory.name)
+        stamp = _stamp(directory.name)
         exp_name = config.values.get("exp_name")
-        leaves = config.leaves()
         begun = times.config if times.config is not None else times.progress
         env = reader.environment(config.values, snapshots)
+        if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}")):
+            env = replace(env, id=named, source="name")
         return RunRecord(
             path=path,
             name=directory.name,
@@ -65,11 +72,13 @@ class SpinningUp:
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
+            steps=next((c.name for c in table.columns if c.name.lower() in _STEPS), None),
             performance=next((n for n in _PERFORMANCE if any(c.name == n for c in table.columns)), None),
-            started_at=utc(begun) if begun is not None else None,
+            started_at=stamp or (utc(begun) if begun is not None else None),
+            started_source="name" if stamp else "file time" if begun is not None else None,
             updated_at=utc(times.progress) if times.progress is not None else None,
-            fingerprint=reader.fingerprint(),
-            config=leaves,
+            content=reader.content(previous_size),
+            config=config.leaves(),
             metrics=table.columns,
             snapshots=snapshots,
             problems=(*reader.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots)),
@@ -109,11 +118,14 @@ class _Reader:
             return None
 
     def config(self) -> configs.ConfigText:
-        if _CONFIG in self.names:
-            return configs.ConfigText(self.bytes(_CONFIG), _CONFIG)
-        missing = configs.ConfigText(b"{}", _CONFIG)
-        missing.problems.append(Problem("config-missing", "no config.json: no hyperparameters are known", _CONFIG))
-        return missing
+        """``config.json``, and what only the files that some projects write beside or instead know."""
+        files = [name for name in (_CONFIG, *_OTHER_CONFIGS) if name in self.names]
+        config = configs.ConfigText(self.bytes(files[0]) if files else b"{}", files[0] if files else _CONFIG)
+        for name in files[1:]:
+            config.add(configs.ConfigText(self.bytes(name), name))
+        if not files:
+            config.problems.append(Problem("config-missing", "no config.json: no hyperparameters are known", _CONFIG))
+        return config
 
     def environment(self, values: dict[str, object], snapshots: tuple[SnapshotRecord, ...]) -> EnvironmentHint:
         """From the saved states, the one of the latest snapshot first, else from the config."""
@@ -137,13 +149,30 @@ class _Reader:
             return EnvironmentHint(named, "config", hint.classes, hint.max_episode_steps)
         return hint
 
-    def fingerprint(self) -> str:
-        """Digest of metrics and config: equal content in another place is recognised by it."""
-        digest = blake2b(digest_size=16)
-        for name in (_PROGRESS, _CONFIG):
-            content = self.bytes(name)
-            digest.update(len(content).to_bytes(8, "big") + content)
-        return digest.hexdigest()
+    def content(self, previous_size: int | None) -> Content:
+        """Digests of metrics and config."""
+        table = self.bytes(_PROGRESS)
+        metrics, config = digest_of(table), digest_of(self.bytes(_CONFIG))
+        begins = None
+        if previous_size is not None and len(table) >= previous_size:
+            begins = digest_of(table[:previous_size])
+        return Content(digest_of((metrics + config).encode()), len(table), metrics, config, begins)
+
+
+def digest_of(data: bytes) -> str:
+    """The digest that content is recognised by."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def _stamp(directory_name: str) -> datetime | None:
+    """The start that the launcher wrote into the name, in the local time of that machine."""
+    match = _STAMP_IN_NAME.match(directory_name)
+    if not match or not match[2]:
+        return None
+    try:
+        return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H-%M-%S")
+    except ValueError:
+        return None
 
 
 def _status(reader: _Reader, rows: int) -> Status:

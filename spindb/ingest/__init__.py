@@ -8,6 +8,7 @@ after. Run directories are only ever read.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from spindb.disk.formats import format_named
-from spindb.disk.scan import FoundRun, check_root, scan
+from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, sqlite_path
+from spindb.index.identity import Identity, drop_empty_roots, identify, keep_superseded
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.store import Known
 from spindb.records import Problem, RunRecord
@@ -32,6 +34,9 @@ _UNSETTLED = "?"
 
 Progress = Callable[[int, int], None]
 """Called with the number of runs that were read and the number that are to be read."""
+
+Wrote = Callable[[Path], None]
+"""Called with the directory of a run that was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +49,28 @@ class RunProblem:
 
 @dataclass(slots=True)
 class Summary:
-    """What an ingest did, counted in runs. ``problems`` holds those of new and changed runs only."""
+    """What an ingest did, counted in runs.
+
+    ``overwritten`` are among the changed, ``copies`` among the new. ``foreign`` counts directories of other
+    loggers by what lies in them. ``problems`` holds those of runs that were read.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     missing: int = 0
     returned: int = 0
+    moved: int = 0
+    overwritten: int = 0
+    copies: int = 0
     pruned: int = 0
+    foreign: Counter[str] = field(default_factory=Counter)
     problems: list[RunProblem] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         """All runs that were found on disk."""
-        return self.new + self.changed + self.unchanged + self.returned
+        return self.new + self.changed + self.unchanged + self.returned + self.moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,23 @@ class _Task:
     signature: str
     known: Known | None
 
+    def digest_of_start(self, size: int) -> str | None:
+        """Digest of the first `size` bytes of the metrics, None where they are shorter."""
+        content = format_named(self.format).read(self.directory, self.path, size).content
+        return content.begins
+
+
+_Read = tuple[_Task, RunRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a run that was read."""
+
+    task: _Task
+    record: RunRecord
+    identity: Identity
+
 
 def ingest(
     location: str | Path,
@@ -77,6 +107,7 @@ def ingest(
     prune: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
+    wrote: Wrote | None = None,
 ) -> Summary:
     """Index every run under `paths` in the database at `location`, which is created where it is absent.
 
@@ -88,6 +119,7 @@ def ingest(
         prune: drop runs whose directories are gone, except those that people added something to.
         dry_run: read and compare, write nothing.
         progress: called as runs are read.
+        wrote: called with the directory of each run that was new or had changed.
 
     Raises:
         NotFoundError, UsageError: a path is no directory that can be listed.
@@ -100,7 +132,7 @@ def ingest(
         if engine is not None:
             _prepare(engine, str(location), create=not dry_run)
         for directory in directories:
-            _Ingest(engine, directory, summary, jobs, prune, dry_run, progress).run()
+            _Ingest(engine, directory, summary, jobs, prune, dry_run, progress, wrote).run()
         if engine is not None:
             engine.dispose()
     return summary
@@ -131,6 +163,8 @@ class _Ingest:
     prune: bool
     dry_run: bool
     progress: Progress | None
+    wrote: Wrote | None
+    moved_ids: set[int] = field(default_factory=set)
 
     def run(self) -> None:
         place, known = self.place()
@@ -139,6 +173,9 @@ class _Ingest:
         seen: set[str] = set()
         hidden: list[str] = []
         for found in scan(self.directory):
+            if isinstance(found, Foreign):
+                self.summary.foreign[found.label] += 1
+                continue
             path = _join(place.inside, found.path)
             if isinstance(found, Problem):
                 hidden.append(path)
@@ -154,9 +191,12 @@ class _Ingest:
         gone = {
             path: run
             for path, run in known.items()
-            if path not in seen and (path + "/").startswith(prefix) and not _under(path, hidden)
+            if path not in seen
+            and (path + "/").startswith(prefix)
+            and not _under(path, hidden)
+            and run.id not in self.moved_ids
         }
-        self.settle_missing(gone)
+        self.settle(place, gone, changed=bool(tasks))
 
     def place(self) -> tuple[Place, dict[str, Known]]:
         if self.engine is None:
@@ -181,51 +221,63 @@ class _Ingest:
         done = 0
         while batch := list(islice(records, _BATCH)):
             done += len(batch)
-            self.write(place, batch)
-            for task, record in batch:
-                self.count(task, record)
+            for outcome in self.write(place, batch):
+                self.count(outcome)
             if self.progress:
                 self.progress(done, len(tasks))
 
-    def write(self, place: Place, batch: list[tuple[_Task, RunRecord]]) -> None:
+    def write(self, place: Place, batch: list[_Read]) -> list[_Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
-        if self.engine is None or self.dry_run:
-            return
+        if self.engine is None:
+            return [_Outcome(task, record, Identity()) for task, record in batch]
+        if self.dry_run:
+            with self.engine.connect() as connection:
+                return [_Outcome(t, r, identify(connection, r, t.known, t.digest_of_start)) for t, r in batch]
         try:
             with self.engine.begin() as connection:
-                for task, record in batch:
-                    self.put(connection, place, task, record)
+                return [self.put(connection, place, task, record) for task, record in batch]
         except (ValueError, TypeError, OverflowError, DataError, IntegrityError) as error:
             if len(batch) > 1:
-                for i in range(len(batch)):
-                    self.write(place, part := batch[i : i + 1])
-                    batch[i] = part[0]
-            else:
-                task, record = batch[0]
-                batch[0] = (
-                    task,
-                    _broken(task, f"can't be stored ({type(error).__name__}: {error}): please report this"),
-                )
-                with self.engine.begin() as connection:
-                    self.put(connection, place, *batch[0])
+                return [outcome for item in batch for outcome in self.write(place, [item])]
+            task, _ = batch[0]
+            reason = f"can't be stored ({type(error).__name__}: {error}): please report this"
+            with self.engine.begin() as connection:
+                return [self.put(connection, place, task, _broken(task, reason))]
 
-    def read(self, tasks: list[_Task]) -> Iterator[tuple[_Task, RunRecord]]:
+    def read(self, tasks: list[_Task]) -> Iterator[_Read]:
         if self.jobs <= 1 or len(tasks) < _WORTH_A_POOL:
             yield from map(_read, tasks)
             return
         with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
             yield from pool.map(_read, tasks, chunksize=16)
 
-    def put(self, connection: Connection, place: Place, task: _Task, record: RunRecord) -> None:
+    def put(self, connection: Connection, place: Place, task: _Task, record: RunRecord) -> _Outcome:
         if task.known is not None and _settled_unchanged(task, record):
             store.set_signatures(connection, {task.known.id: task.signature})
-        else:
-            store.put_run(connection, place.root_id, record, task.signature)
+            return _Outcome(task, record, Identity(task.known.id))
+        identity = identify(connection, record, task.known, task.digest_of_start)
+        generation = None
+        if identity.overwritten and identity.run_id is not None:
+            generation = keep_superseded(connection, identity.run_id)
+        store.put_run(
+            connection,
+            place.root_id,
+            record,
+            task.signature,
+            run_id=identity.run_id,
+            generation=generation,
+            copy_of=identity.copy_of,
+        )
+        return _Outcome(task, record, identity)
 
-    def count(self, task: _Task, record: RunRecord) -> None:
-        summary = self.summary
-        if task.known is None:
+    def count(self, outcome: _Outcome) -> None:
+        task, record, identity, summary = outcome.task, outcome.record, outcome.identity, self.summary
+        if identity.moved and identity.run_id is not None:
+            summary.moved += 1
+            self.moved_ids.add(identity.run_id)
+        elif task.known is None:
             summary.new += 1
+            summary.copies += identity.copy_of is not None
         elif task.known.status == "missing":
             summary.returned += 1
         elif _settled_unchanged(task, record):
@@ -233,17 +285,24 @@ class _Ingest:
             return
         else:
             summary.changed += 1
+            summary.overwritten += identity.overwritten
         summary.problems += [RunProblem(task.directory, problem) for problem in record.problems]
+        if self.wrote:
+            self.wrote(task.directory)
 
-    def settle_missing(self, gone: dict[str, Known]) -> None:
+    def settle(self, place: Place, gone: dict[str, Known], *, changed: bool) -> None:
+        """What can only be told when every run was seen: which are missing, what siblings know."""
         fresh = [run.id for run in gone.values() if run.status != "missing"]
-        if self.engine is None or self.dry_run or not gone:
+        if self.engine is None or self.dry_run or not (gone or changed):
             self.summary.missing += len(gone)
             return
         with self.engine.begin() as connection:
             store.mark_missing(connection, fresh)
             dropped = store.prunable(connection, [run.id for run in gone.values()]) if self.prune else []
             store.remove_runs(connection, dropped)
+            if changed:
+                store.environments_from_siblings(connection)
+                drop_empty_roots(connection, place.root_id)
         self.summary.pruned += len(dropped)
         self.summary.missing += len(gone) - len(dropped)
 
@@ -255,7 +314,7 @@ def _settled_unchanged(task: _Task, record: RunRecord) -> bool:
         known is not None
         and known.status != "missing"
         and known.signature == _UNSETTLED + task.signature.removeprefix(_UNSETTLED)
-        and known.fingerprint == record.fingerprint
+        and known.fingerprint == record.content.whole
     )
 
 
@@ -268,10 +327,11 @@ def _under(path: str, directories: list[str]) -> bool:
     return any(path == d or path.startswith(d + "/") or d == "." for d in directories)
 
 
-def _read(task: _Task) -> tuple[_Task, RunRecord]:
+def _read(task: _Task) -> _Read:
     """Read one run; whatever goes wrong is said in its record and hides no other run."""
     try:
-        return task, format_named(task.format).read(task.directory, task.path)
+        previous_size = task.known.metrics_size if task.known else None
+        return task, format_named(task.format).read(task.directory, task.path, previous_size)
     except OSError as error:
         reason = f"can't be read: {error.strerror or error}"
     except Exception as error:  # a defect of a reader must not end the ingest of all other runs

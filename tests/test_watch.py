@@ -1,0 +1,61 @@
+"""Training that is followed as it happens, by a real watcher of real files."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import PPO_CONFIG, rows_of
+
+from spindb.ingest import ingest
+from spindb.ingest.watch import RunChange, _affected, watch
+
+Write = Callable[..., Path]
+
+
+@pytest.mark.slow
+def test_rows_arrive_as_they_are_written(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a/a_s0", config=PPO_CONFIG, rows=[(0, 1.0)])
+    data = tmp_path / "data"
+    ingest(database, [data])
+    changes: queue.Queue[RunChange] = queue.Queue()
+    stop = threading.Event()
+    watcher = threading.Thread(target=watch, args=(database, [data], changes.put), kwargs={"stop": stop})
+    watcher.start()
+    try:
+        stop.wait(1)  # the system needs a moment before it reports changes
+        with (run / "progress.txt").open("a") as file:
+            file.write("1\t2.5\n")
+            file.flush()
+            assert _until(changes, lambda change: change.rows == 2).last == 2.5
+            file.write("2\t3.5\n")
+            file.flush()
+            assert _until(changes, lambda change: change.rows == 3).last == 3.5
+        run_directory("b/b_s0", rows=[(0, 9.0)])
+        assert _until(changes, lambda change: change.name == "b_s0").run_id == 2
+    finally:
+        stop.set()
+        watcher.join(timeout=30)
+    assert not watcher.is_alive()
+    assert rows_of(database, "SELECT name, rows, generation FROM runs ORDER BY id") == [("a_s0", 3, 0), ("b_s0", 1, 0)]
+
+
+def _until(changes: queue.Queue[RunChange], wanted: Callable[[RunChange], bool]) -> RunChange:
+    while True:
+        change = changes.get(timeout=60)
+        if wanted(change):
+            return change
+
+
+def test_what_a_changed_path_belongs_to(run_directory: Write, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run = run_directory("a/a_s0", files={"tf1_save3/variables/x": b""})
+    inner = run_directory("a/a_s0/backup")
+    assert _affected([run / "tf1_save3" / "variables" / "x"], [data]) == [run]
+    assert _affected([inner / "progress.txt", run / "config.json"], [data]) == [run]
+    assert _affected([data / "gone" / "progress.txt"], [data]) == [data]
+    assert _affected([data / "a" / "gone_s1"], [data]) == [data / "a"]
+    assert _affected([tmp_path / "elsewhere"], [data]) == []
