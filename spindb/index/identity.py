@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, not_, select
 
 from spindb.index.models import metrics, roots, runs, superseded
 from spindb.index.roots import this_host
@@ -113,7 +113,16 @@ def keep_superseded(connection: Connection, run_id: int) -> int:
     return int(row.generation) + 1
 
 
+def has_empty_roots(connection: Connection, keep: int) -> bool:
+    """Whether a root of this host, other than `keep`, holds no run."""
+    return connection.execute(select(roots.c.id).where(_empty(keep)).limit(1)).first() is not None
+
+
 def drop_empty_roots(connection: Connection, keep: int) -> None:
     """Forget roots of this host that hold no run any more, as after a move."""
+    connection.execute(delete(roots).where(_empty(keep)))
+
+
+def _empty(keep: int) -> ColumnElement[bool]:
     held = exists().where(runs.c.root_id == roots.c.id)
-    connection.execute(delete(roots).where(roots.c.host == this_host(), roots.c.id != keep, not_(held)))
+    return and_(roots.c.host == this_host(), roots.c.id != keep, not_(held))

@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, exists, false, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from spindb.index import models, series
 from spindb.records import RunRecord
@@ -144,8 +158,11 @@ def prunable(connection: Connection, ids: Iterable[int]) -> list[int]:
     return [run_id for run_id in ids if run_id in free]
 
 
-def environments_from_siblings(connection: Connection) -> None:
-    """Runs of whose environment nothing is known take that of their experiment, where it has but one."""
+def environments_from_siblings(connection: Connection, *, dry_run: bool = False) -> bool:
+    """Runs of whose environment nothing is known take that of their experiment, where it has but one.
+
+    Returns whether there is any such run; with `dry_run` that is all.
+    """
     runs, sibling = models.runs, models.runs.alias("sibling")
     known = select(func.min(sibling.c.env_id)).where(
         sibling.c.root_id == runs.c.root_id,
@@ -153,9 +170,13 @@ def environments_from_siblings(connection: Connection) -> None:
         sibling.c.env_source.not_in(_GUESSES),
     )
     one = known.with_only_columns(func.count(sibling.c.env_id.distinct())).scalar_subquery() == 1
-    unknown = or_(runs.c.env_id.is_(None), runs.c.env_source.in_(_GUESSES))
-    values = {"env_id": known.scalar_subquery(), "env_source": "siblings"}
-    connection.execute(update(runs).where(unknown, runs.c.exp_name.is_not(None), one).values(values))
+    unknown = or_(runs.c.env_id.is_(None), runs.c.env_source == "name")
+    condition = and_(unknown, runs.c.exp_name.is_not(None), one)
+    found = connection.execute(select(runs.c.id).where(condition).limit(1)).first() is not None
+    if found and not dry_run:
+        values = {"env_id": known.scalar_subquery(), "env_source": "siblings"}
+        connection.execute(update(runs).where(condition).values(values))
+    return found
 
 
 def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> int:

@@ -23,7 +23,7 @@ from spindb.disk.formats import format_named
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, sqlite_path
-from spindb.index.identity import Identity, drop_empty_roots, identify, keep_superseded
+from spindb.index.identity import Identity, drop_empty_roots, has_empty_roots, identify, keep_superseded
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.store import Known
 from spindb.records import Problem, RunRecord
@@ -196,7 +196,7 @@ class _Ingest:
             and not _under(path, hidden)
             and run.id not in self.moved_ids
         }
-        self.settle(place, gone, changed=bool(tasks))
+        self.settle(place, gone)
 
     def place(self) -> tuple[Place, dict[str, Known]]:
         if self.engine is None:
@@ -290,21 +290,31 @@ class _Ingest:
         if self.wrote:
             self.wrote(task.directory)
 
-    def settle(self, place: Place, gone: dict[str, Known], *, changed: bool) -> None:
-        """What can only be told when every run was seen: which are missing, what siblings know."""
+    def settle(self, place: Place, gone: dict[str, Known]) -> None:
+        """What can only be told when every run was seen: which are missing, what siblings know.
+
+        Looked for even where nothing changed: an earlier ingest may have died before it came here.
+        """
         fresh = [run.id for run in gone.values() if run.status != "missing"]
-        if self.engine is None or self.dry_run or not (gone or changed):
+        if self.engine is None or self.dry_run or not (fresh or (gone and self.prune) or self.unsettled(place)):
             self.summary.missing += len(gone)
             return
         with self.engine.begin() as connection:
             store.mark_missing(connection, fresh)
             dropped = store.prunable(connection, [run.id for run in gone.values()]) if self.prune else []
             store.remove_runs(connection, dropped)
-            if changed:
-                store.environments_from_siblings(connection)
-                drop_empty_roots(connection, place.root_id)
+            store.environments_from_siblings(connection)
+            drop_empty_roots(connection, place.root_id)
         self.summary.pruned += len(dropped)
         self.summary.missing += len(gone) - len(dropped)
+
+    def unsettled(self, place: Place) -> bool:
+        """Whether siblings or emptied roots leave something to do."""
+        assert self.engine is not None
+        with self.engine.connect() as connection:
+            return store.environments_from_siblings(connection, dry_run=True) or has_empty_roots(
+                connection, place.root_id
+            )
 
 
 def _settled_unchanged(task: _Task, record: RunRecord) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def watch(
     """
     from watchfiles import watch as changes_under
 
-    roots = [path.resolve() for path in paths]
+    roots = [Path(os.path.abspath(path)) for path in paths]
     batches = changes_under(
         *roots, watch_filter=None, debounce=_DEBOUNCE_MS, step=_STEP_MS, stop_event=stop, raise_interrupt=False
     )
