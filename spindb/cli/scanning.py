@@ -128,7 +128,7 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if len(problems) > _SHOWN_PROBLEMS:
         say(f"  … and {len(problems) - _SHOWN_PROBLEMS} more: spindb runs 'problems>0', spindb show RUN")
     counts = [
-        (summary.new, "new" + _of_which(summary.copies, "copies")),
+        (summary.new, "new" + _of_which(summary.copies, "copied")),
         (summary.changed, "changed" + _of_which(summary.overwritten, "overwritten")),
         (summary.unchanged, "unchanged"),
         (summary.returned, "back again"),

@@ -99,8 +99,17 @@ def _from_yaml(text: str) -> Any:
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """Without aliases: a few lines of them can stand for more than any memory holds."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("aliases are not read")
+            return super().compose_node(parent, index)
+
     try:
-        return json.loads(json.dumps(_with_text_keys(yaml.safe_load(text)), default=str))
+        value = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+        return json.loads(json.dumps(_with_text_keys(value), default=str))
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from spindb.disk.formats import Format, recognise
 from spindb.errors import NotFoundError, UsageError
@@ -29,8 +30,7 @@ from spindb.records import Problem
 _SETTLING_NS = 2_000_000_000  # coarsest mtime in common use: two seconds (FAT)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRun:
+class FoundRun(NamedTuple):
     """A run directory as the scan met it: ``path`` is relative to the root, ``.`` for the root itself."""
 
     path: str
@@ -91,12 +91,12 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
     Paths are relative to `root`, with ``/`` between their parts.
     """
     seen_links: set[str] = set()
-    real_root = os.path.realpath(root)
+    real_root, base = os.path.realpath(root), os.fspath(root)
     stack = [("", False)]
     while stack:
         relative, in_a_run = stack.pop()
         try:
-            with os.scandir(root / relative) as listing:
+            with os.scandir(f"{base}/{relative}" if relative else base) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             yield Problem("unreadable-directory", f"can't be listed: {error.strerror}; left out", relative)
@@ -107,10 +107,10 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
             shown = relative.encode("utf-8", "backslashreplace").decode()
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
         elif found is not None:
-            yield _found(root, relative, found, entries)
+            yield _found(relative, found, entries)
         elif not in_a_run and (label := _foreign_label(names)):
             yield Foreign(relative or ".", label)
-        below = [e.name for e in entries if not (found and found.is_save(e.name)) and _enter(e, real_root, seen_links)]
+        below = [e.name for e in entries if _enter(e, real_root, seen_links) and not (found and found.is_save(e.name))]
         inside = in_a_run or found is not None
         stack += [(f"{relative}/{name}" if relative else name, inside) for name in reversed(below)]
 
@@ -125,6 +125,8 @@ def _foreign_label(names: set[str]) -> str | None:
 
 def _is_text(path: str) -> bool:
     """Whether the path can be written down: Linux allows any bytes as a name."""
+    if path.isascii():
+        return True
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -134,8 +136,10 @@ def _is_text(path: str) -> bool:
 
 def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
     try:
+        if entry.is_dir(follow_symlinks=False):
+            return True
         if not entry.is_symlink():
-            return entry.is_dir()
+            return False
         target = os.path.realpath(entry.path)
         inside = target == real_root or target.startswith(real_root + os.sep) or real_root.startswith(target + os.sep)
         if inside or target in seen_links or not os.path.isdir(target):
@@ -146,24 +150,30 @@ def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> boo
     return True
 
 
-def _found(root: Path, relative: str, found: Format, entries: list[os.DirEntry[str]]) -> FoundRun:
+def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> FoundRun:
     facts: list[tuple[str, int, int]] = []
+    youngest = 0
     for entry in entries:
-        if found.matters(entry.name):
-            facts += _facts(entry, found)
+        name = entry.name
+        if not found.matters(name):
+            continue
+        try:
+            status = entry.stat()
+            facts.append((name, status.st_size, status.st_mtime_ns))
+            youngest = max(youngest, status.st_mtime_ns)
+            if stat.S_ISDIR(status.st_mode) and found.is_save(name):
+                inside = _facts_inside(entry)
+                youngest = max(youngest, *(mtime for _, _, mtime in inside), 0)
+                facts += inside
+        except OSError as error:  # it vanished, or may not be looked at: the reader will say so
+            facts.append((name, -1, error.errno or 0))
     digest = blake2b(repr(facts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    youngest = max((mtime for _, _, mtime in facts), default=0)
     return FoundRun(relative or ".", found, digest, youngest < time.time_ns() - _SETTLING_NS)
 
 
-def _facts(entry: os.DirEntry[str], found: Format) -> Iterator[tuple[str, int, int]]:
-    try:
-        status = entry.stat()
-        yield entry.name, status.st_size, status.st_mtime_ns
-        if stat.S_ISDIR(status.st_mode) and found.is_save(entry.name):
-            with os.scandir(entry.path) as inside:
-                for item in sorted(inside, key=lambda item: item.name):
-                    status = item.stat()
-                    yield f"{entry.name}/{item.name}", status.st_size, status.st_mtime_ns
-    except OSError as error:  # it vanished, or may not be looked at: the reader will say so
-        yield entry.name, -1, error.errno or 0
+def _facts_inside(save: os.DirEntry[str]) -> list[tuple[str, int, int]]:
+    """Name, size and mtime of what lies directly in a save directory."""
+    with os.scandir(save.path) as inside:
+        entries = sorted(inside, key=lambda item: item.name)
+    status = [(item.name, item.stat()) for item in entries]
+    return [(f"{save.name}/{name}", found.st_size, found.st_mtime_ns) for name, found in status]

@@ -69,14 +69,9 @@ def _read_carefully(data: bytes, path: str) -> Table:
 
     if not data.strip():
         return Table((), 0, (Problem("progress-empty", "the file is empty: no epoch was finished", path),))
-    if data.startswith(_BOM):
-        data = data[len(_BOM) :]
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        report("encoding", "not UTF-8: such characters are replaced", line)
-        text = data.decode("utf-8", "replace")
+    text, odd = _decode(data)
+    if odd is not None:
+        report("encoding", *odd)
     lines = text.split("\n")
     unfinished = lines.pop()  # what follows the last newline
     header = lines[0].rstrip("\r") if lines else unfinished.rstrip("\r")
@@ -109,6 +104,18 @@ def _read_carefully(data: bytes, path: str) -> Table:
         report("no-rows", "a header and no row that can be read")
     columns = tuple(MetricSeries(n, tuple(c)) for n, c in zip(names, cells, strict=True))
     return Table(columns, rows, tuple(problems))
+
+
+def _decode(data: bytes) -> tuple[str, tuple[str, int] | None]:
+    """The text, and what is odd about its encoding: message and line."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace"), ("UTF-16, read as such", 1)
+    data = data.removeprefix(_BOM)
+    try:
+        return data.decode("utf-8"), None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return data.decode("utf-8", "replace"), ("not UTF-8: such characters are replaced", line)
 
 
 def _why_odd(line: str, fields: list[str], names: list[str]) -> tuple[str, str] | None:

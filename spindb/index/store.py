@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -31,8 +31,7 @@ _GUESSES = ("siblings", "name")
 _CHILDREN: tuple[Table, ...] = (models.configs, models.metrics, models.snapshots, models.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What the database knows of a run directory when an ingest begins."""
 
     id: int
@@ -83,7 +82,7 @@ def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     runs = models.runs.c
     state = (runs.signature, runs.status, runs.fingerprint, runs.rows, runs.metrics_size, runs.metrics_digest)
     found = connection.execute(select(runs.path, runs.id, *state).where(runs.root_id == root_id))
-    return {path: Known(*rest) for path, *rest in found}
+    return {row[0]: Known(*tuple(row)[1:]) for row in found}
 
 
 def put_run(

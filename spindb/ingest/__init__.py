@@ -329,6 +329,8 @@ def _settled_unchanged(task: _Task, record: RunRecord) -> bool:
 
 
 def _join(inside: str, path: str) -> str:
+    if inside == ".":
+        return path
     joined = os.path.normpath(os.path.join(inside, path))
     return joined.replace(os.sep, "/")
 

@@ -128,6 +128,13 @@ def _pytorch(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
             )
 
 
+def odd_modules(directory: Path, names: list[str]) -> list[str]:
+    """Saved modules that are called otherwise than ``model.pt`` or ``modelN.pt``, relative to the run."""
+    inside = os.listdir(directory / _PYTORCH_DIRECTORY) if (directory / _PYTORCH_DIRECTORY).is_dir() else []
+    found = [f"{_PYTORCH_DIRECTORY}/{name}" for name in sorted(inside)] + [n for n in names if n != _PYTORCH_DIRECTORY]
+    return [path for path in found if path.endswith((".pt", ".pth")) and not _PYTORCH.match(path.rpartition("/")[2])]
+
+
 def _why_no_module(path: Path) -> str | None:
     """Why the file can't be a whole pickled module (zip or legacy container), else None."""
     try:

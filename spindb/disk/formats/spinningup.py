@@ -12,16 +12,18 @@ from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeGuard
 
 from spindb.disk import configs, tables
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
-from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, utc
+from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, odd_modules, utc
 from spindb.disk.pickles import PickleError
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
 _CONFIG = "config.json"
 _OTHER_CONFIGS = ("full-config.json", "config.yml", "config.yaml")
+_TEXT_FILES = frozenset({_PROGRESS, _CONFIG, *_OTHER_CONFIGS})
 _SEED_IN_NAME = re.compile(r"(.+)_s(\d{1,18})\Z")
 _MAX_SEED = 2**63
 _STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
@@ -39,8 +41,7 @@ class SpinningUp:
         return _PROGRESS in names
 
     def matters(self, name: str) -> bool:
-        is_table_or_config = name in (_PROGRESS, _CONFIG, *_OTHER_CONFIGS)
-        return is_table_or_config or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
+        return name in _TEXT_FILES or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
 
     def is_save(self, name: str) -> bool:
         return is_save(name)
@@ -57,6 +58,13 @@ class SpinningUp:
         stamp = _stamp(directory.name)
         exp_name = config.values.get("exp_name")
         begun = times.config if times.config is not None else times.progress
+        config_seed = config.values.get("seed")
+        if _is_whole(config_seed) and seed is not None and config_seed != seed:
+            reader.report(
+                "seed-differs", f"the name says seed {seed}, the config {config_seed}: the config counts", _CONFIG
+            )
+        for name in odd_modules(directory, reader.names):
+            reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", name)
         env = reader.environment(config.values, snapshots)
         if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}")):
             env = replace(env, id=named, source="name")
@@ -66,7 +74,7 @@ class SpinningUp:
             format=self.name,
             status=_status(reader, table.rows),
             exp_name=exp_name if isinstance(exp_name, str) else stem,
-            seed=_seed(config.values.get("seed"), seed),
+            seed=config_seed if _is_whole(config_seed) else seed,
             algo=algo,
             algo_source=algo_source,
             env=env,
@@ -97,7 +105,10 @@ class _Reader:
         for name in self.names:
             if _PROBLEM_FILE.match(name):
                 reason = self.bytes(name).decode("utf-8", "replace").strip()
-                self.problems.append(Problem("state-not-saved", f"the environment was not saved: {reason}", name))
+                self.report("state-not-saved", f"the environment was not saved: {reason}", name)
+
+    def report(self, code: str, message: str, path: str) -> None:
+        self.problems.append(Problem(code, message, path))
 
     def bytes(self, name: str) -> bytes:
         """Content of a file, empty where it is absent or can't be read."""
@@ -108,7 +119,7 @@ class _Reader:
                 self._contents[name] = b""
                 if name in self.names:
                     self.unreadable.add(name)
-                    self.problems.append(Problem("unreadable-file", f"can't be read: {error.strerror}", name))
+                    self.report("unreadable-file", f"can't be read: {error.strerror}", name)
         return self._contents[name]
 
     def mtime(self, name: str) -> float | None:
@@ -137,9 +148,7 @@ class _Reader:
             try:
                 hint = environment_in_state(self.bytes(state))
             except PickleError as error:
-                self.problems.append(
-                    Problem("state-unreadable", f"the environment in it can't be read: {error}", state)
-                )
+                self.report("state-unreadable", f"the environment in it can't be read: {error}", state)
                 hint = EnvironmentHint(None, None, hint.classes or classes_begun(error.classes))
                 continue
             if hint.id or hint.classes:
@@ -203,10 +212,9 @@ def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
     return _STAMP_IN_NAME.sub("", stem) or stem, seed
 
 
-def _seed(in_config: object, in_name: int | None) -> int | None:
-    """The config's seed where it is a whole number that a database can hold, else the name's."""
-    is_number = isinstance(in_config, int) and not isinstance(in_config, bool)
-    return in_config if is_number and abs(in_config) < _MAX_SEED else in_name  # type: ignore[return-value, arg-type]
+def _is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number that a database can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_SEED
 
 
 def _snapshot_problems(snapshots: tuple[SnapshotRecord, ...]) -> list[Problem]:
