@@ -1,11 +1,12 @@
 # make demo   sets up, trains a few small agents, ingests, queries and plays them
 # make test   sets up and runs every test
+# make bench, make torture, make fuzz: figures, long runs; not part of the tests
 # make check  format, lint, types, import contracts, quick tests: about a minute
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench torture fuzz clean
 
 demo: $(VENV)/play.stamp
 	$(BIN)/spindb demo demo
@@ -30,6 +31,17 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/start.py
+	$(BIN)/python bench/rescan.py
+
+torture: $(VENV)/dev.stamp
+	$(BIN)/python bench/torture.py kill 200
+	$(BIN)/python bench/torture.py full 40
+	$(BIN)/python bench/torture.py crowd 60
+	$(BIN)/python bench/torture.py watch 60
+
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python bench/fuzz.py 60
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

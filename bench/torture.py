@@ -3,6 +3,7 @@
     python bench/torture.py kill [ROUNDS]      kill -9 a real ingest at random instants (default 200)
     python bench/torture.py full [ROUNDS]      let it run into a full disk (RLIMIT_FSIZE; default 40)
     python bench/torture.py crowd [SECONDS]    eight ingests, eight readers, two annotators at once (default 60)
+    python bench/torture.py watch [SECONDS]    ingest --watch while ten runs grow, its memory and delays (default 60)
 
 Each ends with a line of figures, or with the first thing that was wrong.
 """
@@ -226,6 +227,45 @@ def crowd(seconds: float) -> str:
     return f"{seconds:.0f} seconds, 18 at once: {did}; nobody met a lock, nothing lost"
 
 
+def watch(seconds: float) -> str:
+    """Follow ten runs that grow ten times a second in all; how much memory, and how late each row is seen."""
+    with tempfile.TemporaryDirectory() as place:
+        database, tree = Path(place) / "spindb.db", Path(place) / "data"
+        generate(tree, runs=10, epochs=5, metrics=10)
+        command = [*SPINDB, "--db", str(database), "ingest", "--watch", str(tree)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        time.sleep(3)
+        seen: list[tuple[float, int]] = []
+        assert process.stdout is not None
+        lines = process.stdout
+        threading.Thread(
+            target=lambda: [seen.append((time.monotonic(), int(line.split()[4]))) for line in lines], daemon=True
+        ).start()
+        tables, sizes, rows = sorted(tree.rglob("progress.txt")), [], 0
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            table = tables[rows % 10]
+            number = 5 + rows // 10
+            with table.open("a") as file:
+                file.write("\t".join([str(number)] * 10) + "\n")
+            rows += 1
+            if rows % 50 == 0:
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                sizes.append(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
+            time.sleep(0.1)
+        written = time.monotonic()
+        while not seen or seen[-1][1] < 5 + (rows - 1) // 10:
+            assert time.monotonic() < written + 30, "the last row was never seen"
+            time.sleep(0.05)
+        delay = time.monotonic() - written
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, "an interrupted watch ends well"
+    return (
+        f"{rows} rows in {seconds:.0f} seconds: {len(seen)} lines, the last row seen {delay:.1f} s after it was"
+        f" written; memory {sizes[0]:.0f} MB at first, {sizes[-1]:.0f} MB at last"
+    )
+
+
 def dump_by_root(database: Path) -> list[tuple[object, ...]]:
     """Runs with their places and last values, sorted."""
     statement = (
@@ -244,6 +284,8 @@ if __name__ == "__main__":
             print(kill(*(int(a) for a in amount or [200])))
         case ["full"]:
             print(full(*(int(a) for a in amount or [40])))
+        case ["watch"]:
+            print(watch(*(amount or [60.0])))
         case ["crowd"]:
             print(crowd(*(amount or [60.0])))
         case _:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import PPO_CONFIG, plain_pickle, settle
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spindb.disk.formats import recognise
 from spindb.disk.savedmodel import SavedModelError, check_variables, read_signature
@@ -102,6 +105,42 @@ def test_a_file_that_cannot_be_read_is_said(run_directory: Write, unprivileged: 
     record = read(run)
     assert record.status == "broken"
     assert record.problems[0] == Problem("unreadable-file", "can't be read: Permission denied", "progress.txt")
+
+
+NAMES = st.sampled_from(["a", "b", "progress.txt", "config.json", "tf1_save", "tf1_save3", "pyt_save", "vars.pkl", "é"])
+TREES = st.recursive(st.binary(max_size=20), lambda inner: st.dictionaries(NAMES, inner, max_size=4), max_leaves=25)
+
+
+def build(tree: object, place: Path) -> None:
+    """Files for bytes, directories for mappings."""
+    if isinstance(tree, bytes):
+        place.write_bytes(tree)
+    elif isinstance(tree, dict):
+        place.mkdir()
+        for name, inner in tree.items():
+            build(inner, place / name)
+
+
+def runs_in(tree: object, path: str = "") -> list[str]:
+    """What the scan must find: directories with a progress.txt, save directories of runs left out."""
+    if not isinstance(tree, dict):
+        return []
+    is_run = "progress.txt" in tree
+    saves = ("tf1_save", "tf1_save3", "pyt_save") if is_run else ()
+    below = [runs_in(tree[n], f"{path}/{n}".lstrip("/")) for n in sorted(tree) if n not in saves]
+    return [path or "."] * is_run + [found for part in below for found in part]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.dictionaries(NAMES, TREES, max_size=4))
+def test_any_tree_is_scanned_and_each_run_read(tree: dict[str, object]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        build(tree, Path(place, "data"))
+        root = Path(place, "data")
+        assert found_under(root) == runs_in(tree)
+        for path in found_under(root):
+            record = read(root / path)
+            assert record.status in ("ok", "empty", "broken")
 
 
 def test_roots_that_are_none(tmp_path: Path) -> None:
