@@ -32,6 +32,7 @@ format: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/rescan.py
+	$(BIN)/python bench/grown.py
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python bench/torture.py kill 200

@@ -105,9 +105,8 @@ def fuzz_all(seconds: int) -> int:
             if result.returncode:
                 failed += 1
                 print(result.stderr[-3000:])
-            print(
-                f"{name:<12} {inputs:>10,} inputs in {seconds} s  {'FAILED' if result.returncode else 'no crash, no hang'}"
-            )
+            outcome = "FAILED" if result.returncode else "no crash, no hang"
+            print(f"{name:<12} {inputs:>10,} inputs in {seconds} s  {outcome}")
     print(f"{'all':<12} {total:>10,} inputs, {failed} targets failed")
     return failed
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from generate import generate
 
+from spindb.disk.scan import scan
 from spindb.ingest import ingest
 
 
@@ -64,10 +65,22 @@ def main(runs: int, rounds: int) -> None:
         for _ in range(rounds):
             walks.append(cpu_seconds(lambda: bare_walk(str(tree))))
             ingests.append(cpu_seconds(lambda: ingest(Path(place, "spindb.db"), [tree])))
+        unrelated = Path(place, "unrelated")
+        for number in range(runs):
+            directory = unrelated / f"group{number % 100}" / f"{number}"
+            directory.mkdir(parents=True)
+            for name in ("image.png", "notes.txt", "weights.h5"):
+                (directory / name).touch()
+        other_walks = [cpu_seconds(lambda: bare_walk(str(unrelated))) for _ in range(rounds)]
+        other_scans = [cpu_seconds(lambda: list(scan(unrelated))) for _ in range(rounds)]
         walk, again = statistics.median(walks), statistics.median(ingests)
     print(f"{runs} runs, {rounds} rounds, CPU time")
     print(f"bare walk            {1000 * walk:7.0f} ms")
     print(f"ingest, no change    {1000 * again:7.0f} ms   {again / walk:.2f} times the walk")
+    other_walk, other_scan = statistics.median(other_walks), statistics.median(other_scans)
+    print(f"{runs} directories of other files, CPU time")
+    print(f"bare walk            {1000 * other_walk:7.0f} ms")
+    print(f"scan                 {1000 * other_scan:7.0f} ms   {other_scan / other_walk:.2f} times the walk")
     print(f"peak memory of a first ingest: {few:.0f} MB for {runs // 10} runs, {many:.0f} MB for {runs}")
     print(f"(this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB)")
 

@@ -197,6 +197,55 @@ def test_nothing_else_is_in_the_directory(filled: Path, cli: Cli) -> None:
     assert sorted(os.listdir(filled)) == ["data", "spindb.db"]
 
 
+def test_relocate(filled: Path, cli: Cli) -> None:
+    os.rename(filled / "data", filled / "archive")
+    assert cli("path", "1").code == 3
+    outcome = cli("relocate", "data", "archive")
+    assert (outcome.code, outcome.err) == (0, "3 runs are now under archive\n")
+    assert cli("path", "1").out == f"{filled / 'archive' / 'ppo' / 'ppo_s0'}\n"
+    assert "0 new, 0 changed, 3 unchanged, 0 missing" in cli("ingest", "archive").err
+    assert cli("relocate", "data", "archive").code == 3
+    assert cli("relocate", "archive", "nowhere").code == 3
+    (filled / "other").mkdir()
+    assert cli("ingest", "other").code == 0
+    assert cli("relocate", "archive", "other").code in (0, 2)
+
+
+def test_show_tells_of_earlier_runs_and_copies(filled: Path, cli: Cli, run_directory: Write) -> None:
+    import shutil
+
+    from spindb.index import store
+    from spindb.index.engine import open_engine
+
+    result = store.Evaluation(
+        kind="tf1_save",
+        itr=3,
+        snapshot_path="tf1_save3",
+        env_id="CartPole-v1",
+        env_source="--env",
+        deterministic=False,
+        max_ep_len=None,
+        seed=1,
+        episodes=[],
+        mean_return=10.0,
+        std_return=0.0,
+        mean_length=10.0,
+        versions={},
+        seconds=0.1,
+    )
+    with open_engine(filled / "spindb.db", write=True).begin() as connection:
+        store.add_evaluation(connection, 1, result)
+    shutil.copytree(filled / "data" / "ppo" / "ppo_s10", filled / "data" / "copy")
+    run_directory("ppo/ppo_s0", config=PPO_CONFIG, rows=[(0, 5.0)])
+    settle(filled, age=60)
+    assert "(1 overwritten)" in cli("ingest", "data").err
+    shown = cli("show", "1").out
+    assert "overwritten: this directory held other runs before" in shown
+    assert "of the earlier run here" in shown
+    assert json.loads(cli("show", "1", "--json").out)["superseded"][0]["max"] == 200.5
+    assert "copy of      run 2" in cli("show", "copy").out
+
+
 def test_version_and_help(cli: Cli) -> None:
     assert cli("--version").out.startswith("spindb ")
     assert "test-policy" in cli("--help").out

@@ -13,8 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from spindb.errors import DatabaseError, SchemaError
+from spindb.index import engine as engine_module
 from spindb.index import schema
-from spindb.index.engine import database_errors, open_engine
+from spindb.index.engine import database_errors, network_file_system, open_engine
 from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
 
 
@@ -117,6 +118,33 @@ def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     schema.upgrade(open_engine("sqlite:///relative.db", write=True), "it")
     check(tmp_path / "relative.db")
+
+
+MOUNTS = """\
+22 1 8:1 / / rw - ext4 /dev/sda1 rw
+30 22 0:40 / /home rw shared:1 - nfs4 server:/home rw
+31 22 0:41 / /home/local rw - xfs /dev/sdb rw
+32 22 0:42 / /mnt/with\\040blank rw - fuse.sshfs host:/ rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/data/x.db", None), ("/home/me/x.db", "nfs4"), ("/home/local/x.db", None), ("/mnt/with blank/x", "fuse.sshfs")],
+)
+def test_network_file_systems_are_noticed(path: str, kind: str | None, tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+    assert network_file_system(Path(path), tmp_path / "mountinfo") == kind
+    assert network_file_system(Path(path), tmp_path / "nowhere") is None
+
+
+def test_on_a_network_file_system_nothing_is_logged_ahead(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "network_file_system", lambda path: "nfs4")
+    engine = open_engine(database, write=True)
+    schema.upgrade(engine, "it")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
+    check(database)
 
 
 def test_odd_characters_in_paths(tmp_path: Path) -> None:

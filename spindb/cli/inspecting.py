@@ -126,7 +126,8 @@ def _show_head(found: RunInfo, tags: list[str], notes: Sequence[tuple[Any, str]]
         ("environment", _environment(found)),
         (
             "status",
-            f"{status}, {found.rows} rows, config written {show(found.started_at)}, last row {show(found.updated_at)}",
+            f"{status}, {found.rows} rows, started {show(found.started_at)} (from {found.started_source}), "
+            f"last row {show(found.updated_at)}",
         ),
     ]
     if found.copy_of:

@@ -101,17 +101,24 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
         except OSError as error:
             yield Problem("unreadable-directory", f"can't be listed: {error.strerror}; left out", relative)
             continue
-        names = {entry.name for entry in entries}
+        names = [entry.name for entry in entries]
         found = recognise(names)
-        if found is not None and not _is_text(relative):
+        if found is None:
+            if not in_a_run and (label := _foreign_label(set(names))):
+                yield Foreign(relative or ".", label)
+        elif _is_text(relative):
+            yield _found(relative, found, entries)
+        else:
             shown = relative.encode("utf-8", "backslashreplace").decode()
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
-        elif found is not None:
-            yield _found(relative, found, entries)
-        elif not in_a_run and (label := _foreign_label(names)):
-            yield Foreign(relative or ".", label)
-        below = [e.name for e in entries if _enter(e, real_root, seen_links) and not (found and found.is_save(e.name))]
         inside = in_a_run or found is not None
+        try:
+            below = [
+                e.name for e in entries if _enter(e, real_root, seen_links) and not (found and found.is_save(e.name))
+            ]
+        except OSError as error:  # listed, but nothing in it may be looked at
+            yield Problem("unreadable-directory", f"can't be entered: {error.strerror}; left out", relative)
+            continue
         stack += [(f"{relative}/{name}" if relative else name, inside) for name in reversed(below)]
 
 
@@ -135,16 +142,16 @@ def _is_text(path: str) -> bool:
 
 
 def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
-    try:
-        if entry.is_dir(follow_symlinks=False):
-            return True
-        if not entry.is_symlink():
-            return False
-        target = os.path.realpath(entry.path)
-        inside = target == real_root or target.startswith(real_root + os.sep) or real_root.startswith(target + os.sep)
-        if inside or target in seen_links or not os.path.isdir(target):
-            return False
-    except OSError:
+    if entry.is_dir(follow_symlinks=False):
+        return True
+    return entry.is_symlink() and _leads_on(entry, real_root, seen_links)
+
+
+def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
+    """Whether a symbolic link leads to a directory that the walk does not reach otherwise."""
+    target = os.path.realpath(link.path)
+    inside = target == real_root or target.startswith(real_root + os.sep) or real_root.startswith(target + os.sep)
+    if inside or target in seen_links or not os.path.isdir(target):
         return False
     seen_links.add(target)
     return True

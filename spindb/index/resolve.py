@@ -39,6 +39,7 @@ class RunInfo:
     axis: str | None
     performance: str | None
     started_at: datetime | None
+    started_source: str | None
     updated_at: datetime | None
     ingested_at: datetime
     archived: bool
@@ -124,6 +125,7 @@ def _run_info(row: Row[Any]) -> RunInfo:
         axis=row.axis,
         performance=row.performance,
         started_at=row.started_at,
+        started_source=row.started_source,
         updated_at=row.updated_at,
         ingested_at=row.ingested_at,
         archived=row.archived,

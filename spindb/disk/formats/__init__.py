@@ -44,7 +44,10 @@ FORMATS: tuple[Format, ...] = (SpinningUp(),)
 
 def recognise(names: Collection[str]) -> Format | None:
     """The first layout that a directory with these entries has, if any."""
-    return next((candidate for candidate in FORMATS if candidate.recognise(names)), None)
+    for candidate in FORMATS:
+        if candidate.recognise(names):
+            return candidate
+    return None
 
 
 def format_named(name: str) -> Format:
