@@ -37,7 +37,7 @@ def demo(
     _step("Which runs learned? Filters know hyperparameters and metrics.")
     _run(ctx, ["--db", location, "runs", "--sort", "env,-Performance.max", "--columns", "+Performance.max"])
     _run(ctx, ["--db", location, "runs", "env=CartPole-v1 pi_lr>1e-3 AverageEpRet.max>200"])
-    _step("Which hyperparameters are there, and what distinguishes two runs?")
+    _step("Which hyperparameters are there, and which values do they take?")
     _run(ctx, ["--db", location, "params", "algo=ppo"])
     run_id, first, last = _most_improved(location)
     _step(f"Every saved policy plays again: run {run_id} before and after it learned.")
