@@ -174,16 +174,16 @@ def full(rounds: int, seed: int = 0) -> str:
 
 
 def crowd(seconds: float) -> str:
-    """Eight ingests of their own changing trees, eight readers, two annotators, one database."""
+    """Eight ingests of four changing trees, eight readers, two annotators, one database."""
     counts = {"ingest": 0, "read": 0, "annotate": 0}
     wrong: list[str] = []
     lock = threading.Lock()
     with tempfile.TemporaryDirectory() as place:
         database = Path(place) / "spindb.db"
-        trees = [Path(place) / f"data{number}" for number in range(8)]
+        trees = [Path(place) / f"data{number}" for number in range(4)]
         for tree in trees:
-            generate(tree, runs=20, epochs=20)
-        ingest(database, trees)
+            generate(tree, runs=40, epochs=20)
+        ingest(database, trees[:1])  # the others are new to all that come at once
         end = time.monotonic() + seconds
 
         def repeat(kind: str, action: list[str] | None, tree: Path | None, number: int) -> None:
@@ -200,12 +200,13 @@ def crowd(seconds: float) -> str:
                     with open_engine(database, write=True).begin() as connection:
                         with lock:
                             name = f"{number}-{counts[kind]}"
-                        connection.execute(insert(tags).values(run_id=1 + counts[kind] % 100, tag=name))
+                        connection.execute(insert(tags).values(run_id=1 + counts[kind] % 40, tag=name))
                 with lock:
                     counts[kind] += 1
 
         base = [*SPINDB, "--db", str(database)]
-        jobs = [("ingest", [*base, "ingest", "--jobs", "1", str(tree)], tree) for tree in trees]
+        # Two for each tree: they meet in the same runs.
+        jobs = [("ingest", [*base, "ingest", "--jobs", "1", str(tree)], tree) for tree in trees * 2]
         jobs += [("read", [*base, "runs", "AverageEpRet>1", "--sort", "-AverageEpRet", "--json"], None)] * 8  # type: ignore[list-item]
         jobs += [("annotate", None, None)] * 2  # type: ignore[list-item]
         threads = [threading.Thread(target=repeat, args=(*job, i)) for i, job in enumerate(jobs)]

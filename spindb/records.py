@@ -180,10 +180,6 @@ class Content:
     config: str
     begins: str | None = None
 
-    def continues(self, size: int, metrics: str) -> bool:
-        """Whether metrics that were `size` bytes long with that digest only grew to become these."""
-        return self.size >= size and self.begins == metrics
-
 
 NO_CONTENT = Content("", 0, "", "")
 

@@ -13,15 +13,15 @@ Equal content in two places that both exist is two runs, the later one linked as
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, not_, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, not_, select
 
 from spindb.index.models import metrics, roots, runs, superseded
 from spindb.index.roots import this_host
-from spindb.index.store import Known, now
+from spindb.index.store import known_run, now
 from spindb.records import RunRecord
 
 DigestOfStart = Callable[[int], str | None]
@@ -30,10 +30,13 @@ DigestOfStart = Callable[[int], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The run that a record belongs to; ``run_id`` is None for one that was never seen."""
+    """The run that a record belongs to; ``run_id`` is None for one that was never seen.
+
+    ``moved_from`` is the root of the place that it was known at before, where that is another place.
+    """
 
     run_id: int | None = None
-    moved: bool = False
+    moved_from: int | None = None
     overwritten: bool = False
     copy_of: int | None = None
 
@@ -41,6 +44,7 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     id: int
+    root_id: int
     name: str
     exists: bool
     size: int
@@ -48,33 +52,41 @@ class _Candidate:
     copy_of: int | None
 
 
-def identify(connection: Connection, record: RunRecord, known: Known | None, start: DigestOfStart) -> Identity:
-    """The run that `record` belongs to; `known` is what the index has at its place."""
+def identify(connection: Connection, root_id: int, record: RunRecord, start: DigestOfStart) -> Identity:
+    """The run that `record` belongs to.
+
+    What the index has at its place is looked up here, in the transaction that will write: another ingest may
+    have written since this one began.
+    """
+    known = known_run(connection, root_id, record.path)
     if known is not None:
-        same = record.status == "broken" or record.content.continues(known.metrics_size, known.metrics_digest)
-        return Identity(known.id, overwritten=not same and known.rows > 0)
+        grown = record.content.size >= known.metrics_size and start(known.metrics_size) == known.metrics_digest
+        return Identity(known.id, overwritten=not grown and record.status != "broken" and known.rows > 0)
     if not record.rows:  # all empty runs look alike
         return Identity()
     equal = _candidates(connection, runs.c.fingerprint == record.content.whole)
     gone = [c for c in equal if not c.exists]
     if gone:
-        return Identity(_likest(gone, record).id, moved=True)
+        likest = _likest(gone, record)
+        return Identity(likest.id, moved_from=likest.root_id)
     if equal:
         first = min(equal, key=lambda candidate: candidate.id)
         return Identity(copy_of=first.copy_of or first.id)
     shorter = (runs.c.config_digest == record.content.config) & (runs.c.name == record.name)
     for candidate in _candidates(connection, shorter & (runs.c.rows > 0)):
         if not candidate.exists and start(candidate.size) == candidate.metrics:
-            return Identity(candidate.id, moved=True)
+            return Identity(candidate.id, moved_from=candidate.root_id)
     return Identity()
 
 
 def _candidates(connection: Connection, condition: ColumnElement[bool]) -> list[_Candidate]:
-    wanted = (runs.c.id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest, runs.c.copy_of)
+    digests = (runs.c.metrics_size, runs.c.metrics_digest)
+    wanted = (runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, *digests, runs.c.copy_of)
     joined = select(*wanted, roots.c.path.label("root"), roots.c.host).join(roots, roots.c.id == runs.c.root_id)
     return [
         _Candidate(
             id=row.id,
+            root_id=row.root_id,
             name=row.name,
             exists=row.host != this_host() or Path(row.root, row.path).is_dir(),
             size=row.metrics_size,
@@ -113,16 +125,10 @@ def keep_superseded(connection: Connection, run_id: int) -> int:
     return int(row.generation) + 1
 
 
-def has_empty_roots(connection: Connection, keep: int) -> bool:
-    """Whether a root of this host, other than `keep`, holds no run."""
-    return connection.execute(select(roots.c.id).where(_empty(keep)).limit(1)).first() is not None
+def drop_emptied_roots(connection: Connection, emptied: Iterable[int]) -> None:
+    """Forget those roots out of which the last run was moved.
 
-
-def drop_empty_roots(connection: Connection, keep: int) -> None:
-    """Forget roots of this host that hold no run any more, as after a move."""
-    connection.execute(delete(roots).where(_empty(keep)))
-
-
-def _empty(keep: int) -> ColumnElement[bool]:
+    Only they: a root that another ingest has just begun with is empty too.
+    """
     held = exists().where(runs.c.root_id == roots.c.id)
-    return and_(roots.c.host == this_host(), roots.c.id != keep, not_(held))
+    connection.execute(delete(roots).where(roots.c.id.in_(list(emptied)), not_(held)))

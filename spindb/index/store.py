@@ -43,6 +43,18 @@ class Known(NamedTuple):
     metrics_digest: str
 
 
+_KNOWN = select(
+    models.runs.c.path,
+    models.runs.c.id,
+    models.runs.c.signature,
+    models.runs.c.status,
+    models.runs.c.fingerprint,
+    models.runs.c.rows,
+    models.runs.c.metrics_size,
+    models.runs.c.metrics_digest,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class EpisodeResult:
     """One episode: undiscounted return, length in steps, how it ended."""
@@ -79,10 +91,15 @@ def now() -> datetime:
 
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     """Every run of a root by its relative path."""
-    runs = models.runs.c
-    state = (runs.signature, runs.status, runs.fingerprint, runs.rows, runs.metrics_size, runs.metrics_digest)
-    found = connection.execute(select(runs.path, runs.id, *state).where(runs.root_id == root_id))
+    found = connection.execute(_KNOWN.where(models.runs.c.root_id == root_id))
     return {row[0]: Known(*tuple(row)[1:]) for row in found}
+
+
+def known_run(connection: Connection, root_id: int, path: str) -> Known | None:
+    """The run of a root at a relative path, None where there is none."""
+    here = (models.runs.c.root_id == root_id) & (models.runs.c.path == path)
+    row = connection.execute(_KNOWN.where(here)).first()
+    return Known(*tuple(row)[1:]) if row else None
 
 
 def put_run(

@@ -23,7 +23,7 @@ from spindb.disk.formats import format_named
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, sqlite_path
-from spindb.index.identity import Identity, drop_empty_roots, has_empty_roots, identify, keep_superseded
+from spindb.index.identity import DigestOfStart, Identity, drop_emptied_roots, identify, keep_superseded
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.store import Known
 from spindb.records import Problem, RunRecord
@@ -81,10 +81,16 @@ class _Task:
     signature: str
     known: Known | None
 
-    def digest_of_start(self, size: int) -> str | None:
-        """Digest of the first `size` bytes of the metrics, None where they are shorter."""
-        content = format_named(self.format).read(self.directory, self.path, size).content
-        return content.begins
+    def start_of(self, record: RunRecord) -> DigestOfStart:
+        """Digests of the first bytes of the metrics: the one that was asked for when the record was read is
+        at hand, any other takes another look."""
+
+        def digest(size: int) -> str | None:
+            if self.known is not None and self.known.metrics_size == size:
+                return record.content.begins
+            return format_named(self.format).read(self.directory, self.path, size).content.begins
+
+        return digest
 
 
 _Read = tuple[_Task, RunRecord]
@@ -165,6 +171,7 @@ class _Ingest:
     progress: Progress | None
     wrote: Wrote | None
     moved_ids: set[int] = field(default_factory=set)
+    emptied_roots: set[int] = field(default_factory=set)
 
     def run(self) -> None:
         place, known = self.place()
@@ -232,7 +239,7 @@ class _Ingest:
             return [_Outcome(task, record, Identity()) for task, record in batch]
         if self.dry_run:
             with self.engine.connect() as connection:
-                return [_Outcome(t, r, identify(connection, r, t.known, t.digest_of_start)) for t, r in batch]
+                return [_Outcome(t, r, identify(connection, place.root_id, r, t.start_of(r))) for t, r in batch]
         try:
             with self.engine.begin() as connection:
                 return [self.put(connection, place, task, record) for task, record in batch]
@@ -255,7 +262,7 @@ class _Ingest:
         if task.known is not None and _settled_unchanged(task, record):
             store.set_signatures(connection, {task.known.id: task.signature})
             return _Outcome(task, record, Identity(task.known.id))
-        identity = identify(connection, record, task.known, task.digest_of_start)
+        identity = identify(connection, place.root_id, record, task.start_of(record))
         generation = None
         if identity.overwritten and identity.run_id is not None:
             generation = keep_superseded(connection, identity.run_id)
@@ -272,9 +279,10 @@ class _Ingest:
 
     def count(self, outcome: _Outcome) -> None:
         task, record, identity, summary = outcome.task, outcome.record, outcome.identity, self.summary
-        if identity.moved and identity.run_id is not None:
+        if identity.moved_from is not None and identity.run_id is not None:
             summary.moved += 1
             self.moved_ids.add(identity.run_id)
+            self.emptied_roots.add(identity.moved_from)
         elif task.known is None:
             summary.new += 1
             summary.copies += identity.copy_of is not None
@@ -296,7 +304,7 @@ class _Ingest:
         Looked for even where nothing changed: an earlier ingest may have died before it came here.
         """
         fresh = [run.id for run in gone.values() if run.status != "missing"]
-        if self.engine is None or self.dry_run or not (fresh or (gone and self.prune) or self.unsettled(place)):
+        if self.engine is None or self.dry_run or not (fresh or (gone and self.prune) or self.unsettled()):
             self.summary.missing += len(gone)
             return
         with self.engine.begin() as connection:
@@ -304,17 +312,15 @@ class _Ingest:
             dropped = store.prunable(connection, [run.id for run in gone.values()]) if self.prune else []
             store.remove_runs(connection, dropped)
             store.environments_from_siblings(connection)
-            drop_empty_roots(connection, place.root_id)
+            drop_emptied_roots(connection, self.emptied_roots - {place.root_id})
         self.summary.pruned += len(dropped)
         self.summary.missing += len(gone) - len(dropped)
 
-    def unsettled(self, place: Place) -> bool:
-        """Whether siblings or emptied roots leave something to do."""
+    def unsettled(self) -> bool:
+        """Whether a move or what siblings know leaves something to do."""
         assert self.engine is not None
         with self.engine.connect() as connection:
-            return store.environments_from_siblings(connection, dry_run=True) or has_empty_roots(
-                connection, place.root_id
-            )
+            return bool(self.emptied_roots) or store.environments_from_siblings(connection, dry_run=True)
 
 
 def _settled_unchanged(task: _Task, record: RunRecord) -> bool:
