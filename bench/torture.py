@@ -234,7 +234,13 @@ def watch(seconds: float) -> str:
         database, tree = Path(place) / "spindb.db", Path(place) / "data"
         generate(tree, runs=10, epochs=5, metrics=10)
         command = [*SPINDB, "--db", str(database), "ingest", "--watch", str(tree)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
         time.sleep(3)
         seen: list[tuple[float, int]] = []
         assert process.stdout is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Run, database
-from spindb.cli.output import print_csv, print_json, print_table, say, show, size
+from spindb.cli.output import print_csv, print_json, print_table, say, show, show_hyperparameter, size
 from spindb.cli.querying import connected
 from spindb.errors import NotFoundError, UsageError
 
@@ -69,8 +69,8 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
     _show_head(found, tags, notes, curve)
     if config:
         typer.echo("\nhyperparameters")
-        values = [(leaf.key, json.loads(leaf.value)) for leaf in config]
-        print_table(("key", "value"), values, left=("value",))
+        values = [(leaf.key, show_hyperparameter(leaf.value)) for leaf in config]
+        print_table(("key", "value"), values)
     if metrics:
         typer.echo("metrics (argmin, argmax: rows from 0)")
         titles = ("metric", "last", "min", "max", "mean", "argmax")
@@ -269,7 +269,7 @@ def _comparable(connection: Connection, run: RunInfo) -> dict[str, str]:
 
     facts = {"algo": run.algo, "env": run.env.id, "status": run.status, "rows": run.rows}
     return {
-        **{leaf.key: show(json.loads(leaf.value)) for leaf in browse.config_of(connection, run.id)},
+        **{leaf.key: show_hyperparameter(leaf.value) for leaf in browse.config_of(connection, run.id)},
         **{f"run.{key}": show(value) for key, value in facts.items()},
         **{f"metric.{m.name}": show(browse.last_value(m)) for m in browse.metrics_of(connection, run.id)},
     }

@@ -33,12 +33,10 @@ def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer.writerows([_csv_cell(value) for value in row] for row in rows)
 
 
-def print_table(
-    titles: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), left: Sequence[str] = ()
-) -> None:
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """A table on stdout that fits the terminal: the widest columns of text give way, numbers never do.
 
-    Columns that hold numbers stand right, unless `left` names them, and so do those named in `right`.
+    Columns that hold numbers stand right, and so do those named in `right`.
     Where stdout is no terminal nothing is cut.
     """
     from rich import box
@@ -48,10 +46,7 @@ def print_table(
 
     values = [list(row) for row in rows]
     texts = [[show(value) for value in row] for row in values]
-    numeric = [
-        title in right or (title not in left and any(_is_number(row[i]) for row in values))
-        for i, title in enumerate(titles)
-    ]
+    numeric = [title in right or any(_is_number(row[i]) for row in values) for i, title in enumerate(titles)]
     natural = [max([cell_len(title), *(cell_len(row[i]) for row in texts)]) for i, title in enumerate(titles)]
     console = Console(highlight=False)
     widths = fitting(natural, numeric, console.width - 1) if sys.stdout.isatty() else natural
@@ -102,6 +97,11 @@ def show(value: Any) -> str:
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def show_hyperparameter(text: str) -> str:
+    """A hyperparameter's JSON text as a person would write it; ``null`` is a value here, not an absence."""
+    return "null" if text == "null" else show(json.loads(text))
 
 
 def size(count: int) -> str:
