@@ -38,7 +38,7 @@ torture: $(VENV)/dev.stamp
 	$(BIN)/python bench/torture.py kill 200
 	$(BIN)/python bench/torture.py full 40
 	$(BIN)/python bench/torture.py crowd 60
-	$(BIN)/python bench/torture.py watch 60
+	$(BIN)/python bench/torture.py watch 300
 
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'

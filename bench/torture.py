@@ -242,34 +242,38 @@ def watch(seconds: float) -> str:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
         )
         time.sleep(3)
-        seen: list[tuple[float, int]] = []
+        seen: dict[tuple[str, int], float] = {}
         assert process.stdout is not None
         lines = process.stdout
-        threading.Thread(
-            target=lambda: [seen.append((time.monotonic(), int(line.split()[4]))) for line in lines], daemon=True
-        ).start()
-        tables, sizes, rows = sorted(tree.rglob("progress.txt")), [], 0
+
+        def read() -> None:
+            for line in lines:  # TIME run ID NAME ROWS rows ...
+                words = line.split()
+                seen[words[3], int(words[4])] = time.monotonic()
+
+        threading.Thread(target=read, daemon=True).start()
+        written: dict[tuple[str, int], float] = {}
+        tables, sizes = sorted(tree.rglob("progress.txt")), []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            table = tables[rows % 10]
-            number = 5 + rows // 10
+            table, number = tables[len(written) % 10], 5 + len(written) // 10
             with table.open("a") as file:
                 file.write("\t".join([str(number)] * 10) + "\n")
-            rows += 1
-            if rows % 50 == 0:
+            written[table.parent.name, number + 1] = time.monotonic()
+            if len(written) % 50 == 0:
                 status = Path(f"/proc/{process.pid}/status").read_text()
                 sizes.append(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
             time.sleep(0.1)
-        written = time.monotonic()
-        while not seen or seen[-1][1] < 5 + (rows - 1) // 10:
-            assert time.monotonic() < written + 30, "the last row was never seen"
+        last = next(reversed(written))
+        while last not in seen:
+            assert time.monotonic() < written[last] + 30, "the last row was never seen"
             time.sleep(0.05)
-        delay = time.monotonic() - written
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0, "an interrupted watch ends well"
+    delays = sorted(at - written[row] for row, at in seen.items() if row in written)
     return (
-        f"{rows} rows in {seconds:.0f} seconds: {len(seen)} lines, the last row seen {delay:.1f} s after it was"
-        f" written; memory {sizes[0]:.0f} MB at first, {sizes[-1]:.0f} MB at last"
+        f"{len(written)} rows in {seconds:.0f} seconds: seen {delays[len(delays) // 2]:.1f} s after they were written"
+        f" (median; at most {delays[-1]:.1f} s); memory {sizes[0]:.0f} MB at first, {sizes[-1]:.0f} MB at last"
     )
 
 
