@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from spindb.index import series
 from spindb.index.models import configs, evaluations, metrics, notes, problems, runs, superseded, tags
-from spindb.records import Cell, ConfigLeaf, Problem
+from spindb.records import ConfigLeaf, Problem
 
 _BATCH = 500  # ids per statement: databases limit the number of parameters
 
@@ -89,13 +89,6 @@ def metrics_of(connection: Connection, run_id: int) -> list[MetricRow]:
     wanted = (c.name, c.count, c.first, c.last, c.last_text, c.min, c.max, c.mean, c.argmin, c.argmax)
     statement = select(*wanted).where(c.run_id == run_id).order_by(c.position)
     return [MetricRow(*tuple(row)) for row in connection.execute(statement)]
-
-
-def series_of(connection: Connection, run_id: int, metric: str) -> list[Cell] | None:
-    """A metric's cells, one per row; None where the run has no such metric."""
-    c = metrics.c
-    found = connection.execute(select(c.series).where(c.run_id == run_id, c.name == metric)).scalar()
-    return series.decode(found) if found is not None else None
 
 
 def performance_curves(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
