@@ -17,12 +17,30 @@ import pytest
 
 from spindb.cli.app import run as run_cli
 from spindb.index.engine import open_engine
+from spindb.index.store import Evaluation
 from spindb.ingest import ingest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
 PPO_CONFIG = {"clip_ratio": 0.2, "pi_lr": 3e-4, "seed": 0, "exp_name": "ppo", "ac_kwargs": {"hidden_sizes": [64, 32]}}
+
+EVALUATION = Evaluation(
+    kind="tf1_save",
+    itr=3,
+    snapshot_path="tf1_save3",
+    env_id="CartPole-v1",
+    env_source="--env",
+    deterministic=False,
+    max_ep_len=None,
+    seed=1,
+    episodes=(),
+    mean_return=10.0,
+    std_return=0.0,
+    mean_length=10.0,
+    versions={"python": "3"},
+    seconds=0.1,
+)
 
 
 @dataclass(frozen=True)

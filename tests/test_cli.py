@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import PPO_CONFIG, Outcome, settle
+from conftest import EVALUATION, PPO_CONFIG, Outcome, settle
 
 from spindb.index.models import REVISIONS
 
@@ -217,24 +217,8 @@ def test_show_tells_of_earlier_runs_and_copies(filled: Path, cli: Cli, run_direc
     from spindb.index import store
     from spindb.index.engine import open_engine
 
-    result = store.Evaluation(
-        kind="tf1_save",
-        itr=3,
-        snapshot_path="tf1_save3",
-        env_id="CartPole-v1",
-        env_source="--env",
-        deterministic=False,
-        max_ep_len=None,
-        seed=1,
-        episodes=[],
-        mean_return=10.0,
-        std_return=0.0,
-        mean_length=10.0,
-        versions={},
-        seconds=0.1,
-    )
     with open_engine(filled / "spindb.db", write=True).begin() as connection:
-        store.add_evaluation(connection, 1, result)
+        store.add_evaluation(connection, 1, EVALUATION)
     shutil.copytree(filled / "data" / "ppo" / "ppo_s10", filled / "data" / "copy")
     run_directory("ppo/ppo_s0", config=PPO_CONFIG, rows=[(0, 5.0)])
     settle(filled, age=60)

@@ -6,11 +6,12 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PPO_CONFIG, rows_of, settle
+from conftest import EVALUATION, PPO_CONFIG, rows_of, settle
 from sqlalchemy import insert
 
 from spindb.errors import NotFoundError, SchemaError, UsageError
@@ -124,22 +125,8 @@ def test_one_directory_is_never_two_runs(run_directory: Write, database: Path, t
 def test_what_people_added_survives_a_changed_run(run_directory: Write, database: Path, tmp_path: Path) -> None:
     run_directory()
     ingest(database, [tmp_path / "data"])
-    result = store.Evaluation(
-        kind="tf1_save",
-        itr=3,
-        snapshot_path="tf1_save3",
-        env_id="CartPole-v1",
-        env_source="--env",
-        deterministic=False,
-        max_ep_len=None,
-        seed=1,
-        episodes=[store.EpisodeResult(10.0, 10, "terminated"), store.EpisodeResult(float("nan"), 5, "cut")],
-        mean_return=float("nan"),
-        std_return=None,
-        mean_length=7.5,
-        versions={"python": "3"},
-        seconds=0.1,
-    )
+    episodes = [store.EpisodeResult(10.0, 10, "terminated"), store.EpisodeResult(float("nan"), 5, "cut")]
+    result = replace(EVALUATION, episodes=episodes, mean_return=float("nan"), std_return=None, mean_length=7.5)
     with open_engine(database, write=True).begin() as connection:
         store.add_evaluation(connection, 1, result)
         connection.execute(insert(tags).values(run_id=1, tag="keep"))

@@ -8,7 +8,6 @@ import typer
 
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import print_json, say, size
-from spindb.cli.querying import connected
 from spindb.errors import DatabaseError
 
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
@@ -22,6 +21,7 @@ def register(app: typer.Typer) -> None:
 @db_app.command("info")
 def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     """Where the database is, how large, and how much it holds."""
+    from spindb.index.connect import connected
     from spindb.index.upkeep import describe
 
     location = database(ctx, db)
@@ -62,6 +62,7 @@ def check(
     ctx: typer.Context, db: Db = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Look for damage: the file itself, rows that belong to nothing, summaries that don't fit."""
+    from spindb.index.connect import connected
     from spindb.index.upkeep import damage
 
     location = database(ctx, db)

@@ -11,7 +11,6 @@ import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Run, database
 from spindb.cli.output import print_csv, print_json, print_table, say, show, show_hyperparameter, size
-from spindb.cli.querying import connected
 from spindb.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
     spindb show 42
     """
     from spindb.index import browse
+    from spindb.index.connect import connected
     from spindb.index.resolve import find_run, snapshots_of
 
     with connected(database(ctx, db)) as connection:
@@ -164,6 +164,7 @@ def path(
 
     cd "$(spindb path 42)"
     """
+    from spindb.index.connect import connected
     from spindb.index.resolve import find_run, pick_snapshot, snapshots_of
 
     with connected(database(ctx, db)) as connection:
@@ -181,6 +182,7 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
 
     spindb snapshots 42
     """
+    from spindb.index.connect import connected
     from spindb.index.resolve import find_run, snapshots_of
 
     with connected(database(ctx, db)) as connection:
@@ -241,6 +243,7 @@ def diff(
     spindb diff 3 7
     """
     from spindb.analysis.compare import differences
+    from spindb.index.connect import connected
     from spindb.index.resolve import find_run
 
     if len(runs) < 2:

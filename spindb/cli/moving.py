@@ -28,15 +28,10 @@ def relocate(
 
     Ingesting the new place does the same for each run that is recognised by its content.
     """
-    from spindb.index import schema
-    from spindb.index.engine import database_errors, open_engine
+    from spindb.index.connect import connected
     from spindb.index.roots import relocate_root
 
     location = database(ctx, db)
-    with database_errors(location):
-        engine = open_engine(location, write=True)
-        with engine.begin() as connection:
-            schema.check(connection, location)
-            count = relocate_root(connection, old, new)
-        engine.dispose()
+    with connected(location, write=True) as connection:
+        count = relocate_root(connection, old, new)
     say(f"{count} runs are now under {new}")

@@ -128,8 +128,8 @@ def _record(
     location: str,
 ) -> int | None:
     """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
-    from spindb.index import schema, store
-    from spindb.index.engine import database_errors, open_engine
+    from spindb.index import store
+    from spindb.index.connect import connected
     from spindb.play.versions import versions
 
     if playable.run_id is None:
@@ -152,12 +152,8 @@ def _record(
         seconds=rollout.seconds,
     )
     try:
-        with database_errors(location):
-            engine = open_engine(location, write=True)
-            with engine.begin() as connection:
-                schema.check(connection, location)
-                evaluation_id = store.add_evaluation(connection, playable.run_id, evaluation)
-            engine.dispose()
+        with connected(location, write=True) as connection:
+            evaluation_id = store.add_evaluation(connection, playable.run_id, evaluation)
     except DatabaseError as error:  # the result was printed; a database that can't be written is no reason to fail
         say(f"warning: not recorded: {error}")
         return None

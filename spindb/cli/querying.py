@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,22 +33,6 @@ def register(app: typer.Typer) -> None:
     app.command("metrics")(metrics)
 
 
-@contextmanager
-def connected(location: str) -> Iterator[Connection]:
-    """A reading connection to a database with this spindb's schema."""
-    from spindb.index import schema
-    from spindb.index.engine import database_errors, open_engine
-
-    with database_errors(location):
-        engine = open_engine(location)
-        try:
-            with engine.connect() as connection:
-                schema.check(connection, location)
-                yield connection
-        finally:
-            engine.dispose()
-
-
 def runs(
     ctx: typer.Context,
     words: FilterWords = None,
@@ -76,6 +59,7 @@ def runs(
 
     spindb runs "hidden_sizes=[64, 32]" --columns +pi_lr,-env
     """
+    from spindb.index.connect import connected
     from spindb.index.search import Query, search
 
     if as_json and as_csv:
@@ -182,6 +166,7 @@ def params(
     spindb params 'algo=ppo'
     """
     from spindb.index.browse import keys_over
+    from spindb.index.connect import connected
 
     with connected(database(ctx, db)) as connection:
         rows = keys_over(connection, selected_ids(connection, words, everything=everything), internal=internal)
@@ -227,6 +212,7 @@ def metrics(
     spindb metrics 'env=Pendulum-v0'
     """
     from spindb.index.browse import metrics_over
+    from spindb.index.connect import connected
 
     with connected(database(ctx, db)) as connection:
         rows = metrics_over(connection, selected_ids(connection, words, everything=everything))

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _MAX_OPCODES = 2_000_000
-_LFS_POINTER = b"version https://git-lfs"
+LFS_POINTER = b"version https://git-lfs"
+LFS_REASON = "a git-LFS pointer, not the file itself: run git lfs pull"
 _DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVO])(\d*)\Z")
 _SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8}
 
@@ -100,8 +101,8 @@ def read_pickle(data: bytes) -> Any:
     """
     if not data:
         raise PickleError("the file is empty")
-    if data.startswith(_LFS_POINTER):
-        raise PickleError("a git-LFS pointer, not the file itself: run git lfs pull")
+    if data.startswith(LFS_POINTER):
+        raise PickleError(LFS_REASON)
     return _Machine(io.BytesIO(data)).run()
 
 

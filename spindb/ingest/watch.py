@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spindb.disk.formats import recognise
 from spindb.index import browse
-from spindb.index.engine import database_errors, open_engine
+from spindb.index.connect import connected
 from spindb.index.resolve import run_at
 from spindb.ingest import ingest
 
@@ -84,15 +84,12 @@ def _nearest(path: Path, root: Path) -> Path:
 
 def _changes(location: str | Path, directories: Sequence[Path]) -> list[RunChange]:
     found = []
-    with database_errors(location):
-        engine = open_engine(location)
-        with engine.connect() as connection:
-            for directory in directories:
-                run = run_at(connection, directory)
-                if run is not None:
-                    metrics = {m.name: m for m in browse.metrics_of(connection, run.id)}
-                    metric = metrics.get(run.performance or "")
-                    last = browse.last_value(metric) if metric else None
-                    found.append(RunChange(run.id, run.name, run.rows, run.performance, last))
-        engine.dispose()
+    with connected(location) as connection:
+        for directory in directories:
+            run = run_at(connection, directory)
+            if run is not None:
+                metrics = {m.name: m for m in browse.metrics_of(connection, run.id)}
+                metric = metrics.get(run.performance or "")
+                last = browse.last_value(metric) if metric else None
+                found.append(RunChange(run.id, run.name, run.rows, run.performance, last))
     return found

@@ -11,8 +11,7 @@ from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import NotFoundError, PolicyError, UsageError
-from spindb.index import schema
-from spindb.index.engine import database_errors, open_engine
+from spindb.index.connect import connected
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.play.envs import BuiltEnvironment, build_environment
 from spindb.play.policies import Policy, load_snapshot
@@ -53,13 +52,9 @@ def locate(
         return _locate_directory(Path(run), itr, run_id)
     if db is None:
         raise NotFoundError(f"no directory {text!r} here, and no database that could know it", hint="--db names one")
-    with database_errors(db):
-        engine = open_engine(db)
-        with engine.connect() as connection:
-            schema.check(connection, str(db))
-            found = find_run(connection, text)
-            snapshots = snapshots_of(connection, found.id)
-        engine.dispose()
+    with connected(db) as connection:
+        found = find_run(connection, text)
+        snapshots = snapshots_of(connection, found.id)
     if not found.directory.is_dir():
         raise NotFoundError(
             f"run {found.id} was at {found.directory} on {found.host}, and is not there now",
@@ -74,8 +69,9 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
         raise (UsageError if is_file else NotFoundError)(
             f"{directory} is a file, not an output directory" if is_file else f"no such directory: {directory}"
         )
-    found = recognise(os.listdir(directory))
-    if found is None and not any(_SPINNING_UP.is_save(name) for name in os.listdir(directory)):
+    names = os.listdir(directory)
+    found = recognise(names)
+    if found is None and not any(map(_SPINNING_UP.is_save, names)):
         raise NotFoundError(
             f"{directory} is no output directory: it has no progress.txt and no save", hint=_near(directory)
         )
@@ -98,12 +94,8 @@ def _near(directory: Path) -> str | None:
 
 def indexed_id(directory: Path, db: str | Path) -> int | None:
     """The id of the run at `directory` in the database, None where it is not indexed there."""
-    with database_errors(db):
-        engine = open_engine(db)
-        with engine.connect() as connection:
-            schema.check(connection, str(db))
-            found = run_at(connection, directory)
-        engine.dispose()
+    with connected(db) as connection:
+        found = run_at(connection, directory)
     return found.id if found else None
 
 

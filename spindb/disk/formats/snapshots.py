@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from spindb.disk.pickles import PickleError, read_pickle
+from spindb.disk.pickles import LFS_POINTER, LFS_REASON, PickleError, read_pickle
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_signature
 from spindb.records import SnapshotRecord
 
@@ -23,7 +23,6 @@ _TF1 = re.compile(r"(simple_save|tf1_save)(\d{0,18})\Z")
 _PYTORCH_DIRECTORY = "pyt_save"
 _PYTORCH = re.compile(r"model(\d{0,18})\.pt\Z")
 _STATE = re.compile(r"vars\d*\.pkl\Z")
-_LFS_POINTER = b"version https://git-lfs"
 _CLOCK_SLACK_S = 2.0
 
 
@@ -142,8 +141,8 @@ def _why_no_module(path: Path) -> str | None:
             head = file.read(64)
     except OSError as error:
         return f"can't be read: {error.strerror}"
-    if head.startswith(_LFS_POINTER):
-        return "a git-LFS pointer, not the file itself: run git lfs pull"
+    if head.startswith(LFS_POINTER):
+        return LFS_REASON
     if head.startswith(b"PK"):
         if not zipfile.is_zipfile(path):
             return "the zip container is cut off: the save was interrupted"

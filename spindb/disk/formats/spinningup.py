@@ -193,8 +193,9 @@ def _status(reader: _Reader, rows: int) -> Status:
 def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
     """The column that numbers the rows: Epoch, where it holds a different whole number in each row."""
     for column in columns:
-        whole = all(isinstance(v, int) for v in column.values)
-        if column.name.lower() == "epoch" and whole and len(set(column.values)) == len(column.values):
+        if column.name.lower() != "epoch":
+            continue
+        if all(isinstance(v, int) for v in column.values) and len(set(column.values)) == len(column.values):
             return column
     return None
 
