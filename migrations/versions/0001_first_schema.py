@@ -192,6 +192,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_problems_run_id"), "problems", ["run_id"], unique=False)
     op.create_table(
+        "queries",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_queries")),
+    )
+    op.create_table(
         "snapshots",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -236,6 +243,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP VIEW metric_points")
     for table in (
+        "queries",
         "episodes",
         "evaluations",
         "superseded",

@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 import spindb
-from spindb.cli import database, demonstrating, inspecting, moving, playing, querying, scanning
+from spindb.cli import (
+    annotating,
+    asking,
+    database,
+    demonstrating,
+    inspecting,
+    listing,
+    moving,
+    playing,
+    querying,
+    scanning,
+    showing,
+)
 from spindb.errors import SpindbError
 
 app = typer.Typer(
@@ -50,7 +62,19 @@ def _global(
     ctx.obj = db
 
 
-for module in (scanning, querying, inspecting, playing, database, moving, demonstrating):
+for module in (
+    scanning,
+    listing,
+    querying,
+    showing,
+    inspecting,
+    annotating,
+    asking,
+    playing,
+    database,
+    moving,
+    demonstrating,
+):
     module.register(app)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import print_json, say, size
-from spindb.errors import DatabaseError
+from spindb.cli.output import plural, print_json, say, size, write_file
+from spindb.errors import DatabaseError, NotFoundError
 
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
 
@@ -77,3 +78,56 @@ def check(
             f"{location} is damaged", hint="keep a copy; spindb ingest into a new one reads all files again"
         )
     say(f"{location} is sound")
+
+
+@db_app.command("dump")
+def dump(
+    ctx: typer.Context,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write. [default: stdout]")] = None,
+    db: Db = None,
+) -> None:
+    """Write all that people added, tags, notes, archive marks, evaluations, saved queries, as YAML.
+
+    spindb db dump --out annotations.yaml
+    """
+    from spindb.index import keepsakes
+    from spindb.index.connect import connected
+
+    with connected(database(ctx, db)) as connection:
+        text = keepsakes.dump(connection)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_file(out, text)
+        say(f"written to {out}")
+
+
+@db_app.command("restore")
+def restore(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="What db dump wrote.")],
+    db: Db = None,
+) -> None:
+    """Put back what `db dump` wrote: what is there already stays, nothing is added twice.
+
+    spindb db restore annotations.yaml
+    """
+    from spindb.index import keepsakes
+    from spindb.index.connect import connected
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotFoundError(f"{path} can't be read: {error}") from None
+    with connected(database(ctx, db), write=True) as connection:
+        done = keepsakes.restore(connection, text)
+    say(
+        f"{plural(done.runs, 'run')}: {plural(done.tags, 'tag')}, {plural(done.notes, 'note')}, "
+        f"{plural(done.evaluations, 'evaluation')}, {plural(done.archived, 'archive mark')} added; "
+        f"saved queries added: {done.queries}"
+    )
+    for place in done.unknown:
+        say(f"  not here: {place}")
+    if done.unknown:
+        say(f"{plural(len(done.unknown), 'run')} of the dump are not in this database: ingest them, then restore again")
+        raise typer.Exit(1)

@@ -2,34 +2,76 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-DATABASE_NAME = "spindb.db"
+from spindb.cli import completion
+from spindb.cli.location import located
+from spindb.errors import UsageError
 
 Db = Annotated[
     str | None,
     typer.Option("--db", help="Database: a file or a URL. [default: $SPINDB_URL, else the nearest spindb.db upward]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines: an object per line.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+AsIds = Annotated[bool, typer.Option("--ids", help="Print ids alone, a line each: for pipes.")]
 Everything = Annotated[bool, typer.Option("--all", help="Archived and missing runs too.")]
 FilterWords = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILTER]", help="Which runs, such as 'env=Hopper-v2 pi_lr<1e-3'.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILTER]",
+        help="Which runs: a filter such as 'env=Hopper-v2 pi_lr<1e-3', ids (3 5-9), a directory, or - for ids "
+        "from stdin. [default: all]",
+        show_default=False,
+        autocompletion=completion.of_filter,
+    ),
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Id, directory, name or the beginning of a name.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Id, directory, name or the beginning of a name.", autocompletion=completion.of_run
+    ),
+]
 
 
 def database(ctx: typer.Context, given: str | None) -> str:
-    """The database that is meant: ``--db``, else ``SPINDB_URL``, else the nearest file upward, else here."""
-    chosen = given or ctx.obj or os.environ.get("SPINDB_URL")
-    if chosen:
-        return str(chosen)
-    here = Path.cwd()
-    for directory in (here, *here.parents):
-        if (directory / DATABASE_NAME).is_file():
-            return str(directory / DATABASE_NAME)
-    return str(here / DATABASE_NAME)
+    """The database that is meant: ``--db`` of the command, else of the program, else as `located` finds it."""
+    return located(given or ctx.obj)
+
+
+def words_of(words: Sequence[str] | None) -> list[str]:
+    """The words that select runs; ``-`` stands for ids on stdin.
+
+    Raises:
+        UsageError: ``-`` was given and stdin holds something else than ids, or nothing.
+    """
+    if list(words or []) != ["-"]:
+        return list(words or [])
+    ids = sys.stdin.read().split()
+    wrong = [word for word in ids if not word.isdigit()]
+    if wrong:
+        raise UsageError(f"stdin holds {wrong[0]!r} where an id was expected", hint="spindb runs … --ids prints ids")
+    if not ids:
+        raise UsageError("stdin holds no ids")
+    return ids
+
+
+def at_most_one(**formats: bool) -> None:
+    """Refuse several output formats at once.
+
+    Raises:
+        UsageError: naming those that were given.
+    """
+    given = [f"--{name}" for name, wanted in formats.items() if wanted]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other")
+
+
+def split(fields: str | None) -> tuple[str, ...]:
+    """Names with commas between as they are typed in ``--columns``, ``--sort``, ``--group-by``."""
+    return tuple(field.strip() for field in (fields or "").split(",") if field.strip())

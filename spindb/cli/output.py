@@ -1,19 +1,27 @@
-"""How rows are printed: as a table for people, as JSON or CSV for programs."""
+"""How rows are printed: as a table for people, as JSON, JSON lines or CSV for programs."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
+import os
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import typer
 
+from spindb.errors import UsageError
+
 _GAP = 2
 _LEAST_WIDTH = 10
+_LEAST_WHILE_DROPPING = 24
+_WIDE = ("W", "F")
 
 
 def say(message: str) -> None:
@@ -23,41 +31,97 @@ def say(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """JSON on stdout. NaN and infinities, which JSON lacks, become the texts ``NaN``, ``Infinity``."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2))
+    typer.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+
+
+def print_json_lines(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """One JSON object per row, a line each, on stdout."""
+    for row in rows:
+        sys.stdout.write(json.dumps(plain(dict(zip(titles, row, strict=True))), ensure_ascii=False) + "\n")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        UsageError: it can't be written there.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None
 
 
 def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """CSV on stdout: lists as JSON, nothing for what is absent."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(titles)
-    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
 
 
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """A table on stdout that fits the terminal: the widest columns of text give way, numbers never do.
+def print_table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    droppable: Sequence[str] = (),
+    fixed: Sequence[str] = (),
+) -> list[str]:
+    """A table on stdout that fits the terminal; returns the titles of the columns that were left out.
 
-    Columns that hold numbers stand right, and so do those named in `right`.
-    Where stdout is no terminal nothing is cut.
+    Where it is too wide, columns named in `droppable` are left out, the last named first; then the widest
+    columns of text give way. Numbers are never cut. Columns that hold numbers stand right, and so do those
+    named in `right`; those named in `fixed` are never cut either. Where stdout is no terminal nothing is left out or cut.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    text, dropped = table(titles, rows, right=right, droppable=droppable, fixed=fixed, width=terminal_width())
+    typer.echo(text)
+    return dropped
 
+
+def table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    droppable: Sequence[str] = (),
+    fixed: Sequence[str] = (),
+    width: int | None = None,
+) -> tuple[str, list[str]]:
+    """The table of `print_table` as text, for a terminal of `width` columns, None for any."""
     values = [list(row) for row in rows]
     texts = [[show(value) for value in row] for row in values]
     numeric = [title in right or any(_is_number(row[i]) for row in values) for i, title in enumerate(titles)]
     natural = [max([cell_len(title), *(cell_len(row[i]) for row in texts)]) for i, title in enumerate(titles)]
-    console = Console(highlight=False)
-    widths = fitting(natural, numeric, console.width - 1) if sys.stdout.isatty() else natural
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for title, width, is_numeric in zip(titles, widths, numeric, strict=True):
-        justify: Literal["left", "right"] = "right" if is_numeric else "left"
-        table.add_column(title, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
-    for row in texts:
-        table.add_row(*(Text(cell, style="red" if cell == "nan" else "") for cell in row))
-    console.width = max(console.width, sum(widths) + _GAP * len(widths))
-    console.print(table)
+    kept = list(range(len(titles)))
+    for title in reversed(droppable if width is not None else ()):
+        least = [
+            natural[i] if numeric[i] or titles[i] in fixed else min(natural[i], _LEAST_WHILE_DROPPING) for i in kept
+        ]
+        if title in titles and sum(least) + _GAP * (len(kept) - 1) > (width or 0) - 1:
+            kept.remove(titles.index(title))
+    widths = [natural[i] for i in kept]
+    if width is not None:
+        widths = fitting(widths, [numeric[i] or titles[i] in fixed for i in kept], width - 1)
+    head = _line([titles[i] for i in kept], widths, [numeric[i] for i in kept])
+    rule = "─" * (sum(widths) + _GAP * (len(widths) - 1))
+    lines = [typer.style(head, bold=True) if colourful() else head, rule]
+    for cells in texts:
+        lines.append(_line([cells[i] for i in kept], widths, [numeric[i] for i in kept]))
+    return "\n".join(lines), [title for i, title in enumerate(titles) if i not in kept]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    parts = []
+    for cell, width, is_right in zip(cells, widths, right, strict=True):
+        cut = clip(cell, width)
+        pad = " " * (width - cell_len(cut))
+        if cut == "nan" and colourful():
+            cut = typer.style(cut, fg=typer.colors.RED)
+        parts.append(pad + cut if is_right else cut + pad)
+    return (" " * _GAP).join(parts).rstrip()
 
 
 def fitting(natural: Sequence[int], fixed: Sequence[bool], available: int) -> list[int]:
@@ -77,26 +141,70 @@ def fitting(natural: Sequence[int], fixed: Sequence[bool], available: int) -> li
     return widths
 
 
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is, else ``COLUMNS`` where that is set, else None."""
+    if sys.stdout.isatty():
+        return shutil.get_terminal_size().columns
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() else None
+
+
+def colourful() -> bool:
+    """Whether stdout takes colours: a terminal, and nobody said NO_COLOR."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def cell_len(text: str) -> int:
     """Columns that a text takes in a terminal."""
-    from rich.cells import cell_len as measure
+    if text.isascii():
+        return len(text)
+    return sum(_char_len(char) for char in text)
 
-    return measure(text)
+
+def _char_len(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in _WIDE else 1
+
+
+def clip(text: str, width: int) -> str:
+    """The text, or as much of its beginning as fits with a sign that it goes on."""
+    if cell_len(text) <= width:
+        return text
+    used, kept = 0, ""
+    for char in text:
+        used += _char_len(char)
+        if used > width - 1:
+            break
+        kept += char
+    return kept + "…"
 
 
 def show(value: Any) -> str:
-    """A value as a person would write it: numbers with five significant digits, nothing for None."""
+    """A value as a person would write it: numbers with five significant digits, nothing for None.
+
+    Control characters in text (tabs, newlines) are spelled out, so that a cell stays on its line.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return "nan" if math.isnan(value) else f"{value:.5g}"
+        return _show_float(value)
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _show_float(value: float) -> str:
+    if math.isnan(value):
+        return "nan"
+    if 1e5 <= abs(value) < 1e10:  # steps and seconds: 200000, not 2e+05
+        return f"{value:.0f}"
+    return f"{value:.5g}"
 
 
 def show_hyperparameter(text: str) -> str:
@@ -114,26 +222,47 @@ def size(count: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
+_AGES = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (14 * 86400, 86400, "d"), (60 * 86400, 7 * 86400, "w"))
+_YEAR = 365.25 * 86400
+
+
+def age(seconds: float) -> str:
+    """A time that passed, as people say it: ``5 min``, ``3 h``, ``12 d``, ``5 w``, ``7 mo``, ``3 y``."""
+    for below, unit, name in _AGES:
+        if seconds < below:
+            return f"{max(0, int(seconds // unit))} {name}"
+    if seconds < 2 * _YEAR:
+        return f"{int(seconds // (_YEAR / 12))} mo"
+    return f"{int(seconds // _YEAR)} y"
+
+
+def plural(count: int, word: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: see `print_json`; times with a ``Z`` at the end."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, datetime):
         return value.isoformat() + "Z"
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
-def _csv_cell(value: Any) -> Any:
-    plain = _plain(value)
-    if isinstance(plain, (list, dict)):
-        return json.dumps(plain, ensure_ascii=False)
-    if isinstance(plain, bool):
-        return "true" if plain else "false"
-    return plain
+def csv_cell(value: Any) -> Any:
+    """The value as a cell of CSV."""
+    simple = plain(value)
+    if isinstance(simple, (list, dict)):
+        return json.dumps(simple, ensure_ascii=False)
+    if isinstance(simple, bool):
+        return "true" if simple else "false"
+    return simple

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -152,25 +152,94 @@ def superseded_of(connection: Connection, run_id: int) -> list[SupersededRow]:
     return [SupersededRow(*tuple(row)) for row in connection.execute(statement)]
 
 
+@dataclass(frozen=True, slots=True)
+class RunWhole:
+    """All that the index holds of one run beside the run itself and its snapshots."""
+
+    config: list[ConfigLeaf]
+    metrics: list[MetricRow]
+    curves: dict[str, list[float]]
+    evaluations: list[EvaluationRow]
+    problems: list[Problem]
+    tags: list[str]
+    notes: list[tuple[datetime, str]]
+    earlier: list[SupersededRow]
+
+
+def whole(connection: Connection, run_id: int, *, internal: bool = False) -> RunWhole:
+    """Everything about a run; with `internal` also what the logger wrote about itself."""
+    packed = select(metrics.c.name, metrics.c.series).where(metrics.c.run_id == run_id)
+    return RunWhole(
+        config=config_of(connection, run_id, internal=internal),
+        metrics=metrics_of(connection, run_id),
+        curves={name: series.numbers(series.decode(text)) for name, text in connection.execute(packed)},
+        evaluations=evaluations_of(connection, run_id),
+        problems=problems_of(connection, run_id),
+        tags=tags_of(connection, run_id),
+        notes=notes_of(connection, run_id),
+        earlier=superseded_of(connection, run_id),
+    )
+
+
+def siblings_of(connection: Connection, run_id: int) -> list[int]:
+    """Ids of the other runs of the same algorithm and environment under the same root, copies left out."""
+    own, other = runs.alias("own"), runs.c
+    statement = select(other.id).join(
+        own,
+        (own.c.root_id == other.root_id) & (own.c.algo == other.algo) & (own.c.env_id == other.env_id),
+    )
+    statement = statement.where(own.c.id == run_id, other.id != run_id, other.copy_of.is_(None))
+    return list(connection.execute(statement.order_by(other.id)).scalars())
+
+
 def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = False) -> list[KeyRow]:
     """Every hyperparameter of these runs with its values and their counts, most frequent first."""
     c = configs.c
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str | float, tuple[str, int]]] = {}
     types: dict[str, set[str]] = {}
     for batch in _batches(ids):
-        statement = select(c.key, c.type, c.value, func.count()).where(c.run_id.in_(batch))
+        statement = select(c.key, c.type, c.value, c.number, func.count()).where(c.run_id.in_(batch))
         if not internal:
             statement = statement.where(c.internal.is_(False))
-        for key, kind, value, count in connection.execute(statement.group_by(c.key, c.type, c.value)):
+        rows = connection.execute(statement.group_by(c.key, c.type, c.value, c.number).order_by(c.key, c.value))
+        for key, kind, value, number, count in rows:
             values = counts.setdefault(key, {})
-            values[value] = values.get(value, 0) + count
+            same = value if number is None else number  # 1, 1.0 and "1" are one value, as in queries
+            text, before = values.get(same, (value, 0))
+            values[same] = (text, before + count)
             types.setdefault(key, set()).add(kind)
-    return [_key_row(key, types[key], values) for key, values in sorted(counts.items())]
+    return [_key_row(key, types[key], values.values()) for key, values in sorted(counts.items())]
 
 
-def _key_row(key: str, types: set[str], values: dict[str, int]) -> KeyRow:
-    ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-    return KeyRow(key, sum(values.values()), tuple(sorted(types)), tuple((json.loads(v), n) for v, n in ordered))
+def _key_row(key: str, types: set[str], values: Iterable[tuple[str, int]]) -> KeyRow:
+    ordered = sorted(values, key=lambda item: (-item[1], item[0]))
+    number = sum(count for _, count in ordered)
+    return KeyRow(key, number, tuple(sorted(types)), tuple((json.loads(v), n) for v, n in ordered))
+
+
+@dataclass(frozen=True, slots=True)
+class VaryingKey:
+    """A hyperparameter that differs between runs: its values with their counts, and how many runs lack it."""
+
+    key: str
+    values: tuple[tuple[Any, int], ...]
+    absent: int
+
+    @property
+    def opaque(self) -> bool:
+        """Whether some value is no more than what Python says of an object: ``<function <lambda> at 0x…>``."""
+        return any(isinstance(value, str) and value.startswith("<") for value, _ in self.values)
+
+
+def varying_keys(connection: Connection, ids: Sequence[int]) -> list[VaryingKey]:
+    """The hyperparameters that differ between these runs.
+
+    First those with several values, fewest runs without it first; then those that only some runs have. 1 and 1.0 are
+    one value, as in queries; what the logger wrote about itself is left out.
+    """
+    rows = [VaryingKey(row.key, row.values, len(ids) - row.runs) for row in keys_over(connection, ids)]
+    varying = [row for row in rows if len(row.values) > 1 or row.absent]
+    return sorted(varying, key=lambda row: (len(row.values) == 1, row.absent, row.key))
 
 
 def metrics_over(connection: Connection, ids: Sequence[int]) -> list[MetricRange]:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, exists, func, select, t
 
 from spindb.errors import FilterError
 from spindb.index.filters import Name
-from spindb.index.models import configs, metrics, problems, roots, runs, snapshots
+from spindb.index.models import configs, evaluations, metrics, notes, problems, roots, runs, snapshots, tags
 
 Kind = Literal["text", "number", "time", "flag"]
 STATISTICS = ("last", "first", "min", "max", "mean", "count", "argmin", "argmax")
@@ -54,6 +54,14 @@ def _count_of(table: Table) -> ColumnElement[Any]:
     return select(func.count()).where(table.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
 
 
+def _joined(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """All of the run's texts, with commas between."""
+    table = column.table
+    texts = select(column.label("text")).where(table.c.run_id == runs.c.id).correlate(runs).order_by(column)
+    inner = texts.subquery()
+    return select(func.aggregate_strings(inner.c.text, ", ")).select_from(inner).scalar_subquery()
+
+
 _RUN_COLUMNS: dict[str, tuple[ColumnElement[Any], Kind]] = {
     "id": (runs.c.id, "number"),
     "name": (runs.c.name, "text"),
@@ -70,7 +78,11 @@ _RUN_COLUMNS: dict[str, tuple[ColumnElement[Any], Kind]] = {
     "started": (runs.c.started_at, "time"),
     "updated": (runs.c.updated_at, "time"),
     "archived": (runs.c.archived, "flag"),
+    "copy_of": (runs.c.copy_of, "number"),
+    "tags": (_joined(tags.c.tag), "text"),
+    "notes": (_joined(notes.c.text), "text"),
     "snapshots": (_count_of(snapshots), "number"),
+    "evaluations": (_count_of(evaluations), "number"),
     "problems": (_count_of(problems), "number"),
 }
 _ALIASES = {"exp": "exp_name", "env_id": "env"}

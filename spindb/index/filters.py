@@ -7,7 +7,7 @@
     all        = one { ["and"] one }
     one        = "not" one | "(" either ")" | test
     test       = name comparator value | name "in" "(" value { "," value } ")"
-               | name ":none" | name ":any" | "tag:" word
+               | name ":none" | name ":any" | "tag:" word | "@" word (a saved query)
     comparator = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~"
     value      = '"…"' | "'…'" | "[…]" (a JSON list) | a word
 
@@ -16,6 +16,7 @@ Key words are read in any case. A name that holds blanks or signs stands in quot
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -70,6 +71,23 @@ class Tagged:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """A saved query by its name, at ``query[start:end]``."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The tree of a saved query, whose places are those of `text`."""
+
+    text: str
+    item: Filter
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     item: Filter
 
@@ -84,7 +102,7 @@ class Either:
     items: tuple[Filter, ...]
 
 
-Filter = Comparison | Membership | Presence | Tagged | Not | All | Either
+Filter = Comparison | Membership | Presence | Tagged | Saved | Within | Not | All | Either
 
 EVERYTHING = All(())
 """The filter of an empty query."""
@@ -92,6 +110,7 @@ EVERYTHING = All(())
 _MAX_DEPTH = 100
 _BLANK = re.compile(r"\s*")
 _KEYWORD = re.compile(r"(and|or|not)(?=[\s()]|$)", re.IGNORECASE)
+_TRAILING_AND = re.compile(r"\s+and\s*\Z", re.IGNORECASE)
 _IN = re.compile(r"\s+in\s*\(", re.IGNORECASE)
 _COMPARATOR = re.compile(r"\s*(!=|<=|>=|==|=|<|>|~)\s*")
 _WORD = re.compile(r"[^\s=!<>~()]+")
@@ -117,12 +136,24 @@ def parse(query: str) -> Filter:
     return tree
 
 
+def terms(query: str) -> list[str]:
+    """The parts of a query that must all hold, as they were typed; one where it is an ``or``."""
+    parser = _Parser(query)
+    parser.skip()
+    if parser.at_end():
+        return []
+    parser.either(0)
+    starts = [*parser.starts, len(query)]
+    return [_TRAILING_AND.sub("", query[a:b]).strip() for a, b in itertools.pairwise(starts)]
+
+
 class _Parser:
     """Recursive descent over the text; ``position`` always stands on something that is no blank."""
 
     def __init__(self, query: str) -> None:
         self.query = query
         self.position = 0
+        self.starts: list[int] = []  # of the outermost terms
 
     def at_end(self) -> bool:
         return self.position >= len(self.query)
@@ -150,11 +181,16 @@ class _Parser:
         return FilterError(message, self.query, self.position if start is None else start, end, hint=hint)
 
     def either(self, depth: int) -> Filter:
+        start = self.position
         items = [self.all(depth)]
         while self.keyword() == "or":
             self.take(_KEYWORD)
             items.append(self.all(depth))
-        return items[0] if len(items) == 1 else Either(tuple(items))
+        if len(items) == 1:
+            return items[0]
+        if depth == 0:
+            self.starts = [start]
+        return Either(tuple(items))
 
     def all(self, depth: int) -> Filter:
         items = [self.one(depth)]
@@ -165,6 +201,8 @@ class _Parser:
         return items[0] if len(items) == 1 else All(tuple(items))
 
     def one(self, depth: int) -> Filter:
+        if depth == 0:
+            self.starts.append(self.position)
         if depth > _MAX_DEPTH:
             raise self.error(f"more than {_MAX_DEPTH} levels of parentheses")
         if self.at_end():
@@ -219,6 +257,8 @@ class _Parser:
         head, _, tail = name.text.rpartition(":")
         if head and not name.quoted and tail.lower() in ("none", "any"):
             return Presence(Name(head, name.start, name.start + len(head)), tail.lower() == "any")
+        if name.text.startswith("@") and len(name.text) > 1 and not name.quoted:
+            return Saved(name.text[1:], name.start, name.end)
         tag = name.text.removeprefix("tag:")
         if tag and tag != name.text and not name.quoted:
             return Tagged(tag)

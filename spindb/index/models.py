@@ -195,6 +195,15 @@ notes = Table(
     Column("created_at", DateTime, nullable=False),
 )
 
+# Filters that people gave a name.
+queries = Table(
+    "queries",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+)
+
 # Evaluations name their snapshot by value: snapshots are the index's, evaluations are people's.
 evaluations = Table(
     "evaluations",

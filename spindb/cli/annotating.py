@@ -1,0 +1,281 @@
+"""What people add: ``tag``, ``note``, ``archive``, ``unarchive``; and ``rm``, which takes runs out of the index."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from spindb.cli import completion
+from spindb.cli.options import AsJson, Db, Everything, FilterWords, database, words_of
+from spindb.cli.output import plural, print_json, print_table, say
+from spindb.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_REMOVAL = "\N{MINUS SIGN}"
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many runs are meant.")]
+
+
+class _TagCommand(TyperCommand):
+    """Reads ``-todo`` as a tag to take off, where other commands would read options."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        return super().parse_args(ctx, [self._word(arg) for arg in args])
+
+    @staticmethod
+    def _word(arg: str) -> str:
+        is_tag = len(arg) > 1 and arg[0] == "-" and arg[1] != "-" and arg != "-h"
+        return _REMOVAL + arg[1:] if is_tag else arg
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("tag", cls=_TagCommand)(tag)
+    app.command("note")(note)
+    app.command("archive")(archive)
+    app.command("unarchive")(unarchive)
+    app.command("rm")(remove)
+
+
+def tag(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[+TAG -TAG]... [FILTER]",
+            help="Tags to add and to take off, then which runs. Without tags: which tags there are.",
+            show_default=False,
+            autocompletion=completion.of_tag,
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    everything: Everything = False,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """Tag runs: +TAG adds, -TAG takes off.
+
+    spindb tag +good -todo 'env=Hopper-v2 Performance>2000'
+
+    spindb tag +paper 3 5-9
+
+    spindb tag
+    """
+    from spindb.index import annotate
+
+    given = list(words or [])
+    add = [annotate.check_tag(word[1:]) for word in given if word.startswith("+")]
+    remove = [word[1:] for word in given if word.startswith(_REMOVAL)]
+    rest = [word for word in given if not word.startswith(("+", _REMOVAL))]
+    if not add and not remove:
+        _list_tags(ctx, rest, everything, as_json, db)
+        return
+    if not rest:
+        raise UsageError("which runs?", hint="spindb tag +good 'FILTER', or ids; for all runs: 'id:any'")
+    signs = " ".join([*(f"+{tag}" for tag in add), *(f"-{tag}" for tag in remove)])
+    with _writing(ctx, db) as connection:
+        ids = _meant(connection, rest, everything)
+        say(f"{signs} on {plural(len(ids), 'run')}")
+        if dry_run:
+            return
+        added, removed = annotate.tag_runs(connection, ids, add, remove)
+    say(f"{plural(added, 'tag')} added, {removed} taken off")
+
+
+def _list_tags(ctx: typer.Context, words: Sequence[str], everything: bool, as_json: bool, db: str | None) -> None:
+    from spindb.index.annotate import tag_counts
+    from spindb.index.connect import connected
+
+    with connected(database(ctx, db)) as connection:
+        counts = tag_counts(connection, _meant(connection, words, everything) if words else None)
+    if as_json:
+        print_json([{"tag": name, "runs": count} for name, count in counts.items()])
+    elif counts:
+        print_table(("tag", "runs"), list(counts.items()))
+    else:
+        say("no tags here: spindb tag +TAG 'FILTER' adds one")
+
+
+def note(
+    ctx: typer.Context,
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|FILTER",
+            help="Which runs, in one word or quoted.",
+            show_default=False,
+            autocompletion=completion.of_filter,
+        ),
+    ] = "",
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]", help="The note. [default: $EDITOR opens]", show_default=False),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", "-l", help="List the notes instead.")] = False,
+    delete: Annotated[int | None, typer.Option("--delete", metavar="ID", help="Delete the note with this id.")] = None,
+    everything: Everything = False,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """Write a note to runs, read their notes, or delete one.
+
+    spindb note 42 'diverged after the learning rate was raised'
+
+    spindb note 'exp_name~*old* Performance<50' 'before the bug fix'
+
+    spindb note 42 --list
+    """
+    from spindb.index import annotate
+
+    if delete is not None:
+        with _writing(ctx, db) as connection:
+            gone = annotate.remove_note(connection, delete)
+        say(f"deleted from run {gone.run_id}: {gone.text}")
+        return
+    if not which:
+        raise UsageError("which runs?", hint="spindb note 42 'TEXT'; spindb note 42 --list")
+    if show or as_json:
+        _list_notes(ctx, which, everything, as_json, db)
+        return
+    written = " ".join(text) if text else _edited()
+    with _writing(ctx, db) as connection:
+        ids = _meant(connection, [which], everything)
+        say(f"a note on {plural(len(ids), 'run')}")
+        annotate.add_note(connection, ids, written)
+
+
+def _list_notes(ctx: typer.Context, which: str, everything: bool, as_json: bool, db: str | None) -> None:
+    from spindb.index.annotate import notes_on
+    from spindb.index.connect import connected
+
+    with connected(database(ctx, db)) as connection:
+        found = notes_on(connection, _meant(connection, [which], everything))
+    if as_json:
+        print_json([{"id": n.id, "run": n.run_id, "at": n.created_at, "text": n.text} for n in found])
+    elif found:
+        print_table(("id", "run", "at", "note"), [(n.id, n.run_id, n.created_at, n.text) for n in found])
+    else:
+        say("no notes")
+
+
+def _edited() -> str:
+    """What a person writes in their editor; lines that start with # are left out.
+
+    Raises:
+        UsageError: there is no terminal, or the editor can't be started or fails.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("a note needs a text", hint="spindb note 42 'TEXT'")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "note.txt")
+        path.write_text("\n# The note. Lines that start with # are left out; an empty one writes nothing.\n")
+        try:
+            subprocess.run([*shlex.split(editor), str(path)], check=True)  # noqa: S603 - the user's own editor
+        except (OSError, subprocess.CalledProcessError, ValueError) as error:
+            raise UsageError(f"the editor failed: {error}", hint="set EDITOR, or spindb note 42 'TEXT'") from None
+        text = path.read_text(errors="replace")
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def archive(
+    ctx: typer.Context,
+    words: FilterWords = None,
+    dry_run: DryRun = False,
+    everything: Everything = False,
+    db: Db = None,
+) -> None:
+    """Archive runs: they stay in the database and are left out of tables unless --all is given.
+
+    spindb archive 'status=empty'
+    """
+    _set_archived(ctx, words_of(words), True, dry_run, everything, db)
+
+
+def unarchive(ctx: typer.Context, words: FilterWords = None, dry_run: DryRun = False, db: Db = None) -> None:
+    """Take runs out of the archive.
+
+    spindb unarchive 'exp_name=ppo archived=true'
+    """
+    _set_archived(ctx, words_of(words), False, dry_run, True, db)
+
+
+def _set_archived(
+    ctx: typer.Context, words: list[str], archived: bool, dry_run: bool, everything: bool, db: str | None
+) -> None:
+    from spindb.index.annotate import archive_runs
+
+    verb = "archive" if archived else "unarchive"
+    if not words:
+        raise UsageError(f"which runs? {verb} takes a filter or ids", hint=f"for all runs: spindb {verb} 'id:any'")
+    with _writing(ctx, db) as connection:
+        ids = _meant(connection, words, everything)
+        say(f"{verb} {plural(len(ids), 'run')}")
+        if not dry_run:
+            changed = archive_runs(connection, ids, archived)
+            say(f"{changed} changed" if changed == len(ids) else f"{changed} changed, the others were so already")
+
+
+def remove(
+    ctx: typer.Context,
+    words: FilterWords = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    everything: Everything = False,
+    db: Db = None,
+) -> None:
+    """Remove runs from the index, with their tags, notes and evaluations. Files are never touched.
+
+    A run whose directory is still there comes back, bare, with the next ingest; archive hides one for good.
+
+    spindb rm 'status=missing'
+    """
+    from spindb.index import store
+    from spindb.index.annotate import added_to
+    from spindb.index.connect import connected
+
+    location, selection = database(ctx, db), words_of(words)
+    if not selection:
+        raise UsageError("which runs? rm takes a filter or ids")
+    with connected(location) as connection:  # no lock is held while a person thinks
+        ids = _meant(connection, selection, everything)
+        lost = added_to(connection, ids)
+    if not ids:
+        say("no run is meant")
+        return
+    added = f"{plural(lost.tags, 'tag')}, {plural(lost.notes, 'note')} and {plural(lost.evaluations, 'evaluation')}"
+    say(f"remove {plural(len(ids), 'run')} from the index, with {added}; no file is touched")
+    if not yes and not _confirmed():
+        say("nothing was removed")
+        raise typer.Exit(1)
+    with connected(location, write=True) as connection:
+        store.remove_runs(connection, ids)
+    say(f"{plural(len(ids), 'run')} removed")
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("there is nobody to ask", hint="--yes removes without asking")
+    return typer.confirm("remove?", err=True)
+
+
+def _writing(ctx: typer.Context, db: str | None) -> AbstractContextManager[Connection]:
+    from spindb.index.connect import connected
+
+    return connected(database(ctx, db), write=True)
+
+
+def _meant(connection: Connection, words: Sequence[str], everything: bool) -> list[int]:
+    from spindb.index.selection import selected
+
+    return selected(connection, words_of(words), everything=everything)

@@ -1,0 +1,112 @@
+"""``spindb sql``: plain SQL, for reading."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, database
+from spindb.cli.output import plural, print_csv, print_json, print_json_lines, print_table, say
+from spindb.errors import UsageError
+
+if TYPE_CHECKING:
+    from spindb.index.plainsql import Answer
+
+_TABLES = (
+    "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY name"
+)
+_HELP = """.tables       the tables
+.schema NAME  the columns of one
+.quit         ends, as Ctrl-D does
+A statement ends with a semicolon and may go over several lines."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("sql")(sql)
+
+
+def sql(
+    ctx: typer.Context,
+    statement: Annotated[
+        str | None, typer.Argument(help="A statement. [default: a prompt]", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    as_jsonl: AsJsonLines = False,
+    as_csv: AsCsv = False,
+    db: Db = None,
+) -> None:
+    """Run an SQL statement that reads, or open a prompt for such statements.
+
+    spindb sql "SELECT env_id, count(*) FROM runs GROUP BY env_id"
+    """
+    from spindb.index.plainsql import ask, reading
+
+    at_most_one(json=as_json, jsonl=as_jsonl, csv=as_csv)
+    with reading(database(ctx, db)) as connection:
+        for typed in [statement] if statement is not None else _typed():
+            try:
+                answer = ask(connection, _meaning(typed))
+            except UsageError as error:
+                if statement is not None or not sys.stdin.isatty():
+                    raise
+                say(f"error: {error}")
+                continue
+            _print(answer, as_json, as_jsonl, as_csv)
+
+
+def _meaning(typed: str) -> str:
+    """What the dot commands that people know from sqlite3 stand for."""
+    command, _, name = typed.strip().partition(" ")
+    if command == ".tables":
+        return _TABLES
+    if command == ".schema" and name.strip().replace("_", "").isalnum():
+        return f"PRAGMA table_info({name.strip()})"
+    return typed
+
+
+def _typed() -> Iterator[str]:
+    """Statements from stdin, with a prompt where it is a terminal."""
+    if not sys.stdin.isatty():
+        yield from filter(None, (part.strip() for part in sys.stdin.read().split(";")))
+        return
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives `input` history and editing
+    say("only reading; .tables, .schema NAME, .help, .quit\n")
+    lines: list[str] = []
+    while True:
+        try:
+            line = input("   ...> " if lines else "spindb> ")
+        except EOFError:
+            say("")
+            return
+        except KeyboardInterrupt:
+            say("")
+            lines = []
+            continue
+        if not lines and line.strip() in (".quit", ".exit", "quit", "exit"):
+            return
+        if not lines and line.strip() == ".help":
+            say(_HELP)
+            continue
+        lines.append(line)
+        if line.rstrip().endswith(";") or lines[0].startswith("."):
+            yield "\n".join(lines)
+            lines = []
+
+
+def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
+    if as_json:
+        print_json([dict(zip(answer.titles, row, strict=True)) for row in answer.rows])
+    elif as_jsonl:
+        print_json_lines(answer.titles, answer.rows)
+    elif as_csv:
+        print_csv(answer.titles, answer.rows)
+    else:
+        if answer.rows:
+            print_table(answer.titles, answer.rows)
+        say(plural(len(answer.rows), "row"))

@@ -1,0 +1,123 @@
+"""What the shell is offered when Tab is pressed: commands by typer; fields, values, tags and runs from the database.
+
+SQLite files are read by the standard library alone, since every key press is a process of its own: SQLAlchemy
+would take a quarter of a second. Whatever goes wrong completes nothing and says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import typer
+
+from spindb.cli.location import located
+
+_RUN_FIELDS = (
+    *("id", "name", "exp_name", "seed", "algo", "env", "status", "rows", "format", "path", "root", "host"),
+    *("started", "updated", "archived", "copy_of", "tags", "notes", "snapshots", "evaluations", "problems"),
+)
+_WORDS = ("and", "or", "not")
+_STATISTICS = ("first", "min", "max", "mean", "count", "argmin", "argmax")
+_VALUE_COLUMNS = {"env": "env_id", "algo": "algo", "exp_name": "exp_name", "exp": "exp_name", "status": "status"}
+_TERM = re.compile(r"[^\s()]*\Z")
+_COMPARATOR = re.compile(r"(.+?)(!=|<=|>=|==|=|<|>|~)(.*)\Z", re.DOTALL)
+_LIMIT = 200
+
+
+def of_filter(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Continuations of a filter: names, values after a comparator, ``tag:`` and ``@`` names."""
+    match = _TERM.search(incomplete)
+    assert match is not None
+    done, term = incomplete[: match.start()], match[0]
+    return [done + text for text in _starting(term, _terms(ctx, term))]
+
+
+def _terms(ctx: typer.Context, term: str) -> Iterable[str]:
+    if term.startswith("tag:"):
+        return [f"tag:{tag}" for tag in _ask(ctx, "SELECT DISTINCT tag FROM tags ORDER BY tag")]
+    if term.startswith("@"):
+        return [f"@{name}" for name in _ask(ctx, "SELECT name FROM queries ORDER BY name")]
+    if compared := _COMPARATOR.match(term):
+        return (f"{compared[1]}{compared[2]}{value}" for value in _values(ctx, compared[1]))
+    return [*_names(ctx, term), "tag:", *_WORDS]
+
+
+def _values(ctx: typer.Context, name: str) -> list[str]:
+    if name in _VALUE_COLUMNS:
+        column = _VALUE_COLUMNS[name]
+        return _ask(ctx, f"SELECT DISTINCT {column} FROM runs WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608 - from the table above
+    statement = "SELECT DISTINCT value FROM configs WHERE key = ? ORDER BY number, value LIMIT ?"
+    found = _ask(ctx, statement, name.removeprefix("config."), _LIMIT)
+    return [value[1:-1] if re.fullmatch(r'"[\w.:-]+"', value) else value for value in found if " " not in value]
+
+
+def of_fields(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Continuations of a list of names with commas between, each with ``+`` or ``-`` before it."""
+    head, comma, last = incomplete.rpartition(",")
+    sign = last[:1] if last[:1] in ("+", "-") else ""
+    return [head + comma + sign + name for name in _starting(last[len(sign) :], _names(ctx, last[len(sign) :]))]
+
+
+def of_metric(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Metrics that begin so."""
+    return _starting(incomplete, ["Performance", *_distinct(ctx, "metrics", "name")])
+
+
+def of_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of runs with their names, or names that begin so."""
+    if incomplete.isdigit() or not incomplete:
+        ids = _ask(
+            ctx, "SELECT id FROM runs WHERE CAST(id AS TEXT) LIKE ? ORDER BY id LIMIT ?", incomplete + "%", _LIMIT
+        )
+        return [str(run_id) for run_id in ids]
+    return _starting(incomplete, _ask(ctx, "SELECT DISTINCT name FROM runs ORDER BY name"))
+
+
+def of_tag(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Tags after ``+`` or ``-``, else a filter."""
+    if incomplete[:1] in ("+", "-"):
+        tags = _ask(ctx, "SELECT DISTINCT tag FROM tags ORDER BY tag")
+        return _starting(incomplete, [incomplete[0] + tag for tag in tags])
+    return of_filter(ctx, incomplete)
+
+
+def of_query(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of saved queries."""
+    return _starting(incomplete, _ask(ctx, "SELECT name FROM queries ORDER BY name"))
+
+
+def _names(ctx: typer.Context, begun: str) -> Iterator[str]:
+    """Every field; a metric's statistics once the metric is typed."""
+    yield from _RUN_FIELDS
+    yield from _distinct(ctx, "configs", "key")
+    for metric in ("Performance", *_distinct(ctx, "metrics", "name")):
+        yield metric
+        if begun.startswith(metric + "."):
+            yield from (f"{metric}.{statistic}" for statistic in _STATISTICS)
+
+
+def _distinct(ctx: typer.Context, table: str, column: str) -> list[str]:
+    visible = "WHERE NOT internal" if table == "configs" else ""
+    return _ask(ctx, f"SELECT DISTINCT {column} FROM {table} {visible} ORDER BY {column}")  # noqa: S608 - our own names
+
+
+def _starting(begun: str, names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name.lower().startswith(begun.lower())]
+
+
+def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
+    """The first column of a statement's rows, as text; nothing where there is no such database."""
+    try:
+        location = located(ctx.params.get("db") or ctx.find_root().params.get("db"))
+        path = Path(location.removeprefix("sqlite:///"))
+        if "://" not in str(path) and path.is_file():
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                return [str(row[0]) for row in connection.execute(statement, values)]
+    except (sqlite3.Error, OSError):
+        pass
+    return []

@@ -1,0 +1,231 @@
+"""``spindb show``: one run whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spindb.cli.options import AsJson, Db, Run, database
+from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.records import latest
+
+if TYPE_CHECKING:
+    from spindb.index.browse import EvaluationRow, RunWhole, VaryingKey
+    from spindb.index.resolve import RunInfo
+    from spindb.records import SnapshotRecord
+
+_MAX_SNAPSHOTS_SHOWN = 12
+_MAX_OTHERS_SHOWN = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("show")(show_run)
+
+
+def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = None) -> None:
+    """Show one run whole: what launched it, hyperparameters, metrics, snapshots, evaluations, problems, notes.
+
+    spindb show 42
+    """
+    from spindb.index import browse
+    from spindb.index.connect import connected
+    from spindb.index.resolve import find_run, snapshots_of
+
+    with connected(database(ctx, db)) as connection:
+        found = find_run(connection, run)
+        saved = snapshots_of(connection, found.id)
+        whole = browse.whole(connection, found.id, internal=as_json)
+        siblings = browse.siblings_of(connection, found.id)
+        varying = {row.key: row for row in browse.varying_keys(connection, [found.id, *siblings])} if siblings else {}
+    if as_json:
+        print_json(_as_dict(found, whole, saved))
+        return
+    _show_head(found, whole, saved)
+    _show_config(found, whole, varying, len(siblings))
+    _show_metrics(whole)
+    _show_snapshots(found, saved)
+    _show_evaluations(found, whole.evaluations)
+    if whole.earlier:
+        _section("overwritten: this directory held other runs before")
+        before = ("rows", "last", "max", "metric", "until")
+        print_table(before, [(s.rows, s.last, s.max, s.performance, s.superseded_at) for s in whole.earlier])
+    if whole.problems:
+        _section("problems")
+        for problem in whole.problems:
+            where = f"{problem.path}:{problem.line}" if problem.line else problem.path
+            typer.echo(f"  {where}: {problem.message}")
+
+
+def _as_dict(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> dict[str, Any]:
+    from spindb.index.browse import last_value
+
+    return {
+        **asdict(found),
+        "directory": str(found.directory),
+        "launch": _launch(found, whole, saved),
+        "tags": whole.tags,
+        "notes": [{"at": at, "text": text} for at, text in whole.notes],
+        "config": {leaf.key: json.loads(leaf.value) for leaf in whole.config},
+        "metrics": {m.name: {**asdict(m), "last": last_value(m)} for m in whole.metrics},
+        "snapshots": [snapshot_as_dict(s) for s in saved],
+        "evaluations": [asdict(e) for e in whole.evaluations],
+        "superseded": [asdict(s) for s in whole.earlier],
+        "problems": [asdict(p) for p in whole.problems],
+    }
+
+
+def _section(title: str) -> None:
+    typer.echo(f"\n{title}")
+
+
+def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> None:
+    from spindb.analysis.spark import sparkline
+
+    status = found.status + (", archived" if found.archived else "")
+    facts = [
+        ("run", f"{found.id}  {found.name}"),
+        ("directory", f"{found.directory}"),
+        ("experiment", f"{found.exp_name or '?'}, seed {show(found.seed) or '?'}"),
+        ("algorithm", f"{found.algo} (from {found.algo_source})" if found.algo else "unknown"),
+        ("environment", _environment(found)),
+        ("status", f"{status}, {plural(found.rows, 'row')}"),
+        ("started", f"{show(found.started_at)} (from {found.started_source})" if found.started_at else "unknown"),
+        ("last row", f"{show(found.updated_at)}, {_ago(found.updated_at)}" if found.updated_at else "unknown"),
+    ]
+    if found.copy_of:
+        facts.append(("copy of", f"run {found.copy_of}"))
+    curve = whole.curves.get(found.performance or "")
+    if curve:
+        facts.append(("performance", f"{found.performance}  {sparkline(curve, 40)}"))
+    if whole.tags:
+        facts.append(("tags", ", ".join(whole.tags)))
+    facts += [("note", f"{show(at)}  {text}") for at, text in whole.notes]
+    launch = _launch(found, whole, saved)
+    if launch:
+        facts.append(("launched by", f"{launch}   (rebuilt from the config)"))
+    for name, value in facts:
+        typer.echo(f"{name:<12} {value}")
+
+
+def _ago(time: datetime) -> str:
+    return f"{age((datetime.now(timezone.utc).replace(tzinfo=None) - time).total_seconds())} ago"
+
+
+def _launch(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> str | None:
+    from spindb.analysis.launch import launch
+
+    config = {leaf.key: json.loads(leaf.value) for leaf in whole.config if not leaf.internal}
+    return launch(config, found.algo, found.env.id, [snapshot.kind for snapshot in saved])
+
+
+def _environment(found: RunInfo) -> str:
+    limit = f", at most {found.env.max_episode_steps} steps" if found.env.max_episode_steps else ""
+    if found.env.id:
+        return f"{found.env.id} (from {found.env.source}{limit})"
+    if found.env.classes:
+        return f"no id; the saved state holds {' around '.join(found.env.classes)}{limit}"
+    return "unknown"
+
+
+def _show_config(found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int) -> None:
+    """First what differs from the runs beside it, with their values; then the rest."""
+    values = {leaf.key: show_hyperparameter(leaf.value) for leaf in whole.config}
+    own = [key for key, row in varying.items() if key in values and not row.opaque]
+    if own:
+        _section(f"hyperparameters that differ from {plural(siblings, 'other run')} of {found.algo} in {found.env.id}")
+        others = [(key, values[key], _others(varying[key], values[key])) for key in own]
+        print_table(("key", "value", "others"), others, fixed=("key",))
+    rest = [key for key in values if key not in own]
+    if rest:
+        _section("the other hyperparameters" if own else "hyperparameters")
+        print_table(("key", "value"), [(key, values[key]) for key in rest], fixed=("key",))
+
+
+def _others(row: VaryingKey, own: str) -> str:
+    texts = [(show_hyperparameter(json.dumps(value, ensure_ascii=False)), count) for value, count in row.values]
+    shown = [f"{text} ({count - (text == own)})" for text, count in texts if count > (text == own)]
+    more = ["…"] if len(shown) > _MAX_OTHERS_SHOWN else []
+    absent = [f"absent ({row.absent})"] if row.absent else []
+    return ", ".join([*shown[:_MAX_OTHERS_SHOWN], *more, *absent])
+
+
+def _show_metrics(whole: RunWhole) -> None:
+    from spindb.analysis.spark import sparkline
+    from spindb.index.browse import last_value
+
+    if whole.metrics:
+        _section("metrics (at: the row of the maximum, from 0)")
+        titles = ("metric", "curve", "last", "min", "max", "at", "mean")
+        rows = [
+            (m.name, sparkline(whole.curves[m.name]), last_value(m), m.min, m.max, m.argmax, m.mean)
+            for m in whole.metrics
+        ]
+        print_table(
+            titles, rows, right=("last", "min", "max", "at", "mean"), droppable=("mean", "min"), fixed=("metric",)
+        )
+
+
+def _show_snapshots(found: RunInfo, saved: Sequence[SnapshotRecord]) -> None:
+    if saved:
+        _section("snapshots")
+        snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:])
+        if len(saved) > _MAX_SNAPSHOTS_SHOWN:
+            typer.echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
+
+
+def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> None:
+    if evaluations:
+        _section("evaluations")
+        titles = ("id", "itr", "env", "n", "mean return", "std", "mean length", "when", "")
+        rows = [
+            (
+                e.id,
+                _itr(e.itr),
+                e.env_id,
+                e.episodes,
+                e.mean_return,
+                e.std_return,
+                e.mean_length,
+                e.created_at,
+                "of the earlier run here" if e.generation < found.generation else "",
+            )
+            for e in evaluations
+        ]
+        print_table(titles, rows, right=("itr",), droppable=("mean length",))
+
+
+def snapshot_table(saved: Sequence[SnapshotRecord], *, reasons: bool = False) -> None:
+    """Print snapshots; with `reasons` also why one is stale or can't be loaded."""
+    newest = latest(saved)
+    rows = [
+        (_itr(s.itr), s.kind, s.path, size(s.size), ", ".join(sorted(s.outputs)), _condition(s, s is newest))
+        for s in saved
+    ]
+    print_table(("itr", "kind", "path", "size", "outputs", ""), rows, right=("itr", "size"))
+    for snapshot in saved:
+        reason = snapshot.unloadable or snapshot.stale
+        if reasons and reason:
+            say(f"  {snapshot.path}: {reason}")
+
+
+def _itr(itr: int | None) -> str:
+    return "-" if itr is None else str(itr)
+
+
+def _condition(snapshot: SnapshotRecord, is_latest: bool) -> str:
+    if snapshot.unloadable:
+        return "can't be loaded"
+    if snapshot.stale:
+        return "stale"
+    return "latest" if is_latest else ""
+
+
+def snapshot_as_dict(snapshot: SnapshotRecord) -> dict[str, Any]:
+    """A snapshot as JSON has it."""
+    return {**asdict(snapshot), "inputs": dict(snapshot.inputs), "outputs": dict(snapshot.outputs)}

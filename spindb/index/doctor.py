@@ -1,0 +1,179 @@
+"""Looks for what is wrong with runs: findings with the ids of the runs that they are about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
+
+from spindb.index.models import configs, metrics, problems, runs, snapshots
+from spindb.index.settings import Setting, batches, settings_of
+from spindb.index.store import now
+
+CODES = {
+    "running": "fewer rows than `epochs`, the last one written a moment ago",
+    "stalled": "fewer rows than `epochs`, and none for much longer than a row takes, but less than a day",
+    "crashed": "fewer rows than `epochs`, and none for a day or more",
+    "empty": "no row: ended before the first epoch",
+    "broken": "metrics that can't be read",
+    "truncated": "rows that are cut short, glued or damaged",
+    "nan": "a metric ends in NaN",
+    "copy": "the same content as another run",
+    "twice": "the same setting and seed as another run",
+    "seeds": "settings without a seed that most others of their algorithm and environment have",
+    "unloadable": "a saved policy that can't be loaded or is an earlier run's",
+    "policyless": "rows, but no saved policy",
+    "missing": "a directory that is gone",
+}
+"""Every finding and what it means, in the order in which they are told."""
+
+_TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows")
+_SILENCE_OF_A_DAY = timedelta(days=1)
+_LEAST_SILENCE = timedelta(minutes=10)
+_ROWS_OF_SILENCE = 10
+_MAX_NAMED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with these runs; ``ids`` ascend."""
+
+    code: str
+    message: str
+    ids: tuple[int, ...]
+
+
+def examine(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    """All findings about these runs, in the order of `CODES`."""
+    found: list[Finding] = []
+    found += _unfinished(connection, ids)
+    found += _by_status(connection, ids)
+    found += _with_problems(connection, ids)
+    found += _ending_in_nan(connection, ids)
+    found += _copies(connection, ids)
+    found += _settings(connection, ids)
+    found += _policies(connection, ids)
+    order = list(CODES)
+    return sorted(found, key=lambda finding: (order.index(finding.code), finding.ids))
+
+
+def _unfinished(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    """Runs with fewer rows than their config's `epochs`, by how long nothing was written."""
+    # Early off-policy runs have one row less than epochs.
+    epochs, clock = configs.alias("epochs"), metrics.alias("clock")
+    found: dict[str, list[int]] = {}
+    for batch in batches(ids):
+        statement = (
+            select(runs.c.id, runs.c.rows, runs.c.updated_at, clock.c.last)
+            .join(epochs, and_(epochs.c.run_id == runs.c.id, epochs.c.key == "epochs"))
+            .outerjoin(clock, and_(clock.c.run_id == runs.c.id, clock.c.name == "Time"))
+            .where(runs.c.id.in_(batch), runs.c.status == "ok", runs.c.rows < epochs.c.number - 1)
+        )
+        for run_id, rows, updated, seconds in connection.execute(statement):
+            found.setdefault(_liveness(rows, updated, seconds), []).append(run_id)
+    return [Finding(code, f"{_runs(members)} with {CODES[code]}", tuple(members)) for code, members in found.items()]
+
+
+def _liveness(rows: int, updated: datetime | None, seconds: float | None) -> str:
+    """``running``, ``stalled`` or ``crashed``: silence against the time that a row takes."""
+    silence = now() - updated if updated else _SILENCE_OF_A_DAY
+    row = timedelta(seconds=min(seconds / rows, 86400)) if seconds and rows and seconds > 0 else timedelta()
+    if silence < max(_LEAST_SILENCE, _ROWS_OF_SILENCE * row):
+        return "running"
+    return "stalled" if silence < _SILENCE_OF_A_DAY else "crashed"
+
+
+def _by_status(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    found = []
+    for status in ("empty", "broken", "missing"):
+        members = _where(connection, ids, runs.c.status == status)
+        if members:
+            found.append(Finding(status, f"{_runs(members)} with {CODES[status]}", members))
+    return found
+
+
+def _with_problems(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    damaged = exists().where(problems.c.run_id == runs.c.id, problems.c.code.in_(_TRUNCATED))
+    members = _where(connection, ids, damaged)
+    return [Finding("truncated", f"{_runs(members)} with {CODES['truncated']}", members)] if members else []
+
+
+def _ending_in_nan(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    members: dict[str, list[int]] = {}
+    for batch in batches(ids):
+        statement = select(metrics.c.name, metrics.c.run_id).where(
+            metrics.c.run_id.in_(batch), metrics.c.last_text == "NaN"
+        )
+        for name, run_id in connection.execute(statement.order_by(metrics.c.position)):
+            members.setdefault(name, []).append(run_id)
+    if not members:
+        return []
+    every = tuple(sorted({run_id for found in members.values() for run_id in found}))
+    shown = [*list(members)[:_MAX_NAMED], *(["…"] if len(members) > _MAX_NAMED else [])]
+    return [Finding("nan", f"{_runs(every)} whose last row holds NaN: {', '.join(shown)}", every)]
+
+
+def _copies(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    members = _where(connection, ids, runs.c.copy_of.is_not(None))
+    return [Finding("copy", f"{_runs(members)} with {CODES['copy']}", members)] if members else []
+
+
+def _settings(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    """What only shows beside others: a seed that was run twice, seeds that a setting lacks."""
+    plain = _where(connection, ids, and_(runs.c.copy_of.is_(None), runs.c.status == "ok"))
+    settings = settings_of(connection, plain)
+    found = []
+    for setting in settings:
+        twice = tuple(r for r, seed in zip(setting.runs, setting.seeds, strict=True) if setting.seeds.count(seed) > 1)
+        if twice:
+            found.append(Finding("twice", f"{_runs(twice)} of {setting.name} with {CODES['twice']}", twice))
+    return found + _lacking_seeds(settings)
+
+
+def _lacking_seeds(settings: Sequence[Setting]) -> list[Finding]:
+    """Settings without a seed that most settings of their algorithm and environment have."""
+    alike: dict[tuple[str | None, str | None], list[Setting]] = {}
+    for setting in settings:
+        alike.setdefault((setting.algos[0], setting.envs[0]), []).append(setting)
+    found = []
+    for (algo, env), group in alike.items():
+        had = Counter(seed for setting in group for seed in set(setting.seeds) if seed is not None)
+        usual = {seed for seed, count in had.items() if count > 1 and count * 2 >= len(group)}
+        lacking: dict[tuple[int, ...], list[Setting]] = {}
+        for setting in group:
+            missing = tuple(sorted(usual - set(setting.seeds)))
+            if missing:
+                lacking.setdefault(missing, []).append(setting)
+        for missing, members in lacking.items():
+            names = [setting.name for setting in members]
+            shown = ", ".join([*names[:_MAX_NAMED], *(["…"] if len(names) > _MAX_NAMED else [])])
+            seeds = f"seed{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
+            what = f"{algo or 'unknown algorithm'} in {env or 'unknown environment'} without {seeds}: {shown}"
+            found.append(Finding("seeds", what, tuple(sorted(r for setting in members for r in setting.runs))))
+    return found
+
+
+def _policies(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    of_run = snapshots.c.run_id == runs.c.id
+    unfit = exists().where(of_run, or_(snapshots.c.unloadable.is_not(None), snapshots.c.stale.is_not(None)))
+    without = and_(runs.c.rows > 0, not_(exists().where(of_run)))
+    found = []
+    for code, condition in (("unloadable", unfit), ("policyless", without)):
+        members = _where(connection, ids, condition)
+        if members:
+            found.append(Finding(code, f"{_runs(members)} with {CODES[code]}", members))
+    return found
+
+
+def _where(connection: Connection, ids: Sequence[int], condition: ColumnElement[bool]) -> tuple[int, ...]:
+    found: list[int] = []
+    for batch in batches(ids):
+        found += connection.execute(select(runs.c.id).where(runs.c.id.in_(batch), condition)).scalars()
+    return tuple(sorted(found))
+
+
+def _runs(members: Sequence[int]) -> str:
+    return f"{len(members)} run{'' if len(members) == 1 else 's'}"
