@@ -8,6 +8,9 @@
     action = policy(observation)
 
     spindb.run_policy(my_env, policy, num_episodes=10, render=False)
+
+    db = spindb.open("spindb.db")
+    db.runs("env=CartPole-v1 pi_lr<1e-3")
 """
 
 from __future__ import annotations
@@ -15,18 +18,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spindb.analysis.database import open_database as open
     from spindb.logger import EpochLogger
     from spindb.play.load import load_policy, load_policy_and_env
     from spindb.play.rollout import run_policy
 
 __version__ = "0.1.0"
-__all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "run_policy"]
+__all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "open", "run_policy"]
 
 # Imported when first used: `import spindb` alone costs nothing.
 _PLACES = {
     "EpochLogger": "spindb.logger",
     "load_policy": "spindb.play.load",
     "load_policy_and_env": "spindb.play.load",
+    "open": "spindb.analysis.database:open_database",
     "run_policy": "spindb.play.rollout",
 }
 
@@ -36,7 +41,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'spindb' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_PLACES[name]), name)
+    module, _, called = _PLACES[name].partition(":")
+    value = getattr(importlib.import_module(module), called or name)
     globals()[name] = value
     return value
 

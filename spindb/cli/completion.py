@@ -14,7 +14,7 @@ from pathlib import Path
 
 import typer
 
-from spindb.cli.location import located
+from spindb.location import located
 
 _RUN_FIELDS = (
     *("id", "name", "exp_name", "seed", "algo", "env", "status", "rows", "format", "path", "root", "host"),

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from spindb.cli import completion
-from spindb.cli.location import located
 from spindb.errors import UsageError
+from spindb.location import located
 
 Db = Annotated[
     str | None,

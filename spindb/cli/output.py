@@ -74,7 +74,8 @@ def print_table(
 
     Where it is too wide, columns named in `droppable` are left out, the last named first; then the widest
     columns of text give way. Numbers are never cut. Columns that hold numbers stand right, and so do those
-    named in `right`; those named in `fixed` are never cut either. Where stdout is no terminal nothing is left out or cut.
+    named in `right`; those named in `fixed` are never cut either. Where stdout is no terminal nothing is left
+    out or cut.
     """
     text, dropped = table(titles, rows, right=right, droppable=droppable, fixed=fixed, width=terminal_width())
     typer.echo(text)

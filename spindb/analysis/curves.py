@@ -1,0 +1,157 @@
+"""Curves over seeds: smoothed, put on a common grid, and drawn together into a line and a band."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spindb.analysis.statistics import CONFIDENCE, Array, iqm, t_half_width
+from spindb.errors import UsageError
+from spindb.index.points import RawCurve
+
+ESTIMATORS = ("mean", "median", "iqm", "max", "min")
+BANDS = {
+    "t": "95 % t-interval",
+    "std": "std",
+    "se": "standard error",
+    "bootstrap": "95 % bootstrap",
+    "minmax": "min to max",
+    "none": "no band",
+}
+_OF_THE_MEAN = ("t", "std", "se")
+_MAX_POINTS = 1000
+_REPETITIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is drawn of a setting.
+
+    ``x``, ``y``, ``low``, ``high`` and ``n`` have the shape (points,); ``n`` counts the runs at each point, ``low`` and
+    ``high`` are NaN where fewer than two are there, and None without a band.
+    """
+
+    label: str
+    x: Array
+    y: Array
+    low: Array | None
+    high: Array | None
+    n: Array
+
+
+def clean(curve: RawCurve) -> tuple[Array, Array]:
+    """The points of a curve that have both numbers, by rising x; points with one x are averaged."""
+    x, y = np.asarray(curve.x, dtype=np.float64), np.asarray(curve.y, dtype=np.float64)
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = x[there], y[there]
+    if len(x) < 2 or np.all(np.diff(x) > 0):
+        return x, y
+    places, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return places, np.bincount(inverse, weights=y) / counts
+
+
+def smooth(y: Array, width: int) -> Array:
+    """Mean over a centred window of `width` points, fewer at the edges: that of Spinning Up's plotter."""
+    if width <= 1 or not len(y):
+        return y
+    window = np.ones(width)
+    # numpy's "same" is as long as the longer of both: cut it where the window is longer than the curve.
+    total, count = np.convolve(y, window, "same"), np.convolve(np.ones(len(y)), window, "same")
+    start = (len(total) - len(y)) // 2
+    return (total / count)[start : start + len(y)]
+
+
+def align(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """All curves on one grid: x of shape (points,), y of shape (runs, points), NaN outside a run's own range.
+
+    Equal grids stay as they are; else every run is interpolated linearly at every x that any run logged, or at a
+    thousand equal steps where those are more. Nothing is extrapolated.
+    """
+    first = curves[0][0]
+    if all(np.array_equal(x, first) for x, _ in curves):
+        return first, np.stack([y for _, y in curves])
+    grid = np.unique(np.concatenate([x for x, _ in curves]))
+    if len(grid) > _MAX_POINTS:
+        grid = np.linspace(grid[0], grid[-1], _MAX_POINTS)
+    return grid, np.stack([np.interp(grid, x, y, left=np.nan, right=np.nan) for x, y in curves])
+
+
+def line(
+    label: str, curves: Sequence[RawCurve], estimator: str = "mean", band: str = "t", width: int = 1
+) -> Line | None:
+    """The line and the band of a setting; None where none of its curves has a point.
+
+    Args:
+        label: what it is called.
+        curves: one per run.
+        estimator: of `ESTIMATORS`, over runs at each x.
+        band: of `BANDS`.
+        width: of the smoothing window in points, applied to each run before anything else.
+
+    Raises:
+        UsageError: a band that is not the estimator's, or names that are unknown.
+    """
+    require(estimator, band)
+    points = [(x, smooth(y, width)) for x, y in map(clean, curves) if len(x)]
+    if not points:
+        return None
+    grid, values = align(points)
+    n = np.isfinite(values).sum(axis=0)
+    grid, values, n = grid[n > 0], values[:, n > 0], n[n > 0]
+    y, low, high = (np.full(len(grid), np.nan) for _ in range(3))
+    for members in np.unique(np.isfinite(values), axis=1).T:  # stretches where the same runs are there
+        at = np.all(np.isfinite(values) == members[:, None], axis=0)
+        there = values[np.ix_(members, at)]
+        y[at] = _ESTIMATORS[estimator](there)
+        low[at], high[at] = _band(there, y[at], estimator, band)
+    without = band == "none" or len(points) < 2
+    return Line(label, grid, y, None if without else low, None if without else high, n.astype(np.float64))
+
+
+def require(estimator: str, band: str) -> None:
+    """Refuse what is unknown or does not belong together.
+
+    Raises:
+        UsageError: saying what is there instead.
+    """
+    if estimator not in ESTIMATORS:
+        raise UsageError(f"no estimator is called {estimator!r}", hint=f"estimators: {', '.join(ESTIMATORS)}")
+    if band not in BANDS:
+        raise UsageError(f"no band is called {band!r}", hint=f"bands: {', '.join(BANDS)}")
+    if estimator != "mean" and band in _OF_THE_MEAN:
+        raise UsageError(f"{BANDS[band]} is a band of the mean, not of the {estimator}", hint="bootstrap, minmax, none")
+
+
+def usual_band(estimator: str) -> str:
+    """The band that fits an estimator where none was asked for."""
+    return {"mean": "t", "median": "bootstrap", "iqm": "bootstrap"}.get(estimator, "none")
+
+
+_ESTIMATORS: dict[str, Callable[[Array], Any]] = {
+    "mean": lambda values: values.mean(axis=0),
+    "median": lambda values: np.median(values, axis=0),
+    "iqm": lambda values: iqm(values, axis=0),
+    "max": lambda values: values.max(axis=0),
+    "min": lambda values: values.min(axis=0),
+}
+
+
+def _band(values: Array, y: Array, estimator: str, band: str) -> tuple[Array, Array]:
+    """Low and high of the runs that are there, shape (runs, points); NaN for a single run."""
+    runs = len(values)
+    if runs < 2 or band == "none":
+        return np.full_like(y, np.nan), np.full_like(y, np.nan)
+    if band == "minmax":
+        return values.min(axis=0), values.max(axis=0)
+    if band == "bootstrap":
+        drawn = np.random.default_rng(0).integers(0, runs, (_REPETITIONS, runs))
+        found = np.stack([_ESTIMATORS[estimator](values[row]) for row in drawn])
+        low, high = np.percentile(found, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
+        return low, high
+    std = values.std(axis=0, ddof=1)
+    half = {"t": t_half_width(values, axis=0), "std": std, "se": std / math.sqrt(runs)}[band]
+    return y - half, y + half

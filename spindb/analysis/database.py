@@ -1,0 +1,211 @@
+"""A database in Python: `spindb.open`. Tables are pandas data frames, pictures matplotlib figures.
+
+::
+
+    db = spindb.open("spindb.db")
+    db.runs("env=CartPole-v1 pi_lr<1e-3")
+    db.curves("algo=ppo", ["AverageEpRet", "Entropy"])
+    db.compare("env=CartPole-v1", summary="tail:10")
+    db.plot("env=CartPole-v1", band="std")
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from spindb.errors import UsageError
+from spindb.extras import needing
+from spindb.index.connect import connected
+from spindb.index.selection import selected
+from spindb.index.tables import EXPORTS, config_values
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+_PANDAS = {"int": "Int64", "float": "float64", "text": "string", "bool": "boolean", "time": "datetime64[us]"}
+
+
+class Database:
+    """Reads a database of runs; nothing here writes.
+
+    Filters are those of the command line; ids, directories and names of runs do as well. Archived and missing runs are
+    left out unless a filter speaks of them. Each call opens the database anew, so that it sees what was ingested
+    meanwhile.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        self.location = str(location)
+        with self._reading():  # whoever opens a database that can't be used is told at once
+            pass
+
+    def __repr__(self) -> str:
+        return f"spindb.open({self.location!r})"
+
+    def _repr_html_(self) -> str:
+        from spindb.index.upkeep import describe
+
+        with self._reading() as connection:
+            facts = describe(connection, self.location)
+        names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
+        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(facts[name]))}</td></tr>" for name in names)
+        return f"<table>{cells}</table>"
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with connected(self.location) as connection:
+            yield connection
+
+    def ids(self, filter: str = "") -> list[int]:
+        """Ids of the runs that a filter selects, ascending."""
+        with self._reading() as connection:
+            return selected(connection, [filter] if filter else [])
+
+    def runs(self, filter: str = "", *, hyperparameters: bool = True) -> DataFrame:
+        """A row per run, indexed by its id.
+
+        Columns are those of ``spindb export runs`` (times in UTC), then, with `hyperparameters`, every key of the
+        configs by its dotted path, as Python has the values; NaN where a run has no such key.
+
+        Raises:
+            FilterError: the filter can't be read or names something unknown.
+        """
+        with self._reading() as connection:
+            ids = selected(connection, [filter] if filter else [])
+            frame = self._frame(connection, "runs", ids).set_index("id")
+            if hyperparameters:
+                pandas = _pandas()
+                values = pandas.DataFrame.from_dict(config_values(connection, ids), orient="index")
+                new = sorted(key for key in values.columns if key not in frame.columns)
+                frame = frame.join(values[new]) if new else frame
+        return frame
+
+    def curves(self, filter: str = "", metrics: str | Sequence[str] = "Performance") -> DataFrame:
+        """A row per logged value, tidy: ``run_id, name, exp_name, seed, metric, row, epoch, steps, value``.
+
+        ``row`` counts from 0; ``epoch`` and ``steps`` are the run's own columns in that row; ``value`` is in the unit
+        of the metric, NaN where a cell is no number. ``metric`` is what was asked for, so that ``Performance`` can be
+        grouped by although it is another column in on-policy and off-policy runs.
+
+        Raises:
+            FilterError: the filter can't be read, or a metric is unknown.
+        """
+        from spindb.index.points import EPOCH, STEPS, curves
+
+        pandas = _pandas()
+        wanted = [metrics] if isinstance(metrics, str) else list(metrics)
+        with self._reading() as connection:
+            ids = selected(connection, [filter] if filter else [])
+            facts = self._frame(connection, "runs", ids).set_index("id")[["name", "exp_name", "seed"]]
+            parts = []
+            for metric in wanted:
+                steps = {curve.run_id: curve for curve in curves(connection, ids, metric, STEPS)}
+                epochs = {curve.run_id: curve.x for curve in curves(connection, ids, metric, EPOCH)}
+                for run_id, curve in steps.items():
+                    rows = range(len(curve.y))
+                    columns = {
+                        "run_id": run_id,
+                        "metric": metric,
+                        "row": rows,
+                        "epoch": epochs[run_id],
+                        "steps": curve.x,
+                        "value": curve.y,
+                    }
+                    parts.append(pandas.DataFrame(columns, index=rows))
+        titles = ("run_id", "metric", "row", "epoch", "steps", "value")
+        found = pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame(columns=titles)
+        found = found.join(facts, on="run_id")
+        return found[["run_id", "name", "exp_name", "seed", *titles[1:]]]
+
+    def configs(self, filter: str = "") -> DataFrame:
+        """A row per hyperparameter and run: the columns of ``spindb export configs``."""
+        return self._export("configs", filter)
+
+    def evaluations(self, filter: str = "") -> DataFrame:
+        """A row per episode that was played: the columns of ``spindb export evaluations``."""
+        return self._export("evaluations", filter)
+
+    def compare(
+        self,
+        filter: str = "",
+        value: str = "Performance",
+        summary: str = "last",
+        group_by: Sequence[str] = (),
+        *,
+        lower: bool = False,
+    ) -> DataFrame:
+        """A row per setting, ranked: statistics over seeds, as `spindb compare` has them."""
+        from dataclasses import asdict
+
+        from spindb.analysis.compare import compare
+
+        pandas = _pandas()
+        with self._reading() as connection:
+            ids = selected(connection, [filter] if filter else [])
+            found = compare(connection, ids, value, summary, group_by, lower=lower)
+        rows = [
+            {
+                **row.setting.values,
+                **(asdict(row.statistics) if row.statistics else {"n": 0}),
+                "left_out": row.left_out,
+                "p": row.p,
+                "verdict": row.verdict,
+            }
+            for row in found.rows
+        ]
+        return pandas.DataFrame(rows, index=[row.setting.label for row in found.rows])
+
+    def plot(self, filter: str = "", value: str | Sequence[str] = "Performance", **options: Any) -> Figure:
+        """Learning curves as a figure, which a notebook shows.
+
+        `options` are the fields of `spindb.analysis.panels.Wanted` (``axis``, ``group_by``, ``facet``, ``estimator``,
+        ``band``, ``width``, ``each``, ``legend``).
+
+        Raises:
+            UsageError: an option that is unknown; nothing to draw.
+        """
+        with needing("analysis"):
+            from spindb.analysis.panels import Wanted, panels
+            from spindb.analysis.plots import draw_curves
+        try:
+            wanted = Wanted(values=(value,) if isinstance(value, str) else tuple(value), **options)
+        except TypeError as error:
+            raise UsageError(
+                f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(Wanted.__slots__)}"
+            ) from None
+        with self._reading() as connection:
+            found = panels(connection, selected(connection, [filter] if filter else []), wanted)
+        return draw_curves(found, wanted.note)
+
+    def _export(self, table: str, filter: str) -> DataFrame:
+        with self._reading() as connection:
+            return self._frame(connection, table, selected(connection, [filter] if filter else []))
+
+    @staticmethod
+    def _frame(connection: Connection, table: str, ids: Sequence[int]) -> DataFrame:
+        export = EXPORTS[table]
+        frame = _pandas().DataFrame(list(export.rows(connection, ids)), columns=[c.name for c in export.columns])
+        return frame.astype({c.name: _PANDAS[c.kind] for c in export.columns})
+
+
+def _pandas() -> Any:
+    with needing("analysis"):
+        import pandas
+    return pandas
+
+
+def open_database(location: str | Path | None = None) -> Database:
+    """The database at a path or URL; without one, as the command line finds it.
+
+    Raises:
+        DatabaseError: there is none, or it can't be used.
+    """
+    from spindb.location import located
+
+    return Database(located(None if location is None else str(location)))

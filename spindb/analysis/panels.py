@@ -1,0 +1,155 @@
+"""What a plot shows, before anything is drawn: panels of lines, out of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from spindb.analysis.curves import BANDS, Line, line, require, usual_band
+from spindb.errors import UsageError
+from spindb.index.points import STEPS, RawCurve, curves
+from spindb.index.search import Query, search
+from spindb.index.settings import Setting, batches, settings_of
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One pair of axes with its lines; ``ylabel`` and ``xlabel`` say what was measured over what."""
+
+    title: str
+    xlabel: str
+    ylabel: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be plotted.
+
+    ``band`` None is the estimator's usual one; ``each`` draws every run for itself; ``legend`` names the lines in the
+    order of their first runs; ``width`` is that of the smoothing window in points.
+    """
+
+    values: Sequence[str] = ("Performance",)
+    axis: str = STEPS
+    group_by: Sequence[str] = ()
+    facet: str | None = None
+    estimator: str = "mean"
+    band: str | None = None
+    width: int = 1
+    each: bool = False
+    legend: Sequence[str] = ()
+
+    @property
+    def shown_band(self) -> str:
+        return "none" if self.each else self.band or usual_band(self.estimator)
+
+    @property
+    def note(self) -> str:
+        """What line and band are, for a legend's title."""
+        smoothed = f", smoothed over {self.width} points" if self.width > 1 else ""
+        if self.each:
+            return f"a line per run{smoothed}"
+        band = f", band: {BANDS[self.shown_band]}" if self.shown_band != "none" else ""
+        return f"{self.estimator} over runs{band}{smoothed}"
+
+
+def panels(connection: Connection, ids: Sequence[int], wanted: Wanted) -> list[Panel]:
+    """The panels for these runs: one per value and facet.
+
+    Raises:
+        FilterError: an unknown metric or field.
+        UsageError: no run has a point to draw; or estimator and band don't belong together; or too few names.
+    """
+    require(wanted.estimator, wanted.shown_band)
+    groups = _groups(connection, ids, wanted)
+    facets = _facets(connection, ids, wanted.facet)
+    found = []
+    for value in wanted.values:
+        drawn = {curve.run_id: curve for curve in curves(connection, ids, value, wanted.axis)}
+        for title, members in facets.items():
+            lines = [
+                line(label, [drawn[i] for i in runs if i in drawn and i in members], wanted.estimator,
+                     wanted.shown_band, wanted.width)
+                for label, runs in groups.items()
+            ]  # fmt: skip
+            kept = tuple(one for one in lines if one is not None)
+            if kept:
+                here = [drawn[i] for i in members if i in drawn]
+                found.append(
+                    Panel(title, _name([c.axis for c in here], "row"), _name([c.metric for c in here], value), kept)
+                )
+    if not found:
+        names = " or ".join(wanted.values)
+        raise UsageError(f"nothing to draw: none of {len(ids)} runs has a point of {names} over {wanted.axis}")
+    return found
+
+
+def _name(names: Sequence[str | None], other: str) -> str:
+    """The metric that most of the curves have on this axis."""
+    known = [name or other for name in names]
+    return max(sorted(set(known)), key=known.count)
+
+
+def _groups(connection: Connection, ids: Sequence[int], wanted: Wanted) -> dict[str, tuple[int, ...]]:
+    """Runs by the label of their line."""
+    groups: dict[str, tuple[int, ...]] = {}
+    if wanted.each:
+        names = _column(connection, ids, "name")
+        twice = len(set(names.values())) < len(names)
+        groups = {f"{run_id} {name}" if twice else str(name): (run_id,) for run_id, name in names.items()}
+    else:
+        for setting in _without(settings_of(connection, ids, wanted.group_by), wanted.facet):
+            groups[setting.label] = tuple(sorted((*groups.get(setting.label, ()), *setting.runs)))
+    if wanted.legend:
+        if len(wanted.legend) != len(groups):
+            raise UsageError(
+                f"{len(wanted.legend)} names in the legend for {len(groups)} lines", hint=f"lines: {'; '.join(groups)}"
+            )
+        groups = dict(zip(wanted.legend, groups.values(), strict=True))
+    return groups
+
+
+def _without(settings: Sequence[Setting], facet: str | None) -> list[Setting]:
+    """Labels need not say what the panel's title says."""
+    return [replace(s, values={k: v for k, v in s.values.items() if k != facet}) for s in settings]
+
+
+def _facets(connection: Connection, ids: Sequence[int], facet: str | None) -> dict[str, set[int]]:
+    if facet is None:
+        return {"": set(ids)}
+    values = _column(connection, ids, facet)
+    found: dict[str, set[int]] = {}
+    for run_id in sorted(values, key=lambda run_id: _by_size(values[run_id])):
+        value = values[run_id]
+        found.setdefault(f"{facet}={'none' if value is None else value}", set()).add(run_id)
+    return found
+
+
+def _by_size(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, then everything else by its text."""
+    is_number = isinstance(value, (int, float))
+    return not is_number, value if is_number else 0.0, str(value)
+
+
+def _column(connection: Connection, ids: Sequence[int], field: str) -> dict[int, Any]:
+    """One field of these runs."""
+    found: dict[int, Any] = {}
+    for batch in batches(ids):
+        query = Query(f"id in ({', '.join(map(str, batch))})", ("id", field))
+        found |= {row[0]: row[1] for row in search(connection, query).rows}
+    return found
+
+
+def columns(connection: Connection, ids: Sequence[int], fields: Sequence[str]) -> list[list[Any]]:
+    """Several fields of these runs: shape (runs, fields), by id."""
+    each = [_column(connection, ids, field) for field in fields]
+    return [[values[run_id] for values in each] for run_id in sorted(ids)]
+
+
+def curves_by_id(connection: Connection, ids: Sequence[int], value: str) -> dict[int, RawCurve]:
+    """The curve of a metric over steps, of the runs that have it."""
+    return {curve.run_id: curve for curve in curves(connection, ids, value)}

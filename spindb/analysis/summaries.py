@@ -1,0 +1,69 @@
+"""A run's curve as one number."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+
+from spindb.errors import UsageError
+
+Summary = Callable[[Sequence[float], Sequence[float]], float]
+"""From x and y, one value per row, to a number in the unit of y (of x for `reach`); NaN where there is none."""
+
+NAMES = ("last", "first", "min", "max", "mean", "tail:K", "auc", "reach:VALUE")
+_ARGUMENT = re.compile(r"(tail|reach):(\S+)\Z")
+
+
+def parse(text: str, *, lower: bool = False) -> Summary:
+    """The summary of that name.
+
+    ``last`` is the value of the very last row, ``tail:K`` the mean of the last K rows, ``auc`` the area under the curve
+    divided by the length of its x axis, ``reach:VALUE`` the first x where the metric passed the value (from above with
+    `lower`).
+
+    Raises:
+        UsageError: there is no such summary.
+    """
+    simple: dict[str, Summary] = {
+        "last": lambda _, y: y[-1] if y else math.nan,
+        "first": lambda _, y: next(iter(_known(y)), math.nan),
+        "min": lambda _, y: min(_known(y), default=math.nan),
+        "max": lambda _, y: max(_known(y), default=math.nan),
+        "mean": lambda _, y: _mean(_known(y)),
+        "auc": _area,
+    }
+    if text in simple:
+        return simple[text]
+    match = _ARGUMENT.match(text)
+    try:
+        if match is None:
+            raise ValueError
+        if match[1] == "tail":
+            count = int(match[2])
+            if count < 1:
+                raise ValueError
+            return lambda _, y: _mean(_known(y[-count:]))
+        level = float(match[2])
+    except ValueError:
+        raise UsageError(f"no summary is called {text!r}", hint=f"summaries: {', '.join(NAMES)}") from None
+    return lambda x, y: next((a for a, b in zip(x, y, strict=True) if (b <= level if lower else b >= level)), math.nan)
+
+
+def _known(values: Sequence[float]) -> list[float]:
+    return [value for value in values if value == value]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _area(x: Sequence[float], y: Sequence[float]) -> float:
+    """By trapezoids, over the length of the x axis: the average height of the curve."""
+    points = [(a, b) for a, b in zip(x, y, strict=True) if a == a and b == b]
+    length = points[-1][0] - points[0][0] if points else 0.0
+    if length <= 0:
+        return points[0][1] if len(points) == 1 else math.nan
+    area = math.fsum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in itertools.pairwise(points))
+    return area / length

@@ -1,0 +1,334 @@
+"""``spindb compare`` and ``spindb plot``: over seeds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spindb.cli import completion
+from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
+from spindb.cli.output import colourful, print_csv, print_json, print_table, say, terminal_width
+from spindb.errors import NotFoundError, UsageError
+from spindb.extras import needing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from spindb.analysis.compare import Comparison, Row
+    from spindb.analysis.panels import Panel, Wanted
+
+_EXTRA = "analysis"
+_PLAIN_WIDTH = 80
+_FURTHER = ("std", "min", "max", "se", "IQM low", "IQM high")
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        "-g",
+        metavar="FIELDS",
+        help="What makes a setting, with commas between. [default: everything but the seed]",
+        show_default=False,
+        autocompletion=completion.of_fields,
+    ),
+]
+Summary = Annotated[
+    str, typer.Option("--summary", help="A curve as one number: last, first, min, max, mean, tail:K, auc, reach:VALUE.")
+]
+Lower = Annotated[bool, typer.Option("--lower", help="The lowest is the best, as with a loss.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("compare")(compare)
+    app.command("plot")(plot)
+
+
+def compare(
+    ctx: typer.Context,
+    words: FilterWords = None,
+    value: Annotated[
+        str, typer.Option("--value", "-y", help="The metric.", autocompletion=completion.of_metric)
+    ] = "Performance",
+    summary: Summary = "last",
+    group_by: GroupBy = None,
+    lower: Lower = False,
+    everything: Everything = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    db: Db = None,
+) -> None:
+    """Rank settings over their seeds: mean with Student's interval, median, interquartile mean, and what p says.
+
+    spindb compare 'env=CartPole-v1 algo=ppo'
+
+    spindb compare 'env=Pendulum-v0' --group-by algo --summary tail:10
+
+    spindb compare 'algo=ppo' --summary reach:150
+    """
+    from spindb.index.connect import connected
+    from spindb.index.selection import selected
+
+    at_most_one(json=as_json, csv=as_csv)
+    with needing(_EXTRA):
+        from spindb.analysis.compare import compare as compare_settings
+    with connected(database(ctx, db)) as connection:
+        ids = selected(connection, words_of(words), everything=everything)
+        found = compare_settings(connection, ids, value, summary, split(group_by), lower=lower)
+    if as_json:
+        print_json([_as_dict(row) for row in found.rows])
+    elif as_csv:
+        rows = [_flat(row) for row in found.rows]
+        print_csv(tuple(rows[0]) if rows else ("n",), [tuple(row.values()) for row in rows])
+    elif found.rows:
+        _print(found, summary)
+    else:
+        say("no run to compare")
+
+
+def _as_dict(row: Row) -> dict[str, Any]:
+    return {
+        "setting": dict(row.setting.values),
+        "label": row.setting.label,
+        "runs": row.setting.runs,
+        "seeds": row.setting.seeds,
+        "values": row.values,
+        "left_out": row.left_out,
+        **(asdict(row.statistics) if row.statistics else {"n": 0}),
+        "p": row.p,
+        "verdict": row.verdict,
+    }
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    from spindb.analysis.statistics import Statistics
+
+    names = Statistics.__slots__
+    statistics = asdict(row.statistics) if row.statistics else dict.fromkeys(names) | {"n": 0}
+    rest = {"left_out": row.left_out, "p": row.p, "verdict": row.verdict, "runs": list(row.setting.runs)}
+    return {**row.setting.values, **statistics, **rest}
+
+
+def _print(found: Comparison, summary: str) -> None:
+    from spindb.index.settings import short
+
+    keys = list(found.rows[0].setting.values)
+    titles = [*(short(key, found.rows[0].setting.values) for key in keys)] or ["experiment"]
+    head = [
+        *titles,
+        "n",
+        "mean",
+        "95 % low",
+        "high",
+        "median",
+        "IQM",
+        "std",
+        "se",
+        "IQM low",
+        "IQM high",
+        "min",
+        "max",
+        "",
+    ]
+    rows = []
+    for row in found.rows:
+        s = row.statistics
+        own = [row.setting.values[key] for key in keys] if keys else [row.setting.label]
+        n = f"{s.n if s else 0}" + (f" of {len(row.setting.runs)}" if row.left_out else "")
+        numbers = (
+            [s.mean, s.low, s.high, s.median, s.iqm, s.std, s.min, s.max, s.se, s.iqm_low, s.iqm_high]
+            if s
+            else [None] * 11
+        )
+        rows.append([*(_cell(v) for v in own), n, *numbers, row.verdict])
+    droppable = ["median", "IQM", *_FURTHER]
+    dropped = print_table(head, rows, right=("n", *head[len(titles) + 1 : -1]), droppable=droppable, fixed=("",))
+    what = " or ".join(found.metrics) or "nothing"
+    say(f"{summary} of {what} over seeds; 95 %: Student's t; p: Welch's test against the best, adjusted by Holm")
+    if dropped:
+        say(f"no room for {', '.join(dropped)}: a wider terminal, --csv or --json")
+    _warn_of_pools(found)
+
+
+def _cell(value: Any) -> Any:
+    return "none" if value is None else value
+
+
+def _warn_of_pools(found: Comparison) -> None:
+    for row in found.rows:
+        envs = {env for env in row.setting.envs if env}
+        if len(envs) > 1:
+            say(f"warning: {row.setting.label} pools {len(envs)} environments, whose returns don't compare: add env")
+            return
+
+
+def plot(
+    ctx: typer.Context,
+    words: FilterWords = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value",
+            "-y",
+            help="The metric; several make several panels. [default: Performance]",
+            show_default=False,
+            autocompletion=completion.of_metric,
+        ),
+    ] = None,
+    xaxis: Annotated[
+        str, typer.Option("--xaxis", "-x", help="A metric, steps, epoch or row.", autocompletion=completion.of_metric)
+    ] = "steps",
+    group_by: GroupBy = None,
+    facet: Annotated[
+        str | None,
+        typer.Option("--facet", help="A panel per value of this field.", autocompletion=completion.of_fields),
+    ] = None,
+    count: Annotated[bool, typer.Option("--count", help="A line per run.")] = False,
+    smooth: Annotated[int, typer.Option("--smooth", "-s", help="Mean over so many rows.", min=1)] = 1,
+    est: Annotated[str, typer.Option("--est", help="Over runs: mean, median, iqm, max, min.")] = "mean",
+    band: Annotated[
+        str | None,
+        typer.Option(
+            "--band", "-b", help="t, std, se, bootstrap, minmax, none. [default: t for the mean]", show_default=False
+        ),
+    ] = None,
+    select: Annotated[list[str] | None, typer.Option("--select", help="Only directories that contain this.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="No directory that contains this.")] = None,
+    legend: Annotated[list[str] | None, typer.Option("--legend", "-l", help="A name per line, in order.")] = None,
+    scatter: Annotated[
+        str | None,
+        typer.Option("--scatter", metavar="FIELD", help="This against the result, a point per run.",
+                     autocompletion=completion.of_fields),
+    ] = None,
+    parallel: Annotated[
+        str | None,
+        typer.Option("--parallel", metavar="FIELDS", help="Parallel coordinates of these and the result.",
+                     autocompletion=completion.of_fields),
+    ] = None,
+    summary: Summary = "last",
+    lower: Lower = False,
+    log_x: Annotated[bool, typer.Option("--logx", help="Logarithmic x axis.")] = False,
+    log_y: Annotated[bool, typer.Option("--logy", help="Logarithmic y axis.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write .png, .svg or .pdf.")] = None,
+    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="In inches, such as 6x4.")] = None,
+    dpi: Annotated[int, typer.Option("--dpi", help="Dots per inch of a .png.", min=30, max=1200)] = 200,
+    terminal: Annotated[bool, typer.Option("--terminal", "-t", help="Draw as text, display or not.")] = False,
+    everything: Everything = False,
+    db: Db = None,
+) -> None:  # fmt: skip
+    """Plot learning curves over seeds: to a file, a window, or the terminal where there is no display.
+
+    spindb plot 'env=CartPole-v1' --out curves.png
+
+    spindb plot 'algo=ppo' --group-by pi_lr --facet env --band std --smooth 5 -o lr.pdf
+
+    spindb plot 'env=Hopper-v2' --scatter pi_lr --summary tail:10
+    """
+    from spindb.analysis.extent import figure_size
+    from spindb.index.connect import connected
+
+    with needing(_EXTRA):
+        from spindb.analysis.panels import Wanted, panels
+
+    if scatter and parallel:
+        raise UsageError("--scatter and --parallel exclude each other")
+    inches = figure_size(size)
+    wanted = Wanted(
+        tuple(value or ("Performance",)), xaxis, split(group_by), facet, est, band, smooth, count, tuple(legend or ())
+    )
+    with connected(database(ctx, db)) as connection:
+        ids = _chosen(connection, words_of(words), select, exclude, everything)
+        if scatter or parallel:
+            fields = split(parallel) or (str(scatter),)
+            _results(connection, ids, fields, wanted, summary, lower, (log_x, log_y), out, dpi, bool(scatter))
+            return
+        found = panels(connection, ids, wanted)
+    if out is None and (terminal or not _has_display()):
+        _draw_text(found, wanted, log_x, log_y)
+        return
+    with needing(_EXTRA):
+        from spindb.analysis.plots import draw_curves
+    _deliver(draw_curves(found, wanted.note, log_x=log_x, log_y=log_y, size=inches), out, dpi)
+
+
+def _chosen(
+    connection: Connection, words: list[str], select: list[str] | None, exclude: list[str] | None, everything: bool
+) -> list[int]:
+    """The runs that are meant, and of these the ones whose directories hold all of `select` and none of `exclude`."""
+    from spindb.index.resolve import run_by_id
+    from spindb.index.selection import selected
+
+    ids = selected(connection, words, everything=everything)
+    if select or exclude:
+        places = {run_id: str(run_by_id(connection, run_id).directory) for run_id in ids}
+        ids = [
+            run_id
+            for run_id, place in places.items()
+            if all(part in place for part in select or ()) and not any(part in place for part in exclude or ())
+        ]
+    if not ids:
+        raise NotFoundError("no run is meant: nothing to draw", hint="spindb runs with the same filter says why")
+    return ids
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or sys.platform in ("darwin", "win32")
+
+
+def _draw_text(found: list[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> None:
+    with needing(_EXTRA):
+        from spindb.analysis.terminal import draw
+    width = terminal_width() or _PLAIN_WIDTH
+    note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
+    typer.echo(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
+
+
+def _results(
+    connection: Connection,
+    ids: list[int],
+    fields: tuple[str, ...],
+    wanted: Wanted,
+    summary: str,
+    lower: bool,
+    logs: tuple[bool, bool],
+    out: Path | None,
+    dpi: int,
+    is_scatter: bool,
+) -> None:
+    """Hyperparameters against a result: pictures only."""
+    from spindb.analysis import summaries
+    from spindb.analysis.panels import columns, curves_by_id
+
+    if out is None and not _has_display():
+        raise UsageError("there is no display here", hint="--out scatter.png")
+    with needing(_EXTRA):
+        from spindb.analysis.plots import draw_parallel, draw_scatter
+    summarise = summaries.parse(summary, lower=lower)
+    curves = curves_by_id(connection, ids, wanted.values[0])
+    kept = sorted(curves)
+    rows = columns(connection, kept, fields)
+    values = [summarise(curves[run_id].x, curves[run_id].y) for run_id in kept]
+    metric = next(iter(curves.values())).metric if curves else wanted.values[0]
+    title = metric if summary == "last" else f"{metric}, {summary}"
+    if not any(value == value for value in values):
+        raise UsageError(f"nothing to draw: no run has a {summary} of {wanted.values[0]}")
+    if is_scatter:
+        pairs = list(zip([row[0] for row in rows], values, strict=True))
+        figure = draw_scatter(pairs, fields[0], title, log_x=logs[0], log_y=logs[1])
+    else:
+        figure = draw_parallel(fields, rows, values, title, lower=lower)
+    _deliver(figure, out, dpi)
+
+
+def _deliver(figure: Any, out: Path | None, dpi: int) -> None:
+    from spindb.analysis.plots import display, save
+
+    if out is None:
+        display(figure)
+    else:
+        save(figure, out, dpi)
+        say(f"written to {out}")

@@ -1,0 +1,105 @@
+"""``spindb export``: tables for other tools."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from spindb.cli.options import Db, Everything, FilterWords, database, words_of
+from spindb.cli.output import csv_cell, plain, plural, say
+from spindb.errors import UsageError
+from spindb.extras import needing
+
+if TYPE_CHECKING:
+    from spindb.index.tables import Export
+
+_TABLES = ("runs", "configs", "metrics", "evaluations")
+_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("export")(export)
+
+
+def export(
+    ctx: typer.Context,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=f"One of {', '.join(_TABLES)}.",
+                                         autocompletion=lambda: list(_TABLES))],
+    words: FilterWords = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A .csv, .jsonl or .parquet file. [default: stdout]")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", "-f", help="csv, jsonl or parquet. [default: by the file, else csv]")
+    ] = None,
+    everything: Everything = False,
+    db: Db = None,
+) -> None:  # fmt: skip
+    """Export runs, configs, metrics (a row per logged value) or evaluations (a row per episode).
+
+    spindb export metrics 'env=CartPole-v1' --out cartpole.parquet
+
+    spindb export runs --format csv
+    """
+    from spindb.index.connect import connected
+    from spindb.index.selection import selected
+    from spindb.index.tables import EXPORTS
+
+    if table not in EXPORTS:
+        raise UsageError(f"no table is called {table!r}", hint=f"tables: {', '.join(EXPORTS)}")
+    form = form or (_FORMATS.get(out.suffix) if out else "csv")
+    if form not in ("csv", "jsonl", "parquet"):
+        raise UsageError(f"{form or out} is no format", hint="csv, jsonl, parquet, or a file that ends so")
+    if form == "parquet" and out is None:
+        raise UsageError("Parquet goes into a file", hint="--out runs.parquet")
+    with connected(database(ctx, db)) as connection:
+        ids = selected(connection, words_of(words), everything=everything)
+        rows = EXPORTS[table].rows(connection, ids)
+        if out is None:
+            _write_text(sys.stdout, EXPORTS[table], rows, form)
+        else:
+            count = _write_file(out, EXPORTS[table], rows, form)
+            say(f"{plural(count, 'row')} of {plural(len(ids), 'run')} written to {out}")
+
+
+def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str) -> int:
+    """Write beside the file and put it in its place when it is whole."""
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        if form == "parquet":
+            with needing("analysis"):
+                from spindb.analysis.parquet import write_parquet
+            count = write_parquet(beside, table.columns, rows)
+        else:
+            with beside.open("w", encoding="utf-8", newline="") as file:
+                count = _write_text(file, table, rows, form)
+        beside.replace(out)
+    except OSError as error:
+        raise UsageError(f"{out} can't be written: {error.strerror or error}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+    return count
+
+
+def _write_text(file: TextIO, table: Export, rows: Iterable[Sequence[Any]], form: str) -> int:
+    names = [column.name for column in table.columns]
+    count = 0
+    if form == "csv":
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for row in rows:
+            writer.writerow([csv_cell(value) for value in row])
+            count += 1
+    else:
+        for row in rows:
+            file.write(json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) + "\n")
+            count += 1
+    return count

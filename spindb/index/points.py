@@ -1,0 +1,94 @@
+"""Whole series out of the index: curves of one metric over another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from spindb.index import series
+from spindb.index.fields import PERFORMANCE, Names
+from spindb.index.filters import Name
+from spindb.index.models import metrics, runs
+from spindb.index.settings import batches
+
+STEPS = "steps"
+"""The x axis that counts interactions where a run does, else numbers epochs, else rows."""
+
+EPOCH = "epoch"
+"""What numbers a run's rows, its Epoch as a rule, else rows."""
+
+ROW = "row"
+_OF_EACH_RUN = (STEPS, EPOCH, ROW)
+
+
+@dataclass(frozen=True, slots=True)
+class RawCurve:
+    """A metric of one run over another, as logged.
+
+    ``x`` and ``y`` have one value per row, NaN where a cell is no number. ``metric`` and ``axis`` are the metrics that
+    were meant in this run; ``axis`` is None where rows are counted.
+    """
+
+    run_id: int
+    metric: str
+    axis: str | None
+    x: list[float]
+    y: list[float]
+
+
+def metric_name(connection: Connection, name: str) -> str:
+    """The metric that `name` means.
+
+    Raises:
+        FilterError: there is none of that name; the nearest are given.
+    """
+    names = Names(connection)
+    if not names.is_metric(name):
+        names.metric(name, Name(name, 0, len(name)), name)
+        raise names.unknown(Name(name, 0, len(name)), name, [*names.metrics(), PERFORMANCE])
+    return name
+
+
+def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = STEPS) -> list[RawCurve]:
+    """The curve of each of these runs that has the metric, by id.
+
+    Args:
+        connection: to read from.
+        ids: the runs.
+        value: a metric, or ``Performance`` for each run's own.
+        axis: a metric, ``steps``, ``epoch`` or ``row``. Runs without that metric are left out.
+
+    Raises:
+        FilterError: a metric that no run of the database has.
+    """
+    value = metric_name(connection, value)
+    y, x = metrics.alias("y"), metrics.alias("x")
+    statement = select(runs.c.id, y.c.name, x.c.name, x.c.series, y.c.series)
+    statement = statement.join(y, and_(y.c.run_id == runs.c.id, _named(y.c.name, value)))
+    named = axis if axis in _OF_EACH_RUN else metric_name(connection, axis)
+    on = and_(x.c.run_id == runs.c.id, _axis(x.c.name, named))
+    statement = statement.join(x, on, isouter=axis in _OF_EACH_RUN)
+    found = []
+    for batch in batches(ids):
+        rows = connection.execute(statement.where(runs.c.id.in_(batch)).order_by(runs.c.id))
+        for run_id, metric, name, xs, ys in rows:
+            values = series.numbers(series.decode(ys))
+            places = [float(row) for row in range(len(values))] if xs is None else series.numbers(series.decode(xs))
+            found.append(RawCurve(run_id, metric, name, places, values))
+    return found
+
+
+def _named(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    return column == (runs.c.performance if value == PERFORMANCE else value)
+
+
+def _axis(column: ColumnElement[str], axis: str) -> ColumnElement[bool]:
+    if axis == ROW:
+        return column.is_(None)
+    if axis == EPOCH:
+        return column == runs.c.axis
+    if axis == STEPS:
+        return or_(column == runs.c.steps, and_(runs.c.steps.is_(None), column == runs.c.axis))
+    return column == axis

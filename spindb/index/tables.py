@@ -1,0 +1,149 @@
+"""Runs, configs, points and evaluations as plain rows with typed columns: what `export` writes.
+
+Every table is read in portions, so that a database larger than memory can be exported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, select
+
+from spindb.index import series
+from spindb.index.models import configs, episodes, evaluations, metrics, runs
+from spindb.index.search import Query, search
+from spindb.index.settings import batches
+
+Kind = Literal["int", "float", "text", "bool", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedColumn:
+    """A column of an export: name, type, and what it holds, with its unit."""
+
+    name: str
+    kind: Kind
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A table that can be exported: its columns, and its rows for some runs."""
+
+    columns: tuple[TypedColumn, ...]
+    rows: Callable[[Connection, Sequence[int]], Iterator[tuple[Any, ...]]]
+
+
+_RUNS = (
+    TypedColumn("id", "int", "the run"),
+    TypedColumn("name", "text", "name of its directory"),
+    TypedColumn("exp_name", "text", "experiment"),
+    TypedColumn("seed", "int", "random seed"),
+    TypedColumn("algo", "text", "algorithm"),
+    TypedColumn("env", "text", "id of the environment"),
+    TypedColumn("status", "text", "ok, empty, broken or missing"),
+    TypedColumn("rows", "int", "rows of its table, usually epochs"),
+    TypedColumn("Performance", "float", "last value of its performance metric, in units of return"),
+    TypedColumn("Performance.max", "float", "greatest value of it"),
+    TypedColumn("started", "time", "when it began, UTC"),
+    TypedColumn("updated", "time", "when its last row was written, UTC"),
+    TypedColumn("archived", "bool", "whether it is archived"),
+    TypedColumn("tags", "text", "tags with commas between"),
+    TypedColumn("root", "text", "directory under which it was found"),
+    TypedColumn("path", "text", "its directory, relative to the root"),
+    TypedColumn("host", "text", "machine of the root"),
+)
+_CONFIGS = (
+    TypedColumn("run_id", "int", "the run"),
+    TypedColumn("key", "text", "dotted path in its config"),
+    TypedColumn("type", "text", "int, float, bool, str, null, list or dict"),
+    TypedColumn("value", "text", "the value as JSON"),
+    TypedColumn("number", "float", "the value as a number, where it is one or spells one"),
+)
+_METRICS = (
+    TypedColumn("run_id", "int", "the run"),
+    TypedColumn("metric", "text", "column of progress.txt"),
+    TypedColumn("row", "int", "row number, from 0"),
+    TypedColumn("epoch", "float", "the run's Epoch in that row, or what else numbers its rows"),
+    TypedColumn("steps", "float", "interactions with the environment so far, where they were logged"),
+    TypedColumn("value", "float", "the value; NaN is NaN, nothing where the cell is empty or text"),
+    TypedColumn("text", "text", "the cell where it is text"),
+)
+_EVALUATIONS = (
+    TypedColumn("id", "int", "the evaluation"),
+    TypedColumn("run_id", "int", "the run"),
+    TypedColumn("itr", "int", "number of the snapshot"),
+    TypedColumn("kind", "text", "kind of the snapshot"),
+    TypedColumn("env_id", "text", "environment that was played"),
+    TypedColumn("deterministic", "bool", "whether the mean action was taken"),
+    TypedColumn("seed", "int", "seed of the environment"),
+    TypedColumn("created_at", "time", "when, UTC"),
+    TypedColumn("episode", "int", "number of the episode, from 0"),
+    TypedColumn("ep_return", "float", "undiscounted return"),
+    TypedColumn("length", "int", "steps"),
+    TypedColumn("ending", "text", "terminated, truncated or cut"),
+)
+
+
+def _run_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    names = [column.name for column in _RUNS]
+    tags, best = names.index("tags"), names.index("Performance")
+    for batch in batches(ids):
+        for row in search(connection, Query(f"id in ({', '.join(map(str, batch))})", names)).rows:
+            cells = list(row)
+            cells[tags] = ", ".join(row[tags])
+            cells[best] = row[best] if isinstance(row[best], float) else None
+            yield tuple(cells)
+
+
+def _config_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    c = configs.c
+    wanted = select(c.run_id, c.key, c.type, c.value, c.number).where(c.internal.is_(False))
+    for batch in batches(ids):
+        yield from map(tuple, connection.execute(wanted.where(c.run_id.in_(batch)).order_by(c.run_id, c.key)))
+
+
+def _metric_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    c = metrics.c
+    for run_id in ids:
+        axis, steps = connection.execute(select(runs.c.axis, runs.c.steps).where(runs.c.id == run_id)).one()
+        packed = select(c.name, c.series).where(c.run_id == run_id).order_by(c.position)
+        columns = {name: series.decode(text) for name, text in connection.execute(packed)}
+        length = max(map(len, columns.values()), default=0)
+        epochs = series.numbers(columns[axis]) if axis in columns else [float(row) for row in range(length)]
+        counts = series.numbers(columns[steps]) if steps in columns else [None] * length
+        for name, cells in columns.items():
+            for row, cell in enumerate(cells):
+                is_text = isinstance(cell, str)
+                number = None if is_text or cell is None else float(cell)
+                yield run_id, name, row, epochs[row], counts[row], number, cell if is_text else None
+
+
+def _evaluation_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    e, p = evaluations.c, episodes.c
+    wanted = select(
+        *(e.id, e.run_id, e.itr, e.kind, e.env_id, e.deterministic, e.seed, e.created_at),
+        *(p.number, p.ep_return, p.length, p.ending),
+    ).join(episodes, p.evaluation_id == e.id)
+    for batch in batches(ids):
+        yield from map(tuple, connection.execute(wanted.where(e.run_id.in_(batch)).order_by(e.id, p.number)))
+
+
+EXPORTS = {
+    "runs": Export(_RUNS, _run_rows),
+    "configs": Export(_CONFIGS, _config_rows),
+    "metrics": Export(_METRICS, _metric_rows),
+    "evaluations": Export(_EVALUATIONS, _evaluation_rows),
+}
+"""What can be exported, by name."""
+
+
+def config_values(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The hyperparameters of each run by key, as Python has them; what the logger wrote about itself left out."""
+    found: dict[int, dict[str, Any]] = {run_id: {} for run_id in ids}
+    for run_id, key, _, value, _ in _config_rows(connection, ids):
+        found[run_id][key] = json.loads(value)
+    return found
