@@ -43,6 +43,13 @@ EVALUATION = Evaluation(
 )
 
 
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the terminal that it is started from."""
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command printed and how it ended."""

@@ -68,9 +68,9 @@ def test_runs_table(filled: Path, cli: Cli) -> None:
     assert outcome.code == 0
     assert outcome.err == "3 runs\n"
     lines = [line.split() for line in outcome.out.splitlines() if line.strip()]
-    assert lines[0] == ["id", "name", "algo", "env", "seed", "rows", "perf", "curve"]
-    assert lines[2] == ["1", "ppo_s0", "ppo", "0", "2", "200.5", "▁█"]
-    assert lines[3] == ["2", "ppo_s10", "ppo", "10", "2", "nan", "▁·"]
+    assert lines[0] == ["id", "name", "algo", "pi_lr", "seed", "rows", "perf", "curve", "age"]
+    assert lines[2] == ["1", "ppo_s0", "ppo", "0.0003", "0", "2", "200.5", "▁█", "60", "min"]
+    assert lines[3] == ["2", "ppo_s10", "ppo", "0.01", "10", "2", "nan", "▁·", "60", "min"]
 
 
 def test_runs_as_data(filled: Path, cli: Cli) -> None:
@@ -91,7 +91,7 @@ def test_runs_filters_sorts_limits(filled: Path, cli: Cli) -> None:
     assert outcome.out.split()[-2:] == ["2", "10"]
     assert "1 of 3 runs" in outcome.err
     assert cli("runs", "--sort=-id", "--columns", "-env,-curve,+pi_lr").code == 0
-    assert cli("runs", "--", "seed=-1").err == "no run matches 'seed=-1'\n"
+    assert cli("runs", "--", "seed=-1").err == ("no run matches 'seed=-1'\n  seed=-1  holds for 0 of 3 runs\n")
 
 
 def test_a_bad_filter_shows_the_place(filled: Path, cli: Cli) -> None:
@@ -146,7 +146,7 @@ def test_params_metrics_diff(filled: Path, cli: Cli) -> None:
     assert "AverageEpRet,1,2,10.0,200.5" in cli("metrics", "1", "--csv").out
     outcome = cli("diff", "1", "2")
     assert [line.split()[0] for line in outcome.out.splitlines()[2:] if line.strip()] == [
-        *("metric.AverageEpRet", "pi_lr", "seed")
+        *("metric.AverageEpRet", "metric.AverageEpRet.max", "pi_lr", "seed")
     ]
     rows = {row["key"]: row["values"] for row in json.loads(cli("diff", "1", "2", "3", "--json").out)}
     assert rows["pi_lr"] == {"1": "0.0003", "2": "0.01", "3": None}

@@ -14,6 +14,7 @@ from spindb.index.points import curves
 from spindb.index.settings import Setting, settings_of
 
 ALPHA = 0.05
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,29 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows ranked within each environment, best first; ``metrics`` are those that were meant."""
+    """Rows ranked within each environment, best first.
+
+    ``metrics`` are those that were meant; ``cut_short`` holds the runs whose curves are shorter than those of other
+    seeds of their setting, which a reader should know of.
+    """
 
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
+    cut_short: tuple[int, ...]
+
+    @property
+    def keys(self) -> list[str]:
+        """The fields that tell settings of one environment apart, and ``env`` where there are several."""
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(_environment(row.setting), []).append(row)
+        keys = list(self.rows[0].setting.values) if self.rows else []
+        return [
+            key
+            for key in keys
+            if (key == "env" and len(groups) > 1)
+            or any(len({repr(row.setting.values[key]) for row in group}) > 1 for group in groups.values())
+        ]
 
 
 def compare(
@@ -66,8 +86,10 @@ def compare(
     summarise = summaries.parse(summary, lower=lower)
     lower = lower or summary.startswith("reach")
     found = {curve.run_id: curve for curve in curves(connection, ids, value)}
-    rows = []
+    rows, cut_short = [], []
     for setting in settings_of(connection, ids, group_by):
+        lengths = {run_id: len(found[run_id].y) for run_id in setting.runs if run_id in found}
+        cut_short += [r for r, length in lengths.items() if length < _NEARLY * max(lengths.values())]
         pairs = [
             (summarise(found[run_id].x, found[run_id].y), env)
             for run_id, env in zip(setting.runs, setting.envs, strict=True)
@@ -77,7 +99,8 @@ def compare(
         values = tuple(number for number, _ in known)
         rows.append((setting, values, len(setting.runs) - len(values), describe(values, [env for _, env in known])))
     ranked = sorted(rows, key=lambda row: _rank(row[0], row[2], row[3], lower, summary.startswith("reach")))
-    return Comparison(tuple(_judged(ranked)), tuple(sorted({curve.metric for curve in found.values()})))
+    metrics = tuple(sorted({curve.metric for curve in found.values()}))
+    return Comparison(tuple(_judged(ranked, summary.startswith("reach"))), metrics, tuple(sorted(cut_short)))
 
 
 def _rank(
@@ -93,22 +116,25 @@ def _environment(setting: Setting) -> str:
     return ", ".join(sorted({env or "?" for env in setting.envs}))
 
 
-def _judged(ranked: Sequence[tuple[Setting, tuple[float, ...], int, Statistics | None]]) -> list[Row]:
+def _judged(ranked: Sequence[tuple[Setting, tuple[float, ...], int, Statistics | None]], reaching: bool) -> list[Row]:
     rows: list[Row] = []
     for env in dict.fromkeys(_environment(row[0]) for row in ranked):
         group = [row for row in ranked if _environment(row[0]) == env]
         best = group[0][1]
         adjusted = [None, *holm([welch(best, values) for _, values, *_ in group[1:]])]
         for position, (row, p) in enumerate(zip(group, adjusted, strict=True)):
-            rows.append(Row(*row, p, _verdict(position, len(group), row[3], len(best), p)))
+            fewer = row[2] / len(row[0].runs) > group[0][2] / len(group[0][0].runs)
+            rows.append(Row(*row, p, _verdict(position, len(group), row[3], p, fewer and reaching)))
     return rows
 
 
-def _verdict(position: int, count: int, statistics: Statistics | None, best: int, p: float | None) -> str:
+def _verdict(position: int, count: int, statistics: Statistics | None, p: float | None, fewer: bool) -> str:
     if statistics is None:
         return "no value"
     if position == 0:
         return "best" if count > 1 else ""
+    if fewer:
+        return "fewer runs reached it"
     if p is None:
-        return "can't tell: one seed" if statistics.n < 2 or best < 2 else ""
+        return "can't tell: one seed"
     return f"worse (p={p:.2g})" if p < ALPHA else f"not told apart (p={p:.2g})"

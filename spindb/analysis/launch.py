@@ -29,7 +29,8 @@ _PARAMETERS: Mapping[str, set[str]] = {
 
 _SUFFIXES = {"tf1_save": "_tf1", "pyt_save": "_pytorch"}
 _MODULES = {"tf1_save": "tf.nn", "simple_save": "tf.nn", "pyt_save": "torch.nn"}
-_FIRST = ("env", "exp_name", "seed")
+_ENV = "env"
+_FIRST = (_ENV, "exp_name", "seed")
 _LEFT_OUT = ("env_fn", "env_name", "actor_critic")
 _LEAST_KEYS = 4
 
@@ -53,7 +54,11 @@ def launch(config: Mapping[str, Any], algo: str | None, env: str | None, kinds: 
     if env is not None and roots <= _PARAMETERS.get(algo, set()):
         flags = [f"--{key.replace('.', ':')} {shlex.quote(values[key])}" for key in ordered]
         return " ".join([f"python -m spinup.run {algo}{_SUFFIXES.get(kind, '')}", *flags])
-    return f"{algo}({', '.join(f'{key}={values[key]}' for key in ordered)})"
+    return f"{algo}({', '.join(f'{key}={_literal(env if key == _ENV else config[key])}' for key in ordered)})"
+
+
+def _literal(value: Any) -> str:
+    return repr(value) if isinstance(value, (str, list, dict)) else str(value)
 
 
 def _value(key: str, value: Any, kind: str) -> str | None:

@@ -24,6 +24,7 @@ from spindb.errors import UsageError
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 _STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
 _MAX_COLUMNS = 3
+_MAX_TICKS = 6
 _MAX_LEGEND = 24
 _PANEL = (4.6, 3.2)  # inches
 _ROOM = 0.4  # of the lines' range, above and below them
@@ -267,7 +268,8 @@ class _Scale:
     low: float
     high: float
     log: bool
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    few: tuple[float, ...] = ()
 
     @staticmethod
     def of(values: Sequence[Any]) -> _Scale:
@@ -275,7 +277,9 @@ class _Scale:
         if len(numbers) < len(values) or not numbers:
             return _Scale(0.0, 1.0, False, tuple(sorted({_text(v) for v in values})))
         low, high = min(numbers), max(numbers)
-        return _Scale(low, high, low > 0 and high >= 100 * low, ())
+        distinct = sorted(set(numbers))
+        few = tuple(distinct) if len(distinct) <= _MAX_TICKS else ()
+        return _Scale(low, high, low > 0 and high >= 100 * low, few=few)
 
     def height(self, value: Any) -> float:
         if self.names:
@@ -293,8 +297,10 @@ class _Scale:
         if self.log:
             decades = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
             values = [10.0**d for d in decades] or values
+        elif len(self.few) > 1:
+            values = list(self.few)
         elif len(values) > 1:
-            values = [self.low + (self.high - self.low) * i / 4 for i in range(5)]
+            values = [tick for tick in MaxNLocator(5).tick_values(self.low, self.high) if self.low <= tick <= self.high]
         return [(self.height(value), brief(value)) for value in values]
 
 

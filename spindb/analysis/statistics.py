@@ -55,7 +55,11 @@ def describe(values: Sequence[float], strata: Sequence[object] | None = None) ->
     """
     if not len(values):
         return None
-    x = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverged loss may be too great to be squared
+        return _describe(np.asarray(values, dtype=np.float64), strata)
+
+
+def _describe(x: Array, strata: Sequence[object] | None) -> Statistics:
     n = len(x)
     std = float(x.std(ddof=1)) if n > 1 else None
     half = float(t_half_width(x)) if n > 1 else None

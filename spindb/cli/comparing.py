@@ -12,7 +12,7 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
-from spindb.cli.output import colourful, print_csv, print_json, print_table, say, terminal_width
+from spindb.cli.output import colourful, plural, print_csv, print_json, print_table, say, terminal_width
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _EXTRA = "analysis"
 _PLAIN_WIDTH = 80
+_MAX_IDS = 10
 _FURTHER = ("std", "min", "max", "se", "IQM low", "IQM high")
 GroupBy = Annotated[
     str | None,
@@ -85,7 +86,7 @@ def compare(
         rows = [_flat(row) for row in found.rows]
         print_csv(tuple(rows[0]) if rows else ("n",), [tuple(row.values()) for row in rows])
     elif found.rows:
-        _print(found, summary)
+        _print(found, summary, bool(group_by))
     else:
         say("no run to compare")
 
@@ -113,10 +114,10 @@ def _flat(row: Row) -> dict[str, Any]:
     return {**row.setting.values, **statistics, **rest}
 
 
-def _print(found: Comparison, summary: str) -> None:
+def _print(found: Comparison, summary: str, grouped: bool) -> None:
     from spindb.index.settings import short
 
-    keys = list(found.rows[0].setting.values)
+    keys = list(found.rows[0].setting.values) if grouped else found.keys
     titles = [*(short(key, found.rows[0].setting.values) for key in keys)] or ["experiment"]
     head = [
         *titles,
@@ -151,14 +152,17 @@ def _print(found: Comparison, summary: str) -> None:
     say(f"{summary} of {what} over seeds; 95 %: Student's t; p: Welch's test against the best, adjusted by Holm")
     if dropped:
         say(f"no room for {', '.join(dropped)}: a wider terminal, --csv or --json")
-    _warn_of_pools(found)
+    _warn(found)
 
 
 def _cell(value: Any) -> Any:
     return "none" if value is None else value
 
 
-def _warn_of_pools(found: Comparison) -> None:
+def _warn(found: Comparison) -> None:
+    if found.cut_short:
+        ids = ", ".join(map(str, found.cut_short[:_MAX_IDS])) + (", …" if len(found.cut_short) > _MAX_IDS else "")
+        say(f"warning: shorter than other seeds of their setting: {plural(len(found.cut_short), 'run')} ({ids})")
     for row in found.rows:
         envs = {env for env in row.setting.envs if env}
         if len(envs) > 1:
@@ -312,7 +316,8 @@ def _results(
     kept = sorted(curves)
     rows = columns(connection, kept, fields)
     values = [summarise(curves[run_id].x, curves[run_id].y) for run_id in kept]
-    metric = next(iter(curves.values())).metric if curves else wanted.values[0]
+    metrics = {curve.metric for curve in curves.values()}
+    metric = metrics.pop() if len(metrics) == 1 else wanted.values[0]
     title = metric if summary == "last" else f"{metric}, {summary}"
     if not any(value == value for value in values):
         raise UsageError(f"nothing to draw: no run has a {summary} of {wanted.values[0]}")

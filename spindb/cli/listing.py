@@ -301,8 +301,8 @@ def _after(ask: _Request, found: Result, layout: _Layout, dropped: Sequence[str]
     count = len(found.rows)
     if count < found.total:
         first = ask.offset + 1
-        more = f"; --page {ask.offset // (ask.limit or 1) + 2} shows more" if ask.offset + count < found.total else ""
-        lines = [f"{first}-{ask.offset + count} of {found.total} runs{more}"]
+        more = f" (--page {ask.offset // (ask.limit or 1) + 2} shows more)" if ask.offset + count < found.total else ""
+        lines = [f"runs {first}-{ask.offset + count} of {found.total}{more}"]
     else:
         lines = [plural(count, "run")]
     lines[0] += "".join(f", all {fact}" if not i else f" {fact}" for i, fact in enumerate(layout.common))

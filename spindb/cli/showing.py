@@ -197,7 +197,7 @@ def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> N
             )
             for e in evaluations
         ]
-        print_table(titles, rows, right=("itr",), droppable=("mean length",))
+        print_table(titles, rows, right=("itr",), droppable=("mean length",), fixed=("",))
 
 
 def snapshot_table(saved: Sequence[SnapshotRecord], *, reasons: bool = False) -> None:

@@ -24,7 +24,7 @@ from spindb.index.store import now
 FORMAT = 1
 """Version of the dump's layout. A reader refuses a greater one."""
 
-_EVALUATION = tuple(c.name for c in models.evaluations.columns if c.name not in ("id", "run_id"))
+_EVALUATION = tuple(str(c.name) for c in models.evaluations.columns if c.name not in ("id", "run_id"))
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _HEAD = "# What people added to a spindb database. spindb db restore FILE puts it back.\n"
 

@@ -67,6 +67,8 @@ def ask(connection: Connection, statement: str) -> Answer:
     Raises:
         UsageError: the database does not understand it, or it would write.
     """
+    if not connection.in_transaction():
+        connection.begin()  # an action of its own, which the authorizer would refuse
     try:
         with _authorized(connection):
             result = connection.exec_driver_sql(statement.strip().rstrip(";"))

@@ -23,7 +23,6 @@ _OWN = ("algo", "env", "exp_name")
 _ENV_KEYS = ("env_name", "env_id")  # `env` says it
 _BATCH = 500
 _SEED_IN_NAME = r"[_-]?(?:seed|s)?[_-]?{seed}\Z"
-_LEAST_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def _everything_but_seed(connection: Connection, facts: Mapping[int, _Facts]) ->
                 if value not in parsed:
                     parsed[value] = json.loads(value)
                 values[run_id][key] = parsed[value]
-    for key in _unique_to_each(values):
+    for key in _own_paths(values):
         for known in values.values():
             known.pop(key, None)
     return values
@@ -160,14 +159,18 @@ def _without_seed(name: str | None, seed: int | None) -> str | None:
     return re.sub(_SEED_IN_NAME.format(seed=re.escape(str(seed))), "", name) or name
 
 
-def _unique_to_each(values: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """Keys whose text is another in every run, such as an output directory: they belong to the run."""
-    texts: dict[str, set[str]] = {}
+def _own_paths(values: Mapping[int, Mapping[str, Any]]) -> list[str]:
+    """Keys whose text is a path, another one in every run, such as an output directory: they belong to the run."""
+    texts: dict[str, list[Any]] = {}
     for known in values.values():
         for key, value in known.items():
-            if isinstance(value, str) and key not in _OWN:
-                texts.setdefault(key, set()).add(value)
-    return [key for key, found in texts.items() if len(found) == len(values) >= _LEAST_RUNS]
+            texts.setdefault(key, []).append(value)
+    return [
+        key
+        for key, found in texts.items()
+        if key not in _OWN and all(isinstance(text, str) and "/" in text for text in found)
+        if len(set(found)) == len(found) > 1
+    ]
 
 
 def _telling(values: Mapping[int, Mapping[str, Any]]) -> list[str]:
