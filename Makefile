@@ -1,12 +1,13 @@
 # make demo   sets up, trains a few small agents, ingests, queries and plays them
 # make test   sets up and runs every test
 # make bench, make torture, make fuzz: figures, long runs; not part of the tests
+# make docs   runs the commands that the documents show and writes their outputs anew
 # make check  format, lint, types, import contracts, quick tests: about a minute
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench torture fuzz clean
+.PHONY: demo test check format docs bench torture fuzz clean
 
 demo: $(VENV)/play.stamp
 	$(BIN)/spindb demo demo
@@ -23,16 +24,20 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/dev.stamp
+	$(BIN)/python tests/documents.py
+
 bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/rescan.py
 	$(BIN)/python bench/grown.py
+	$(BIN)/python bench/asking.py
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python bench/torture.py kill 200

@@ -21,6 +21,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = (REPOSITORY / "docs" / "commands.md", REPOSITORY / "docs" / "sql.md")
+COLUMNS = REPOSITORY / "docs" / "python.md"
 REFERENCE = REPOSITORY / "docs" / "cli.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 _VALUES = {"int": "N", "float": "X", "str": "TEXT", "Path": "FILE", "list": "TEXT"}
@@ -87,7 +88,7 @@ def reference() -> str:
     """The page that lists every command with its arguments and options, from the commands themselves."""
     from typer.main import get_command
 
-    from spindb.cli.app import app
+    from spindb.cli.app import application
 
     parts = [
         "# Every command",
@@ -95,7 +96,7 @@ def reference() -> str:
         "`spindb --db PLACE COMMAND` and `spindb COMMAND --db PLACE` name the database: a file or a URL. Without it "
         "`SPINDB_URL` does, else the nearest `spindb.db` upward from here. `-h` after a command explains it.",
     ]
-    for name, command in sorted(get_command(app).commands.items()):  # type: ignore[attr-defined]
+    for name, command in sorted(get_command(application()).commands.items()):  # type: ignore[attr-defined]
         if not command.hidden:
             parts += _described(f"spindb {name}", command)
     return "\n\n".join(parts) + "\n"
@@ -140,9 +141,22 @@ def _cell(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|").replace("<", "&lt;")
 
 
+def with_columns(page: str) -> str:
+    """The page on Python with the columns of what can be exported, from the tables themselves."""
+    from spindb.index.tables import EXPORTS
+
+    parts = []
+    for name, export in EXPORTS.items():
+        rows = [f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in export.columns]
+        parts.append("\n".join([f"**{name}**", "", "| column | type | is |", "|---|---|---|", *rows]))
+    head, mark, _ = page.partition("<!-- columns -->\n")
+    return head + mark + "\n" + "\n\n".join(parts) + "\n"
+
+
 def main() -> None:
     """Write everything anew."""
     REFERENCE.write_text(reference())
+    COLUMNS.write_text(with_columns(COLUMNS.read_text()))
     for page in PAGES:
         page.write_text(rendered(page.read_text()))
 

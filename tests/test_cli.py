@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import EVALUATION, PPO_CONFIG, Outcome, settle
+from conftest import EVALUATION, PPO_CONFIG, REPOSITORY, Outcome, settle
 
 from spindb.index.models import REVISIONS
 
@@ -69,8 +69,8 @@ def test_runs_table(filled: Path, cli: Cli) -> None:
     assert outcome.err == "3 runs\n"
     lines = [line.split() for line in outcome.out.splitlines() if line.strip()]
     assert lines[0] == ["id", "name", "algo", "pi_lr", "seed", "rows", "perf", "curve", "age"]
-    assert lines[2] == ["1", "ppo_s0", "ppo", "0.0003", "0", "2", "200.5", "▁█", "60", "min"]
-    assert lines[3] == ["2", "ppo_s10", "ppo", "0.01", "10", "2", "nan", "▁·", "60", "min"]
+    assert lines[2] == ["1", "ppo_s0", "ppo", "0.0003", "0", "2", "200.5", "▁█", "1", "h"]
+    assert lines[3] == ["2", "ppo_s10", "ppo", "0.01", "10", "2", "nan", "▁·", "1", "h"]
 
 
 def test_runs_as_data(filled: Path, cli: Cli) -> None:
@@ -89,7 +89,7 @@ def test_runs_filters_sorts_limits(filled: Path, cli: Cli) -> None:
     assert outcome.out.split()[-1] == "1"
     outcome = cli("runs", "--sort", "-seed", "--limit", "1", "--columns", "id,seed")
     assert outcome.out.split()[-2:] == ["2", "10"]
-    assert "1 of 3 runs" in outcome.err
+    assert "runs 1-1 of 3" in outcome.err
     assert cli("runs", "--sort=-id", "--columns", "-env,-curve,+pi_lr").code == 0
     assert cli("runs", "--", "seed=-1").err == ("no run matches 'seed=-1'\n  seed=-1  holds for 0 of 3 runs\n")
 
@@ -265,15 +265,51 @@ def in_a_new_process(code: str) -> str:
     return result.stdout
 
 
-HEAVY = ("tensorflow", "torch", "gym", "gymnasium", "pandas", "matplotlib", "numpy", "alembic", "joblib", "cloudpickle")
+def test_every_module_adds_the_commands_that_are_said_of_it() -> None:
+    from importlib import import_module
+
+    import typer
+
+    from spindb.cli.app import COMMANDS
+
+    for module, commands in COMMANDS.items():
+        app = typer.Typer()
+        import_module(f"spindb.cli.{module}").register(app)
+        added = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
+        assert sorted(map(str, added)) == sorted(commands)
+    modules = {path.stem for path in (REPOSITORY / "spindb" / "cli").glob("*.py")}
+    assert modules - {"__init__", "app", "completion", "options", "output"} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [["runs"], ["show", "1"], ["params"], ["diff", "1", "2"], ["snapshots", "3"]])
+HEAVY = (
+    "tensorflow",
+    "torch",
+    "gym",
+    "gymnasium",
+    "pandas",
+    "matplotlib",
+    "pyarrow",
+    "scipy",
+    "numpy",
+    "alembic",
+    "joblib",
+    "cloudpickle",
+)
+
+
+LIGHT = [
+    *(["runs"], ["runs", "--json"], ["show", "1"], ["params", "--varying"], ["diff", "1", "2"], ["snapshots", "3"]),
+    *(["doctor"], ["tag", "+a", "1"], ["note", "1", "x"], ["archive", "1"], ["query", "list"], ["sql", "SELECT 1"]),
+    *(["export", "metrics"], ["db", "dump"]),
+]
+
+
+@pytest.mark.parametrize("command", LIGHT, ids=" ".join)
 def test_querying_imports_nothing_heavy(filled: Path, command: list[str]) -> None:
     code = f"import sys; from spindb.cli.app import run; run({command!r}); print(*sys.modules, file=sys.stdout)"
     loaded = set(in_a_new_process(code).split("\n")[-2].split(" "))
     assert "sqlalchemy" in loaded
-    assert loaded.isdisjoint(HEAVY)
+    assert loaded.isdisjoint({*HEAVY, "rich.table"})
 
 
 def test_help_imports_no_database() -> None:

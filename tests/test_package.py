@@ -135,20 +135,12 @@ def test_filters_in_the_documents_are_read(document: Path) -> None:
             filters.parse(query[0] or query[1])
 
 
-def test_examples_of_the_query_page_are_read() -> None:
-    page, _, _ = (REPOSITORY / "docs" / "queries.md").read_text().partition("## Other commands")
-    table = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
-    assert len(table) >= 20
-    for example in table:
-        filters.parse(example.replace("\\|", "|"))
-
-
 def test_every_command_is_in_the_documents() -> None:
     from typer.main import get_command
 
-    from spindb.cli.app import app
+    from spindb.cli.app import application
 
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = get_command(application()).commands  # type: ignore[attr-defined]
     text = "\n".join(document.read_text() for document in DOCUMENTS)
     for name, command in commands.items():
         if not command.hidden:

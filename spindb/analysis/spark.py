@@ -31,5 +31,8 @@ def _stretches(values: Sequence[float], width: int) -> list[Sequence[float]]:
 
 
 def _mean(stretch: Sequence[float]) -> float | None:
+    total = sum(stretch)
+    if math.isfinite(total):
+        return total / len(stretch)
     finite = [v for v in stretch if math.isfinite(v)]
     return math.fsum(finite) / len(finite) if finite else None

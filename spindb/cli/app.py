@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 import spindb
-from spindb.cli import (
-    annotating,
-    asking,
-    comparing,
-    database,
-    demonstrating,
-    exporting,
-    inspecting,
-    listing,
-    moving,
-    playing,
-    querying,
-    scanning,
-    showing,
-)
+from spindb.cli.output import JSON_VERSION
 from spindb.errors import SpindbError
 
-app = typer.Typer(
-    name="spindb",
-    help="""Every RL run you ever trained is one query away, and every saved policy plays again.
+COMMANDS = {
+    "scanning": ("ingest",),
+    "listing": ("runs", "ls"),
+    "showing": ("show",),
+    "inspecting": ("path", "snapshots", "diff"),
+    "querying": ("params", "metrics", "doctor", "query"),
+    "comparing": ("compare", "plot"),
+    "exporting": ("export",),
+    "annotating": ("tag", "note", "archive", "unarchive", "rm"),
+    "asking": ("sql",),
+    "playing": ("test-policy", "test_policy"),
+    "moving": ("relocate",),
+    "database": ("db",),
+    "demonstrating": ("demo",),
+}
+"""Modules beside this one and the commands that each adds, in the order in which help lists them."""
+
+_HELP = """Every RL run you ever trained is one query away, and every saved policy plays again.
 
     spindb ingest data/                            index all runs under a directory
 
     spindb runs 'env=CartPole-v1 pi_lr<1e-3'       find runs
 
+    spindb compare 'env=CartPole-v1'               rank settings over their seeds
+
+    spindb plot 'env=CartPole-v1' -o curves.png    draw them
+
     spindb test-policy --run-id 42 --itr 100       play a saved policy
 
     Exit codes: 0 done, 1 done with problems, 2 usage or filter, 3 not found, 4 database or schema,
-    5 policy or environment.""",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+    5 policy or environment."""
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"spindb {spindb.__version__}")
+        typer.echo(f"spindb {spindb.__version__} (JSON output version {JSON_VERSION})")
         raise typer.Exit
 
 
-@app.callback()
 def _global(
     ctx: typer.Context,
     db: Annotated[
@@ -64,22 +66,36 @@ def _global(
     ctx.obj = db
 
 
-for module in (
-    scanning,
-    listing,
-    querying,
-    showing,
-    inspecting,
-    comparing,
-    exporting,
-    annotating,
-    asking,
-    playing,
-    database,
-    moving,
-    demonstrating,
-):
-    module.register(app)
+def application(command: str | None = None) -> typer.Typer:
+    """The application; with only the commands that come with `command` where that is one.
+
+    To build all of them takes as long as a query.
+    """
+    app = typer.Typer(
+        name="spindb",
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global)
+    needed = [module for module, commands in COMMANDS.items() if command in commands] or COMMANDS
+    for module in needed:
+        import_module(f"spindb.cli.{module}").register(app)
+    return app
+
+
+def _command_in(arguments: Sequence[str]) -> str | None:
+    """The command that is called, None where that takes the whole application to tell."""
+    if "_SPINDB_COMPLETE" in os.environ:
+        return None
+    words = iter(arguments)
+    for word in words:
+        if word == "--db":
+            next(words, None)
+        elif not word.startswith("--db="):
+            return None if word.startswith("-") else word
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,10 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="spindb")
+        application(_command_in(given))(args=given, prog_name="spindb")
     except SystemExit as stop:  # how the parser ends every command
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except BrokenPipeError:  # whoever reads has read enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except SpindbError as error:
         typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
         if error.hint:

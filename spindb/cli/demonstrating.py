@@ -22,7 +22,6 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    ctx: typer.Context,
     directory: Annotated[Path, typer.Argument(help="Where data and database go.")] = Path("demo"),
     jobs: Annotated[int | None, typer.Option(help="Agents that train at once. [default: all cores]", min=1)] = None,
 ) -> None:
@@ -33,17 +32,20 @@ def demo(
     data, location = directory / "data", str(directory / "spindb.db")
     _train(data, jobs)
     _step("Every run under a directory goes into a database; the files are only read.")
-    _run(ctx, ["--db", location, "ingest", str(data)])
+    _run(["--db", location, "ingest", str(data)])
     _step("Which runs learned? Filters know hyperparameters and metrics.")
-    _run(ctx, ["--db", location, "runs", "--sort", "env,-Performance.max", "--columns", "+Performance.max"])
-    _run(ctx, ["--db", location, "runs", "env=CartPole-v1 pi_lr>1e-3 AverageEpRet.max>200"])
+    _run(["--db", location, "runs", "--sort", "env,-Performance.max", "--columns", "+Performance.max"])
+    _run(["--db", location, "runs", "env=CartPole-v1 pi_lr>1e-3 AverageEpRet.max>200"])
     _step("Which hyperparameters are there, and which values do they take?")
-    _run(ctx, ["--db", location, "params", "algo=ppo"])
+    _run(["--db", location, "params", "algo=ppo"])
+    _step("Which setting is better, and is the difference more than chance?")
+    _run(["--db", location, "compare", "env=CartPole-v1", "--summary", "tail:5"])
+    _run(["--db", location, "plot", "--facet", "env", "--out", str(directory / "curves.png")])
     run_id, first, last = _most_improved(location)
     _step(f"Every saved policy plays again: run {run_id} before and after it learned.")
     for itr in (first, last):
         options = ["-nr", "-n", "5", "--seed", "1"]
-        _run(ctx, ["--db", location, "test-policy", "--run-id", str(run_id), "--itr", str(itr), *options])
+        _run(["--db", location, "test-policy", "--run-id", str(run_id), "--itr", str(itr), *options])
     _step(f"Yours to explore: spindb --db {location} show {run_id}")
 
 
@@ -100,13 +102,14 @@ def _step(text: str) -> None:
     say(f"\n{text}")
 
 
-def _run(ctx: typer.Context, arguments: list[str]) -> None:
+def _run(arguments: list[str]) -> None:
     """Run a command of this application and show how it is typed."""
+    from spindb.cli.app import application
+
     typer.echo(f"\n$ spindb {shlex.join(arguments)}")
     sys.stdout.flush()
-    root = ctx.find_root().command
     try:
-        root.main(arguments, prog_name="spindb", standalone_mode=False)
+        application()(args=arguments, prog_name="spindb", standalone_mode=False)
     except typer.Exit as stop:
         if stop.exit_code > 1:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import math
 import os
@@ -17,6 +18,9 @@ from typing import Any
 import typer
 
 from spindb.errors import UsageError
+
+JSON_VERSION = 1
+"""Version of what --json and --jsonl print (docs/output.schema.json). Within one, keys are added and never taken."""
 
 _GAP = 2
 _LEAST_WIDTH = 10
@@ -157,11 +161,10 @@ def colourful() -> bool:
 
 def cell_len(text: str) -> int:
     """Columns that a text takes in a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(_char_len(char) for char in text)
+    return len(text) if text.isascii() else sum(map(_char_len, text))
 
 
+@functools.cache
 def _char_len(char: str) -> int:
     if unicodedata.combining(char):
         return 0

@@ -101,7 +101,7 @@ def performance_curves(connection: Connection, ids: Sequence[int]) -> dict[int, 
             .where(runs.c.id.in_(batch))
         )
         for run_id, packed in connection.execute(statement):
-            curves[run_id] = series.numbers(series.decode(packed))
+            curves[run_id] = series.curve(packed)
     return curves
 
 
@@ -172,7 +172,7 @@ def whole(connection: Connection, run_id: int, *, internal: bool = False) -> Run
     return RunWhole(
         config=config_of(connection, run_id, internal=internal),
         metrics=metrics_of(connection, run_id),
-        curves={name: series.numbers(series.decode(text)) for name, text in connection.execute(packed)},
+        curves={name: series.curve(text) for name, text in connection.execute(packed)},
         evaluations=evaluations_of(connection, run_id),
         problems=problems_of(connection, run_id),
         tags=tags_of(connection, run_id),

@@ -74,8 +74,8 @@ def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = S
     for batch in batches(ids):
         rows = connection.execute(statement.where(runs.c.id.in_(batch)).order_by(runs.c.id))
         for run_id, metric, name, xs, ys in rows:
-            values = series.numbers(series.decode(ys))
-            places = [float(row) for row in range(len(values))] if xs is None else series.numbers(series.decode(xs))
+            values = series.curve(ys)
+            places = [float(row) for row in range(len(values))] if xs is None else series.curve(xs)
             found.append(RawCurve(run_id, metric, name, places, values))
     return found
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ def search(connection: Connection, query: Query) -> Result:
     if len(rows) == query.limit or (query.offset and not rows):
         total = connection.execute(select(func.count()).select_from(source).where(condition)).scalar_one()
     widths = [len(column) for column in columns]
-    return Result(tuple(query.columns), tuple(_row(row, widths, compiler.columns) for row in rows), total)
+    return Result(tuple(query.columns), _rows(rows, widths, compiler.columns), total)
 
 
 def run_ids(connection: Connection, text: str, *, everything: bool = False) -> list[int]:
@@ -99,20 +100,25 @@ def count(connection: Connection, text: str, *, everything: bool = False) -> int
     return int(connection.execute(statement).scalar_one())
 
 
-def _row(row: Any, widths: list[int], fields: list[Field]) -> tuple[Any, ...]:
-    values, position = [], 0
-    for width, found in zip(widths, fields, strict=False):
-        cells = row[position : position + width]
-        position += width
-        values.append(_python(found, cells))
-    return tuple(values)
-
-
-def _python(found: Field, cells: Sequence[Any]) -> Any:
+def _converter(found: Field) -> Callable[[Any, Any], Any] | None:
+    """What makes a Python value of a field's cells, None where the cell is the value."""
     if isinstance(found, ConfigField):
-        return json.loads(cells[0]) if cells[0] is not None else None
-    if isinstance(found, MetricField) and found.statistic == "last" and cells[0] is None:
-        return math.nan if cells[1] == "NaN" else cells[1] or None
+        return lambda text, _: None if text is None else json.loads(text)
+    if isinstance(found, MetricField) and found.statistic == "last":
+        return lambda last, text: last if last is not None else math.nan if text == "NaN" else text or None
     if found == _TAGS:
-        return tuple(cells[0].split(", ")) if cells[0] else ()
-    return cells[0]
+        return lambda text, _: tuple(text.split(", ")) if text else ()
+    return None
+
+
+def _rows(rows: Sequence[Any], widths: Sequence[int], fields: Sequence[Field]) -> tuple[tuple[Any, ...], ...]:
+    """The rows of a statement with one value per field: a field takes one cell or two."""
+    places = [0, *itertools.accumulate(widths)]
+    columns = [
+        (place, place + width - 1, _converter(found))
+        for place, width, found in zip(places, widths, fields, strict=False)
+    ]
+    return tuple(
+        tuple(row[first] if convert is None else convert(row[first], row[last]) for first, last, convert in columns)
+        for row in rows
+    )

@@ -47,6 +47,14 @@ def decode(series: str) -> list[Cell]:
     return [_NON_FINITE.get(c, c) if isinstance(c, str) else c for c in cells]
 
 
+def curve(series: str) -> list[float]:
+    """The cells of a series as floats, NaN where a cell is no number: what a curve is drawn from."""
+    if '"' in series or "null" in series:
+        return numbers(decode(series))
+    found: list[float] = orjson.loads(series)  # numbers alone, as most series are
+    return found
+
+
 def numbers(cells: Sequence[Cell]) -> list[float]:
     """The cells as floats, NaN where a cell is no number: what a curve is drawn from."""
     return [float(c) if isinstance(c, (int, float)) else math.nan for c in cells]
