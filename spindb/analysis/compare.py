@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from spindb.analysis import summaries
 from spindb.analysis.statistics import Statistics, describe, holm, welch
 from spindb.index.points import curves
-from spindb.index.settings import Setting, settings_of
+from spindb.index.settings import Setting, settings_of, telling_keys
 
 ALPHA = 0.05
 _NEARLY = 0.9
@@ -23,7 +23,8 @@ class Row:
 
     ``left_out`` counts runs without a number: not reached, diverged to NaN, or without the metric. ``p`` is that of
     Welch's t-test against the best setting of the same environment, adjusted for the number of such tests (Holm); None
-    for the best itself and where a setting has one run. ``verdict`` says it in words.
+    for the best itself and where a setting has one run. ``verdict`` is a word for it: ``best``, ``worse`` (p < 0.05),
+    ``may be equal``, ``one seed``, ``fewer got there``, ``no value``.
     """
 
     setting: Setting
@@ -48,17 +49,8 @@ class Comparison:
 
     @property
     def keys(self) -> list[str]:
-        """The fields that tell settings of one environment apart, and ``env`` where there are several."""
-        groups: dict[str, list[Row]] = {}
-        for row in self.rows:
-            groups.setdefault(_environment(row.setting), []).append(row)
-        keys = list(self.rows[0].setting.values) if self.rows else []
-        return [
-            key
-            for key in keys
-            if (key == "env" and len(groups) > 1)
-            or any(len({repr(row.setting.values[key]) for row in group}) > 1 for group in groups.values())
-        ]
+        """The fields that tell the settings apart; see `spindb.index.settings.telling_keys`."""
+        return telling_keys([row.setting for row in self.rows])
 
 
 def compare(
@@ -109,17 +101,13 @@ def _rank(
     """By environment; then, where a level was to be reached, by the share that reached it; then by the mean."""
     share = left_out / len(setting.runs) if reaching else 0.0
     mean = math.nan if statistics is None else statistics.mean if lower else -statistics.mean
-    return _environment(setting), share, statistics is None, mean
-
-
-def _environment(setting: Setting) -> str:
-    return ", ".join(sorted({env or "?" for env in setting.envs}))
+    return setting.environment, share, statistics is None, mean
 
 
 def _judged(ranked: Sequence[tuple[Setting, tuple[float, ...], int, Statistics | None]], reaching: bool) -> list[Row]:
     rows: list[Row] = []
-    for env in dict.fromkeys(_environment(row[0]) for row in ranked):
-        group = [row for row in ranked if _environment(row[0]) == env]
+    for env in dict.fromkeys(row[0].environment for row in ranked):
+        group = [row for row in ranked if row[0].environment == env]
         best = group[0][1]
         adjusted = [None, *holm([welch(best, values) for _, values, *_ in group[1:]])]
         for position, (row, p) in enumerate(zip(group, adjusted, strict=True)):
@@ -134,7 +122,7 @@ def _verdict(position: int, count: int, statistics: Statistics | None, p: float 
     if position == 0:
         return "best" if count > 1 else ""
     if fewer:
-        return "fewer runs reached it"
+        return "fewer got there"
     if p is None:
-        return "can't tell: one seed"
-    return f"worse (p={p:.2g})" if p < ALPHA else f"not told apart (p={p:.2g})"
+        return "one seed"
+    return "worse" if p < ALPHA else "may be equal"

@@ -12,7 +12,7 @@ from spindb.analysis.curves import BANDS, Line, line, require, usual_band
 from spindb.errors import UsageError
 from spindb.index.points import STEPS, RawCurve, curves
 from spindb.index.search import Query, search
-from spindb.index.settings import Setting, batches, settings_of
+from spindb.index.settings import Setting, batches, settings_of, telling_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _groups(connection: Connection, ids: Sequence[int], wanted: Wanted) -> dict[
         twice = len(set(names.values())) < len(names)
         groups = {f"{run_id} {name}" if twice else str(name): (run_id,) for run_id, name in names.items()}
     else:
-        for setting in _without(settings_of(connection, ids, wanted.group_by), wanted.facet):
+        for setting in _labelled(settings_of(connection, ids, wanted.group_by), wanted):
             groups[setting.label] = tuple(sorted((*groups.get(setting.label, ()), *setting.runs)))
     if wanted.legend:
         if len(wanted.legend) != len(groups):
@@ -113,9 +113,11 @@ def _groups(connection: Connection, ids: Sequence[int], wanted: Wanted) -> dict[
     return groups
 
 
-def _without(settings: Sequence[Setting], facet: str | None) -> list[Setting]:
-    """Labels need not say what the panel's title says."""
-    return [replace(s, values={k: v for k, v in s.values.items() if k != facet}) for s in settings]
+def _labelled(settings: Sequence[Setting], wanted: Wanted) -> list[Setting]:
+    """With values that tell them apart: labels need not say what panels say, nor what goes with the environment."""
+    keys = list(wanted.group_by) or telling_keys(settings)
+    kept = [key for key in keys if key != wanted.facet]
+    return [replace(setting, values={key: setting.values[key] for key in kept}) for setting in settings]
 
 
 def _facets(connection: Connection, ids: Sequence[int], facet: str | None) -> dict[str, set[int]]:

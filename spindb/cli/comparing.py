@@ -12,7 +12,7 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
-from spindb.cli.output import colourful, plural, print_csv, print_json, print_table, say, terminal_width
+from spindb.cli.output import colourful, plural, print_csv, print_json, print_table, say, show, terminal_width
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from spindb.analysis.compare import Comparison, Row
     from spindb.analysis.panels import Panel, Wanted
+    from spindb.analysis.statistics import Statistics
 
 _EXTRA = "analysis"
 _PLAIN_WIDTH = 80
@@ -118,41 +119,31 @@ def _print(found: Comparison, summary: str, grouped: bool) -> None:
     from spindb.index.settings import short
 
     keys = list(found.rows[0].setting.values) if grouped else found.keys
-    titles = [*(short(key, found.rows[0].setting.values) for key in keys)] or ["experiment"]
-    head = [
-        *titles,
-        "n",
-        "mean",
-        "95 % low",
-        "high",
-        "median",
-        "IQM",
-        "std",
-        "se",
-        "IQM low",
-        "IQM high",
-        "min",
-        "max",
-        "",
-    ]
+    names = [short(key, found.rows[0].setting.values) for key in keys] or ["experiment"]
+    head = [*names, "n", "mean ± 95 %", "median", "IQM", *_FURTHER, "p", ""]
     rows = []
     for row in found.rows:
         s = row.statistics
         own = [row.setting.values[key] for key in keys] if keys else [row.setting.label]
         n = f"{s.n if s else 0}" + (f" of {len(row.setting.runs)}" if row.left_out else "")
-        numbers = (
-            [s.mean, s.low, s.high, s.median, s.iqm, s.std, s.min, s.max, s.se, s.iqm_low, s.iqm_high]
-            if s
-            else [None] * 11
-        )
-        rows.append([*(_cell(v) for v in own), n, *numbers, row.verdict])
-    droppable = ["median", "IQM", *_FURTHER]
-    dropped = print_table(head, rows, right=("n", *head[len(titles) + 1 : -1]), droppable=droppable, fixed=("",))
+        numbers = [s.median, s.iqm, s.std, s.min, s.max, s.se, s.iqm_low, s.iqm_high] if s else [None] * 8
+        p = None if row.p is None else f"{row.p:.2g}"
+        rows.append([*(_cell(v) for v in own), n, _mean(s), *numbers, p, row.verdict])
+    right = ("n", "p", *head[len(names) + 1 : -1])
+    dropped = print_table(head, rows, right=right, droppable=["median", "IQM", *_FURTHER], fixed=("",))
     what = " or ".join(found.metrics) or "nothing"
-    say(f"{summary} of {what} over seeds; 95 %: Student's t; p: Welch's test against the best, adjusted by Holm")
+    say(f"{summary} of {what}; ±: Student's t; p: Welch against the best, by Holm")
     if dropped:
-        say(f"no room for {', '.join(dropped)}: a wider terminal, --csv or --json")
+        say(f"no room for {', '.join(dropped)} (--csv)")
     _warn(found)
+
+
+def _mean(statistics: Statistics | None) -> str:
+    """The mean and half the width of its interval."""
+    if statistics is None:
+        return ""
+    half = "" if statistics.high is None else f" ± {show(statistics.high - statistics.mean)}"
+    return show(statistics.mean) + half
 
 
 def _cell(value: Any) -> Any:

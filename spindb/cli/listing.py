@@ -308,7 +308,7 @@ def _after(ask: _Request, found: Result, layout: _Layout, dropped: Sequence[str]
     lines[0] += "".join(f", all {fact}" if not i else f" {fact}" for i, fact in enumerate(layout.common))
     hidden = [name for name in dropped if name not in (_AGE, "rows")]
     if hidden:
-        lines.append(f"no room for {', '.join(hidden)}: --columns +{hidden[0]}, or a wider terminal")
+        lines.append(f"no room for {', '.join(hidden)} (--columns +{hidden[0]})")
     return lines
 
 

@@ -52,6 +52,28 @@ class Setting:
         """What its experiments are called."""
         return ", ".join(self.exp_names)
 
+    @property
+    def environment(self) -> str:
+        """What it was trained on; several environments with commas between."""
+        return ", ".join(sorted({env or "?" for env in self.envs}))
+
+
+def telling_keys(settings: Sequence[Setting]) -> list[str]:
+    """The fields that tell settings of one environment apart, and ``env`` where there are several environments.
+
+    What merely goes with the environment (its algorithm, its number of epochs) need not be said of each setting.
+    """
+    groups: dict[str, list[Setting]] = {}
+    for setting in settings:
+        groups.setdefault(setting.environment, []).append(setting)
+    keys = list(settings[0].values) if settings else []
+    return [
+        key
+        for key in keys
+        if (key == "env" and len(groups) > 1)
+        or any(len({repr(setting.values[key]) for setting in group}) > 1 for group in groups.values())
+    ]
+
 
 def short(key: str, others: Mapping[str, Any]) -> str:
     """A hyperparameter's last part where no other of these ends so."""
