@@ -206,6 +206,19 @@ def test_without_a_display_curves_are_text(
     assert cli("plot", "--scatter", "pi_lr").code == 2
 
 
+def test_without_a_toolkit_that_is_said(
+    study: Path, cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import pyplot
+
+    monkeypatch.setenv("DISPLAY", ":99")
+    pyplot.switch_backend("agg")
+    outcome = cli("plot")
+    assert outcome.code == 2
+    assert "no toolkit for windows" in outcome.err
+    pyplot.close("all")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

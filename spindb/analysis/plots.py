@@ -27,6 +27,7 @@ _MAX_COLUMNS = 3
 _MAX_TICKS = 6
 _MAX_LEGEND = 24
 _PANEL = (4.6, 3.2)  # inches
+_NO_WINDOW = "--out curves.png, or --terminal"
 _ROOM = 0.4  # of the lines' range, above and below them
 _STYLE = {
     "axes.spines.top": False,
@@ -334,9 +335,10 @@ def display(figure: Figure) -> None:
         from matplotlib import pyplot
 
         manager = pyplot.figure().canvas.manager
-        assert manager is not None
-        figure.set_canvas(manager.canvas)
-        manager.canvas.figure = figure
-        pyplot.show()
     except ImportError as error:
-        raise UsageError(f"no window can be opened: {error}", hint="--out curves.png, or --terminal") from None
+        raise UsageError(f"no window can be opened: {error}", hint=_NO_WINDOW) from None
+    if manager is None or pyplot.get_backend().lower() == "agg":
+        raise UsageError("no window can be opened: matplotlib finds no toolkit for windows", hint=_NO_WINDOW)
+    figure.set_canvas(manager.canvas)
+    manager.canvas.figure = figure
+    pyplot.show()

@@ -120,7 +120,7 @@ def note(
     ] = "",
     text: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEXT]", help="The note. [default: $EDITOR opens]", show_default=False),
+        typer.Argument(metavar="[TEXT]", help="The note. (default: $EDITOR opens)", show_default=False),
     ] = None,
     show: Annotated[bool, typer.Option("--list", "-l", help="List the notes instead.")] = False,
     delete: Annotated[int | None, typer.Option("--delete", metavar="ID", help="Delete the note with this id.")] = None,

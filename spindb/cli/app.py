@@ -33,18 +33,18 @@ COMMANDS = {
 
 _HELP = """Every RL run you ever trained is one query away, and every saved policy plays again.
 
-    spindb ingest data/                            index all runs under a directory
+    spindb ingest data/                           index all runs below
 
-    spindb runs 'env=CartPole-v1 pi_lr<1e-3'       find runs
+    spindb runs 'env=CartPole-v1 pi_lr<1e-3'      find runs
 
-    spindb compare 'env=CartPole-v1'               rank settings over their seeds
+    spindb compare 'env=CartPole-v1'              rank settings over seeds
 
-    spindb plot 'env=CartPole-v1' -o curves.png    draw them
+    spindb plot 'env=CartPole-v1' -o curves.png   draw learning curves
 
-    spindb test-policy --run-id 42 --itr 100       play a saved policy
+    spindb test-policy --run-id 42 --itr 100      play a saved policy
 
-    Exit codes: 0 done, 1 done with problems, 2 usage or filter, 3 not found, 4 database or schema,
-    5 policy or environment."""
+    Exit codes: 0 done, 1 done with problems, 2 usage or filter, 3 not found, 4 database or schema,\
+ 5 policy or environment."""
 
 
 def _print_version(asked: bool) -> None:
@@ -57,7 +57,7 @@ def _global(
     ctx: typer.Context,
     db: Annotated[
         str | None,
-        typer.Option(help="Database: a file or a URL. [default: $SPINDB_URL, else the nearest spindb.db upward]"),
+        typer.Option(help="Database: a file or a URL. (default: $SPINDB_URL, else the nearest spindb.db upward)"),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def sql(
     ctx: typer.Context,
     statement: Annotated[
-        str | None, typer.Argument(help="A statement. [default: a prompt]", show_default=False)
+        str | None, typer.Argument(help="A statement. (default: a prompt)", show_default=False)
     ] = None,
     as_json: AsJson = False,
     as_jsonl: AsJsonLines = False,

@@ -33,7 +33,7 @@ GroupBy = Annotated[
         "--group-by",
         "-g",
         metavar="FIELDS",
-        help="What makes a setting, with commas between. [default: everything but the seed]",
+        help="What makes a setting, with commas between. (default: everything but the seed)",
         show_default=False,
         autocompletion=completion.of_fields,
     ),
@@ -169,7 +169,7 @@ def plot(
         typer.Option(
             "--value",
             "-y",
-            help="The metric; several make several panels. [default: Performance]",
+            help="The metric; several make several panels. (default: Performance)",
             show_default=False,
             autocompletion=completion.of_metric,
         ),
@@ -188,7 +188,7 @@ def plot(
     band: Annotated[
         str | None,
         typer.Option(
-            "--band", "-b", help="t, std, se, bootstrap, minmax, none. [default: t for the mean]", show_default=False
+            "--band", "-b", help="t, std, se, bootstrap, minmax, none. (default: t for the mean)", show_default=False
         ),
     ] = None,
     select: Annotated[list[str] | None, typer.Option("--select", help="Only directories that contain this.")] = None,

@@ -83,7 +83,7 @@ def check(
 @db_app.command("dump")
 def dump(
     ctx: typer.Context,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write. [default: stdout]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write. (default: stdout)")] = None,
     db: Db = None,
 ) -> None:
     """Write all that people added, tags, notes, archive marks, evaluations, saved queries, as YAML.

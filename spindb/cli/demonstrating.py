@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where data and database go.")] = Path("demo"),
-    jobs: Annotated[int | None, typer.Option(help="Agents that train at once. [default: all cores]", min=1)] = None,
+    jobs: Annotated[int | None, typer.Option(help="Agents that train at once. (default: all cores)", min=1)] = None,
 ) -> None:
     """Train a few small agents for real, then ingest, query and play them: about a minute on two cores.
 

@@ -35,10 +35,10 @@ def export(
                                          autocompletion=lambda: list(_TABLES))],
     words: FilterWords = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A .csv, .jsonl or .parquet file. [default: stdout]")
+        Path | None, typer.Option("--out", "-o", help="A .csv, .jsonl or .parquet file. (default: stdout)")
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", "-f", help="csv, jsonl or parquet. [default: by the file, else csv]")
+        str | None, typer.Option("--format", "-f", help="csv, jsonl or parquet. (default: by the file, else csv)")
     ] = None,
     everything: Everything = False,
     db: Db = None,

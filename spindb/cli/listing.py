@@ -85,7 +85,7 @@ def runs(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", "-n", help="At most so many runs; 0: all. [default: 50 in a terminal]", min=0),
+        typer.Option("--limit", "-n", help="At most so many runs; 0: all. (default: 50 in a terminal)", min=0),
     ] = None,
     page: Annotated[int, typer.Option("--page", "-p", help="Which page, of --limit runs each.", min=1)] = 1,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh the table in place until Ctrl-C.")] = False,

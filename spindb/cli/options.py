@@ -14,7 +14,7 @@ from spindb.location import located
 
 Db = Annotated[
     str | None,
-    typer.Option("--db", help="Database: a file or a URL. [default: $SPINDB_URL, else the nearest spindb.db upward]"),
+    typer.Option("--db", help="Database: a file or a URL. (default: $SPINDB_URL, else the nearest spindb.db upward)"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines: an object per line.")]
@@ -26,7 +26,7 @@ FilterWords = Annotated[
     typer.Argument(
         metavar="[FILTER]",
         help="Which runs: a filter such as 'env=Hopper-v2 pi_lr<1e-3', ids (3 5-9), a directory, or - for ids "
-        "from stdin. [default: all]",
+        "from stdin. (default: all)",
         show_default=False,
         autocompletion=completion.of_filter,
     ),

@@ -27,12 +27,12 @@ def ingest(
     ctx: typer.Context,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Directories. [default: $SPINDB_DATA_DIR, else ./data]", show_default=False),
+        typer.Argument(help="Directories. (default: $SPINDB_DATA_DIR, else ./data)", show_default=False),
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Drop runs whose directories are gone, unless you added something to them.")
     ] = False,
-    jobs: Annotated[int, typer.Option(help="Processes that read. [default: all cores]", min=0)] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes that read. (default: all cores)", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow training as it happens.")] = False,
     as_json: AsJson = False,
