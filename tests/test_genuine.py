@@ -156,14 +156,14 @@ def test_outputs_equal_those_of_the_old_stack(entry: dict[str, str], name: str) 
     policy.close()
 
 
-def load(entry: dict[str, str], name: str, *, deterministic: bool) -> Any:
+def load(entry: dict[str, str], name: str, *, deterministic: bool, engine: Any = "tensorflow") -> Any:
     """The policy of one save by its name: stale ones too, which an itr alone would not tell."""
     from spindb.disk.formats.spinningup import SpinningUp
     from spindb.play.policies import load_snapshot
 
     directory = directory_of(entry)
     (snapshot,) = [s for s in SpinningUp().read(directory, ".").snapshots if s.path == name]
-    return load_snapshot(directory, snapshot, deterministic=deterministic)
+    return load_snapshot(directory, snapshot, deterministic=deterministic, engine=engine)
 
 
 def close(found: Any, expected: Any, tolerance: float) -> bool:
@@ -182,15 +182,44 @@ def original_text(entry: dict[str, str], itr: int | None) -> str:
     return (EXPECTED / entry["era"] / "data" / entry["run"] / f"expected_test_policy{suffix}.txt").read_text()
 
 
+PYTORCH_SAVES = [(e, name) for e in MANIFEST if e["era"] == "pyt_save_era" for name in saved_names(e)]
+
+
+@pytest.mark.parametrize(("entry", "name"), [*TF1_SAVES, *PYTORCH_SAVES], ids=save_id)
+def test_numpy_equals_the_old_stacks(entry: dict[str, str], name: str) -> None:
+    """Every output that is not drawn within 1e-5 (values within 1e-4); no TensorFlow, no PyTorch."""
+    np = pytest.importorskip("numpy")
+    stem = re.sub(r"pyt_save/model(\d*)\.pt", r"pyt_save\1", name)
+    place = EXPECTED / entry["era"] / "data" / entry["run"] / f"obs_actions_{stem}.npz"
+    if not place.exists():
+        pytest.skip("the original stack's outputs were not kept for this one")
+    expected = np.load(place)
+    policy = load(entry, name, deterministic=False, engine="numpy")
+    found = policy.outputs(expected["obs"])
+    compared = [key for key in ("v", "mu", "logits") if key in expected.files and key in found]
+    for key in compared:
+        assert close(found[key], expected[key], 1e-4 if key == "v" else 1e-5), key
+    if not policy.stochastic:
+        assert close(policy.act(expected["obs"]), expected["pi_seq"], 1e-5)
+    assert compared or not policy.stochastic
+    one = policy.act(expected["obs"][0])
+    assert np.shape(one) == np.shape(policy.act(expected["obs"])[0])
+    if policy.has("q") or policy.has("q1"):
+        worth = policy.q(expected["obs"], policy.act(expected["obs"]))
+        assert worth.shape == (len(expected["obs"]),)
+    elif policy.has("v"):
+        assert close(policy.value(expected["obs"]), expected["v"], 1e-4)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("entry", "name"), TF1_SAVES, ids=save_id)
+@pytest.mark.parametrize(("entry", "name"), [*TF1_SAVES, *PYTORCH_SAVES], ids=save_id)
 def test_each_save_plays_or_tells_what_is_missing(
     entry: dict[str, str], name: str, cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(RUNS)  # where the user's own environment lies
     directory = directory_of(entry)
-    match = re.search(r"\d*$", name)
-    itr = int(match[0]) if match and match[0] else None
+    match = re.search(r"(\d*)(\.pt)?$", name)
+    itr = int(match[1]) if match and match[1] else None
     options = ["-nr", "-n", "5", "--seed", "0", "--no-record", "--json", *(() if itr is None else ("--itr", str(itr)))]
     outcome = cli("test-policy", directory, *options)
     if directory.name in NOT_OF_GYM:

@@ -207,11 +207,11 @@ def test_no_display_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyP
     assert caught.value.hint == "-nr plays without rendering"
 
 
-def test_pytorch_saves_say_that_they_are_not_played_yet(run_directory: Write, cli: Cli) -> None:
+def test_a_file_that_is_none_of_pytorchs_is_said(run_directory: Write, cli: Cli) -> None:
     run = run_directory(config={"env": "CartPole-v1"}, files={"pyt_save/model.pt": b"\x80\x02."})
     outcome = cli("test-policy", run, "-nr")
     assert outcome.code == 5
-    assert "is a pyt_save" in outcome.err
+    assert "model.pt can't be loaded: cut off" in outcome.err
 
 
 def test_a_save_that_is_not_whole_says_why(run_directory: Write, cli: Cli) -> None:
@@ -343,7 +343,7 @@ def test_damaged_saves_of_a_trained_policy(demo: Path, cli: Cli, tmp_path: Path)
     assert outcome.code == 0  # the signature tells the tensors
     lies = plain_pickle({"inputs": {"x": "nope:0"}, "outputs": {"pi": "nope:0"}})
     outcome = damaged("lies", lambda run: (run / "tf1_save5" / "model_info.pkl").write_bytes(lies))
-    assert (outcome.code, "can't be loaded by TensorFlow" in outcome.err) == (5, True)
+    assert (outcome.code, "has no node 'nope'" in outcome.err) == (5, True)
     nameless = plain_pickle({"inputs": {"obs": "x:0"}, "outputs": {"pi": "pi:0"}})
     outcome = damaged("names", lambda run: (run / "tf1_save5" / "model_info.pkl").write_bytes(nameless))
     assert (outcome.code, "names no input 'x'; inputs there: obs" in outcome.err) == (5, True)

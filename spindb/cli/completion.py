@@ -19,6 +19,7 @@ from spindb.location import located
 _RUN_FIELDS = (
     *("id", "name", "exp_name", "seed", "algo", "env", "status", "rows", "format", "path", "root", "host"),
     *("started", "updated", "archived", "copy_of", "tags", "notes", "snapshots", "evaluations", "problems"),
+    *("eval.mean", "eval.episodes"),
 )
 _WORDS = ("and", "or", "not")
 _STATISTICS = ("first", "min", "max", "mean", "count", "argmin", "argmax")

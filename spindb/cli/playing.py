@@ -39,13 +39,18 @@ def test_policy(
     episodes: Annotated[int, typer.Option("--episodes", "-n", help="How many episodes.")] = 100,
     norender: Annotated[bool, typer.Option("--norender", "-nr", help="Don't show it.")] = False,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", "-d", help="Act by the mean action where the save has one.")
+        bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
     ] = False,
     env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
     env_factory: Annotated[
         str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed the environment.")] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option("--import", metavar="MODULE", help="Imported first: it registers environments."),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed the environment and the policy.")] = None,
     record: Annotated[bool, typer.Option("--record/--no-record", help="Keep the result in the database.")] = True,
     as_json: AsJson = False,
     db: Db = None,
@@ -58,9 +63,9 @@ def test_policy(
 
     spindb test-policy 42 --env-factory my_envs:make
     """
-    from spindb.play.envs import build_environment
+    from spindb.play.envs import build_environment, import_environments
     from spindb.play.load import require_fit
-    from spindb.play.policies import load_snapshot
+    from spindb.play.policies import ENGINES, load_snapshot
     from spindb.play.rollout import run_policy
 
     if (run is None) == (run_id is None):
@@ -69,14 +74,19 @@ def test_policy(
         raise UsageError("--env and --env-factory exclude each other")
     if itr < _LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
+    chosen = next((name for name in ENGINES if name == engine), None)
+    if chosen is None:
+        raise UsageError(f"no engine is called {engine!r}", hint=f"engines: {', '.join(ENGINES)}")
     location = database(ctx, db)
     playable = _find(run if run is not None else str(run_id), None if itr == _LATEST else itr, location)
     _announce(playable)
+    for module in imports or ():
+        import_environments(module)
     built = build_environment(playable.env, env=env, factory=env_factory, render=not norender)
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=chosen)
     try:
         require_fit(policy, built)
-        _announce_play(playable, built, policy, deterministic)
+        _announce_play(playable, built, policy)
         write = say if as_json else typer.echo
         write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
         rollout = run_policy(built.environment, policy, length, episodes, not norender, seed=seed, write=write)
@@ -86,6 +96,9 @@ def test_policy(
     evaluation_id = _record(playable, built, policy, rollout, length, seed, location) if record else None
     if as_json:
         print_json(_as_dict(playable, built, policy, rollout, evaluation_id))
+    if rollout.partial:
+        say(f"interrupted after {len(rollout.episodes)} of {episodes} episodes")
+        raise typer.Exit(1)
 
 
 def _find(run: str, itr: int | None, location: str) -> Playable:
@@ -108,14 +121,14 @@ def _announce(playable: Playable) -> None:
         say(f"warning: this snapshot is stale: {snapshot.stale}")
 
 
-def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy, deterministic: bool) -> None:
+def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) -> None:
     trained = playable.env.id
     where = f" in {built.library}" if built.library else ""
     say(f"environment: {built.id or 'your own'}{where} (from {built.source})")
     if built.id and trained and built.id != trained:
         say(f"note: it was trained in {trained}, which is not to be had today; returns may differ")
-    if deterministic and not policy.deterministic:
-        say("note: this save has no deterministic output (mu): --deterministic changes nothing")
+    for note in policy.notes:
+        say(f"note: {note}")
 
 
 def _record(
@@ -130,6 +143,7 @@ def _record(
     """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
     from spindb.index import store
     from spindb.index.connect import connected
+    from spindb.play.load import digest_of
     from spindb.play.versions import versions
 
     if playable.run_id is None:
@@ -150,6 +164,9 @@ def _record(
         mean_length=rollout.mean_length,
         versions=versions(),
         seconds=rollout.seconds,
+        engine=policy.engine,
+        snapshot_digest=digest_of(playable),
+        partial=rollout.partial,
     )
     try:
         with connected(location, write=True) as connection:
@@ -172,6 +189,8 @@ def _as_dict(
         "environment": built.id,
         "environment_source": built.source,
         "deterministic": policy.deterministic,
+        "engine": policy.engine,
+        "partial": rollout.partial,
         "mean_return": rollout.mean_return,
         "std_return": rollout.std_return,
         "max_return": rollout.max_return,

@@ -193,11 +193,16 @@ def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> N
                 e.std_return,
                 e.mean_length,
                 e.created_at,
-                "of the earlier run here" if e.generation < found.generation else "",
+                _remark(e, found),
             )
             for e in evaluations
         ]
         print_table(titles, rows, right=("itr",), droppable=("mean length",), fixed=("",))
+
+
+def _remark(evaluation: EvaluationRow, found: RunInfo) -> str:
+    remarks = ["of the earlier run here"] if evaluation.generation < found.generation else []
+    return ", ".join([*remarks, *(["interrupted"] if evaluation.partial else [])])
 
 
 def snapshot_table(saved: Sequence[SnapshotRecord], *, reasons: bool = False) -> None:

@@ -106,6 +106,20 @@ def read_pickle(data: bytes) -> Any:
     return _Machine(io.BytesIO(data)).run()
 
 
+def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
+    """Describe the first `count` pickles of several in a row, and say where the last of them ends.
+
+    Raises:
+        PickleError: as `read_pickle`.
+    """
+    if not data:
+        raise PickleError("the file is empty")
+    if data.startswith(LFS_POINTER):
+        raise PickleError(LFS_REASON)
+    stream = io.BytesIO(data)
+    return [_Machine(stream).run() for _ in range(count)], stream.tell()
+
+
 _MARK = object()
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set}

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spindb.disk import wire
+
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER = 48
 
@@ -35,12 +37,10 @@ def check_variables(directory: Path) -> None:
     if not index.is_file():
         raise SavedModelError("variables/variables.index is missing: the save was interrupted or not copied whole")
     for shard, needed in _shard_sizes(index.read_bytes()).items():
-        data = list(index.parent.glob(f"variables.data-{shard:05d}-of-*"))
-        if not data:
-            raise SavedModelError(f"variables/variables.data-{shard:05d}-of-… is missing: no variables to load")
-        size = data[0].stat().st_size
+        data = shard_file(directory, shard)
+        size = data.stat().st_size
         if size < needed:
-            raise SavedModelError(f"variables/{data[0].name} has {size} of {needed} bytes: the save was interrupted")
+            raise SavedModelError(f"variables/{data.name} has {size} of {needed} bytes: the save was interrupted")
 
 
 def read_signature(data: bytes) -> Signature:
@@ -50,7 +50,7 @@ def read_signature(data: bytes) -> Signature:
         SavedModelError: the bytes are no SavedModel or are cut off.
     """
     try:
-        for number, meta_graph in _fields(data):
+        for number, meta_graph in wire.fields(data):
             if number == 2 and isinstance(meta_graph, bytes):
                 return _signature(meta_graph)
     except (IndexError, UnicodeDecodeError, ValueError) as error:
@@ -62,86 +62,86 @@ def _signature(meta_graph: bytes) -> Signature:
     version = None
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
-    for number, value in _fields(meta_graph):
+    for number, value in wire.fields(meta_graph):
         if number == 1:  # meta_info_def; its field 5 is tensorflow_version
-            version = _text(dict(_fields(_message(value))).get(5))
+            version = wire.text(dict(wire.fields(wire.message(value))).get(5))
         elif number == 5:  # an entry of the map signature_def
-            entry = dict(_fields(_message(value)))
-            if _text(entry.get(1)) == "serving_default":
-                for kind, item in _fields(_message(entry.get(2, b""))):
+            entry = dict(wire.fields(wire.message(value)))
+            if wire.text(entry.get(1)) == "serving_default":
+                for kind, item in wire.fields(wire.message(entry.get(2, b""))):
                     if kind in (1, 2):
-                        pair = dict(_fields(_message(item)))
-                        tensor = dict(_fields(_message(pair.get(2, b""))))
+                        pair = dict(wire.fields(wire.message(item)))
+                        tensor = dict(wire.fields(wire.message(pair.get(2, b""))))
                         target = inputs if kind == 1 else outputs
-                        target[_text(pair.get(1)) or ""] = _text(tensor.get(1)) or ""
+                        target[wire.text(pair.get(1)) or ""] = wire.text(tensor.get(1)) or ""
     return Signature(inputs, outputs, version)
 
 
-def _message(value: int | bytes) -> bytes:
-    if not isinstance(value, bytes):
-        raise ValueError("a number where a message was expected")
-    return value
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a variable's data lies: ``dtype`` is TensorFlow's number for it, offset and size are bytes of the shard."""
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
 
 
-def _text(value: int | bytes | None) -> str | None:
-    return value.decode() if isinstance(value, bytes) else None
+def read_index(index: bytes) -> dict[str, Entry]:
+    """The variables of a bundle by name, from the bytes of ``variables.index``.
+
+    Raises:
+        SavedModelError: the bytes are no such index or are cut off.
+    """
+    if len(index) < _FOOTER or not index.endswith(_TABLE_MAGIC):
+        raise SavedModelError("variables/variables.index is cut off: the save was interrupted")
+    entries: dict[str, Entry] = {}
+    try:
+        footer = index[-_FOOTER:]
+        position = wire.varint(footer, wire.varint(footer, 0)[1])[1]  # past the handle of the meta index
+        offset, position = wire.varint(footer, position)
+        size, _ = wire.varint(footer, position)
+        for _, handle in _block(index, offset, size):
+            start, position = wire.varint(handle, 0)
+            for key, value in _block(index, start, wire.varint(handle, position)[0]):
+                if key:  # the empty key is the header
+                    entries[key.decode("utf-8", "replace")] = _entry(dict(wire.fields(value)))
+    except (IndexError, ValueError) as error:
+        raise SavedModelError(f"variables/variables.index is damaged: {error}") from error
+    return entries
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and raw values of one protocol buffer message, in file order."""
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, position = _varint(data, position)
-            yield number, value
-            continue
-        if wire == 2:
-            length, position = _varint(data, position)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise ValueError(f"wire type {wire} at byte {position}")
-        if position + length > len(data):
-            raise ValueError(f"{position + length - len(data)} bytes are missing")
-        yield number, data[position : position + length]
-        position += length
+def _entry(fields: dict[int, int | bytes]) -> Entry:
+    dtype, shard, offset, size = (int(fields.get(number, 0)) for number in (1, 3, 4, 5))
+    return Entry(dtype, shape_of(wire.message(fields.get(2))), shard, offset, size)
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise ValueError(f"a number too long at byte {position}")
+def shape_of(message: bytes) -> tuple[int, ...]:
+    """The lengths in a TensorShapeProto; -1 for one that is not known."""
+    return tuple(
+        wire.signed(dict(wire.fields(wire.message(dim))).get(1)) for number, dim in wire.fields(message) if number == 2
+    )
 
 
 def _shard_sizes(index: bytes) -> dict[int, int]:
-    """Bytes that each data shard must hold at least, from the bytes of ``variables.index``."""
-    if len(index) < _FOOTER or not index.endswith(_TABLE_MAGIC):
-        raise SavedModelError("variables/variables.index is cut off: the save was interrupted")
+    """Bytes that each data shard must hold at least."""
     sizes: dict[int, int] = {}
-    try:
-        footer = index[-_FOOTER:]
-        position = _varint(footer, _varint(footer, 0)[1])[1]  # past the handle of the meta index
-        offset, position = _varint(footer, position)
-        size, _ = _varint(footer, position)
-        for _, handle in _block(index, offset, size):
-            start, position = _varint(handle, 0)
-            for key, value in _block(index, start, _varint(handle, position)[0]):
-                if key:  # the empty key is the header
-                    entry = dict(_fields(value))
-                    shard, begin, length = (int(entry.get(n, 0)) for n in (3, 4, 5))
-                    sizes[shard] = max(sizes.get(shard, 0), begin + length)
-    except (IndexError, ValueError) as error:
-        raise SavedModelError(f"variables/variables.index is damaged: {error}") from error
+    for entry in read_index(index).values():
+        sizes[entry.shard] = max(sizes.get(entry.shard, 0), entry.offset + entry.size)
     return sizes
+
+
+def shard_file(directory: Path, shard: int) -> Path:
+    """The file of a data shard of the SavedModel at `directory`.
+
+    Raises:
+        SavedModelError: it is not there.
+    """
+    found = sorted((directory / "variables").glob(f"variables.data-{shard:05d}-of-*"))
+    if not found:
+        raise SavedModelError(f"variables/variables.data-{shard:05d}-of-… is missing: no variables to load")
+    return found[0]
 
 
 def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
@@ -153,9 +153,9 @@ def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]
     end = len(block) - 4 * (restarts + 1)
     position, key = 0, b""
     while position < end:
-        shared, position = _varint(block, position)
-        fresh, position = _varint(block, position)
-        length, position = _varint(block, position)
+        shared, position = wire.varint(block, position)
+        fresh, position = wire.varint(block, position)
+        length, position = wire.varint(block, position)
         key = key[:shared] + block[position : position + fresh]
         position += fresh
         yield key, block[position : position + length]

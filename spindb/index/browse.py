@@ -50,6 +50,8 @@ class EvaluationRow:
     std_return: float | None
     mean_length: float | None
     created_at: datetime
+    engine: str
+    partial: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:
     """The run's recorded rollouts, oldest first."""
     c = evaluations.c
     wanted = (c.id, c.generation, c.itr, c.snapshot_path, c.env_id, c.deterministic, c.seed, c.episodes)
-    results = (c.mean_return, c.std_return, c.mean_length, c.created_at)
+    results = (c.mean_return, c.std_return, c.mean_length, c.created_at, c.engine, c.partial)
     statement = select(*wanted, *results).where(c.run_id == run_id).order_by(c.id)
     return [EvaluationRow(*tuple(row)) for row in connection.execute(statement)]
 

@@ -54,6 +54,11 @@ def _count_of(table: Table) -> ColumnElement[Any]:
     return select(func.count()).where(table.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
 
 
+def _of_evaluations(statistic: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A statistic of the run's recorded evaluations."""
+    return select(statistic).where(evaluations.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
+
+
 def _joined(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """All of the run's texts, with commas between."""
     table = column.table
@@ -84,6 +89,8 @@ _RUN_COLUMNS: dict[str, tuple[ColumnElement[Any], Kind]] = {
     "snapshots": (_count_of(snapshots), "number"),
     "evaluations": (_count_of(evaluations), "number"),
     "problems": (_count_of(problems), "number"),
+    "eval.mean": (_of_evaluations(func.max(evaluations.c.mean_return)), "number"),
+    "eval.episodes": (_of_evaluations(func.sum(evaluations.c.episodes)), "number"),
 }
 _ALIASES = {"exp": "exp_name", "env_id": "env"}
 RUN_FIELDS = tuple(_RUN_COLUMNS)

@@ -181,7 +181,7 @@ def _restore_run(connection: Connection, run: Any, entry: Mapping[str, Any], don
 
 
 def _restore_evaluation(connection: Connection, run_id: int, entry: Mapping[str, Any]) -> None:
-    values = {name: entry.get(name) for name in _EVALUATION}
+    values = {name: entry.get(name) for name in _EVALUATION if name in entry}
     values |= {
         "created_at": _time(entry["created_at"]),
         "versions": json.dumps(entry["versions"], sort_keys=True),

@@ -217,6 +217,9 @@ evaluations = Table(
     Column("env_id", Text),  # what was played, which may be a successor of what was trained on
     Column("env_source", Text, nullable=False),
     Column("deterministic", Boolean, nullable=False),
+    Column("engine", Text, nullable=False),  # what evaluated the policy
+    Column("snapshot_digest", Text),  # of the policy's files when it was played
+    Column("partial", Boolean, nullable=False, server_default=false()),  # interrupted: fewer episodes than asked for
     Column("max_ep_len", Integer),  # steps; none: only the environment ends an episode
     Column("seed", BigInteger),
     Column("episodes", Integer, nullable=False),

@@ -82,6 +82,9 @@ class Evaluation:
     mean_length: float | None
     versions: Mapping[str, str]
     seconds: float
+    engine: str = "numpy"
+    snapshot_digest: str | None = None
+    partial: bool = False
 
 
 def now() -> datetime:
@@ -209,6 +212,9 @@ def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) 
             env_id=result.env_id,
             env_source=result.env_source,
             deterministic=result.deterministic,
+            engine=result.engine,
+            snapshot_digest=result.snapshot_digest,
+            partial=result.partial,
             max_ep_len=result.max_ep_len,
             seed=result.seed,
             episodes=len(result.episodes),

@@ -89,6 +89,24 @@ def build_environment(
     raise EnvironmentBuildError(_nothing_known(hint), hint=_what_to_type(hint))
 
 
+def import_environments(module: str) -> None:
+    """Import a module that registers environments of its own; the current directory is searched too.
+
+    Raises:
+        EnvironmentBuildError: it can't be imported.
+    """
+    with _current_directory_importable():
+        try:
+            with contextlib.suppress(ImportError):
+                import_quietly("gym")  # whose notice would be printed otherwise
+            importlib.import_module(module)
+        except Exception as error:  # a user's own code can raise anything
+            raise EnvironmentBuildError(
+                f"--import {module} failed: {type(error).__name__}: {error}",
+                hint=f"python -c 'import {module}' must work in this directory",
+            ) from error
+
+
 def _nothing_known(hint: EnvironmentHint) -> str:
     if hint.classes:
         told = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.play.envs import BuiltEnvironment, build_environment
-from spindb.play.policies import Policy, load_snapshot
+from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint, SnapshotRecord
 
@@ -92,6 +93,19 @@ def _near(directory: Path) -> str | None:
     return "output directories below it:\n" + "\n".join(below) if below else None
 
 
+def digest_of(playable: Playable) -> str | None:
+    """A digest of the policy's files, so that a result stays tied to what was played; None where they can't be read."""
+    place = playable.directory / playable.snapshot.path
+    files = [place] if place.is_file() else [place / "saved_model.pb", *sorted((place / "variables").glob("*"))]
+    digest = blake2b(digest_size=16)
+    try:
+        for file in files:
+            digest.update(file.read_bytes())
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
 def indexed_id(directory: Path, db: str | Path) -> int | None:
     """The id of the run at `directory` in the database, None where it is not indexed there."""
     with connected(db) as connection:
@@ -100,25 +114,32 @@ def indexed_id(directory: Path, db: str | Path) -> int | None:
 
 
 def load_policy(
-    run: int | str | Path, itr: int | None = None, deterministic: bool = False, *, db: str | Path = "spindb.db"
+    run: int | str | Path,
+    itr: int | None = None,
+    deterministic: bool = False,
+    *,
+    engine: Engine = "auto",
+    db: str | Path = "spindb.db",
 ) -> Policy:
     """Load a saved policy.
 
     Args:
         run: an output directory, or a run's id, name or prefix of a name in the database.
         itr: which snapshot; None for the latest.
-        deterministic: act by the mean action where the save has one (``mu``).
+        deterministic: act by the mean, or the likeliest, action.
+        engine: what evaluates it: ``numpy``, ``tensorflow``, or ``auto`` for numpy where it can.
         db: the database (path or URL) where `run` is not a directory.
 
     Returns:
-        A policy: ``policy(observation)`` is the action for one observation.
+        A policy: ``policy(observation)`` is the action for one observation, or one per row for many;
+        ``policy.value(observation)`` and ``policy.q(observation, action)`` are what was learned of their worth.
 
     Raises:
         NotFoundError: there is no such run or itr.
         PolicyError: the snapshot can't be loaded.
     """
     playable = locate(run, itr, db=db)
-    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine)
 
 
 def load_policy_and_env(
@@ -153,4 +174,13 @@ def require_fit(policy: Policy, built: BuiltEnvironment) -> None:
         )
 
 
-__all__ = ["Environment", "Playable", "indexed_id", "load_policy", "load_policy_and_env", "locate", "require_fit"]
+__all__ = [
+    "Environment",
+    "Playable",
+    "digest_of",
+    "indexed_id",
+    "load_policy",
+    "load_policy_and_env",
+    "locate",
+    "require_fit",
+]

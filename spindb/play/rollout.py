@@ -32,6 +32,8 @@ class Rollout:
 
     episodes: Sequence[Episode]
     seconds: float
+    partial: bool = False
+    """Whether it was interrupted before all episodes were played."""
 
     @property
     def mean_return(self) -> float:
@@ -90,11 +92,11 @@ def run_policy(
         max_ep_len: ends an episode after so many steps; None or 0: only the environment ends it.
         num_episodes: how many episodes, at least one.
         render: show each step; the environment must have been made for that (``render_mode="human"``).
-        seed: seeds the environment once, at the first reset.
+        seed: seeds the environment once, at the first reset, and the policy's draws where it has a ``seed``.
         write: takes each line.
 
     Returns:
-        The episodes.
+        The episodes. An interruption (Ctrl-C) after the first one ends the rollout and marks it partial.
 
     Raises:
         UsageError: fewer than one episode was asked for, or a negative length.
@@ -107,13 +109,19 @@ def run_policy(
     if env is None or not (hasattr(env, "reset") and hasattr(env, "step")):
         raise EnvironmentBuildError(f"no environment to play in, but a {type(env).__name__}")
     world = env if isinstance(env, Environment) else Environment(env)
+    if seed is not None and hasattr(get_action, "seed"):
+        get_action.seed(seed)
     began = time.perf_counter()
     episodes: list[Episode] = []
-    while len(episodes) < num_episodes:
-        episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed)
-        write(f"Episode {len(episodes)} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
-        episodes.append(episode)
-    rollout = Rollout(tuple(episodes), time.perf_counter() - began)
+    try:
+        while len(episodes) < num_episodes:
+            episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed)
+            write(f"Episode {len(episodes)} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
+            episodes.append(episode)
+    except KeyboardInterrupt:
+        if not episodes:
+            raise
+    rollout = Rollout(tuple(episodes), time.perf_counter() - began, partial=len(episodes) < num_episodes)
     write(rollout.table())
     return rollout
 

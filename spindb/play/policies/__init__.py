@@ -5,14 +5,24 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from spindb.errors import PolicyError
 from spindb.records import SnapshotRecord
 
-_LOADERS = {
-    "simple_save": "spindb.play.policies.tf1:load",
-    "tf1_save": "spindb.play.policies.tf1:load",
+Engine = Literal["auto", "numpy", "tensorflow"]
+ENGINES: tuple[Engine, ...] = ("auto", "numpy", "tensorflow")
+
+_TF1 = {
+    "auto": "spindb.play.policies.tf1:load",
+    "numpy": "spindb.play.policies.graph:load",
+    "tensorflow": "spindb.play.policies.tf1:load_by_tensorflow",
+}
+_TORCH = "spindb.play.policies.torchmlp:load"
+_LOADERS: Mapping[str, Mapping[str, str]] = {
+    "simple_save": _TF1,
+    "tf1_save": _TF1,
+    "pyt_save": {"auto": _TORCH, "numpy": _TORCH},
 }
 
 
@@ -23,10 +33,20 @@ class Policy(Protocol):
     """Shape of one observation, None where the save does not tell."""
 
     deterministic: bool
-    """Whether actions are means; False where that was asked for and the save has none."""
+    """Whether actions are means; False where that was asked for and can't be had."""
+
+    stochastic: bool
+    """Whether actions are drawn where `deterministic` is not asked for."""
+
+    notes: tuple[str, ...]
+    """What whoever plays it should know."""
+
+    @property
+    def engine(self) -> str:
+        """What evaluates it: ``numpy`` or ``tensorflow``."""
 
     def act(self, observation: Any) -> Any:
-        """The action for one observation of shape `observation_shape`."""
+        """The action for one observation of shape `observation_shape`; for n of them, n actions."""
 
     def __call__(self, observation: Any) -> Any:
         """The same as `act`: a policy stands where a ``get_action`` is asked for."""
@@ -34,25 +54,45 @@ class Policy(Protocol):
     def outputs(self, observation: Any) -> Mapping[str, Any]:
         """All saved outputs that follow from one observation alone, by name (``pi``, ``v``, ``mu`` …)."""
 
+    def value(self, observation: Any) -> Any:
+        """V of an observation. Raises `PolicyError` where no value function was saved."""
+
+    def q(self, observation: Any, action: Any) -> Any:
+        """Q of an observation and an action, the lower of two. Raises `PolicyError` where none was saved."""
+
+    def seed(self, seed: int) -> None:
+        """Let the actions that are drawn begin anew; the draws of a graph in TensorFlow have seeds of their own."""
+
     def close(self) -> None:
         """Give back what the policy holds."""
 
 
-def load_snapshot(directory: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> Policy:
+def load_snapshot(
+    directory: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, engine: Engine = "auto"
+) -> Policy:
     """Load the policy of a snapshot of the run at `directory`.
 
+    Args:
+        directory: of the run.
+        snapshot: which one.
+        deterministic: act by the mean, or the likeliest, action.
+        engine: what evaluates it; ``auto`` is numpy where it can, TensorFlow where it must.
+
     Raises:
-        PolicyError: the snapshot is not whole, its kind can't be played, or what plays it is missing.
+        PolicyError: the snapshot is not whole, its kind can't be played so, or what plays it is missing.
     """
     place = directory / snapshot.path
     if snapshot.unloadable:
         raise PolicyError(f"{place} can't be loaded: {snapshot.unloadable}", hint="spindb snapshots lists the others")
-    if snapshot.kind not in _LOADERS:
+    loaders = _LOADERS.get(snapshot.kind)
+    if loaders is None:
         raise PolicyError(
-            f"{place} is a {snapshot.kind}: this version of spindb indexes those and does not play them yet",
+            f"{place} is a {snapshot.kind}, which this version of spindb indexes and does not play",
             hint=f"kinds that play: {', '.join(sorted(_LOADERS))}",
         )
-    module, _, function = _LOADERS[snapshot.kind].partition(":")
+    if engine not in loaders:
+        raise PolicyError(f"{place} is a {snapshot.kind}, which is not played by {engine}", hint="leave --engine out")
+    module, _, function = loaders[engine].partition(":")
     load = getattr(importlib.import_module(module), function)
     policy: Policy = load(place, snapshot, deterministic=deterministic)
     return policy

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spindb.errors import PolicyError
+from spindb.play.policies.arrays import ArrayPolicy
 from spindb.records import SnapshotRecord
 
 
@@ -56,13 +57,30 @@ def _without_chatter() -> Iterator[None]:
         os.close(nowhere)
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> TF1Policy:
-    """The policy in the SavedModel at `save`; see `spindb.play.policies.load_snapshot`."""
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+    """The policy in the SavedModel at `save`, by numpy; by TensorFlow where numpy does not know an operation.
+
+    See `spindb.play.policies.load_snapshot`.
+    """
+    from spindb.play.policies.graph import GraphPolicy, UnsupportedGraphError
+
+    try:
+        return GraphPolicy(save, snapshot.inputs, snapshot.outputs, deterministic=deterministic)
+    except UnsupportedGraphError as unsupported:
+        policy = load_by_tensorflow(save, snapshot, deterministic=deterministic)
+        policy.notes = (f"played by TensorFlow: {unsupported.message.partition(': ')[2]}",)
+        return policy
+
+
+def load_by_tensorflow(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> TF1Policy:
+    """The policy in the SavedModel at `save`, by TensorFlow: any graph, and the draws of its own op seeds."""
     return TF1Policy(save, snapshot.inputs, snapshot.outputs, deterministic=deterministic)
 
 
-class TF1Policy:
+class TF1Policy(ArrayPolicy):
     """See `spindb.play.policies.Policy`."""
+
+    engine = "tensorflow"
 
     def __init__(
         self, save: Path, inputs: dict[str, str] | Any, outputs: dict[str, str] | Any, *, deterministic: bool = False
@@ -73,7 +91,6 @@ class TF1Policy:
                 raise PolicyError(f"{save} names no {kind} {needed!r}; {kind}s there: {there}")
         tensorflow = import_tensorflow()
         v1 = tensorflow.compat.v1
-        self.save = save
         self._graph = tensorflow.Graph()
         self._session = v1.Session(graph=self._graph, config=v1.ConfigProto(device_count={"GPU": 0}))
         try:
@@ -84,53 +101,59 @@ class TF1Policy:
         except (OSError, RuntimeError, KeyError, ValueError, tensorflow.errors.OpError) as error:
             self._session.close()
             raise PolicyError(f"{save} can't be loaded by TensorFlow {tensorflow.__version__}: {error}") from error
-        self.deterministic = deterministic and "mu" in self._outputs
+        super().__init__(save, deterministic and "mu" in self._outputs)
         self._action = self._outputs["mu" if self.deterministic else "pi"]
+        self._alone = [name for name, tensor in self._outputs.items() if not self._needs_action(tensor)]
+        self.stochastic = any("Random" in op or op == "Multinomial" for op in self._ancestors(self._outputs["pi"]))
+        if deterministic and not self.deterministic and self.stochastic:
+            self.notes = ("TensorFlow has no deterministic output here (mu): actions are drawn",)
         shape = self._inputs["x"].shape
-        self.observation_shape = tuple(shape.as_list()[1:]) if shape.rank is not None else None
-        if self.observation_shape is not None and None in self.observation_shape:
-            self.observation_shape = None
+        known = tuple(shape.as_list()[1:]) if shape.rank is not None else None
+        self.observation_shape = None if known is None or None in known else known
 
-    def act(self, observation: Any) -> Any:
-        """The action for one observation."""
-        return self._run(self._action, observation)
+    @property
+    def names(self) -> list[str]:
+        return self._alone
 
-    __call__ = act
+    def has(self, name: str) -> bool:
+        return name in self._outputs
+
+    def actions(self, observations: Any) -> Any:
+        return self._session.run(self._action, {self._inputs["x"]: observations})
+
+    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+        if name not in self._outputs:
+            there = ", ".join(sorted(self._outputs))
+            raise PolicyError(f"{self.save} has no output {name!r}; outputs there: {there}")
+        if name not in self._alone and actions is None:
+            raise PolicyError(f"{self.save}: {name} takes an action as well")
+        feed = {self._inputs["x"]: observations}
+        if name not in self._alone:
+            feed[self._inputs["a"]] = actions
+        return self._session.run(self._outputs[name], feed)
 
     def outputs(self, observation: Any) -> dict[str, Any]:
-        """All outputs that need nothing but the observation, evaluated together.
-
-        Those that take an action as well (``q``) are left out.
-        """
-        alone = {n: t for n, t in self._outputs.items() if not self._needs_action(t)}
-        return {name: value[0] for name, value in self._session.run(alone, self._feed(observation)).items()}
+        """As `ArrayPolicy.outputs`, evaluated together: all of one draw."""
+        rows, one = self.rows(observation)
+        found = self._session.run({name: self._outputs[name] for name in self._alone}, {self._inputs["x"]: rows})
+        return {name: value[0] if one else value for name, value in found.items()}
 
     def close(self) -> None:
         """End the session."""
         self._session.close()
 
-    def _run(self, tensor: Any, observation: Any) -> Any:
-        return self._session.run(tensor, self._feed(observation))[0]
-
-    def _feed(self, observation: Any) -> dict[Any, Any]:
-        numpy = importlib.import_module("numpy")
-        placeholder = self._inputs["x"]
-        row = numpy.asarray(observation, dtype=placeholder.dtype.as_numpy_dtype)
-        if self.observation_shape is not None and row.shape != self.observation_shape:
-            raise PolicyError(
-                f"the policy takes observations of shape {self.observation_shape}, not {row.shape}: {self.save}"
-            )
-        return {placeholder: row[None]}
-
     def _needs_action(self, tensor: Any) -> bool:
         """Whether the tensor depends on the placeholder of the action."""
         action = self._inputs.get("a")
+        return action is not None and action.op.name in self._ancestors(tensor, names=True)
+
+    @staticmethod
+    def _ancestors(tensor: Any, *, names: bool = False) -> set[str]:
+        """Types (or names) of all operations that the tensor depends on."""
         seen, pending = set(), [tensor.op]
-        while action is not None and pending:
+        while pending:
             operation = pending.pop()
-            if operation is action.op:
-                return True
             if operation not in seen:
                 seen.add(operation)
                 pending += [source.op for source in operation.inputs]
-        return False
+        return {operation.name if names else operation.type for operation in seen}

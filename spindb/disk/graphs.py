@@ -1,0 +1,132 @@
+"""The graph of a TensorFlow SavedModel: its nodes, decoded as far as evaluating them takes.
+
+Formats: tensorflow/core/framework ``graph.proto``, ``node_def.proto``, ``attr_value.proto``, ``tensor.proto``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spindb.disk import wire
+from spindb.disk.savedmodel import SavedModelError, shape_of
+
+DTYPES = {
+    1: "f4",
+    2: "f8",
+    3: "i4",
+    4: "u1",
+    5: "i2",
+    6: "i1",
+    9: "i8",
+    10: "?",
+    17: "u2",
+    19: "f2",
+    22: "u4",
+    23: "u8",
+}
+"""TensorFlow's numbers for types (``types.proto``), those of fixed size, as numpy spells them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A TensorProto: type, shape and either raw bytes or a list of values (the last of which repeats)."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    raw: bytes
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operation: ``inputs`` are tensor names as in the file (``name``, ``name:1``, ``^name`` for control)."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+def read_graph(data: bytes) -> dict[str, Node]:
+    """The nodes of the first graph in the bytes of ``saved_model.pb``, by name.
+
+    Raises:
+        SavedModelError: the bytes are no SavedModel or are cut off.
+    """
+    try:
+        for number, meta_graph in wire.fields(data):
+            if number == 2:
+                graph = next((v for n, v in wire.fields(wire.message(meta_graph)) if n == 2), b"")
+                nodes = [_node(wire.message(v)) for n, v in wire.fields(wire.message(graph)) if n == 1]
+                return {node.name: node for node in nodes}
+    except (IndexError, UnicodeDecodeError, ValueError, struct.error) as error:
+        raise SavedModelError(f"saved_model.pb is cut off or damaged: {error}") from error
+    raise SavedModelError("saved_model.pb holds no graph: the save was interrupted")
+
+
+def _node(data: bytes) -> Node:
+    name = op = ""
+    inputs: list[str] = []
+    attributes: dict[str, Any] = {}
+    for number, value in wire.fields(data):
+        if number == 1:
+            name = wire.text(value) or ""
+        elif number == 2:
+            op = wire.text(value) or ""
+        elif number == 3:
+            inputs.append(wire.text(value) or "")
+        elif number == 5:
+            pair = dict(wire.fields(wire.message(value)))
+            attributes[wire.text(pair.get(1)) or ""] = _attribute(wire.message(pair.get(2)))
+    return Node(name, op, tuple(inputs), attributes)
+
+
+def _attribute(data: bytes) -> Any:
+    """An AttrValue; None for what no operation here asks for."""
+    for number, value in wire.fields(data):
+        match number:
+            case 1:  # a list: of numbers or types, as far as these are asked for
+                return [
+                    n for kind, item in wire.fields(wire.message(value)) if kind in (3, 6) for n in wire.numbers(item)
+                ]
+            case 2:
+                return wire.message(value)
+            case 3:
+                return wire.signed(value)
+            case 4:
+                return struct.unpack("<f", wire.message(value))[0]
+            case 5:
+                return bool(value)
+            case 6:
+                return DTYPES.get(int(value))
+            case 7:
+                message = wire.message(value)
+                unknown = any(n == 3 and item for n, item in wire.fields(message))
+                return None if unknown else shape_of(message)
+            case 8:
+                return _constant(wire.message(value))
+    return None
+
+
+_LISTS = {5: "<f", 6: "<d"}
+
+
+def _constant(data: bytes) -> Constant:
+    dtype, raw = "", b""
+    shape: tuple[int, ...] = ()
+    values: list[Any] = []
+    for number, value in wire.fields(data):
+        if number == 1:
+            dtype = DTYPES.get(int(value), "")
+        elif number == 2:
+            shape = shape_of(wire.message(value))
+        elif number == 4:
+            raw = wire.message(value)
+        elif number in _LISTS:
+            values += [item[0] for item in struct.iter_unpack(_LISTS[number], wire.message(value))]
+        elif number in (7, 10, 11):
+            values += wire.numbers(value)
+    return Constant(dtype, shape, raw, tuple(values))

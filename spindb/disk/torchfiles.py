@@ -1,0 +1,225 @@
+"""Modules that PyTorch saved whole (``torch.save(module)``), read without PyTorch and executing nothing.
+
+Two containers (torch/serialization.py): since 1.6 a zip with ``data.pkl`` and one file per storage; before, five
+pickles in a row (a magic number, a version, facts about the machine, the object, the keys of the storages), then for
+each key the number of elements and the raw values. In both a tensor is a call of ``torch._utils._rebuild_tensor_v2``
+on a persistent id that names its storage. The pickle is followed symbolically (`spindb.disk.pickles`).
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spindb.disk.pickles import Built, Global, PickleError, read_pickle, read_pickles
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_DTYPES = {
+    "FloatStorage": "f4",
+    "DoubleStorage": "f8",
+    "HalfStorage": "f2",
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+_SIZES = {"f4": 4, "f8": 8, "f2": 2, "i8": 8, "i4": 4, "i2": 2, "i1": 1, "u1": 1, "?": 1}
+_REBUILD_TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
+_REBUILD_PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+_MAX_DEPTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor: ``strides`` and ``offset`` count elements of ``storage``, which holds raw little-endian values."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    storage: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module: its class by path, its tensors, its children in order, and its other attributes that are plain."""
+
+    class_path: str
+    tensors: Mapping[str, Tensor]
+    children: Mapping[str, Module]
+    attributes: Mapping[str, Any]
+
+
+def read_module(data: bytes) -> Module:
+    """The module in a file of ``torch.save``.
+
+    Raises:
+        PickleError: the bytes are no such file, are cut off, or hold something else than a module; the message says
+            what, and what the file would have called.
+    """
+    root, storages = _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
+    if not isinstance(root, Built) or "_modules" not in root.attributes:
+        raise PickleError(_what_else(root))
+    return _module(root, storages, 0)
+
+
+def _what_else(root: Any) -> str:
+    if isinstance(root, Built) and root.class_path == "collections.OrderedDict":
+        names = ", ".join(str(name) for name, _ in root.items[:4])
+        return f"holds weights alone ({names}, …), not the network that they belong to"
+    if isinstance(root, dict):
+        return f"holds a dictionary ({', '.join(map(str, list(root)[:6]))}), not a module"
+    if isinstance(root, Built):
+        return f"holds no module: it would call {root.class_path or 'something'} with {str(root.args)[:200]}"
+    return f"holds a {type(root).__name__}, not a module"
+
+
+def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        (pickled,) = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
+        place = pickled.removesuffix("data.pkl")
+        if f"{place}byteorder" in archive.namelist() and archive.read(f"{place}byteorder") != b"little":
+            raise PickleError("written on a machine of the other byte order")
+        folder = f"{place}data/"
+        storages = {n.removeprefix(folder): archive.read(n) for n in archive.namelist() if n.startswith(folder)}
+        return read_pickle(archive.read(pickled)), storages
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise PickleError(f"no whole file of torch.save: {error}") from error
+
+
+def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
+    (magic, _, system, root, keys), end = read_pickles(data, 5)
+    if magic != _MAGIC or not isinstance(keys, list):
+        raise PickleError("no file of torch.save: its magic number is missing")
+    if isinstance(system, dict) and system.get("little_endian") is False:
+        raise PickleError("written on a machine of the other byte order")
+    sizes = _storage_sizes(root)
+    storages: dict[str, bytes] = {}
+    position = end
+    for key in keys:
+        count = int.from_bytes(data[position : position + 8], "little")
+        length = count * sizes.get(str(key), 4)
+        position += 8
+        if position + length > len(data):
+            raise PickleError("cut off inside its values")
+        storages[str(key)] = data[position : position + length]
+        position += length
+    return root, storages
+
+
+def _storage_sizes(root: Any) -> dict[str, int]:
+    """Bytes per element of each storage that the object mentions."""
+    sizes: dict[str, int] = {}
+    pending, seen = [root], set()
+    while pending:
+        item = pending.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Built):
+            storage = _storage_id(item)
+            if storage is not None:
+                sizes[storage[1]] = _SIZES[storage[0]]
+            pending += [item.callable, item.args, item.state, item.items]
+        elif isinstance(item, dict):
+            pending += list(item.values())
+        elif isinstance(item, (list, tuple)):
+            pending += list(item)
+    return sizes
+
+
+def _storage_id(item: Any) -> tuple[str, str] | None:
+    """Type and key where the item is a persistent id of a storage."""
+    if not isinstance(item, Built) or item.class_path != "persistent.id" or not isinstance(item.args[0], tuple):
+        return None
+    parts = item.args[0]
+    if len(parts) < 3 or parts[0] != "storage" or not isinstance(parts[1], Global):
+        return None
+    if parts[1].name not in _DTYPES:
+        raise PickleError(f"holds values of type {parts[1]}, which can't be read")
+    return _DTYPES[parts[1].name], str(parts[2])
+
+
+def _module(built: Built, storages: Mapping[str, bytes], depth: int) -> Module:
+    if depth > _MAX_DEPTH:
+        raise PickleError(f"modules nested more than {_MAX_DEPTH} deep")
+    state = built.attributes
+    tensors = {}
+    for group in ("_parameters", "_buffers"):
+        for name, value in _items(state.get(group)):
+            tensor = _tensor(value, storages)
+            if tensor is not None:
+                tensors[str(name)] = tensor
+    children = {
+        str(name): _module(child, storages, depth + 1)
+        for name, child in _items(state.get("_modules"))
+        if isinstance(child, Built)
+    }
+    plain = {
+        str(name): value
+        for name, value in state.items()
+        if isinstance(value, (int, float, str, bool)) and not str(name).startswith("_")
+    }
+    arrays = {str(name): number for name, value in state.items() if (number := _scalar(value)) is not None}
+    return Module(_class_of(built), tensors, children, {**plain, **arrays})
+
+
+def _class_of(built: Built) -> str:
+    target = built.callable
+    if isinstance(target, Built) and target.class_path == "persistent.id":  # ('module', class, file, source)
+        parts = target.args[0]
+        if isinstance(parts, tuple) and len(parts) > 1 and isinstance(parts[1], Global):
+            return str(parts[1])
+    return built.class_path
+
+
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    """Pairs of a dict or of what would be an OrderedDict."""
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, Built):
+        pairs = value.args[0] if value.args and isinstance(value.args[0], list) else []
+        return [tuple(pair) for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) == 2] + value.items
+    return []
+
+
+def _tensor(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
+    if isinstance(value, Built) and value.class_path in _REBUILD_PARAMETER and value.args:
+        return _tensor(value.args[0], storages)
+    if not isinstance(value, Built) or value.class_path not in _REBUILD_TENSOR or len(value.args) < 4:
+        return None
+    storage = _storage_id(value.args[0])
+    if storage is None or storage[1] not in storages:
+        raise PickleError("a tensor's values are missing")
+    offset, shape, strides = value.args[1:4]
+    tensor = Tensor(storage[0], tuple(shape), tuple(strides), int(offset), storages[storage[1]])
+    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    if min((*tensor.shape, *tensor.strides, tensor.offset), default=0) < 0 or (
+        0 not in tensor.shape and (last + 1) * _SIZES[tensor.dtype] > len(tensor.storage)
+    ):
+        raise PickleError("a tensor reaches beyond its values")
+    return tensor
+
+
+def _scalar(value: Any) -> float | None:
+    """A numpy scalar (how ``act_limit`` is kept): ``numpy.core.multiarray.scalar(dtype('f4', …), bytes)``."""
+    if not isinstance(value, Built) or not value.class_path.endswith("multiarray.scalar") or len(value.args) != 2:
+        return None
+    dtype, raw = value.args
+    code = str(dtype.args[0]) if isinstance(dtype, Built) and dtype.args else ""
+    if isinstance(raw, Built) and raw.class_path.endswith("_codecs.encode") and raw.args:
+        raw = str(raw.args[0]).encode("latin1")
+    if isinstance(raw, str):
+        raw = raw.encode("latin1")
+    import struct
+
+    formats = {"f4": "<f", "f8": "<d", "i8": "<q", "i4": "<i"}
+    if code not in formats or not isinstance(raw, bytes) or len(raw) != struct.calcsize(formats[code]):
+        return None
+    return float(struct.unpack(formats[code], raw)[0])

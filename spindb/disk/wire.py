@@ -1,0 +1,79 @@
+"""Protocol buffers as they lie on disk: field numbers and raw values, without any schema.
+
+Encoding: protobuf.dev/programming-guides/encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def message(value: int | bytes | None) -> bytes:
+    """The value as a message; none is an empty one.
+
+    Raises:
+        ValueError: it is a number.
+    """
+    if value is None:
+        return b""
+    if not isinstance(value, bytes):
+        raise ValueError("a number where a message was expected")
+    return value
+
+
+def text(value: int | bytes | None) -> str | None:
+    """The value as text, None for a number or none."""
+    return value.decode() if isinstance(value, bytes) else None
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Field numbers and raw values of one protocol buffer message, in file order."""
+    position = 0
+    while position < len(data):
+        key, position = varint(data, position)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, position = varint(data, position)
+            yield number, value
+            continue
+        if wire == 2:
+            length, position = varint(data, position)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire} at byte {position}")
+        if position + length > len(data):
+            raise ValueError(f"{position + length - len(data)} bytes are missing")
+        yield number, data[position : position + length]
+        position += length
+
+
+def varint(data: bytes, position: int) -> tuple[int, int]:
+    """A number of variable length and the position behind it."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError(f"a number too long at byte {position}")
+
+
+def signed(value: int | bytes | None) -> int:
+    """A number as int64 or int32 has it: negative ones are written in 64 bits."""
+    number = value if isinstance(value, int) else 0
+    return number - 2**64 if number >= 2**63 else number
+
+
+def numbers(value: int | bytes) -> list[int]:
+    """A repeated number, packed or not."""
+    if isinstance(value, int):
+        return [signed(value)]
+    found, position = [], 0
+    while position < len(value):
+        number, position = varint(value, position)
+        found.append(signed(number))
+    return found

@@ -1,0 +1,102 @@
+"""What all policies share: one observation or many, seeds, outputs by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from spindb.errors import PolicyError
+
+
+class ArrayPolicy(ABC):
+    """See `spindb.play.policies.Policy`. Subclasses say which outputs there are and evaluate one."""
+
+    engine: ClassVar[str] = "numpy"
+    notes: tuple[str, ...] = ()
+    save: Path
+    deterministic: bool
+    observation_shape: tuple[int, ...] | None
+    stochastic: bool
+    """Whether actions are drawn, as long as `deterministic` is not asked for."""
+
+    def __init__(self, save: Path, deterministic: bool) -> None:
+        self.save = save
+        self.deterministic = deterministic
+        self.rng = np.random.default_rng()
+
+    @abstractmethod
+    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+        """An output for observations of shape (n, *observation_shape), shape (n, …).
+
+        Raises:
+            PolicyError: there is no such output.
+        """
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The outputs that follow from observations alone."""
+
+    @abstractmethod
+    def actions(self, observations: Any) -> Any:
+        """Actions for observations of shape (n, *observation_shape), shape (n, *action_shape)."""
+
+    def seed(self, seed: int) -> None:
+        """Let the actions that are drawn begin anew, the same for equal seeds."""
+        self.rng = np.random.default_rng(seed)
+
+    def act(self, observation: Any) -> Any:
+        """The action for one observation, or the actions for many: see `Policy.act`."""
+        rows, one = self.rows(observation)
+        found = self.actions(rows)
+        return found[0] if one else found
+
+    __call__ = act
+
+    def outputs(self, observation: Any) -> dict[str, Any]:
+        """All outputs that need nothing but the observation, by name; for many observations, a row each."""
+        rows, one = self.rows(observation)
+        found = {name: self.evaluate(name, rows) for name in self.names}
+        return {name: value[0] if one else value for name, value in found.items()}
+
+    def value(self, observation: Any) -> Any:
+        """V of one observation, or of many, shape (n,)."""
+        rows, one = self.rows(observation)
+        found = self.evaluate("v", rows)
+        return float(found[0]) if one else found
+
+    def q(self, observation: Any, action: Any) -> Any:
+        """Q of an observation and an action; the lower one where two were learned. Of many, shape (n,)."""
+        rows, one = self.rows(observation)
+        acts = np.asarray(action, dtype=np.float32)
+        acts = acts.reshape(len(rows), -1)
+        twins = [name for name in ("q1", "q2") if self.has(name)]
+        found = np.minimum(*(self.evaluate(n, rows, acts) for n in twins)) if twins else self.evaluate("q", rows, acts)
+        return float(found[0]) if one else found
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Whether there is an output of that name."""
+
+    def rows(self, observation: Any) -> tuple[Any, bool]:
+        """The observations as rows, shape (n, *observation_shape), and whether it was but one.
+
+        Raises:
+            PolicyError: observations of this shape are not the policy's.
+        """
+        given = np.asarray(observation, dtype=np.float32)
+        shape = self.observation_shape
+        if shape is None:
+            return given[None], True
+        if given.shape == shape:
+            return given[None], True
+        if given.shape[1:] == shape and given.ndim == len(shape) + 1:
+            return given, False
+        raise PolicyError(f"the policy takes observations of shape {shape}, not {given.shape}: {self.save}")
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Give back what the policy holds."""
