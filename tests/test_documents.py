@@ -47,6 +47,8 @@ JSON = {
     "diff": ["diff", "1", "12", "--json"],
     "doctor": ["doctor", "--json"],
     "compare": ["compare", "--json"],
+    "best": ["best", "--json"],
+    "test-policy": ["test-policy", "6", "--itr", "0", "-nr", "-n", "2", "--json"],
     "tag": ["tag", "--json"],
     "note": ["note", "1", "--json"],
     "query list": ["query", "list", "--json"],
@@ -62,6 +64,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> documents.Stage:
     """The examples, ingested, with something of everything that people add."""
     stage = documents.Stage(tmp_path_factory.mktemp("json"))
     stage.run("spindb ingest data; spindb tag +a 1; spindb note 1 text; spindb query save q tag:a")
+    stage.run("spindb test-policy 6 --itr 0 -nr -n 2")
     return stage
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "annotating": ("tag", "note", "archive", "unarchive", "rm"),
     "asking": ("sql",),
     "playing": ("test-policy", "test_policy"),
+    "sweeping": ("sweep", "best"),
     "moving": ("relocate",),
     "database": ("db",),
     "demonstrating": ("demo",),

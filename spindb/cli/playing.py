@@ -143,31 +143,12 @@ def _record(
     """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
     from spindb.index import store
     from spindb.index.connect import connected
-    from spindb.play.load import digest_of
-    from spindb.play.versions import versions
+    from spindb.play.evaluating import record_of
 
     if playable.run_id is None:
         say("not recorded: this directory is not in a database (spindb ingest puts it there)")
         return None
-    evaluation = store.Evaluation(
-        kind=playable.snapshot.kind,
-        itr=playable.snapshot.itr,
-        snapshot_path=playable.snapshot.path,
-        env_id=built.id,
-        env_source=built.source,
-        deterministic=policy.deterministic,
-        max_ep_len=length or None,
-        seed=seed,
-        episodes=[store.EpisodeResult(e.ep_return, e.length, e.ending) for e in rollout.episodes],
-        mean_return=rollout.mean_return,
-        std_return=rollout.std_return,
-        mean_length=rollout.mean_length,
-        versions=versions(),
-        seconds=rollout.seconds,
-        engine=policy.engine,
-        snapshot_digest=digest_of(playable),
-        partial=rollout.partial,
-    )
+    evaluation = record_of(playable, built, policy, rollout, length, seed)
     try:
         with connected(location, write=True) as connection:
             evaluation_id = store.add_evaluation(connection, playable.run_id, evaluation)

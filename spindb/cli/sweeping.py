@@ -1,0 +1,236 @@
+"""``spindb sweep`` and ``spindb best``: every snapshot evaluated, and which one to use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
+from spindb.cli.output import plural, print_csv, print_json, print_table, say, show
+from spindb.errors import UsageError
+from spindb.extras import needing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from spindb.index.evaluated import Evaluated
+    from spindb.play.evaluating import Flags
+    from spindb.play.load import Playable
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("sweep")(sweep)
+    app.command("best")(best)
+
+
+def sweep(
+    ctx: typer.Context,
+    words: FilterWords = None,
+    episodes: Annotated[int, typer.Option("--episodes", "-n", help="How many for each snapshot.", min=1)] = 10,
+    length: Annotated[int, typer.Option("--len", "-l", help="End an episode after so many steps; 0: no limit.")] = 0,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.")] = 0,
+    env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
+    env_factory: Annotated[
+        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")] = None,
+    everything: Everything = False,
+    db: Db = None,
+) -> None:
+    """Evaluate every snapshot of the runs that are meant, over processes; what was played so already is not again.
+
+    spindb sweep 42
+
+    spindb sweep 'env=Hopper-v2 algo=sac' -n 20 -d --out sweep.png
+    """
+    from spindb.index.connect import connected
+    from spindb.index.selection import selected
+    from spindb.play.evaluating import Flags
+
+    if env is not None and env_factory is not None:
+        raise UsageError("--env and --env-factory exclude each other")
+    location = database(ctx, db)
+    flags = Flags(episodes, length, deterministic, seed, env, env_factory)
+    with connected(location) as connection:
+        ids = selected(connection, words_of(words), everything=everything)
+        waiting, done = _waiting(connection, ids, flags)
+    say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
+    failures = _evaluate(waiting, flags, jobs or os.cpu_count() or 1, location)
+    with connected(location) as connection:
+        rows = _of_this_sweep(connection, ids, flags)
+    _print(rows)
+    if out is not None and rows:
+        _plot(rows, out, flags)
+    for place, reason in failures:
+        say(f"  {place}: {reason}")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list[Playable], int]:
+    """The snapshots that are still to be played, and how many were played with these flags."""
+    from spindb.index.evaluated import evaluated
+    from spindb.index.resolve import run_by_id, snapshots_of
+    from spindb.play.load import Playable, digest_of
+
+    known = {(e.run_id, e.snapshot_path, e.digest) for e in evaluated(connection, ids) if _same(e, flags)}
+    waiting, done = [], 0
+    for run_id in ids:
+        run = run_by_id(connection, run_id)
+        for snapshot in snapshots_of(connection, run_id):
+            if snapshot.unloadable or snapshot.stale:
+                continue
+            playable = Playable(run.directory, snapshot, run.env, run_id)
+            if (run_id, snapshot.path, digest_of(playable)) in known:
+                done += 1
+            else:
+                waiting.append(playable)
+    return waiting, done
+
+
+def _same(e: Evaluated, flags: Flags) -> bool:
+    """Whether an evaluation is what these flags ask for."""
+    asked = (flags.seed, flags.length or None, flags.episodes)
+    if e.partial or (e.seed, e.max_ep_len, e.episodes) != asked or e.deterministic != flags.deterministic:
+        return False
+    if flags.factory is not None:
+        return e.env_source == f"--env-factory {flags.factory}"
+    if flags.env is not None:
+        return e.env_source == "--env" and e.env_id == flags.env
+    return not e.env_source.startswith("--")
+
+
+def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -> list[tuple[str, str]]:
+    """Play them, recording each result as it comes; an interruption keeps what was done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from spindb.index import store
+    from spindb.index.connect import connected
+    from spindb.play.evaluating import sweep as evaluate_all
+
+    failures: list[tuple[str, str]] = []
+    columns = (TextColumn("snapshots"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar:
+        task = bar.add_task("", total=len(waiting))
+        for playable, result in evaluate_all(waiting, flags, min(jobs, max(1, len(waiting)))):
+            bar.advance(task)
+            if isinstance(result, str):
+                failures.append((str(playable.directory / playable.snapshot.path), result))
+                continue
+            assert playable.run_id is not None
+            with connected(location, write=True) as connection:
+                store.add_evaluation(connection, playable.run_id, replace(result, seed=flags.seed))
+    return failures
+
+
+def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list[Evaluated]:
+    """The last evaluation of each snapshot with these flags."""
+    from spindb.index.evaluated import evaluated
+
+    found = {(e.run_id, e.snapshot_path): e for e in evaluated(connection, ids) if _same(e, flags)}
+    return list(found.values())
+
+
+def _print(rows: list[Evaluated]) -> None:
+    table = [(e.run_id, e.name, _itr(e.itr), e.episodes, _mean(e), e.env_id) for e in rows]
+    if table:
+        print_table(("run", "name", "itr", "n", "mean return ± se", "env"), table, right=("itr", "mean return ± se"))
+
+
+def _mean(e: Evaluated) -> str:
+    error = e.standard_error
+    return show(e.mean_return) + ("" if error is None else f" ± {show(error)}")
+
+
+def _itr(itr: int | None) -> str:
+    return "-" if itr is None else str(itr)
+
+
+def _plot(rows: list[Evaluated], out: Path, flags: Flags) -> None:
+    """Return over itr, a line per run, its band the standard error over episodes."""
+    with needing("analysis"):
+        import numpy as np
+
+        from spindb.analysis.curves import Line
+        from spindb.analysis.panels import Panel
+        from spindb.analysis.plots import draw_curves, save
+    lines = []
+    for run_id in dict.fromkeys(e.run_id for e in rows):
+        own = sorted((e for e in rows if e.run_id == run_id and e.itr is not None), key=lambda e: e.itr or 0)
+        if own:
+            x, y = np.array([float(e.itr or 0) for e in own]), np.array([e.mean_return for e in own])
+            half = np.array([e.standard_error or 0.0 for e in own])
+            count = np.array([float(e.episodes) for e in own])
+            lines.append(Line(f"{run_id} {own[0].name}", x, y, y - half, y + half, count))
+    if not lines:
+        say("nothing to plot: no numbered snapshot")
+        return
+    panel = Panel("", "itr", "return", tuple(lines))
+    action = "deterministic" if flags.deterministic else "drawn"
+    save(draw_curves([panel], f"mean of {flags.episodes} episodes, actions {action}, band: standard error"), out)
+    say(f"written to {out}")
+
+
+def best(
+    ctx: typer.Context,
+    words: FilterWords = None,
+    least: Annotated[int, typer.Option("--least", help="Only evaluations of so many episodes or more.", min=1)] = 1,
+    limit: Annotated[int, typer.Option("--limit", help="How many to show.", min=1)] = 5,
+    everything: Everything = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    db: Db = None,
+) -> None:
+    """Name the snapshot to use: the highest mean return among recorded evaluations.
+
+    spindb best 'env=Hopper-v2' --least 10
+    """
+    from spindb.index.connect import connected
+    from spindb.index.evaluated import evaluated
+    from spindb.index.selection import selected
+
+    at_most_one(json=as_json, csv=as_csv)
+    with connected(database(ctx, db)) as connection:
+        ids = selected(connection, words_of(words), everything=everything)
+        found = [e for e in evaluated(connection, ids) if e.episodes >= least]
+    ranked = sorted(found, key=lambda e: -e.mean_return)[:limit]
+    rows = [_row(e) for e in ranked]
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        print_csv(tuple(rows[0]) if rows else ("run",), [tuple(row.values()) for row in rows])
+    elif ranked:
+        _print(ranked)
+        top = ranked[0]
+        itr = "" if top.itr is None else f" --itr {top.itr}"
+        say(f"the best: spindb test-policy {top.run_id}{itr}{' -d' if top.deterministic else ''}")
+        envs = sorted({str(e.env_id) for e in ranked})
+        if len(envs) > 1:
+            say(f"warning: returns of different environments don't compare: {', '.join(envs)}")
+    else:
+        say("no evaluation was recorded: spindb sweep with the same filter makes them")
+
+
+def _row(e: Evaluated) -> dict[str, Any]:
+    return {
+        "run": e.run_id,
+        "name": e.name,
+        "itr": e.itr,
+        "snapshot": e.snapshot_path,
+        "env": e.env_id,
+        "episodes": e.episodes,
+        "mean_return": e.mean_return,
+        "standard_error": e.standard_error,
+        "deterministic": e.deterministic,
+        "seed": e.seed,
+    }

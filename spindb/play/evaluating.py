@@ -1,0 +1,102 @@
+"""A policy's evaluation from beginning to end: load, build, play, and put the result into a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from spindb.errors import SpindbError
+from spindb.index.store import EpisodeResult, Evaluation
+from spindb.play.envs import BuiltEnvironment, build_environment, import_environments
+from spindb.play.load import Playable, digest_of, require_fit
+from spindb.play.policies import Engine, Policy, load_snapshot
+from spindb.play.rollout import Rollout, run_policy
+from spindb.play.versions import versions
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """How snapshots are to be played; ``length`` in steps, 0 for no limit of ours."""
+
+    episodes: int = 10
+    length: int = 0
+    deterministic: bool = False
+    seed: int | None = None
+    env: str | None = None
+    factory: str | None = None
+    imports: tuple[str, ...] = ()
+    engine: Engine = "auto"
+
+
+def record_of(
+    playable: Playable, built: BuiltEnvironment, policy: Policy, rollout: Rollout, length: int, seed: int | None
+) -> Evaluation:
+    """What is kept of a rollout."""
+    return Evaluation(
+        kind=playable.snapshot.kind,
+        itr=playable.snapshot.itr,
+        snapshot_path=playable.snapshot.path,
+        env_id=built.id,
+        env_source=built.source,
+        deterministic=policy.deterministic,
+        max_ep_len=length or None,
+        seed=seed,
+        episodes=[EpisodeResult(e.ep_return, e.length, e.ending) for e in rollout.episodes],
+        mean_return=rollout.mean_return,
+        std_return=rollout.std_return,
+        mean_length=rollout.mean_length,
+        versions=versions(),
+        seconds=rollout.seconds,
+        engine=policy.engine,
+        snapshot_digest=digest_of(playable),
+        partial=rollout.partial,
+    )
+
+
+def evaluate(playable: Playable, flags: Flags, write: Callable[[str], None] = lambda line: None) -> Evaluation:
+    """Play a snapshot without showing it.
+
+    Raises:
+        PlaybackError: the policy can't be loaded, or no environment be built.
+    """
+    for module in flags.imports:
+        import_environments(module)
+    built = build_environment(playable.env, env=flags.env, factory=flags.factory)
+    try:
+        policy = load_snapshot(
+            playable.directory, playable.snapshot, deterministic=flags.deterministic, engine=flags.engine
+        )
+        try:
+            require_fit(policy, built)
+            rollout = run_policy(
+                built.environment, policy, flags.length, flags.episodes, False, seed=flags.seed, write=write
+            )
+        finally:
+            policy.close()
+    finally:
+        built.environment.close()
+    return record_of(playable, built, policy, rollout, flags.length, flags.seed)
+
+
+def sweep(playables: Iterable[Playable], flags: Flags, jobs: int) -> Iterator[tuple[Playable, Evaluation | str]]:
+    """Evaluate many snapshots over processes; each result as it comes, or why there is none."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(_attempt, playable, flags): playable for playable in playables}
+        try:
+            for future in as_completed(running):
+                yield running[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _attempt(playable: Playable, flags: Flags) -> Evaluation | str:
+    """In a worker: errors come back as words, so that one broken save ends nothing."""
+    try:
+        return evaluate(playable, flags)
+    except SpindbError as error:
+        return error.message
+    except Exception as error:  # an environment can raise anything
+        return f"{type(error).__name__}: {error}"
