@@ -213,6 +213,20 @@ def draw_scatter(
     return figure
 
 
+def draw_agreement(points: Sequence[tuple[float, float]], xlabel: str, ylabel: str, title: str) -> Figure:
+    """Pairs that should be equal, with the line on which they would be."""
+    x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(5.0, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.scatter(x, y, s=7, alpha=0.25, linewidth=0, color=COLOURS[0], rasterized=True)
+        known = np.concatenate([x, y])[np.isfinite(np.concatenate([x, y]))]
+        if len(known):
+            axes.plot([known.min(), known.max()], [known.min(), known.max()], color=COLOURS[1], linewidth=1.2)
+        _finish(axes, title, xlabel, ylabel)
+    return figure
+
+
 def draw_parallel(
     names: Sequence[str],
     rows: Sequence[Sequence[Any]],

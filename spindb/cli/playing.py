@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spindb.play.load import Playable
     from spindb.play.policies import Policy
     from spindb.play.rollout import Rollout
+    from spindb.play.values import ValueTrace
 
 _LATEST = -1
 
@@ -51,6 +52,16 @@ def test_policy(
     ] = None,
     engine: Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed the environment and the policy.")] = None,
+    values: Annotated[
+        Path | None,
+        typer.Option("--values", help="Write predicted values beside realised returns: .csv, .png, .svg, .pdf."),
+    ] = None,
+    gamma: Annotated[
+        float | None, typer.Option(help="Discount of those returns. (default: the config's, else 0.99)", min=0, max=1)
+    ] = None,
+    faithful: Annotated[
+        bool, typer.Option("--faithful", help="Replay what the original would have printed, draw by draw.")
+    ] = False,
     record: Annotated[bool, typer.Option("--record/--no-record", help="Keep the result in the database.")] = True,
     as_json: AsJson = False,
     db: Db = None,
@@ -72,6 +83,11 @@ def test_policy(
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
     if env is not None and env_factory is not None:
         raise UsageError("--env and --env-factory exclude each other")
+    if faithful and (env or seed is not None or not norender or engine == "numpy"):
+        raise UsageError(
+            "--faithful replays the saved environment and draws: no --env, --seed, rendering or numpy",
+            hint="spindb test-policy RUN --faithful -nr -n 5",
+        )
     if itr < _LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
     chosen = next((name for name in ENGINES if name == engine), None)
@@ -79,17 +95,33 @@ def test_policy(
         raise UsageError(f"no engine is called {engine!r}", hint=f"engines: {', '.join(ENGINES)}")
     location = database(ctx, db)
     playable = _find(run if run is not None else str(run_id), None if itr == _LATEST else itr, location)
+    if faithful and itr == _LATEST:
+        from spindb.play.faithful import as_the_original_chooses
+
+        playable = as_the_original_chooses(playable)
     _announce(playable)
     for module in imports or ():
         import_environments(module)
-    built = build_environment(playable.env, env=env, factory=env_factory, render=not norender)
+    if faithful:
+        from spindb.play.faithful import faithful_environment
+
+        built = faithful_environment(playable, env_factory)
+        chosen = "tensorflow" if playable.snapshot.kind != "pyt_save" else chosen
+    else:
+        built = build_environment(playable.env, env=env, factory=env_factory, render=not norender)
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=chosen)
     try:
         require_fit(policy, built)
         _announce_play(playable, built, policy)
         write = say if as_json else typer.echo
         write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
-        rollout = run_policy(built.environment, policy, length, episodes, not norender, seed=seed, write=write)
+        trace = _trace(policy, playable, gamma) if values is not None else None
+        rollout = run_policy(
+            built.environment, policy, length, episodes, not norender, seed=seed, write=write, trace=trace
+        )
+        if trace is not None and values is not None:
+            trace.write(values)
+            say(f"explained variance of {trace.kind}: {trace.explained_variance:.3g}; written to {values}")
     finally:
         policy.close()
         built.environment.close()
@@ -99,6 +131,13 @@ def test_policy(
     if rollout.partial:
         say(f"interrupted after {len(rollout.episodes)} of {episodes} episodes")
         raise typer.Exit(1)
+
+
+def _trace(policy: Policy, playable: Playable, gamma: float | None) -> ValueTrace:
+    from spindb.play.values import USUAL_GAMMA, ValueTrace, gamma_of
+
+    known = gamma if gamma is not None else gamma_of(playable.directory)
+    return ValueTrace(policy, USUAL_GAMMA if known is None else known)
 
 
 def _find(run: str, itr: int | None, location: str) -> Playable:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from spindb.disk.pickles import Built, PickleError, read_pickle
+from spindb.disk.pickles import Array, Built, PickleError, read_pickle
 from spindb.records import EnvironmentHint
 
 _MAX_CHAIN = 32
 _ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", re.IGNORECASE)
 _MAX_LIMIT = 2**31  # steps
+_OLD_STATE = 5  # name of the generator, key, position, has_gauss, gauss
+_KEY_BYTES = 624 * 4
 _INNER = ("env", "_env", "venv")
 
 # Class in gym, then time limit in steps -> id. None stands for any limit.
@@ -70,6 +73,64 @@ def environment_in_state(data: bytes) -> EnvironmentHint:
             return EnvironmentHint(spec_id, "state id", classes, limit)
     by_class = _id_by_class(classes[-1], limit)
     return EnvironmentHint(by_class, "state class" if by_class else None, classes, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRandom:
+    """The state of numpy's Mersenne twister as a saved environment holds it.
+
+    ``key`` is 624 little-endian uint32 as bytes; ``position``, ``has_gauss`` and ``gauss`` are numpy's.
+    """
+
+    key: bytes
+    position: int
+    has_gauss: int
+    gauss: float
+
+
+def random_in_state(data: bytes) -> SavedRandom | None:
+    """The random state of the innermost environment in a saved state, None where it holds none.
+
+    Raises:
+        PickleError: the state can't be read.
+    """
+    state = read_pickle(data)
+    layers = list(_layers(state.get("env"))) if isinstance(state, dict) else []
+    for layer in reversed(layers):
+        for name in ("np_random", "_np_random"):
+            found = _saved_random(layer.attributes.get(name), data)
+            if found is not None:
+                return found
+    return None
+
+
+def _saved_random(value: Any, data: bytes) -> SavedRandom | None:
+    """Of a pickled ``RandomState``: a tuple in numpy before 1.17, a dict since."""
+    if not isinstance(value, Built) or "randomstate" not in value.class_path.lower():
+        return None
+    state = value.state
+    if isinstance(state, dict) and isinstance(state.get("state"), dict):
+        inner = state["state"]
+        parts = (inner.get("key"), inner.get("pos"), state.get("has_gauss", 0), state.get("gauss", 0.0))
+    elif isinstance(state, tuple) and len(state) == _OLD_STATE:
+        parts = state[1:]
+    else:
+        return None
+    key, position, has_gauss, gauss = parts
+    raw = _array_bytes(key, data)
+    if raw is None or len(raw) != _KEY_BYTES or not isinstance(position, int):
+        return None
+    return SavedRandom(raw, position, int(has_gauss), float(gauss))
+
+
+def _array_bytes(value: Any, data: bytes) -> bytes | None:
+    """The bytes of an array: raw in a file of joblib, or in the state of a plain pickle's ``_reconstruct``."""
+    if isinstance(value, Array):
+        return data[value.start : value.start + value.count]
+    if isinstance(value, Built) and value.class_path.endswith("multiarray._reconstruct"):
+        parts = value.state if isinstance(value.state, tuple) else ()
+        return parts[-1] if parts and isinstance(parts[-1], bytes) else None
+    return None
 
 
 def classes_begun(mentioned: tuple[str, ...]) -> tuple[str, ...]:

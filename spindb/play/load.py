@@ -25,12 +25,13 @@ _SPINNING_UP = SpinningUp()
 
 @dataclass(frozen=True, slots=True)
 class Playable:
-    """A run's snapshot, found, and what is known of its environment."""
+    """A run's snapshot, found, what is known of its environment, and all snapshots beside it."""
 
     directory: Path
     snapshot: SnapshotRecord
     env: EnvironmentHint
     run_id: int | None = None
+    beside: tuple[SnapshotRecord, ...] = ()
 
 
 def locate(
@@ -61,7 +62,8 @@ def locate(
             f"run {found.id} was at {found.directory} on {found.host}, and is not there now",
             hint="ingest the place that it moved to, or mount its disk",
         )
-    return Playable(found.directory, pick_snapshot(snapshots, itr, found.directory), found.env, found.id)
+    chosen = pick_snapshot(snapshots, itr, found.directory)
+    return Playable(found.directory, chosen, found.env, found.id, tuple(snapshots))
 
 
 def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> Playable:
@@ -77,7 +79,8 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
             f"{directory} is no output directory: it has no progress.txt and no save", hint=_near(directory)
         )
     record = (found or _SPINNING_UP).read(directory, ".")
-    return Playable(directory, pick_snapshot(record.snapshots, itr, directory), record.env, run_id)
+    chosen = pick_snapshot(record.snapshots, itr, directory)
+    return Playable(directory, chosen, record.env, run_id, tuple(record.snapshots))
 
 
 def _near(directory: Path) -> str | None:

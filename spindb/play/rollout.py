@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from spindb.errors import EnvironmentBuildError, UsageError
 from spindb.logger.tabular import format_table
@@ -14,6 +14,16 @@ from spindb.play.spaces import Environment
 
 Ending = Literal["terminated", "truncated", "cut"]
 _FRAME_SECONDS = 1e-3
+
+
+class Trace(Protocol):
+    """Whoever wants to be told of a rollout as it goes."""
+
+    def step(self, observation: Any, action: Any, reward: float) -> None:
+        """A step was made: from this observation, by this action, for this reward."""
+
+    def end(self) -> None:
+        """The episode ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,7 @@ def run_policy(
     *,
     seed: int | None = None,
     write: Callable[[str], None] = print,
+    trace: Trace | None = None,
 ) -> Rollout:
     """Play `get_action` in `env` and print each episode as it ends, then the statistics.
 
@@ -94,6 +105,7 @@ def run_policy(
         render: show each step; the environment must have been made for that (``render_mode="human"``).
         seed: seeds the environment once, at the first reset, and the policy's draws where it has a ``seed``.
         write: takes each line.
+        trace: is told of every step and of the end of each episode.
 
     Returns:
         The episodes. An interruption (Ctrl-C) after the first one ends the rollout and marks it partial.
@@ -115,7 +127,7 @@ def run_policy(
     episodes: list[Episode] = []
     try:
         while len(episodes) < num_episodes:
-            episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed)
+            episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed, trace)
             write(f"Episode {len(episodes)} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
             episodes.append(episode)
     except KeyboardInterrupt:
@@ -127,7 +139,12 @@ def run_policy(
 
 
 def _play_episode(
-    world: Environment, get_action: Callable[[Any], Any], limit: int | None, render: bool, seed: int | None
+    world: Environment,
+    get_action: Callable[[Any], Any],
+    limit: int | None,
+    render: bool,
+    seed: int | None,
+    trace: Trace | None,
 ) -> Episode:
     observation = world.reset(seed)
     ep_return, length = 0.0, 0
@@ -135,13 +152,17 @@ def _play_episode(
         if render:
             world.render()
             time.sleep(_FRAME_SECONDS)
-        step = world.step(get_action(observation))
+        action = get_action(observation)
+        step = world.step(action)
+        if trace is not None:
+            trace.step(observation, action, step.reward)
         observation = step.observation
         ep_return += step.reward
         length += 1
-        if step.terminated:
-            return Episode(ep_return, length, "terminated")
-        if step.truncated:
-            return Episode(ep_return, length, "truncated")
-        if length == limit:
-            return Episode(ep_return, length, "cut")
+        ending: Ending | None = (
+            "terminated" if step.terminated else "truncated" if step.truncated else "cut" if length == limit else None
+        )
+        if ending is not None:
+            if trace is not None:
+                trace.end()
+            return Episode(ep_return, length, ending)

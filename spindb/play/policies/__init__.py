@@ -54,6 +54,9 @@ class Policy(Protocol):
     def outputs(self, observation: Any) -> Mapping[str, Any]:
         """All saved outputs that follow from one observation alone, by name (``pi``, ``v``, ``mu`` …)."""
 
+    def has(self, name: str) -> bool:
+        """Whether an output of that name was saved."""
+
     def value(self, observation: Any) -> Any:
         """V of an observation. Raises `PolicyError` where no value function was saved."""
 

@@ -1,0 +1,133 @@
+"""Replays what the original tool would have printed: its random numbers, its dynamics, its choice of action.
+
+The original unpickles the environment, which brings its random state along, and never seeds it; the graph of the policy
+has seeds for its own draws. Here the random state is read from the saved state, not executed, and given to an
+environment built anew; the policy runs in TensorFlow. Environments whose dynamics changed since are kept as classes of
+ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from spindb.disk.environments import SavedRandom, random_in_state
+from spindb.disk.pickles import PickleError
+from spindb.errors import EnvironmentBuildError
+from spindb.play.envs import BuiltEnvironment, build_environment
+from spindb.play.load import Playable
+from spindb.play.spaces import Environment
+
+_SOURCE = "saved state, replayed"
+
+
+def as_the_original_chooses(playable: Playable) -> Playable:
+    """With the snapshot that the original takes for the latest: the highest number, stale or not, else the other."""
+    best = max(playable.beside, key=lambda snapshot: -1 if snapshot.itr is None else snapshot.itr)
+    return replace(playable, snapshot=best)
+
+
+def faithful_environment(playable: Playable, factory: str | None = None) -> BuiltEnvironment:
+    """The environment of a snapshot as the original would have found it.
+
+    With a `factory` it is the user's own; it is given the saved random state where there is one and it keeps one.
+
+    Raises:
+        EnvironmentBuildError: the saved state is missing, can't be read or holds no random state, or the environment
+            can't be built.
+    """
+    if factory is not None:
+        built = build_environment(playable.env, factory=factory)
+        with contextlib.suppress(EnvironmentBuildError):  # a user's own may draw from elsewhere, or not at all
+            _give(built.environment.env, _random_state(playable))
+        return built
+    random = _random_state(playable)
+    limit = playable.env.max_episode_steps
+    if playable.env.id == "Pendulum-v0":
+        return BuiltEnvironment(Environment(OldPendulum(random, limit or 200)), "Pendulum-v0", _SOURCE, "spindb")
+    built = build_environment(playable.env)
+    _give(built.environment.env, random)
+    return BuiltEnvironment(built.environment, built.id, _SOURCE, built.library)
+
+
+def _give(env: Any, random: Any) -> None:
+    """Let the innermost environment draw from that generator."""
+    inner = getattr(env, "unwrapped", env)
+    if hasattr(inner, "_np_random"):
+        inner._np_random = random
+    elif hasattr(inner, "np_random"):
+        inner.np_random = random
+
+
+def _random_state(playable: Playable) -> Any:
+    path = playable.snapshot.state_path
+    why = "no state was saved beside it"
+    if path is not None:
+        try:
+            found = random_in_state((playable.directory / path).read_bytes())
+            if found is not None:
+                return _generator(found)
+            why = f"{path} holds no random state that was saved (Box2D and MuJoCo begin anew when they are unpickled)"
+        except (OSError, PickleError) as error:
+            why = f"{path}: {error}"
+    raise EnvironmentBuildError(
+        f"a faithful replay of {playable.directory / playable.snapshot.path} can't be had: {why}",
+        hint="without --faithful it plays",
+    )
+
+
+def _generator(saved: SavedRandom) -> Any:
+    generator = np.random.RandomState()
+    key = np.frombuffer(saved.key, "<u4")
+    generator.set_state(("MT19937", key, saved.position, saved.has_gauss, saved.gauss))
+    return generator
+
+
+class OldPendulum:
+    """Pendulum-v0 as gym had it up to 0.20: the angle moves with the new speed before that is limited.
+
+    Pendulum-v1 (gym 0.21) limits the speed first. A rod of mass 1 and length 1 hangs from a pivot, gravity is 10, a
+    step takes 0.05 s; torque is limited to 2 and speed to 8; the cost is angle² + 0.1 speed² + 0.001 torque².
+    """
+
+    _GRAVITY, _MASS, _LENGTH, _STEP = 10.0, 1.0, 1.0, 0.05
+    _MAX_SPEED, _MAX_TORQUE = 8.0, 2.0
+
+    def __init__(self, random: Any, max_episode_steps: int) -> None:
+        self._random = random
+        self._limit = max_episode_steps
+        self._steps = 0
+        self._state = np.zeros(2)
+
+    @property
+    def observation_space(self) -> Any:
+        """What it takes to know the shape of an observation."""
+        return np.empty(3)
+
+    def reset(self) -> Any:
+        """A new episode, from any angle and a speed up to 1."""
+        high = np.array([np.pi, 1])
+        self._state = self._random.uniform(low=-high, high=high)
+        self._steps = 0
+        return self._observation()
+
+    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+        """One step of the torque ``action[0]``."""
+        angle, speed = self._state
+        torque = np.clip(action, -self._MAX_TORQUE, self._MAX_TORQUE)[0]
+        upright = ((angle + np.pi) % (2 * np.pi)) - np.pi
+        cost = upright**2 + 0.1 * speed**2 + 0.001 * (torque**2)
+        pull = -3 * self._GRAVITY / (2 * self._LENGTH) * np.sin(angle + np.pi)
+        speed = speed + (pull + 3.0 / (self._MASS * self._LENGTH**2) * torque) * self._STEP
+        angle = angle + speed * self._STEP
+        self._state = np.array([angle, np.clip(speed, -self._MAX_SPEED, self._MAX_SPEED)])
+        self._steps += 1
+        over = self._steps >= self._limit
+        return self._observation(), -cost, over, {"TimeLimit.truncated": True} if over else {}
+
+    def _observation(self) -> Any:
+        angle, speed = self._state
+        return np.array([np.cos(angle), np.sin(angle), speed])

@@ -1,0 +1,112 @@
+"""What a value function predicted, beside the return that really followed."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spindb.disk.configs import ConfigText, number_of
+from spindb.errors import PolicyError, UsageError
+from spindb.extras import needing
+from spindb.play.policies import Policy
+
+USUAL_GAMMA = 0.99
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One step: the value that was predicted for it, and the discounted return that followed in its episode."""
+
+    episode: int
+    step: int
+    predicted: float
+    realised: float
+
+
+@dataclass
+class ValueTrace:
+    """Collects predictions along a rollout: V, or Q of observation and action where there is no V."""
+
+    policy: Policy
+    gamma: float
+    points: list[Point] = field(default_factory=list)
+    _predicted: list[float] = field(default_factory=list)
+    _rewards: list[float] = field(default_factory=list)
+    _episodes: int = 0
+
+    def __post_init__(self) -> None:
+        self.kind = "v" if self.policy.has("v") else "q"
+        if not any(self.policy.has(name) for name in ("v", "q", "q1")):
+            raise PolicyError("this save has no value function (v, q or q1)", hint="leave --values out")
+
+    def step(self, observation: Any, action: Any, reward: float) -> None:
+        """Note a step of the present episode."""
+        worth = self.policy.value(observation) if self.kind == "v" else self.policy.q(observation, action)
+        self._predicted.append(float(worth))
+        self._rewards.append(reward)
+
+    def end(self) -> None:
+        """The episode is over: what followed each of its steps is known now."""
+        realised, following = [0.0] * len(self._rewards), 0.0
+        for position in reversed(range(len(self._rewards))):
+            following = self._rewards[position] + self.gamma * following
+            realised[position] = following
+        pairs = zip(self._predicted, realised, strict=True)
+        self.points += [Point(self._episodes, step, p, r) for step, (p, r) in enumerate(pairs)]
+        self._predicted, self._rewards = [], []
+        self._episodes += 1
+
+    @property
+    def explained_variance(self) -> float:
+        """1 - Var(realised - predicted) / Var(realised): 1 is perfect, 0 as good as a constant; NaN for no variance."""
+        errors = _variance([p.realised - p.predicted for p in self.points])
+        whole = _variance([p.realised for p in self.points])
+        return 1 - errors / whole if whole else math.nan
+
+    def write(self, path: Path) -> None:
+        """Write the points as .csv, or draw predicted against realised as .png, .svg or .pdf.
+
+        Raises:
+            UsageError: it can't be written there, or so.
+        """
+        if path.suffix in _PICTURES:
+            self._draw(path)
+            return
+        if path.suffix != ".csv":
+            raise UsageError(f"{path}: values are written as .csv, .png, .svg or .pdf")
+        try:
+            with path.open("w", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(Point.__slots__)
+                writer.writerows([p.episode, p.step, p.predicted, p.realised] for p in self.points)
+        except OSError as error:
+            raise UsageError(f"{path} can't be written: {error.strerror}") from None
+
+    def _draw(self, path: Path) -> None:
+        with needing("analysis"):
+            from spindb.analysis.plots import draw_agreement, save
+        pairs = [(p.predicted, p.realised) for p in self.points]
+        title = f"explained variance {self.explained_variance:.3g}, n={len(pairs)} steps of {self._episodes} episodes"
+        save(
+            draw_agreement(pairs, f"predicted {self.kind.upper()}", f"realised return (γ={self.gamma:g})", title), path
+        )
+
+
+def _variance(values: list[float]) -> float:
+    if not values:
+        return 0.0
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / len(values)
+
+
+def gamma_of(directory: Path) -> float | None:
+    """The discount in a run's config, None where it says none."""
+    try:
+        found = number_of(ConfigText((directory / "config.json").read_bytes()).values.get("gamma"))
+    except OSError:
+        return None
+    return found if found is not None and 0 <= found <= 1 else None

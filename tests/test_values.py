@@ -1,0 +1,142 @@
+"""Predicted values beside realised returns; saved random states; the pendulum of old."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, Outcome, plain_pickle
+
+import spindb
+from spindb.disk.environments import random_in_state
+from spindb.errors import EnvironmentBuildError, PolicyError, UsageError
+from spindb.play.faithful import OldPendulum, as_the_original_chooses, faithful_environment
+from spindb.play.load import Playable
+from spindb.play.values import Point, ValueTrace, gamma_of
+from spindb.records import EnvironmentHint, SnapshotRecord
+
+EXAMPLE = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-003" / "cartpole-ppo_lr0-003_s0"
+
+
+class Oracle:
+    """Knows what follows: a reward of 1 for three steps, discounted by a half."""
+
+    def has(self, name: str) -> bool:
+        return name == "v"
+
+    def value(self, observation: Any) -> float:
+        return (1.75, 1.5, 1.0)[observation]
+
+
+def test_a_trace_sets_predictions_beside_what_followed() -> None:
+    trace = ValueTrace(Oracle(), gamma=0.5)  # type: ignore[arg-type]
+    for _ in range(2):
+        for step in range(3):
+            trace.step(step, None, 1.0)
+        trace.end()
+    assert trace.points[3:] == [Point(1, 0, 1.75, 1.75), Point(1, 1, 1.5, 1.5), Point(1, 2, 1.0, 1.0)]
+    assert trace.explained_variance == 1.0
+    with pytest.raises(UsageError, match=r"\.csv"):
+        trace.write(Path("values.txt"))
+    with pytest.raises(UsageError, match="can't be written"):
+        trace.write(Path("/nowhere/values.csv"))
+
+
+def test_a_policy_without_values_is_said() -> None:
+    class Bare:
+        def has(self, name: str) -> bool:
+            return False
+
+    with pytest.raises(PolicyError, match="no value function"):
+        ValueTrace(Bare(), 0.9)  # type: ignore[arg-type]
+
+
+def test_values_from_the_command_line(
+    cli: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(EXAMPLE, "run")
+    assert gamma_of(Path("run")) == 0.99
+    assert gamma_of(tmp_path) is None
+    options = ("test-policy", "run", "--itr", "10", "-nr", "-n", "2", "--seed", "0")
+    outcome = cli(*options, "--values", "values.csv")
+    assert outcome.code == 0
+    assert "explained variance of v: " in outcome.err
+    rows = list(csv.DictReader(Path("values.csv").read_text().splitlines()))
+    lengths = [int(line.rpartition("EpLen ")[2]) for line in outcome.out.splitlines() if line.startswith("Episode")]
+    assert len(rows) == sum(lengths)
+    assert float(rows[lengths[0] - 1]["realised"]) == 1.0
+    assert cli(*options, "--values", "values.png").code == 0
+    assert Path("values.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Env:
+    def __init__(self, random: Any) -> None:
+        self.np_random = random
+
+
+class Wrapper:
+    def __init__(self, env: Env) -> None:
+        self.env = env
+
+
+def test_random_states_are_read_and_not_executed() -> None:
+    random = np.random.RandomState(7)
+    random.normal()  # leaves a second number in store
+    found = random_in_state(plain_pickle({"env": Wrapper(Env(random))}))
+    assert found is not None
+    again = np.random.RandomState()
+    again.set_state(("MT19937", np.frombuffer(found.key, "<u4"), found.position, found.has_gauss, found.gauss))
+    assert (again.normal(size=5) == random.normal(size=5)).all()
+    assert random_in_state(plain_pickle({"env": Wrapper(Env(None))})) is None
+    assert random_in_state(plain_pickle({"env": Wrapper(Env(np.random.default_rng(0)))})) is None
+    assert random_in_state(plain_pickle([1])) is None
+
+
+def test_the_pendulum_of_old() -> None:
+    """Against its equations, and against today's, from which it differs only where the speed is limited."""
+    from spindb.play.envs import import_quietly
+
+    gymnasium = import_quietly("gymnasium")
+    new = gymnasium.make("Pendulum-v1", disable_env_checker=True).unwrapped
+    new.reset(seed=0)
+    old = OldPendulum(np.random.RandomState(0), 200)
+    assert old.reset().shape == old.observation_space.shape
+    for angle, speed, torque in ((0.3, 0.5, 1.0), (-2.0, -3.0, 5.0), (3.0, 7.9, 2.0)):
+        old._state, new.state = np.array([angle, speed]), np.array([angle, speed])
+        observation, reward, *_ = old.step(np.array([torque]))
+        expected, cost, *_ = new.step(np.array([torque]))
+        assert reward == pytest.approx(cost)
+        is_limited = abs(old._state[1]) == 8.0
+        assert np.allclose(observation, expected, atol=1e-6) != is_limited
+    steps = [old.step(np.zeros(1)) for _ in range(197)]
+    assert [step[2] for step in steps] == [False] * 196 + [True]
+    assert steps[-1][3] == {"TimeLimit.truncated": True}
+
+
+def test_a_replay_needs_a_random_state_and_takes_the_originals_snapshot(
+    tmp_path: Path, cli: Callable[..., Outcome]
+) -> None:
+    saves = tuple(SnapshotRecord("tf1_save", f"tf1_save{itr}", itr) for itr in (3, 9))
+    playable = Playable(tmp_path, saves[0], EnvironmentHint("CartPole-v1", "config"), None, saves)
+    assert as_the_original_chooses(playable).snapshot.itr == 9
+    with pytest.raises(EnvironmentBuildError, match="no state was saved beside it") as caught:
+        faithful_environment(playable)
+    assert caught.value.hint == "without --faithful it plays"
+    for extra in (("--seed", "1"), ("--env", "CartPole-v1"), ("--engine", "numpy")):
+        outcome = cli("test-policy", EXAMPLE, "-nr", "--faithful", *extra)
+        assert outcome.code == 2
+        assert "--faithful replays" in outcome.err
+
+
+def test_batches_are_rows() -> None:
+    policy = spindb.load_policy(EXAMPLE, itr=10, deterministic=True)
+    observations = np.random.default_rng(0).normal(size=(7, 4))
+    assert [policy.act(row) for row in observations] == policy.act(observations).tolist()
+    assert np.allclose([policy.value(row) for row in observations], policy.value(observations))
+    assert {name: value.shape for name, value in policy.outputs(observations).items()} == {"pi": (7,), "v": (7,)}
