@@ -140,3 +140,77 @@ def test_batches_are_rows() -> None:
     assert [policy.act(row) for row in observations] == policy.act(observations).tolist()
     assert np.allclose([policy.value(row) for row in observations], policy.value(observations))
     assert {name: value.shape for name, value in policy.outputs(observations).items()} == {"pi": (7,), "v": (7,)}
+
+
+WALK = """
+class Walk:
+    def __init__(self, goal=5.0, size=(1, 2), name=None):
+        self.goal, self.size, self.name, self.place = goal, size, name, 0.0
+
+    def reset(self):
+        self.place = 0.0
+        return [self.place, self.goal]
+
+    def step(self, action):
+        self.place += 1
+        return [self.place, self.goal], 1.0, self.place >= self.goal, {}
+"""
+
+
+@pytest.fixture
+def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_directory: Callable[..., Path]) -> Path:
+    """A run whose saved state holds an environment of the user's own, made with another goal than usual."""
+    import importlib
+    import sys
+
+    import torchlike
+
+    (tmp_path / "my_walk.py").write_text(WALK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    state = plain_pickle({"env": importlib.import_module("my_walk").Walk(goal=3.0)})
+    monkeypatch.delitem(sys.modules, "my_walk")
+    weights = torchlike.linear(np.ones((2, 2), "f4"), np.zeros(2, "f4"))
+    actor = torchlike.Network("a.Actor", {"logits_net": torchlike.sequence(weights)})
+    model = torchlike.zipped(torchlike.Network("a.Critic", {"pi": actor}))
+    return run_directory("walk_s0", config={"seed": 0}, files={"vars.pkl": state, "pyt_save/model.pt": model})
+
+
+@pytest.mark.parametrize(
+    ("option", "source"),
+    [
+        (("--import", "my_walk"), "state class my_walk.Walk"),
+        (("--env-factory", "my_walk:Walk"), "--env-factory my_walk:Walk"),
+        (("--trust",), "vars.pkl, unpickled"),
+    ],
+)
+def test_an_environment_of_ones_own_is_as_it_was(
+    walk: Path, cli: Callable[..., Outcome], option: tuple[str, ...], source: str
+) -> None:
+    outcome = cli("test-policy", walk, "-nr", "-n", "1", "--no-record", *option)
+    assert outcome.code == 0, outcome.err
+    assert f"from {source})" in outcome.err
+    assert "Episode 0 \t EpRet 3.000 \t EpLen 3" in outcome.out
+    assert ("note: made with goal=3.0, size=(1, 2), name=None" in outcome.err) == ("--trust" not in option)
+
+
+def test_nothing_is_executed_without_trust(walk: Path, cli: Callable[..., Outcome]) -> None:
+    import os
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return os.system, ("touch executed",)
+
+    refused = cli("test-policy", walk, "-nr", "-n", "1")
+    assert refused.code == 5
+    assert "--import my_walk" in refused.err
+    assert "--trust" in refused.err
+    (walk / "vars.pkl").write_bytes(plain_pickle({"env": Hostile()}))
+    for options in ((), ("--import", "my_walk"), ("--faithful",)):
+        assert cli("test-policy", walk, "-nr", "-n", "1", *options).code == 5
+    assert not Path("executed").exists()
+    trusted = cli("test-policy", walk, "-nr", "-n", "1", "--trust")
+    assert trusted.code == 5
+    assert "holds a int, which has no reset and step" in trusted.err
+    (walk / "vars.pkl").write_bytes(b"\x80\x03.")
+    assert "can't be unpickled" in cli("test-policy", walk, "-nr", "-n", "1", "--trust").err

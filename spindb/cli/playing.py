@@ -48,8 +48,11 @@ def test_policy(
     ] = None,
     imports: Annotated[
         list[str] | None,
-        typer.Option("--import", metavar="MODULE", help="Imported first: it registers environments."),
+        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Unpickle the saved state where nothing else serves: it executes code.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed the environment and the policy.")] = None,
     values: Annotated[
@@ -75,7 +78,7 @@ def test_policy(
     spindb test-policy 42 --env-factory my_envs:make
     """
     from spindb.play.envs import build_environment, import_environments
-    from spindb.play.load import require_fit
+    from spindb.play.load import require_fit, saved_attributes
     from spindb.play.policies import ENGINES, load_snapshot
     from spindb.play.rollout import run_policy
 
@@ -108,7 +111,16 @@ def test_policy(
         built = faithful_environment(playable, env_factory)
         chosen = "tensorflow" if playable.snapshot.kind != "pyt_save" else chosen
     else:
-        built = build_environment(playable.env, env=env, factory=env_factory, render=not norender)
+        state = playable.snapshot.state_path
+        built = build_environment(
+            playable.env,
+            env=env,
+            factory=env_factory,
+            render=not norender,
+            saved=saved_attributes(playable),
+            imports=imports or (),
+            trusted=playable.directory / state if trust and state else None,
+        )
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=chosen)
     try:
         require_fit(policy, built)
@@ -166,7 +178,7 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
     say(f"environment: {built.id or 'your own'}{where} (from {built.source})")
     if built.id and trained and built.id != trained:
         say(f"note: it was trained in {trained}, which is not to be had today; returns may differ")
-    for note in policy.notes:
+    for note in (*built.notes, *policy.notes):
         say(f"note: {note}")
 
 

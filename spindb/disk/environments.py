@@ -104,6 +104,24 @@ def random_in_state(data: bytes) -> SavedRandom | None:
     return None
 
 
+def attributes_in_state(data: bytes) -> dict[str, Any]:
+    """The innermost environment's attributes that are plain values: what it was made with, and what it was doing.
+
+    Raises:
+        PickleError: the state can't be read.
+    """
+    state = read_pickle(data)
+    layers = list(_layers(state.get("env"))) if isinstance(state, dict) else []
+    attributes = layers[-1].attributes if layers else {}
+    return {str(name): value for name, value in attributes.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, (bool, int, float, str)) for item in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
 def _saved_random(value: Any, data: bytes) -> SavedRandom | None:
     """Of a pickled ``RandomState``: a tuple in numpy before 1.17, a dict since."""
     if not isinstance(value, Built) or "randomstate" not in value.class_path.lower():

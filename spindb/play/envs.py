@@ -14,9 +14,10 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from spindb.errors import EnvironmentBuildError
@@ -59,18 +60,30 @@ class BuiltEnvironment:
     id: str | None
     source: str
     library: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def build_environment(
-    hint: EnvironmentHint, *, env: str | None = None, factory: str | None = None, render: bool = False
+    hint: EnvironmentHint,
+    *,
+    env: str | None = None,
+    factory: str | None = None,
+    render: bool = False,
+    saved: Mapping[str, Any] | None = None,
+    imports: Sequence[str] = (),
+    trusted: Path | None = None,
 ) -> BuiltEnvironment:
     """The environment named by `env` or `factory`, else the one that `hint` tells of.
 
     Args:
         hint: what the run's files say.
         env: an id of gymnasium or gym.
-        factory: ``module:function``, called without arguments; the current directory is searched too.
+        factory: ``module:function``; the current directory is searched too. It is given those arguments that the saved
+            environment keeps as attributes.
         render: whether it is to be shown in a window.
+        saved: plain attributes of the saved environment.
+        imports: modules that may be imported: a saved environment whose class stands in one of them is built from it.
+        trusted: a saved state to be unpickled where nothing else serves.
 
     Raises:
         EnvironmentBuildError: no way led to an environment; the message names each and why it failed.
@@ -81,12 +94,48 @@ def build_environment(
         # both bring an LLVM of their own.
         os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
     if factory is not None:
-        return BuiltEnvironment(Environment(_call_factory(factory, render)), None, f"--env-factory {factory}")
+        return _from_factory(factory, f"--env-factory {factory}", render, saved or {})
     if env is not None:
         return _make(env, "--env", None, render)
     if hint.id is not None:
         return _make(hint.id, str(hint.source), hint.max_episode_steps, render)
+    module, _, name = (hint.classes[-1] if hint.classes else "").rpartition(".")
+    if module in imports:
+        return _from_factory(f"{module}:{name}", f"state class {module}.{name}", render, saved or {})
+    if trusted is not None:
+        return BuiltEnvironment(Environment(_unpickled(trusted)), None, f"{trusted.name}, unpickled")
     raise EnvironmentBuildError(_nothing_known(hint), hint=_what_to_type(hint))
+
+
+def _from_factory(factory: str, source: str, render: bool, saved: Mapping[str, Any]) -> BuiltEnvironment:
+    made, given = _call_factory(factory, render, saved)
+    told = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    notes = (f"made with {told}, as the saved environment was",) if given else ()
+    return BuiltEnvironment(Environment(made), None, source, notes=notes)
+
+
+def _unpickled(path: Path) -> Any:
+    """The environment in a saved state, unpickled: code of the file's choice is executed.
+
+    Raises:
+        EnvironmentBuildError: that fails, or gives no environment.
+    """
+    with _current_directory_importable():
+        try:
+            joblib = importlib.import_module("joblib")
+            with contextlib.suppress(ImportError):
+                import_quietly("gym")
+            with _quiet():
+                state = joblib.load(path)
+            made = state["env"]
+        except Exception as error:  # whatever the state's code raises
+            raise EnvironmentBuildError(
+                f"{path} can't be unpickled: {type(error).__name__}: {_first_line(error)}",
+                hint="run it where the environment's module can be imported, or --env-factory module:function",
+            ) from error
+    if not (hasattr(made, "reset") and hasattr(made, "step")):
+        raise EnvironmentBuildError(f"{path} holds a {type(made).__name__}, which has no reset and step")
+    return made
 
 
 def import_environments(module: str) -> None:
@@ -121,12 +170,12 @@ def _nothing_known(hint: EnvironmentHint) -> str:
 
 def _what_to_type(hint: EnvironmentHint) -> str:
     module, _, name = (hint.classes[-1] if hint.classes else "your_module.make_env").rpartition(".")
-    own = not module.startswith(("gym.", "gymnasium."))
-    factory = f"{module}:{name}" if own and module else "your_module:make_env"
-    return (
-        f"--env-factory {factory} builds it from your own code (run it where that module can be imported),\n"
-        "or --env ID names one of gymnasium's or gym's, such as --env CartPole-v1"
-    )
+    own = bool(module) and not module.startswith(("gym.", "gymnasium."))
+    ways = [f"--env-factory {f'{module}:{name}' if own else 'your_module:make_env'} builds it by your own code"]
+    if own and hint.classes:
+        ways.insert(0, f"--import {module} builds it anew, where that module can be imported")
+        ways.append("--trust unpickles the saved state, which executes code of its choice")
+    return "\n".join([*(f"{way}," for way in ways), "or --env ID names one of gymnasium's or gym's: --env CartPole-v1"])
 
 
 def _require_display() -> None:
@@ -138,7 +187,8 @@ def _require_display() -> None:
         )
 
 
-def _call_factory(factory: str, render: bool) -> Any:
+def _call_factory(factory: str, render: bool, saved: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What the factory makes, and the arguments of the saved environment that it was given."""
     module_name, _, function_name = factory.partition(":")
     if not module_name or not function_name:
         raise EnvironmentBuildError(f"--env-factory {factory} is not of the form module:function")
@@ -149,8 +199,10 @@ def _call_factory(factory: str, render: bool) -> Any:
             make: Any = importlib.import_module(module_name)
             for part in function_name.split("."):
                 make = getattr(make, part)
-            takes_mode = "render_mode" in inspect.signature(make).parameters
-            env = make(render_mode="human") if render and takes_mode else make()
+            parameters = inspect.signature(make).parameters
+            given = {name: saved[name] for name in parameters if name in saved and name != "render_mode"}
+            shown = {"render_mode": "human"} if render and "render_mode" in parameters else {}
+            env = make(**given, **shown)
         except Exception as error:  # a user's own code can raise anything
             raise EnvironmentBuildError(
                 f"--env-factory {factory} failed: {type(error).__name__}: {error}",
@@ -158,7 +210,7 @@ def _call_factory(factory: str, render: bool) -> Any:
             ) from error
     if not (hasattr(env, "reset") and hasattr(env, "step")):
         raise EnvironmentBuildError(f"--env-factory {factory} made a {type(env).__name__}, which has no reset and step")
-    return env
+    return env, given
 
 
 @contextlib.contextmanager

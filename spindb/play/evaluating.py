@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from spindb.errors import SpindbError
 from spindb.index.store import EpisodeResult, Evaluation
 from spindb.play.envs import BuiltEnvironment, build_environment, import_environments
-from spindb.play.load import Playable, digest_of, require_fit
+from spindb.play.load import Playable, digest_of, require_fit, saved_attributes
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.rollout import Rollout, run_policy
 from spindb.play.versions import versions
@@ -63,7 +63,8 @@ def evaluate(playable: Playable, flags: Flags, write: Callable[[str], None] = la
     """
     for module in flags.imports:
         import_environments(module)
-    built = build_environment(playable.env, env=flags.env, factory=flags.factory)
+    saved = saved_attributes(playable)
+    built = build_environment(playable.env, env=flags.env, factory=flags.factory, saved=saved, imports=flags.imports)
     try:
         policy = load_snapshot(
             playable.directory, playable.snapshot, deterministic=flags.deterministic, engine=flags.engine

@@ -18,7 +18,7 @@ from spindb.disk.environments import SavedRandom, random_in_state
 from spindb.disk.pickles import PickleError
 from spindb.errors import EnvironmentBuildError
 from spindb.play.envs import BuiltEnvironment, build_environment
-from spindb.play.load import Playable
+from spindb.play.load import Playable, saved_attributes
 from spindb.play.spaces import Environment
 
 _SOURCE = "saved state, replayed"
@@ -40,7 +40,7 @@ def faithful_environment(playable: Playable, factory: str | None = None) -> Buil
             can't be built.
     """
     if factory is not None:
-        built = build_environment(playable.env, factory=factory)
+        built = build_environment(playable.env, factory=factory, saved=saved_attributes(playable))
         with contextlib.suppress(EnvironmentBuildError):  # a user's own may draw from elsewhere, or not at all
             _give(built.environment.env, _random_state(playable))
         return built

@@ -8,8 +8,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from spindb.disk.environments import attributes_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
+from spindb.disk.pickles import PickleError
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
@@ -94,6 +96,16 @@ def _near(directory: Path) -> str | None:
         if len(below) > _MAX_LISTED:
             return "output directories below it:\n" + "\n".join(below[:_MAX_LISTED]) + "\n  …"
     return "output directories below it:\n" + "\n".join(below) if below else None
+
+
+def saved_attributes(playable: Playable) -> dict[str, Any]:
+    """Plain attributes of the environment saved beside the snapshot; none where the state can't be read."""
+    if playable.snapshot.state_path is None:
+        return {}
+    try:
+        return attributes_in_state((playable.directory / playable.snapshot.state_path).read_bytes())
+    except (OSError, PickleError):
+        return {}
 
 
 def digest_of(playable: Playable) -> str | None:
@@ -186,4 +198,5 @@ __all__ = [
     "load_policy_and_env",
     "locate",
     "require_fit",
+    "saved_attributes",
 ]
