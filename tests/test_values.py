@@ -41,10 +41,8 @@ def test_a_trace_sets_predictions_beside_what_followed() -> None:
         trace.end()
     assert trace.points[3:] == [Point(1, 0, 1.75, 1.75), Point(1, 1, 1.5, 1.5), Point(1, 2, 1.0, 1.0)]
     assert trace.explained_variance == 1.0
-    with pytest.raises(UsageError, match=r"\.csv"):
-        trace.write(Path("values.txt"))
     with pytest.raises(UsageError, match="can't be written"):
-        trace.write(Path("/nowhere/values.csv"))
+        trace.write_csv(Path("/nowhere/values.csv"))
 
 
 def test_a_policy_without_values_is_said() -> None:
@@ -71,8 +69,31 @@ def test_values_from_the_command_line(
     lengths = [int(line.rpartition("EpLen ")[2]) for line in outcome.out.splitlines() if line.startswith("Episode")]
     assert len(rows) == sum(lengths)
     assert float(rows[lengths[0] - 1]["realised"]) == 1.0
+    assert cli(*options, "--values", "values.txt").code == 2
     assert cli(*options, "--values", "values.png").code == 0
     assert Path("values.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_a_video_without_a_display(
+    suffix: str, cli: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read again: a frame per step, with a picture on it and the caption in its corner."""
+    import imageio.v2 as imageio
+
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"played.{suffix}"
+    options = ("test-policy", EXAMPLE, "--itr", "10", "-n", "1", "-l", "20", "--seed", "0", "--no-record")
+    outcome = cli(*options, "--record", path, "--captions")
+    assert outcome.code == 0, outcome.err
+    assert f"video written to {path}" in outcome.err
+    with imageio.get_reader(path) as reader:
+        frames = [np.asarray(frame)[..., :3] for frame in reader]
+    assert len(frames) == 20
+    assert frames[0].shape == (400, 600, 3)
+    assert frames[10][10:16, 8:120].min() < 100  # dark letters
+    assert cli(*options, "--record", "played.avi").code == 2
+    assert cli(*options, "--record", "nowhere/played.mp4").code == 2
 
 
 class Env:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import print_json, say
+from spindb.cli.output import plural, print_json, say
 from spindb.errors import DatabaseError, UsageError
+from spindb.extras import needing
 
 if TYPE_CHECKING:
     from spindb.play.envs import BuiltEnvironment
     from spindb.play.load import Playable
     from spindb.play.policies import Policy
-    from spindb.play.rollout import Rollout
+    from spindb.play.recording import Recorder
+    from spindb.play.rollout import Rollout, Trace
     from spindb.play.values import ValueTrace
 
 _LATEST = -1
+_VALUE_FILES = (".csv", ".png", ".svg", ".pdf")
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +70,13 @@ def test_policy(
     faithful: Annotated[
         bool, typer.Option("--faithful", help="Replay what the original would have printed, draw by draw.")
     ] = False,
-    record: Annotated[bool, typer.Option("--record/--no-record", help="Keep the result in the database.")] = True,
+    video: Annotated[
+        Path | None, typer.Option("--record", help="Record a video: .mp4 or .gif; needs no display.")
+    ] = None,
+    captions: Annotated[bool, typer.Option("--captions", help="Draw episode, return and value on it.")] = False,
+    keep: Annotated[
+        bool, typer.Option(" /--no-record", help="Keep nothing in the database.", show_default=False)
+    ] = True,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
@@ -80,17 +91,22 @@ def test_policy(
     from spindb.play.envs import build_environment, import_environments
     from spindb.play.load import require_fit, saved_attributes
     from spindb.play.policies import ENGINES, load_snapshot
+    from spindb.play.recording import require_suffix
     from spindb.play.rollout import run_policy
 
     if (run is None) == (run_id is None):
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
     if env is not None and env_factory is not None:
         raise UsageError("--env and --env-factory exclude each other")
-    if faithful and (env or seed is not None or not norender or engine == "numpy"):
+    if faithful and (env or seed is not None or video or not norender or engine == "numpy"):
         raise UsageError(
             "--faithful replays the saved environment and draws: no --env, --seed, rendering or numpy",
             hint="spindb test-policy RUN --faithful -nr -n 5",
         )
+    if video is not None:
+        require_suffix(video)
+    if values is not None and values.suffix not in _VALUE_FILES:
+        raise UsageError(f"{values}: values are written as {', '.join(_VALUE_FILES)}")
     if itr < _LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
     chosen = next((name for name in ENGINES if name == engine), None)
@@ -116,7 +132,7 @@ def test_policy(
             playable.env,
             env=env,
             factory=env_factory,
-            render=not norender,
+            render="rgb_array" if video else None if norender else "human",
             saved=saved_attributes(playable),
             imports=imports or (),
             trusted=playable.directory / state if trust and state else None,
@@ -128,16 +144,19 @@ def test_policy(
         write = say if as_json else typer.echo
         write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
         trace = _trace(policy, playable, gamma) if values is not None else None
-        rollout = run_policy(
-            built.environment, policy, length, episodes, not norender, seed=seed, write=write, trace=trace
-        )
+        with _recorder(built, video, policy if captions else None) as recorders:
+            traces: list[Trace] = [*recorders, *([trace] if trace else [])]
+            shown = not (norender or video)
+            rollout = run_policy(
+                built.environment, policy, length, episodes, shown, seed=seed, write=write, traces=traces
+            )
         if trace is not None and values is not None:
-            trace.write(values)
+            _write_values(trace, values)
             say(f"explained variance of {trace.kind}: {trace.explained_variance:.3g}; written to {values}")
     finally:
         policy.close()
         built.environment.close()
-    evaluation_id = _record(playable, built, policy, rollout, length, seed, location) if record else None
+    evaluation_id = _record(playable, built, policy, rollout, length, seed, location) if keep else None
     if as_json:
         print_json(_as_dict(playable, built, policy, rollout, evaluation_id))
     if rollout.partial:
@@ -145,11 +164,41 @@ def test_policy(
         raise typer.Exit(1)
 
 
+@contextmanager
+def _recorder(built: BuiltEnvironment, path: Path | None, captions: Policy | None) -> Iterator[list[Recorder]]:
+    """The recorder of a video where one is wanted; its file is whole at the end."""
+    from spindb.play.recording import Recorder
+
+    if path is None:
+        yield []
+        return
+    recorder = Recorder(built.environment, path, captions)
+    try:
+        yield [recorder]
+    finally:
+        recorder.close()
+    say(f"video written to {path}")
+
+
 def _trace(policy: Policy, playable: Playable, gamma: float | None) -> ValueTrace:
     from spindb.play.values import USUAL_GAMMA, ValueTrace, gamma_of
 
     known = gamma if gamma is not None else gamma_of(playable.directory)
     return ValueTrace(policy, USUAL_GAMMA if known is None else known)
+
+
+def _write_values(trace: ValueTrace, path: Path) -> None:
+    """As a table, or as a picture of predicted against realised."""
+    if path.suffix == ".csv":
+        trace.write_csv(path)
+        return
+    with needing("analysis"):
+        from spindb.analysis.plots import draw_agreement, save
+    pairs = [(point.predicted, point.realised) for point in trace.points]
+    steps = f"n={len(pairs)} steps of {plural(trace.episodes, 'episode')}"
+    title = f"explained variance {trace.explained_variance:.3g}, {steps}"
+    axes = f"predicted {trace.kind.upper()}", f"realised return (γ={trace.gamma:g})"
+    save(draw_agreement(pairs, *axes, title), path)
 
 
 def _find(run: str, itr: int | None, location: str) -> Playable:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError
 from spindb.play.spaces import Environment
@@ -52,6 +52,9 @@ _ERRORS_ONLY = 40
 _RENAMED = {"LunarLanderContinuous-v3": ("LunarLander-v3", {"continuous": True})}
 
 
+Render = Literal["human", "rgb_array"] | None
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltEnvironment:
     """An environment to play in; ``id`` is what was built, ``source`` how that was known."""
@@ -68,7 +71,7 @@ def build_environment(
     *,
     env: str | None = None,
     factory: str | None = None,
-    render: bool = False,
+    render: Render = None,
     saved: Mapping[str, Any] | None = None,
     imports: Sequence[str] = (),
     trusted: Path | None = None,
@@ -80,7 +83,7 @@ def build_environment(
         env: an id of gymnasium or gym.
         factory: ``module:function``; the current directory is searched too. It is given those arguments that the saved
             environment keeps as attributes.
-        render: whether it is to be shown in a window.
+        render: ``human`` to show it in a window, ``rgb_array`` for pictures of it.
         saved: plain attributes of the saved environment.
         imports: modules that may be imported: a saved environment whose class stands in one of them is built from it.
         trusted: a saved state to be unpickled where nothing else serves.
@@ -88,7 +91,9 @@ def build_environment(
     Raises:
         EnvironmentBuildError: no way led to an environment; the message names each and why it failed.
     """
-    if render:
+    if render == "rgb_array":
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures need no display
+    if render == "human":
         _require_display()
         # Flat pictures need no OpenGL, and software OpenGL (Mesa) crashes a process that holds TensorFlow:
         # both bring an LLVM of their own.
@@ -107,7 +112,7 @@ def build_environment(
     raise EnvironmentBuildError(_nothing_known(hint), hint=_what_to_type(hint))
 
 
-def _from_factory(factory: str, source: str, render: bool, saved: Mapping[str, Any]) -> BuiltEnvironment:
+def _from_factory(factory: str, source: str, render: Render, saved: Mapping[str, Any]) -> BuiltEnvironment:
     made, given = _call_factory(factory, render, saved)
     told = ", ".join(f"{name}={value!r}" for name, value in given.items())
     notes = (f"made with {told}, as the saved environment was",) if given else ()
@@ -187,7 +192,7 @@ def _require_display() -> None:
         )
 
 
-def _call_factory(factory: str, render: bool, saved: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _call_factory(factory: str, render: Render, saved: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """What the factory makes, and the arguments of the saved environment that it was given."""
     module_name, _, function_name = factory.partition(":")
     if not module_name or not function_name:
@@ -201,7 +206,7 @@ def _call_factory(factory: str, render: bool, saved: Mapping[str, Any]) -> tuple
                 make = getattr(make, part)
             parameters = inspect.signature(make).parameters
             given = {name: saved[name] for name in parameters if name in saved and name != "render_mode"}
-            shown = {"render_mode": "human"} if render and "render_mode" in parameters else {}
+            shown = {"render_mode": render} if render and "render_mode" in parameters else {}
             env = make(**given, **shown)
         except Exception as error:  # a user's own code can raise anything
             raise EnvironmentBuildError(
@@ -222,7 +227,7 @@ def _current_directory_importable() -> Iterator[None]:
         sys.path.remove(os.getcwd())
 
 
-def _make(env_id: str, source: str, limit: int | None, render: bool) -> BuiltEnvironment:
+def _make(env_id: str, source: str, limit: int | None, render: Render) -> BuiltEnvironment:
     """Build an id: as it is in gymnasium, then in gym, then its successors in both."""
     failures: list[str] = []
     libraries = {}
@@ -259,14 +264,14 @@ def _attempts(libraries: list[str], ids: tuple[str, ...]) -> list[tuple[str, str
     return attempts
 
 
-def _arguments(library: str, env_id: str, limit: int | None, render: bool) -> dict[str, Any]:
+def _arguments(library: str, env_id: str, limit: int | None, render: Render) -> dict[str, Any]:
     """What ``make`` is called with."""
     env_id, extra = _RENAMED.get(env_id, (env_id, {})) if library == "gymnasium" else (env_id, {})
     arguments: dict[str, Any] = {"id": env_id, "disable_env_checker": True, **_ARGUMENTS.get(env_id, {}), **extra}
     if limit is not None:
         arguments["max_episode_steps"] = limit
     if render:
-        arguments["render_mode"] = "human"
+        arguments["render_mode"] = render
     return arguments
 
 

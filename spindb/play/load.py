@@ -172,7 +172,7 @@ def load_policy_and_env(
         NotFoundError, PolicyError: as `load_policy`.
     """
     playable = locate(run, itr, db=db)
-    built = build_environment(playable.env, render=render)
+    built = build_environment(playable.env, render="human" if render else None)
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
     require_fit(policy, built)
     return built.environment.env, policy

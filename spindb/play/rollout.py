@@ -93,7 +93,7 @@ def run_policy(
     *,
     seed: int | None = None,
     write: Callable[[str], None] = print,
-    trace: Trace | None = None,
+    traces: Sequence[Trace] = (),
 ) -> Rollout:
     """Play `get_action` in `env` and print each episode as it ends, then the statistics.
 
@@ -105,7 +105,7 @@ def run_policy(
         render: show each step; the environment must have been made for that (``render_mode="human"``).
         seed: seeds the environment once, at the first reset, and the policy's draws where it has a ``seed``.
         write: takes each line.
-        trace: is told of every step and of the end of each episode.
+        traces: are told of every step and of the end of each episode.
 
     Returns:
         The episodes. An interruption (Ctrl-C) after the first one ends the rollout and marks it partial.
@@ -127,7 +127,7 @@ def run_policy(
     episodes: list[Episode] = []
     try:
         while len(episodes) < num_episodes:
-            episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed, trace)
+            episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed, traces)
             write(f"Episode {len(episodes)} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
             episodes.append(episode)
     except KeyboardInterrupt:
@@ -144,7 +144,7 @@ def _play_episode(
     limit: int | None,
     render: bool,
     seed: int | None,
-    trace: Trace | None,
+    traces: Sequence[Trace],
 ) -> Episode:
     observation = world.reset(seed)
     ep_return, length = 0.0, 0
@@ -154,7 +154,7 @@ def _play_episode(
             time.sleep(_FRAME_SECONDS)
         action = get_action(observation)
         step = world.step(action)
-        if trace is not None:
+        for trace in traces:
             trace.step(observation, action, step.reward)
         observation = step.observation
         ep_return += step.reward
@@ -163,6 +163,6 @@ def _play_episode(
             "terminated" if step.terminated else "truncated" if step.truncated else "cut" if length == limit else None
         )
         if ending is not None:
-            if trace is not None:
+            for trace in traces:
                 trace.end()
             return Episode(ep_return, length, ending)

@@ -61,6 +61,18 @@ class Environment:
         if getattr(self.env, "render_mode", None) != "human":
             self.env.render()
 
+    def frame(self) -> Any:
+        """A picture of the present state, shape (height, width, 3), uint8; None where the environment gives none."""
+        found = self.env.render()
+        return found if getattr(found, "ndim", 0) == 3 else None
+
+    @property
+    def frames_per_second(self) -> float | None:
+        """How fast the environment is meant to be shown, None where it does not tell."""
+        metadata = getattr(self.env, "metadata", None) or {}
+        rate = metadata.get("render_fps") or metadata.get("video.frames_per_second")
+        return float(rate) if rate else None
+
     def close(self) -> None:
         """Close windows and whatever else the environment holds."""
         if hasattr(self.env, "close"):

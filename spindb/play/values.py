@@ -10,11 +10,9 @@ from typing import Any
 
 from spindb.disk.configs import ConfigText, number_of
 from spindb.errors import PolicyError, UsageError
-from spindb.extras import needing
 from spindb.play.policies import Policy
 
 USUAL_GAMMA = 0.99
-_PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +65,17 @@ class ValueTrace:
         whole = _variance([p.realised for p in self.points])
         return 1 - errors / whole if whole else math.nan
 
-    def write(self, path: Path) -> None:
-        """Write the points as .csv, or draw predicted against realised as .png, .svg or .pdf.
+    @property
+    def episodes(self) -> int:
+        """How many episodes ended."""
+        return self._episodes
+
+    def write_csv(self, path: Path) -> None:
+        """Write all points.
 
         Raises:
-            UsageError: it can't be written there, or so.
+            UsageError: it can't be written there.
         """
-        if path.suffix in _PICTURES:
-            self._draw(path)
-            return
-        if path.suffix != ".csv":
-            raise UsageError(f"{path}: values are written as .csv, .png, .svg or .pdf")
         try:
             with path.open("w", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
@@ -85,15 +83,6 @@ class ValueTrace:
                 writer.writerows([p.episode, p.step, p.predicted, p.realised] for p in self.points)
         except OSError as error:
             raise UsageError(f"{path} can't be written: {error.strerror}") from None
-
-    def _draw(self, path: Path) -> None:
-        with needing("analysis"):
-            from spindb.analysis.plots import draw_agreement, save
-        pairs = [(p.predicted, p.realised) for p in self.points]
-        title = f"explained variance {self.explained_variance:.3g}, n={len(pairs)} steps of {self._episodes} episodes"
-        save(
-            draw_agreement(pairs, f"predicted {self.kind.upper()}", f"realised return (γ={self.gamma:g})", title), path
-        )
 
 
 def _variance(values: list[float]) -> float:
