@@ -18,13 +18,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spindb.analysis.database import open_database as open
+    from spindb.analysis.database import open_database as open  # noqa: F401 - not in __all__: * would hide Python's
     from spindb.logger import EpochLogger
     from spindb.play.load import load_policy, load_policy_and_env
     from spindb.play.rollout import run_policy
 
 __version__ = "0.1.0"
-__all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "open", "run_policy"]
+__all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "run_policy"]
 
 # Imported when first used: `import spindb` alone costs nothing.
 _PLACES = {

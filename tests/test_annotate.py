@@ -207,6 +207,21 @@ def test_a_restore_names_what_is_not_here(study: Path, cli: Cli) -> None:
     assert "ppo/ppo_s1" in restored.err
 
 
+def test_runs_without_rows_are_told_by_their_place_alone(
+    study: Path, cli: Cli, run_directory: Callable[..., Path]
+) -> None:
+    run_directory("void/a_s0", progress=b"")
+    run_directory("void/b_s0", progress=b"")
+    cli("ingest", "data")
+    cli("tag", "+mine", "a_s0")
+    cli("db", "dump", "--out", "added.yaml")
+    shutil.rmtree("data/void/a_s0")
+    shutil.copytree("data", "other")
+    cli("--db", "new.db", "ingest", "other")
+    assert cli("--db", "new.db", "db", "restore", "added.yaml").code == 1
+    assert rows_of(study / "new.db", ADDED[0]) == []
+
+
 def test_a_restore_prefers_the_copy_that_lies_where_it_lay(study: Path, cli: Cli) -> None:
     shutil.copytree("data/ppo/ppo_s0", "data/a_copy")
     settle(study)

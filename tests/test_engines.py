@@ -263,6 +263,10 @@ def test_what_is_no_mlp_is_told_precisely(load: Callable[..., TorchPolicy]) -> N
     with pytest.raises(PolicyError, match=r"it holds a torch\.nn\.modules\.conv\.Conv2d") as caught:
         load(network(actor))
     assert "someone.vision.Actor" in str(caught.value)
+    steep = torchlike.Network("torch.nn.modules.activation.LeakyReLU", negative_slope=0.2)
+    odd = torchlike.Network("someone.Actor", {"mu_net": torchlike.sequence(steep)}, log_std=np.zeros(1, "f4"))
+    with pytest.raises(PolicyError, match=r"its LeakyReLU has negative_slope=0\.2"):
+        load(network(odd))
     with pytest.raises(PolicyError, match="it has no actor"):
         load(torchlike.Network("someone.Net", {"body": kernel}))
 

@@ -203,7 +203,7 @@ def test_no_display_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyP
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(EnvironmentBuildError, match="no display") as caught:
-        build_environment(EnvironmentHint("CartPole-v1", "config"), render=True)
+        build_environment(EnvironmentHint("CartPole-v1", "config"), render="human")
     assert caught.value.hint == "-nr plays without rendering"
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from spindb.analysis.curves import BANDS, Line, line, require, usual_band
 from spindb.errors import UsageError
 from spindb.index.points import STEPS, RawCurve, curves
-from spindb.index.search import Query, search
-from spindb.index.settings import Setting, batches, settings_of, telling_keys
+from spindb.index.search import fields_of
+from spindb.index.settings import Setting, settings_of, telling_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +139,7 @@ def _by_size(value: Any) -> tuple[bool, float, str]:
 
 def _column(connection: Connection, ids: Sequence[int], field: str) -> dict[int, Any]:
     """One field of these runs."""
-    found: dict[int, Any] = {}
-    for batch in batches(ids):
-        query = Query(f"id in ({', '.join(map(str, batch))})", ("id", field))
-        found |= {row[0]: row[1] for row in search(connection, query).rows}
-    return found
-
-
-def columns(connection: Connection, ids: Sequence[int], fields: Sequence[str]) -> list[list[Any]]:
-    """Several fields of these runs: shape (runs, fields), by id."""
-    each = [_column(connection, ids, field) for field in fields]
-    return [[values[run_id] for values in each] for run_id in sorted(ids)]
+    return {run_id: row[0] for run_id, row in fields_of(connection, ids, [field]).items()}
 
 
 def curves_by_id(connection: Connection, ids: Sequence[int], value: str) -> dict[int, RawCurve]:

@@ -296,7 +296,8 @@ def _results(
 ) -> None:
     """Hyperparameters against a result: pictures only."""
     from spindb.analysis import summaries
-    from spindb.analysis.panels import columns, curves_by_id
+    from spindb.analysis.panels import curves_by_id
+    from spindb.index.search import fields_of
 
     if out is None and not _has_display():
         raise UsageError("there is no display here", hint="--out scatter.png")
@@ -305,7 +306,7 @@ def _results(
     summarise = summaries.parse(summary, lower=lower)
     curves = curves_by_id(connection, ids, wanted.values[0])
     kept = sorted(curves)
-    rows = columns(connection, kept, fields)
+    rows = list(fields_of(connection, kept, fields).values())
     values = [summarise(curves[run_id].x, curves[run_id].y) for run_id in kept]
     metrics = {curve.metric for curve in curves.values()}
     metric = metrics.pop() if len(metrics) == 1 else wanted.values[0]

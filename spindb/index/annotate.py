@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.models import evaluations, notes, runs, tags
-from spindb.index.settings import batches
+from spindb.index.portions import batches
 from spindb.index.store import now
 
 _TAG = re.compile(r"[^\s=!<>~(),'\"@+-][^\s=!<>~(),'\"]*\Z")

@@ -13,9 +13,8 @@ from sqlalchemy import Connection, func, select
 
 from spindb.index import series
 from spindb.index.models import configs, evaluations, metrics, notes, problems, runs, superseded, tags
+from spindb.index.portions import batches
 from spindb.records import ConfigLeaf, Problem
-
-_BATCH = 500  # ids per statement: databases limit the number of parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def metrics_of(connection: Connection, run_id: int) -> list[MetricRow]:
 def performance_curves(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
     """Each run's performance metric, NaN where a cell is no number."""
     curves: dict[int, list[float]] = {}
-    for batch in _batches(ids):
+    for batch in batches(ids):
         statement = (
             select(metrics.c.run_id, metrics.c.series)
             .join(runs, (runs.c.id == metrics.c.run_id) & (runs.c.performance == metrics.c.name))
@@ -199,7 +198,7 @@ def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = Fa
     c = configs.c
     counts: dict[str, dict[str | float, tuple[str, int]]] = {}
     types: dict[str, set[str]] = {}
-    for batch in _batches(ids):
+    for batch in batches(ids):
         statement = select(c.key, c.type, c.value, c.number, func.count()).where(c.run_id.in_(batch))
         if not internal:
             statement = statement.where(c.internal.is_(False))
@@ -248,7 +247,7 @@ def metrics_over(connection: Connection, ids: Sequence[int]) -> list[MetricRange
     """Every metric of these runs with the range of its values."""
     c = metrics.c
     found: dict[str, MetricRange] = {}
-    for batch in _batches(ids):
+    for batch in batches(ids):
         statement = select(c.name, func.count(), func.sum(c.count), func.min(c.min), func.max(c.max))
         for name, count, points, low, high in connection.execute(statement.where(c.run_id.in_(batch)).group_by(c.name)):
             old = found.get(name, MetricRange(name, 0, 0, None, None))
@@ -265,7 +264,3 @@ def last_value(metric: MetricRow) -> float | str | None:
     if metric.last is not None:
         return metric.last
     return math.nan if metric.last_text == "NaN" else metric.last_text or None
-
-
-def _batches(ids: Sequence[int]) -> list[Sequence[int]]:
-    return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]

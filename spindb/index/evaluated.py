@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from spindb.index.models import evaluations, runs
-from spindb.index.settings import batches
+from spindb.index.portions import batches
 
 
 @dataclass(frozen=True, slots=True)

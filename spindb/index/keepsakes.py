@@ -142,10 +142,8 @@ def _restore_query(connection: Connection, name: str, text: str) -> int:
 def _find(connection: Connection, entry: Mapping[str, Any]) -> Any:
     """The run with that content, in that place where there are copies; else the run in that place."""
     runs, roots = models.runs, models.roots
-    known = select(
-        runs.c.id, runs.c.archived, roots.c.host, roots.c.path.label("root"), runs.c.path, runs.c.fingerprint
-    )
-    known = known.join(roots, roots.c.id == runs.c.root_id)
+    wanted = (runs.c.id, runs.c.archived, runs.c.path, runs.c.rows, runs.c.fingerprint)
+    known = select(*wanted, roots.c.host, roots.c.path.label("root")).join(roots, roots.c.id == runs.c.root_id)
     there = or_(runs.c.fingerprint == entry["fingerprint"], runs.c.path == entry["run"])
 
     def likeness(row: Any) -> tuple[bool, bool, bool, bool, int]:
@@ -154,6 +152,8 @@ def _find(connection: Connection, entry: Mapping[str, Any]) -> Any:
 
     best = max(connection.execute(known.where(there)).all(), key=likeness, default=None)
     if best is None or not (best.fingerprint == entry["fingerprint"] or best.root == entry["root"]):
+        return None
+    if best.rows == 0 and best.path != entry["run"]:  # runs without rows look alike: their place alone tells them
         return None
     return best
 

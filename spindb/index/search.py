@@ -16,6 +16,7 @@ from spindb.index import filters
 from spindb.index.conditions import Compiler
 from spindb.index.fields import ConfigField, Field, MetricField, RunField
 from spindb.index.models import runs
+from spindb.index.portions import batches
 
 _TAGS = RunField("tags", "text")
 
@@ -68,6 +69,19 @@ def search(connection: Connection, query: Query) -> Result:
 def run_ids(connection: Connection, text: str, *, everything: bool = False) -> list[int]:
     """The ids of the runs that a filter selects, ascending."""
     return [row[0] for row in search(connection, Query(text, everything=everything)).rows]
+
+
+def fields_of(connection: Connection, ids: Sequence[int], names: Sequence[str]) -> dict[int, tuple[Any, ...]]:
+    """The values of these fields for each of these runs, archived and missing ones too.
+
+    Raises:
+        FilterError: a name that is unknown.
+    """
+    found: dict[int, tuple[Any, ...]] = {}
+    for batch in batches(ids):
+        query = Query(f"id in ({', '.join(map(str, batch))})", ("id", *names))
+        found |= {row[0]: row[1:] for row in search(connection, query).rows}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from spindb.index.models import configs, runs
-from spindb.index.search import Query, search
+from spindb.index.portions import batches
+from spindb.index.search import fields_of
 
 _SEED_KEYS = ("seed", "random_seed")
 _OWN = ("algo", "env", "exp_name")
 _ENV_KEYS = ("env_name", "env_id")  # `env` says it
-_BATCH = 500
 _SEED_IN_NAME = r"[_-]?(?:seed|s)?[_-]?{seed}\Z"
 
 
@@ -104,7 +104,8 @@ def settings_of(connection: Connection, ids: Sequence[int], group_by: Sequence[s
         return []
     facts = _facts(connection, ids)
     if group_by:
-        values = _asked_for(connection, ids, group_by)
+        found = fields_of(connection, ids, group_by)
+        values = {run_id: dict(zip(group_by, row, strict=True)) for run_id, row in found.items()}
         keys = list(group_by)
     else:
         values = _everything_but_seed(connection, facts)
@@ -142,15 +143,6 @@ def _facts(connection: Connection, ids: Sequence[int]) -> dict[int, _Facts]:
     for batch in batches(ids):
         statement = select(c.id, c.exp_name, c.seed, c.algo, c.env_id).where(c.id.in_(batch))
         found |= {row[0]: _Facts(*row[1:]) for row in connection.execute(statement)}
-    return found
-
-
-def _asked_for(connection: Connection, ids: Sequence[int], fields: Sequence[str]) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
-    for batch in batches(ids):
-        query = Query(f"id in ({', '.join(map(str, batch))})", ("id", *fields))
-        for row in search(connection, query).rows:
-            found[row[0]] = dict(zip(fields, row[1:], strict=True))
     return found
 
 
@@ -227,8 +219,3 @@ def _text(known: Mapping[str, Any], key: str) -> str:
 def _comparable(value: Any) -> Any:
     """1 and 1.0 are one value."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else value
-
-
-def batches(ids: Sequence[int]) -> list[Sequence[int]]:
-    """The ids in portions that one statement takes: databases limit the number of parameters."""
-    return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]

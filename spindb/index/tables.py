@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select
 
 from spindb.index import series
 from spindb.index.models import configs, episodes, evaluations, metrics, runs
-from spindb.index.search import Query, search
-from spindb.index.settings import batches
+from spindb.index.portions import batches
+from spindb.index.search import fields_of
 
 Kind = Literal["int", "float", "text", "bool", "time"]
 
@@ -89,14 +89,13 @@ _EVALUATIONS = (
 
 
 def _run_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    names = [column.name for column in _RUNS]
-    tags, best = names.index("tags"), names.index("Performance")
-    for batch in batches(ids):
-        for row in search(connection, Query(f"id in ({', '.join(map(str, batch))})", names)).rows:
-            cells = list(row)
-            cells[tags] = ", ".join(row[tags])
-            cells[best] = row[best] if isinstance(row[best], float) else None
-            yield tuple(cells)
+    names = [column.name for column in _RUNS[1:]]
+    tags, last = names.index("tags"), names.index("Performance")
+    for run_id, row in fields_of(connection, ids, names).items():
+        cells = list(row)
+        cells[tags] = ", ".join(row[tags])
+        cells[last] = row[last] if isinstance(row[last], float) else None
+        yield run_id, *cells
 
 
 def _config_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -121,8 +121,8 @@ def run_policy(
     if env is None or not (hasattr(env, "reset") and hasattr(env, "step")):
         raise EnvironmentBuildError(f"no environment to play in, but a {type(env).__name__}")
     world = env if isinstance(env, Environment) else Environment(env)
-    if seed is not None and hasattr(get_action, "seed"):
-        get_action.seed(seed)
+    if seed is not None and callable(begin_anew := getattr(get_action, "seed", None)):
+        begin_anew(seed)
     began = time.perf_counter()
     episodes: list[Episode] = []
     try:

@@ -17,6 +17,7 @@ class ArrayPolicy(ABC):
 
     engine: ClassVar[str] = "numpy"
     notes: tuple[str, ...] = ()
+    observation_dtype: str = "f4"
     save: Path
     deterministic: bool
     observation_shape: tuple[int, ...] | None
@@ -88,7 +89,7 @@ class ArrayPolicy(ABC):
         Raises:
             PolicyError: observations of this shape are not the policy's.
         """
-        given = np.asarray(observation, dtype=np.float32)
+        given = np.asarray(observation, dtype=self.observation_dtype)
         shape = self.observation_shape
         if shape is None:
             return given[None], True

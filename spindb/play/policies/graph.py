@@ -68,7 +68,9 @@ class GraphPolicy(ArrayPolicy):
         self._alone = [n for n, p in self._programs.items() if self._inputs.get("a") not in p.placeholders]
         self.action_name = "mu" if deterministic and "mu" in outputs else "pi"
         self.stochastic = self._programs["pi"].random
-        shape = self._nodes[self._inputs["x"]].attributes.get("shape")
+        placeholder = self._nodes[self._inputs["x"]].attributes
+        self.observation_dtype = placeholder.get("dtype") or "f4"
+        shape = placeholder.get("shape")
         rest = tuple(shape[1:]) if shape is not None else ()
         self.observation_shape = rest if rest and min(rest) >= 0 else None
 

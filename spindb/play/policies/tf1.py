@@ -107,6 +107,7 @@ class TF1Policy(ArrayPolicy):
         self.stochastic = any("Random" in op or op == "Multinomial" for op in self._ancestors(self._outputs["pi"]))
         if deterministic and not self.deterministic and self.stochastic:
             self.notes = ("TensorFlow has no deterministic output here (mu): actions are drawn",)
+        self.observation_dtype = self._inputs["x"].dtype.as_numpy_dtype
         shape = self._inputs["x"].shape
         known = tuple(shape.as_list()[1:]) if shape.rank is not None else None
         self.observation_shape = None if known is None or None in known else known

@@ -34,6 +34,9 @@ _ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = {
     "Softsign": lambda x: x / (1 + np.abs(x)),
     "Dropout": lambda x: x,  # a policy that plays is not in training
 }
+_SETTINGS = {"LeakyReLU": ("negative_slope", 0.01), "ELU": ("alpha", 1.0), "Softplus": ("beta", 1)}
+"""What these activations can be set to, and what is computed here."""
+
 Layer = Callable[[Any], Any]
 _HINT = "pip install torch, then play it with your own code: python -c 'import torch; torch.load(…)'"
 
@@ -157,6 +160,9 @@ class TorchPolicy(ArrayPolicy):
             bias = _array(module.tensors["bias"])
             return lambda x: x @ weight + bias
         if kind in _ACTIVATIONS and not module.tensors:
+            name, usual = _SETTINGS.get(kind, ("", None))
+            if module.attributes.get(name, usual) != usual:
+                raise self._unknown(module, f"its {kind} has {name}={module.attributes[name]}")
             return _ACTIVATIONS[kind]
         if kind == "Sequential" or (module.children and not module.tensors and kind == "ModuleList"):
             layers = [self._stack(child) for child in module.children.values()]
