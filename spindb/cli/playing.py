@@ -18,7 +18,7 @@ from spindb.extras import needing
 if TYPE_CHECKING:
     from spindb.play.envs import BuiltEnvironment
     from spindb.play.load import Playable
-    from spindb.play.policies import Policy
+    from spindb.play.policies import Engine, Policy
     from spindb.play.recording import Recorder
     from spindb.play.rollout import Rollout, Trace
     from spindb.play.values import ValueTrace
@@ -89,9 +89,9 @@ def test_policy(
     spindb test-policy 42 --env-factory my_envs:make
     """
     from spindb.play.envs import build_environment, import_environments
+    from spindb.play.faithful import as_the_original_chooses, faithful_environment
     from spindb.play.load import require_fit, saved_attributes
-    from spindb.play.policies import ENGINES, load_snapshot
-    from spindb.play.recording import require_suffix
+    from spindb.play.policies import load_snapshot
     from spindb.play.rollout import run_policy
 
     if (run is None) == (run_id is None):
@@ -103,29 +103,18 @@ def test_policy(
             "--faithful replays the saved environment and draws: no --env, --seed, rendering or numpy",
             hint="spindb test-policy RUN --faithful -nr -n 5",
         )
-    if video is not None:
-        require_suffix(video)
-    if values is not None and values.suffix not in _VALUE_FILES:
-        raise UsageError(f"{values}: values are written as {', '.join(_VALUE_FILES)}")
     if itr < _LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
-    chosen = next((name for name in ENGINES if name == engine), None)
-    if chosen is None:
-        raise UsageError(f"no engine is called {engine!r}", hint=f"engines: {', '.join(ENGINES)}")
+    _require_files(video, values)
     location = database(ctx, db)
     playable = _find(run if run is not None else str(run_id), None if itr == _LATEST else itr, location)
     if faithful and itr == _LATEST:
-        from spindb.play.faithful import as_the_original_chooses
-
         playable = as_the_original_chooses(playable)
     _announce(playable)
     for module in imports or ():
         import_environments(module)
     if faithful:
-        from spindb.play.faithful import faithful_environment
-
         built = faithful_environment(playable, env_factory)
-        chosen = "tensorflow" if playable.snapshot.kind != "pyt_save" else chosen
     else:
         state = playable.snapshot.state_path
         built = build_environment(
@@ -137,7 +126,8 @@ def test_policy(
             imports=imports or (),
             trusted=playable.directory / state if trust and state else None,
         )
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=chosen)
+    by = _engine("tensorflow" if faithful and playable.snapshot.kind != "pyt_save" else engine)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by)
     try:
         require_fit(policy, built)
         _announce_play(playable, built, policy)
@@ -162,6 +152,25 @@ def test_policy(
     if rollout.partial:
         say(f"interrupted after {len(rollout.episodes)} of {episodes} episodes")
         raise typer.Exit(1)
+
+
+def _require_files(video: Path | None, values: Path | None) -> None:
+    """Refuse files that could not be written in the end, before anything is played."""
+    from spindb.play.recording import require_suffix
+
+    if video is not None:
+        require_suffix(video)
+    if values is not None and values.suffix not in _VALUE_FILES:
+        raise UsageError(f"{values}: values are written as {', '.join(_VALUE_FILES)}")
+
+
+def _engine(name: str) -> Engine:
+    from spindb.play.policies import ENGINES
+
+    found = next((engine for engine in ENGINES if engine == name), None)
+    if found is None:
+        raise UsageError(f"no engine is called {name!r}", hint=f"engines: {', '.join(ENGINES)}")
+    return found
 
 
 @contextmanager
@@ -226,7 +235,8 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
     where = f" in {built.library}" if built.library else ""
     say(f"environment: {built.id or 'your own'}{where} (from {built.source})")
     if built.id and trained and built.id != trained:
-        say(f"note: it was trained in {trained}, which is not to be had today; returns may differ")
+        why = "" if built.source == "--env" else ", which is not to be had today"
+        say(f"note: it was trained in {trained}{why}; returns may differ")
     for note in (*built.notes, *policy.notes):
         say(f"note: {note}")
 

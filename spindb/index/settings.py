@@ -112,10 +112,8 @@ def settings_of(connection: Connection, ids: Sequence[int], group_by: Sequence[s
         keys = _telling(values)
     groups: dict[str, list[int]] = {}
     for run_id in sorted(ids):
-        known = values[run_id]
-        groups.setdefault(
-            json.dumps([_comparable(known.get(key)) for key in sorted(known)] + sorted(known)), []
-        ).append(run_id)
+        identity = json.dumps([(key, _comparable(value)) for key, value in sorted(values[run_id].items())])
+        groups.setdefault(identity, []).append(run_id)
     return [
         Setting(
             values={key: values[members[0]].get(key) for key in keys},
