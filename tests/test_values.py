@@ -156,6 +156,20 @@ def test_a_replay_needs_a_random_state_and_takes_the_originals_snapshot(
         assert "--faithful replays" in outcome.err
 
 
+def test_every_tensor_and_weight_is_within_reach() -> None:
+    policy = spindb.load_policy(EXAMPLE, itr=10)
+    weights = policy.weights()
+    assert {array.dtype.kind for array in weights.values()} <= {"f", "i"}
+    assert any(array.shape == (4, 32) for array in weights.values())
+    observations = np.random.default_rng(0).normal(size=(3, 4))
+    values = policy.outputs(observations)["v"]
+    named = policy._outputs["v"]  # type: ignore[attr-defined]
+    assert np.allclose(policy.tensor(named, observations), values)
+    assert np.allclose(policy.tensor(named, observations[0]), values[0])
+    with pytest.raises(PolicyError, match="no node 'nowhere'"):
+        policy.tensor("nowhere:0", observations)
+
+
 def test_batches_are_rows() -> None:
     policy = spindb.load_policy(EXAMPLE, itr=10, deterministic=True)
     observations = np.random.default_rng(0).normal(size=(7, 4))

@@ -63,6 +63,12 @@ class Policy(Protocol):
     def q(self, observation: Any, action: Any) -> Any:
         """Q of an observation and an action, the lower of two. Raises `PolicyError` where none was saved."""
 
+    def weights(self) -> Mapping[str, Any]:
+        """Every array that was saved, by the name it has in the file."""
+
+    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+        """Any tensor of a TensorFlow graph by its name. Raises `PolicyError` where there is no graph."""
+
     def seed(self, seed: int) -> None:
         """Let the actions that are drawn begin anew; the draws of a graph in TensorFlow have seeds of their own."""
 

@@ -83,6 +83,20 @@ class ArrayPolicy(ABC):
     def has(self, name: str) -> bool:
         """Whether there is an output of that name."""
 
+    @abstractmethod
+    def weights(self) -> dict[str, Any]:
+        """Every array that was saved, by the name it has in the file."""
+
+    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+        """Any tensor of the graph by its name, for one observation or many.
+
+        Raises:
+            PolicyError: there is none, or no graph.
+        """
+        raise PolicyError(
+            f"{self.save} holds no graph whose tensors have names: outputs() and weights() are what it has"
+        )
+
     def rows(self, observation: Any) -> tuple[Any, bool]:
         """The observations as rows, shape (n, *observation_shape), and whether it was but one.
 

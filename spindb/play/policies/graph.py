@@ -93,6 +93,18 @@ class GraphPolicy(ArrayPolicy):
             feed[self._inputs["a"]] = actions
         return self._programs[name](feed)
 
+    def weights(self) -> dict[str, Any]:
+        return read_weights(self.save)
+
+    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+        rows, one = self.rows(observation)
+        feed = {self._inputs["x"]: rows}
+        if action is not None and "a" in self._inputs:
+            feed[self._inputs["a"]] = np.asarray(action, dtype=np.float32).reshape(len(rows), -1)
+        found = _Program(self, name)(feed)
+        batched = np.ndim(found) > 0 and len(found) == 1
+        return found[0] if one and batched else found
+
     def node(self, name: str) -> Node:
         """The node of that name.
 
@@ -127,6 +139,12 @@ class _Variables:
             return np.frombuffer(data, "<" + DTYPES[entry.dtype]).reshape(entry.shape)
         except (KeyError, ValueError) as error:
             raise PolicyError(f"{self.save} is damaged: the variable {name!r} can't be read: {error}") from error
+
+
+def read_weights(save: Path) -> dict[str, Any]:
+    """All variables of a SavedModel that numpy has a type for, by name."""
+    variables = _Variables(save)
+    return {name: variables[name] for name, entry in variables.entries.items() if entry.dtype in DTYPES}
 
 
 class _Program:

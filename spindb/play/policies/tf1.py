@@ -133,6 +133,22 @@ class TF1Policy(ArrayPolicy):
             feed[self._inputs["a"]] = actions
         return self._session.run(self._outputs[name], feed)
 
+    def weights(self) -> dict[str, Any]:
+        from spindb.play.policies.graph import read_weights
+
+        return read_weights(self.save)
+
+    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+        rows, one = self.rows(observation)
+        feed = {self._inputs["x"]: rows}
+        if action is not None and "a" in self._inputs:
+            feed[self._inputs["a"]] = action
+        try:
+            found = self._session.run(name if ":" in name else f"{name}:0", feed)
+        except (KeyError, ValueError) as error:
+            raise PolicyError(f"{self.save} is damaged: its graph has no node {name!r}") from error
+        return found[0] if one and hasattr(found, "__len__") and len(found) == 1 else found
+
     def outputs(self, observation: Any) -> dict[str, Any]:
         """As `ArrayPolicy.outputs`, evaluated together: all of one draw."""
         rows, one = self.rows(observation)

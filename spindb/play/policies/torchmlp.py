@@ -75,6 +75,9 @@ class TorchPolicy(ArrayPolicy):
     def has(self, name: str) -> bool:
         return name in self._outputs or name in self._critics
 
+    def weights(self) -> dict[str, Any]:
+        return {name: _array(tensor) for name, tensor in _tensors(self._module)}
+
     def actions(self, observations: Any) -> Any:
         with np.errstate(all="ignore"):
             return self._mode(observations) if self.deterministic else self._draw(observations)
