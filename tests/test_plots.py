@@ -167,6 +167,20 @@ def test_panels_and_flags(study: Path, cli: Callable[..., Outcome]) -> None:
     assert [word for word in texts(Path("e.svg")) if word.startswith("r")] == ["r0_s0  (n=1)", "r0_s2  (n=1)"]
 
 
+def test_settings_that_look_alike_are_not_one_line(
+    run_directory: Callable[..., Path], cli: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPINDB_URL", raising=False)
+    for number, rate in enumerate((0.12345678, 0.12345679)):
+        run_directory(f"r{number}", config=PPO_CONFIG | {"pi_lr": rate})
+    settle(tmp_path)
+    cli("ingest", "data")
+    assert cli("plot", "--out", "a.svg").code == 0
+    lines = [word for word in texts(Path("a.svg")) if word.startswith("pi_lr")]
+    assert lines == ["pi_lr=0.12346  (n=1)", "pi_lr=0.12346 (from run 2)  (n=1)"]
+
+
 @pytest.mark.parametrize(("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_pictures(study: Path, cli: Callable[..., Outcome], suffix: str, begins: bytes) -> None:
     for name, arguments in {

@@ -103,7 +103,10 @@ def _groups(connection: Connection, ids: Sequence[int], wanted: Wanted) -> dict[
         groups = {f"{run_id} {name}" if twice else str(name): (run_id,) for run_id, name in names.items()}
     else:
         for setting in _labelled(settings_of(connection, ids, wanted.group_by), wanted):
-            groups[setting.label] = tuple(sorted((*groups.get(setting.label, ()), *setting.runs)))
+            label = setting.label
+            if wanted.facet is None and label in groups:  # what tells them apart is not seen in five digits
+                label = f"{label} (from run {setting.runs[0]})"
+            groups[label] = tuple(sorted((*groups.get(label, ()), *setting.runs)))
     if wanted.legend:
         if len(wanted.legend) != len(groups):
             raise UsageError(
