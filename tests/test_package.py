@@ -50,6 +50,12 @@ def test_the_wheel_works_in_an_empty_environment_elsewhere(run_directory: Callab
     spindb = tmp_path / "venv" / "bin" / "spindb"
     call(spindb, "ingest", "data")
     assert [row["name"] for row in json.loads(call(spindb, "runs", "pi_lr<1e-3", "--json"))] == ["ppo_s0"]
+    for command, extra in (("compare", "analysis"), ("test-policy 1 -nr", "play"), ("sweep 1", "play")):
+        words = [str(spindb), *command.split()]
+        refused = subprocess.run(words, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+        assert refused.returncode == 1
+        assert f"hint: pip install 'spindb[{extra}]'" in refused.stderr
+        assert "Traceback" not in refused.stderr
     absent = (
         "import importlib.util as u; print([n for n in ('numpy', 'tensorflow', 'gym', 'gymnasium') if u.find_spec(n)])"
     )

@@ -88,11 +88,12 @@ def test_policy(
 
     spindb test-policy 42 --env-factory my_envs:make
     """
-    from spindb.play.envs import build_environment, import_environments
-    from spindb.play.faithful import as_the_original_chooses, faithful_environment
-    from spindb.play.load import require_fit, saved_attributes
-    from spindb.play.policies import load_snapshot
-    from spindb.play.rollout import run_policy
+    with needing("play"):
+        from spindb.play.envs import build_environment, import_environments
+        from spindb.play.faithful import as_the_original_chooses, faithful_environment
+        from spindb.play.load import require_fit, saved_attributes
+        from spindb.play.policies import load_snapshot
+        from spindb.play.rollout import run_policy
 
     if (run is None) == (run_id is None):
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")

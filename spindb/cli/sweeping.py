@@ -54,7 +54,11 @@ def sweep(
     """
     from spindb.index.connect import connected
     from spindb.index.selection import selected
-    from spindb.play.evaluating import Flags
+
+    with needing("play"):
+        import numpy  # noqa: F401 - asked for here, not in every worker
+
+        from spindb.play.evaluating import Flags
 
     if env is not None and env_factory is not None:
         raise UsageError("--env and --env-factory exclude each other")

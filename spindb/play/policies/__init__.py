@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from spindb.errors import PolicyError
+from spindb.extras import needing
 from spindb.records import SnapshotRecord
 
 Engine = Literal["auto", "numpy", "tensorflow"]
@@ -102,6 +103,7 @@ def load_snapshot(
     if engine not in loaders:
         raise PolicyError(f"{place} is a {snapshot.kind}, which is not played by {engine}", hint="leave --engine out")
     module, _, function = loaders[engine].partition(":")
-    load = getattr(importlib.import_module(module), function)
+    with needing("play"):
+        load = getattr(importlib.import_module(module), function)
     policy: Policy = load(place, snapshot, deterministic=deterministic)
     return policy
