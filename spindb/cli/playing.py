@@ -107,6 +107,7 @@ def test_policy(
     if itr < _LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
     _require_files(video, values)
+    by = _engine(engine)
     location = database(ctx, db)
     playable = _find(run if run is not None else str(run_id), None if itr == _LATEST else itr, location)
     if faithful and itr == _LATEST:
@@ -127,7 +128,8 @@ def test_policy(
             imports=imports or (),
             trusted=playable.directory / state if trust and state else None,
         )
-    by = _engine("tensorflow" if faithful and playable.snapshot.kind != "pyt_save" else engine)
+    if faithful and playable.snapshot.kind != "pyt_save":
+        by = "tensorflow"
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by)
     try:
         require_fit(policy, built)
