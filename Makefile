@@ -38,6 +38,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/rescan.py
 	$(BIN)/python bench/grown.py
 	$(BIN)/python bench/asking.py
+	$(BIN)/python bench/acting.py
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python bench/torture.py kill 200
