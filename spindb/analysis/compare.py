@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from spindb.analysis import summaries
 from spindb.analysis.statistics import Statistics, describe, holm, welch
-from spindb.index.points import curves
+from spindb.index.points import curves_by_id
 from spindb.index.settings import Setting, settings_of, telling_keys
 
 ALPHA = 0.05
@@ -77,7 +77,7 @@ def compare(
     """
     summarise = summaries.parse(summary, lower=lower)
     lower = lower or summary.startswith("reach")
-    found = {curve.run_id: curve for curve in curves(connection, ids, value)}
+    found = curves_by_id(connection, ids, value)
     rows, cut_short = [], []
     for setting in settings_of(connection, ids, group_by):
         lengths = {run_id: len(found[run_id].y) for run_id in setting.runs if run_id in found}

@@ -12,8 +12,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,15 +57,13 @@ class Database:
         cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(facts[name]))}</td></tr>" for name in names)
         return f"<table>{cells}</table>"
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with connected(self.location) as connection:
-            yield connection
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return connected(self.location)
 
     def ids(self, filter: str = "") -> list[int]:
         """Ids of the runs that a filter selects, ascending."""
         with self._reading() as connection:
-            return selected(connection, [filter] if filter else [])
+            return selected(connection, [filter])
 
     def runs(self, filter: str = "", *, hyperparameters: bool = True) -> DataFrame:
         """A row per run, indexed by its id.
@@ -77,7 +75,7 @@ class Database:
             FilterError: the filter can't be read or names something unknown.
         """
         with self._reading() as connection:
-            ids = selected(connection, [filter] if filter else [])
+            ids = selected(connection, [filter])
             frame = self._frame(connection, "runs", ids).set_index("id")
             if hyperparameters:
                 pandas = _pandas()
@@ -96,24 +94,24 @@ class Database:
         Raises:
             FilterError: the filter can't be read, or a metric is unknown.
         """
-        from spindb.index.points import EPOCH, STEPS, curves
+        from spindb.index.points import EPOCH, STEPS, curves_by_id
 
         pandas = _pandas()
         wanted = [metrics] if isinstance(metrics, str) else list(metrics)
         with self._reading() as connection:
-            ids = selected(connection, [filter] if filter else [])
+            ids = selected(connection, [filter])
             facts = self._frame(connection, "runs", ids).set_index("id")[["name", "exp_name", "seed"]]
             parts = []
             for metric in wanted:
-                steps = {curve.run_id: curve for curve in curves(connection, ids, metric, STEPS)}
-                epochs = {curve.run_id: curve.x for curve in curves(connection, ids, metric, EPOCH)}
+                steps = curves_by_id(connection, ids, metric, STEPS)
+                epochs = curves_by_id(connection, ids, metric, EPOCH)
                 for run_id, curve in steps.items():
                     rows = range(len(curve.y))
                     columns = {
                         "run_id": run_id,
                         "metric": metric,
                         "row": rows,
-                        "epoch": epochs[run_id],
+                        "epoch": epochs[run_id].x,
                         "steps": curve.x,
                         "value": curve.y,
                     }
@@ -147,7 +145,7 @@ class Database:
 
         pandas = _pandas()
         with self._reading() as connection:
-            ids = selected(connection, [filter] if filter else [])
+            ids = selected(connection, [filter])
             found = compare(connection, ids, value, summary, group_by, lower=lower)
         rows = [
             {
@@ -180,12 +178,12 @@ class Database:
                 f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(Wanted.__slots__)}"
             ) from None
         with self._reading() as connection:
-            found = panels(connection, selected(connection, [filter] if filter else []), wanted)
+            found = panels(connection, selected(connection, [filter]), wanted)
         return draw_curves(found, wanted.note)
 
     def _export(self, table: str, filter: str) -> DataFrame:
         with self._reading() as connection:
-            return self._frame(connection, table, selected(connection, [filter] if filter else []))
+            return self._frame(connection, table, selected(connection, [filter]))
 
     @staticmethod
     def _frame(connection: Connection, table: str, ids: Sequence[int]) -> DataFrame:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from spindb.analysis.curves import BANDS, Line, line, require, usual_band
 from spindb.errors import UsageError
-from spindb.index.points import STEPS, RawCurve, curves
+from spindb.index.points import STEPS, curves_by_id
 from spindb.index.search import fields_of
 from spindb.index.settings import Setting, settings_of, telling_keys
 
@@ -69,7 +69,7 @@ def panels(connection: Connection, ids: Sequence[int], wanted: Wanted) -> list[P
     facets = _facets(connection, ids, wanted.facet)
     found = []
     for value in wanted.values:
-        drawn = {curve.run_id: curve for curve in curves(connection, ids, value, wanted.axis)}
+        drawn = curves_by_id(connection, ids, value, wanted.axis)
         for title, members in facets.items():
             lines = [
                 line(label, [drawn[i] for i in runs if i in drawn and i in members], wanted.estimator,
@@ -143,8 +143,3 @@ def _by_size(value: Any) -> tuple[bool, float, str]:
 def _column(connection: Connection, ids: Sequence[int], field: str) -> dict[int, Any]:
     """One field of these runs."""
     return {run_id: row[0] for run_id, row in fields_of(connection, ids, [field]).items()}
-
-
-def curves_by_id(connection: Connection, ids: Sequence[int], value: str) -> dict[int, RawCurve]:
-    """The curve of a metric over steps, of the runs that have it."""
-    return {curve.run_id: curve for curve in curves(connection, ids, value)}

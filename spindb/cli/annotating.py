@@ -200,7 +200,7 @@ def archive(
 
     spindb archive 'status=empty'
     """
-    _set_archived(ctx, words_of(words), True, dry_run, everything, db)
+    _set_archived(ctx, words, True, dry_run, everything, db)
 
 
 def unarchive(ctx: typer.Context, words: FilterWords = None, dry_run: DryRun = False, db: Db = None) -> None:
@@ -208,11 +208,11 @@ def unarchive(ctx: typer.Context, words: FilterWords = None, dry_run: DryRun = F
 
     spindb unarchive 'exp_name=ppo archived=true'
     """
-    _set_archived(ctx, words_of(words), False, dry_run, True, db)
+    _set_archived(ctx, words, False, dry_run, True, db)
 
 
 def _set_archived(
-    ctx: typer.Context, words: list[str], archived: bool, dry_run: bool, everything: bool, db: str | None
+    ctx: typer.Context, words: list[str] | None, archived: bool, dry_run: bool, everything: bool, db: str | None
 ) -> None:
     from spindb.index.annotate import archive_runs
 
@@ -244,11 +244,11 @@ def remove(
     from spindb.index.annotate import added_to
     from spindb.index.connect import connected
 
-    location, selection = database(ctx, db), words_of(words)
-    if not selection:
+    location = database(ctx, db)
+    if not words:
         raise UsageError("which runs? rm takes a filter or ids")
     with connected(location) as connection:  # no lock is held while a person thinks
-        ids = _meant(connection, selection, everything)
+        ids = _meant(connection, words, everything)
         lost = added_to(connection, ids)
     if not ids:
         say("no run is meant")

@@ -296,7 +296,7 @@ def _results(
 ) -> None:
     """Hyperparameters against a result: pictures only."""
     from spindb.analysis import summaries
-    from spindb.analysis.panels import curves_by_id
+    from spindb.index.points import curves_by_id
     from spindb.index.search import fields_of
 
     if out is None and not _has_display():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -270,13 +270,14 @@ def _extra(connection: Connection, found: Result, columns: Sequence[str]) -> lis
     """What no field holds: the curve, or what the status is where there is none; the age."""
     from spindb.analysis.spark import sparkline
     from spindb.index.browse import performance_curves
+    from spindb.index.store import now
 
     curves = performance_curves(connection, [row[0] for row in found.rows]) if _CURVE in columns else {}
-    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    moment = now()
     return [
         {
             _CURVE: sparkline(curves[run_id]) if status == "ok" and run_id in curves else _status(status),
-            _AGE: age((now - updated).total_seconds()) if updated else "",
+            _AGE: age((moment - updated).total_seconds()) if updated else "",
         }
         for run_id, status, *_, updated in found.rows
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -114,7 +114,9 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
 
 
 def _ago(time: datetime) -> str:
-    return f"{age((datetime.now(timezone.utc).replace(tzinfo=None) - time).total_seconds())} ago"
+    from spindb.index.store import now
+
+    return f"{age((now() - time).total_seconds())} ago"
 
 
 def _launch(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> str | None:

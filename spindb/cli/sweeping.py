@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,7 +132,7 @@ def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -
                 continue
             assert playable.run_id is not None
             with connected(location, write=True) as connection:
-                store.add_evaluation(connection, playable.run_id, replace(result, seed=flags.seed))
+                store.add_evaluation(connection, playable.run_id, result)
     return failures
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,6 +260,4 @@ def metrics_over(connection: Connection, ids: Sequence[int]) -> list[MetricRange
 
 def last_value(metric: MetricRow) -> float | str | None:
     """The last cell as it was: a number, NaN, text, or None for an empty cell."""
-    if metric.last is not None:
-        return metric.last
-    return math.nan if metric.last_text == "NaN" else metric.last_text or None
+    return series.last_cell(metric.last, metric.last_text)

@@ -13,7 +13,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, false, func, not_, or_, true
@@ -24,6 +24,7 @@ from spindb.index import filters, queries
 from spindb.index.fields import PERFORMANCE, ConfigField, Field, MetricField, Names, RunField, run_column
 from spindb.index.filters import Comparison, Filter, Membership, Name, Presence, Tagged, Value
 from spindb.index.models import configs, metrics, roots, runs, tags
+from spindb.index.store import now
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)\Z", re.DOTALL)
 _TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?)?)?\Z")
@@ -196,7 +197,7 @@ class Compiler:
 
     def period(self, value: Value) -> tuple[datetime, datetime]:
         if ago := _AGO.match(value.text):
-            then = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(**{_AGO_UNITS[ago[2]]: int(ago[1])})
+            then = now() - timedelta(**{_AGO_UNITS[ago[2]]: int(ago[1])})
             return then, then
         match = _TIME.match(value.text)
         try:

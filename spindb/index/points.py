@@ -80,6 +80,11 @@ def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = S
     return found
 
 
+def curves_by_id(connection: Connection, ids: Sequence[int], value: str, axis: str = STEPS) -> dict[int, RawCurve]:
+    """The curves of `curves` by the ids of their runs."""
+    return {curve.run_id: curve for curve in curves(connection, ids, value, axis)}
+
+
 def _named(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
     return column == (runs.c.performance if value == PERFORMANCE else value)
 

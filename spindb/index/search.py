@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from spindb.errors import FilterError
-from spindb.index import filters
+from spindb.index import filters, series
 from spindb.index.conditions import Compiler
 from spindb.index.fields import ConfigField, Field, MetricField, RunField
 from spindb.index.models import runs
@@ -119,7 +118,7 @@ def _converter(found: Field) -> Callable[[Any, Any], Any] | None:
     if isinstance(found, ConfigField):
         return lambda text, _: None if text is None else json.loads(text)
     if isinstance(found, MetricField) and found.statistic == "last":
-        return lambda last, text: last if last is not None else math.nan if text == "NaN" else text or None
+        return series.last_cell
     if found == _TAGS:
         return lambda text, _: tuple(text.split(", ")) if text else ()
     return None

@@ -47,6 +47,13 @@ def decode(series: str) -> list[Cell]:
     return [_NON_FINITE.get(c, c) if isinstance(c, str) else c for c in cells]
 
 
+def last_cell(last: float | None, text: str | None) -> float | str | None:
+    """The last cell out of a metric's `last` and `last_text`: a number, NaN, text, or None where it is empty."""
+    if last is not None:
+        return last
+    return math.nan if text == "NaN" else text or None
+
+
 def curve(series: str) -> list[float]:
     """The cells of a series as floats, NaN where a cell is no number: what a curve is drawn from."""
     if '"' in series or "null" in series:

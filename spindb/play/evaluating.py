@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -55,8 +55,8 @@ def record_of(
     )
 
 
-def evaluate(playable: Playable, flags: Flags, write: Callable[[str], None] = lambda line: None) -> Evaluation:
-    """Play a snapshot without showing it.
+def evaluate(playable: Playable, flags: Flags) -> Evaluation:
+    """Play a snapshot without showing or printing it.
 
     Raises:
         PlaybackError: the policy can't be loaded, or no environment be built.
@@ -72,13 +72,17 @@ def evaluate(playable: Playable, flags: Flags, write: Callable[[str], None] = la
         try:
             require_fit(policy, built)
             rollout = run_policy(
-                built.environment, policy, flags.length, flags.episodes, False, seed=flags.seed, write=write
+                built.environment, policy, flags.length, flags.episodes, False, seed=flags.seed, write=_unheard
             )
         finally:
             policy.close()
     finally:
         built.environment.close()
     return record_of(playable, built, policy, rollout, flags.length, flags.seed)
+
+
+def _unheard(line: str) -> None:
+    """Takes a line and prints nothing."""
 
 
 def sweep(playables: Iterable[Playable], flags: Flags, jobs: int) -> Iterator[tuple[Playable, Evaluation | str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -115,3 +115,15 @@ class ArrayPolicy(ABC):
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what the policy holds."""
+
+
+def require_names(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+    """Refuse a SavedModel that does not name what a policy takes and gives.
+
+    Raises:
+        PolicyError: saying what it names instead.
+    """
+    for kind, names, needed in (("input", inputs, "x"), ("output", outputs, "pi")):
+        if needed not in names:
+            there = ", ".join(sorted(names)) or "none"
+            raise PolicyError(f"{save} names no {kind} {needed!r}; {kind}s there: {there}")

@@ -16,7 +16,7 @@ import numpy as np
 from spindb.disk.graphs import DTYPES, Constant, Node, read_graph
 from spindb.disk.savedmodel import Entry, SavedModelError, read_index, shard_file
 from spindb.errors import PolicyError
-from spindb.play.policies.arrays import ArrayPolicy
+from spindb.play.policies.arrays import ArrayPolicy, require_names
 from spindb.play.policies.operations import OPERATIONS, RANDOM
 from spindb.records import SnapshotRecord
 
@@ -51,10 +51,7 @@ class GraphPolicy(ArrayPolicy):
             PolicyError: the save is damaged, or names no `x` or `pi`.
         """
         super().__init__(save, deterministic)
-        for kind, names, needed in (("input", inputs, "x"), ("output", outputs, "pi")):
-            if needed not in names:
-                there = ", ".join(sorted(names)) or "none"
-                raise PolicyError(f"{save} names no {kind} {needed!r}; {kind}s there: {there}")
+        require_names(save, inputs, outputs)
         try:
             self._nodes = read_graph((save / "saved_model.pb").read_bytes())
             self._variables = _Variables(save)

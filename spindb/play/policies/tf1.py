@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spindb.errors import PolicyError
-from spindb.play.policies.arrays import ArrayPolicy
+from spindb.play.policies.arrays import ArrayPolicy, require_names
 from spindb.records import SnapshotRecord
 
 
@@ -85,10 +85,7 @@ class TF1Policy(ArrayPolicy):
     def __init__(
         self, save: Path, inputs: dict[str, str] | Any, outputs: dict[str, str] | Any, *, deterministic: bool = False
     ) -> None:
-        for kind, names, needed in (("input", inputs, "x"), ("output", outputs, "pi")):
-            if needed not in names:
-                there = ", ".join(sorted(names)) or "none"
-                raise PolicyError(f"{save} names no {kind} {needed!r}; {kind}s there: {there}")
+        require_names(save, inputs, outputs)
         tensorflow = import_tensorflow()
         v1 = tensorflow.compat.v1
         self._graph = tensorflow.Graph()
