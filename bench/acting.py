@@ -107,10 +107,11 @@ def rates(save: Path, rounds: int) -> None:
     import numpy as np
 
     from spindb.play.policies.graph import GraphPolicy
+    from spindb.play.policies.saved import read_saved
     from spindb.play.policies.tf1 import TF1Policy
 
     names = signature_of(save)
-    ours = GraphPolicy(save, names["inputs"], names["outputs"])
+    ours = GraphPolicy(read_saved(save, names["inputs"], names["outputs"]))
     theirs = TF1Policy(save, names["inputs"], names["outputs"])
     one = np.random.default_rng(0).normal(size=OBSERVATION).astype("f4")
     many = np.random.default_rng(0).normal(size=(1000, OBSERVATION)).astype("f4")

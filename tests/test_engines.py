@@ -18,8 +18,10 @@ import spindb
 from spindb.disk.pickles import PickleError
 from spindb.disk.torchfiles import read_module
 from spindb.errors import PolicyError
-from spindb.play.policies.graph import GraphPolicy, UnsupportedGraphError
-from spindb.play.policies.torchmlp import TorchPolicy
+from spindb.play.policies.graph import GraphPolicy
+from spindb.play.policies.program import UnsupportedGraphError
+from spindb.play.policies.saved import read_saved
+from spindb.play.policies.torchmlp import graph_of
 
 EXAMPLE = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-003" / "cartpole-ppo_lr0-003_s0"
 RNG = np.random.default_rng(0)
@@ -76,7 +78,7 @@ def test_an_operation_is_tensorflows(name: str, tmp_path: Path) -> None:
     from spindb.play.policies.tf1 import TF1Policy
 
     names = save_graph(tmp_path / "save", EXPRESSIONS[name])
-    ours, theirs = GraphPolicy(tmp_path / "save", *names), TF1Policy(tmp_path / "save", *names)
+    ours, theirs = GraphPolicy(read_saved(tmp_path / "save", *names)), TF1Policy(tmp_path / "save", *names)
     assert np.allclose(ours.act(OBSERVATIONS), theirs.act(OBSERVATIONS), rtol=1e-5, atol=1e-5)
     assert np.shape(ours.act(OBSERVATIONS[0])) == np.shape(theirs.act(OBSERVATIONS[0]))
     assert not ours.stochastic
@@ -92,7 +94,7 @@ def test_an_unknown_operation_is_played_by_tensorflow_and_said(tmp_path: Path) -
         tmp_path / "tf1_save", lambda tf, x: tf.linalg.matvec(tf.linalg.cholesky(tf.eye(3)), x)
     )
     with pytest.raises(UnsupportedGraphError, match="is not known to the numpy engine"):
-        GraphPolicy(tmp_path / "tf1_save", inputs, outputs)
+        GraphPolicy(read_saved(tmp_path / "tf1_save", inputs, outputs))
     snapshot = SnapshotRecord("tf1_save", "tf1_save", None, inputs=inputs, outputs=outputs)
     policy = load_snapshot(tmp_path, snapshot)
     assert policy.engine == "tensorflow"
@@ -148,12 +150,12 @@ def test_damaged_graphs_are_refused_in_words(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE / "tf1_save0", tmp_path / "save")
     names = ({"x": "Placeholder:0"}, {"pi": "nowhere:0"})
     with pytest.raises(PolicyError, match="has no node 'nowhere'"):
-        GraphPolicy(tmp_path / "save", *names)
+        GraphPolicy(read_saved(tmp_path / "save", *names))
     graph = (tmp_path / "save" / "saved_model.pb").read_bytes()
     for size in (0, 10, 1000, len(graph) // 2):
         (tmp_path / "save" / "saved_model.pb").write_bytes(graph[:size])
         with pytest.raises(PolicyError):
-            GraphPolicy(tmp_path / "save", *names)
+            GraphPolicy(read_saved(tmp_path / "save", *names))
 
 
 # PyTorch's files.
@@ -185,16 +187,16 @@ def network(pi: torchlike.Network, **critics: torchlike.Network) -> torchlike.Ne
 
 
 @pytest.fixture(params=[torchlike.zipped, torchlike.legacy], ids=["zip", "legacy"])
-def load(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., TorchPolicy]:
-    def call(made: torchlike.Network, **options: Any) -> TorchPolicy:
+def load(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., GraphPolicy]:
+    def call(made: torchlike.Network, **options: Any) -> GraphPolicy:
         path = tmp_path / "model.pt"
         path.write_bytes(request.param(made))
-        return TorchPolicy(path, read_module(path.read_bytes()), **options)
+        return GraphPolicy(graph_of(path, read_module(path.read_bytes())), **options)
 
     return call
 
 
-def test_categorical(load: Callable[..., TorchPolicy]) -> None:
+def test_categorical(load: Callable[..., GraphPolicy]) -> None:
     pi, v = layers(3, 8, 4), layers(3, 8, 1)
     actor = torchlike.Network("someone.core.MLPCategoricalActor", {"logits_net": stack(pi)})
     policy = load(network(actor, v=stack(v)))
@@ -208,7 +210,7 @@ def test_categorical(load: Callable[..., TorchPolicy]) -> None:
     assert (load(network(actor, v=stack(v)), deterministic=True).act(OBSERVATIONS) == logits.argmax(axis=1)).all()
 
 
-def test_gaussian(load: Callable[..., TorchPolicy]) -> None:
+def test_gaussian(load: Callable[..., GraphPolicy]) -> None:
     pi, log_std = layers(3, 8, 2), np.array([-0.5, 0.5], dtype="f4")
     actor = torchlike.Network("someone.core.MLPGaussianActor", {"mu_net": stack(pi)}, log_std=log_std)
     policy = load(network(actor))
@@ -220,7 +222,7 @@ def test_gaussian(load: Callable[..., TorchPolicy]) -> None:
     assert np.allclose(load(network(actor), deterministic=True).act(OBSERVATIONS[0]), mu[0], atol=1e-5)
 
 
-def test_squashed_gaussian(load: Callable[..., TorchPolicy]) -> None:
+def test_squashed_gaussian(load: Callable[..., GraphPolicy]) -> None:
     body, mean, log_std = layers(3, 8, 8), layers(8, 2), [(np.zeros((2, 8), "f4"), np.array([-9.0, 9.0], "f4"))]
     actor = torchlike.Network(
         "someone.core.SquashedGaussianMLPActor",
@@ -248,7 +250,7 @@ def test_squashed_gaussian(load: Callable[..., TorchPolicy]) -> None:
     assert np.allclose(policy.q(OBSERVATIONS, mu), lower, atol=1e-4)
 
 
-def test_deterministic_actor(load: Callable[..., TorchPolicy]) -> None:
+def test_deterministic_actor(load: Callable[..., GraphPolicy]) -> None:
     pi = layers(3, 8, 2)
     actor = torchlike.Network("someone.core.MLPActor", {"pi": stack(pi, "ReLU", "Tanh")}, act_limit=3.0)
     policy = load(network(actor))
@@ -257,7 +259,7 @@ def test_deterministic_actor(load: Callable[..., TorchPolicy]) -> None:
     assert not policy.stochastic
 
 
-def test_what_is_no_mlp_is_told_precisely(load: Callable[..., TorchPolicy]) -> None:
+def test_what_is_no_mlp_is_told_precisely(load: Callable[..., GraphPolicy]) -> None:
     kernel = torchlike.Network("torch.nn.modules.conv.Conv2d", weight=np.zeros((2, 3, 3, 3), "f4"))
     actor = torchlike.Network("someone.vision.Actor", {"logits_net": torchlike.sequence(kernel)})
     with pytest.raises(PolicyError, match=r"it holds a torch\.nn\.modules\.conv\.Conv2d") as caught:
@@ -349,13 +351,13 @@ def test_an_interruption_keeps_what_was_done(
     cli("ingest", "data")
     steps = []
 
-    def act(self: TorchPolicy, observation: Any) -> Any:
+    def act(self: GraphPolicy, observation: Any) -> Any:
         steps.append(1)
         if len(steps) == 300:
             raise KeyboardInterrupt
         return int(len(steps) % 2)
 
-    monkeypatch.setattr(TorchPolicy, "__call__", act)
+    monkeypatch.setattr(GraphPolicy, "__call__", act)
     outcome = cli("test-policy", directory, "-nr", "-n", "100")
     assert outcome.code == 1
     assert "AverageEpRet" in outcome.out

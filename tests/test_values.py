@@ -163,7 +163,7 @@ def test_every_tensor_and_weight_is_within_reach() -> None:
     assert any(array.shape == (4, 32) for array in weights.values())
     observations = np.random.default_rng(0).normal(size=(3, 4))
     values = policy.outputs(observations)["v"]
-    named = policy._outputs["v"]  # type: ignore[attr-defined]
+    named = policy.graph.outputs["v"]  # type: ignore[attr-defined]
     assert np.allclose(policy.tensor(named, observations), values)
     assert np.allclose(policy.tensor(named, observations[0]), values[0])
     with pytest.raises(PolicyError, match="no node 'nowhere'"):

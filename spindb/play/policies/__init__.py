@@ -16,7 +16,7 @@ ENGINES: tuple[Engine, ...] = ("auto", "numpy", "tensorflow")
 
 _TF1 = {
     "auto": "spindb.play.policies.tf1:load",
-    "numpy": "spindb.play.policies.graph:load",
+    "numpy": "spindb.play.policies.saved:load",
     "tensorflow": "spindb.play.policies.tf1:load_by_tensorflow",
 }
 _TORCH = "spindb.play.policies.torchmlp:load"

@@ -62,10 +62,11 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -
 
     See `spindb.play.policies.load_snapshot`.
     """
-    from spindb.play.policies.graph import GraphPolicy, UnsupportedGraphError
+    from spindb.play.policies.program import UnsupportedGraphError
+    from spindb.play.policies.saved import load as load_by_numpy
 
     try:
-        return GraphPolicy(save, snapshot.inputs, snapshot.outputs, deterministic=deterministic)
+        return load_by_numpy(save, snapshot, deterministic=deterministic)
     except UnsupportedGraphError as unsupported:
         policy = load_by_tensorflow(save, snapshot, deterministic=deterministic)
         policy.notes = (f"played by TensorFlow: {unsupported.message.partition(': ')[2]}",)
@@ -131,9 +132,9 @@ class TF1Policy(ArrayPolicy):
         return self._session.run(self._outputs[name], feed)
 
     def weights(self) -> dict[str, Any]:
-        from spindb.play.policies.graph import read_weights
+        from spindb.play.policies.saved import Variables
 
-        return read_weights(self.save)
+        return dict(Variables(self.save))
 
     def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
         rows, one = self.rows(observation)
