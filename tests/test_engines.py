@@ -44,6 +44,8 @@ EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
     "slices": lambda tf, x: tf.concat([x[:, 1:], x[:, :1], x[:, ::-1]], axis=1),
     "one column": lambda tf, x: tf.squeeze(x[:, :1], axis=1),
     "split, stack": lambda tf, x: tf.stack(tf.split(x, 3, axis=1)[::-1], axis=1)[:, :, 0],
+    "first part": lambda tf, x: tf.split(x, 3, axis=1)[0] * 2,
+    "last part": lambda tf, x: tf.identity(tf.split(x, 3, axis=1)[2]),
     "sums": lambda tf, x: tf.reduce_sum(x, 1, keepdims=True) + tf.reduce_mean(x, 1, keepdims=True) * tf.reduce_max(x),
     "choices": lambda tf, x: tf.where(x > 0.1, x, tf.zeros_like(x)),
     "logic": lambda tf, x: tf.cast(tf.logical_and(x < 1, tf.logical_not(x <= 0)), tf.float32),
@@ -148,7 +150,7 @@ def test_damaged_graphs_are_refused_in_words(tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(EXAMPLE / "tf1_save0", tmp_path / "save")
-    names = ({"x": "Placeholder:0"}, {"pi": "nowhere:0"})
+    names = ({"x": "x:0"}, {"pi": "nowhere:0"})
     with pytest.raises(PolicyError, match="has no node 'nowhere'"):
         GraphPolicy(read_saved(tmp_path / "save", *names))
     graph = (tmp_path / "save" / "saved_model.pb").read_bytes()
@@ -289,6 +291,8 @@ def test_hostile_files_execute_nothing_and_show_what_they_wanted(
     with pytest.raises(PickleError) as caught:
         read_module(head + data + pickle.dumps([], protocol=2))
     assert not Path("executed").exists()
+    with pytest.raises(PickleError, match=r"no file of torch\.save: "):
+        read_module(data)
     if wrap(1) == 1:
         assert "it would call" in str(caught.value)
         assert "system" in str(caught.value)
@@ -366,3 +370,53 @@ def test_an_interruption_keeps_what_was_done(
     (evaluation,) = json.loads(cli("show", "1", "--json").out)["evaluations"]
     assert evaluation["partial"]
     assert evaluation["engine"] == "numpy"
+
+
+AUTHORS_CODE = """
+import torch
+
+
+class Actor(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution = torch.nn.Conv1d(1, 2, 3)
+        self.mean = torch.nn.GRUCell(4, 2)
+
+    def forward(self, x):
+        return self.convolution(x[None, None]).reshape(-1)
+
+
+class ActorCritic(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pi = Actor()
+        self.v = torch.nn.Linear(4, 1)
+
+    def act(self, observation, deterministic=False):
+        with torch.no_grad():
+            logits = self.pi(observation)
+            return int(logits.argmax()) % 2 if deterministic else int(torch.randint(2, ()))
+"""
+
+
+def test_what_is_no_mlp_plays_by_its_authors_code_when_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Outcome]
+) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    (tmp_path / "authors_core.py").write_text(AUTHORS_CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import authors_core
+
+    (tmp_path / "run" / "pyt_save").mkdir(parents=True)
+    module = authors_core.ActorCritic()
+    torch.save(module, tmp_path / "run" / "pyt_save" / "model.pt")
+    played = ("test-policy", "run/", "-nr", "-n", 2, "-d", "--seed", 1, "--env", "CartPole-v1")
+    refused = cli(*played)
+    assert refused.code == 5
+    assert "can't be rebuilt without its author's code: " in refused.err
+    assert "--trust plays it by that code" in refused.err
+    outcome = cli(*played, "--trust")
+    assert outcome.code == 0
+    assert "unpickled and played by its author's code" in outcome.err
+    assert "AverageEpRet" in outcome.out

@@ -129,7 +129,8 @@ def test_the_demo_says_what_it_does_and_trains_once(demo: Path, cli: Callable[..
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_point_at_what_exists(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)", prose):
         if "://" not in target:
             assert (document.parent / target).exists(), target
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ import spindb
 from spindb.errors import EnvironmentBuildError, NotFoundError, PolicyError, UsageError
 from spindb.ingest import ingest
 from spindb.play import envs
-from spindb.play.envs import build_environment
+from spindb.play.envs import build_environment, import_environments
+from spindb.play.load import Playable, earlier_ways
 from spindb.play.rollout import Episode, Rollout, run_policy
 from spindb.play.spaces import Environment
-from spindb.records import EnvironmentHint
+from spindb.records import EnvironmentHint, SnapshotRecord
 
 np = pytest.importorskip("numpy")
 gymnasium = pytest.importorskip("gymnasium")
@@ -163,18 +166,72 @@ def test_what_cannot_be_built_says_what_was_tried() -> None:
 
 
 UNKNOWN = [
-    (EnvironmentHint(None, None), "no environment was saved", "your_module:make_env"),
-    (EnvironmentHint(None, None, ("grid_walk.GridWalk",)), "holds grid_walk.GridWalk", "grid_walk:GridWalk"),
-    (EnvironmentHint(None, None, ("gym.envs.x.Y",), 3), "no id is known for gym.envs.x.Y with 3", "your_module:"),
+    (EnvironmentHint(None, None), "your_module:make_env"),
+    (EnvironmentHint(None, None, ("grid_walk.GridWalk",)), "grid_walk:GridWalk"),
+    (EnvironmentHint(None, None, ("gym.envs.x.Y",), 3), "your_module:"),
 ]
 
 
-@pytest.mark.parametrize(("hint", "message", "typed"), UNKNOWN)
-def test_an_unknown_environment_says_what_to_type(hint: EnvironmentHint, message: str, typed: str) -> None:
+@pytest.mark.parametrize(("hint", "typed"), UNKNOWN)
+def test_an_unknown_environment_says_what_to_type(hint: EnvironmentHint, typed: str) -> None:
     with pytest.raises(EnvironmentBuildError) as caught:
-        build_environment(hint)
-    assert message in str(caught.value)
+        build_environment(hint, earlier=("vars.pkl is gone", "the config names none"))
+    assert "is not known: vars.pkl is gone, and the config names none" in str(caught.value)
     assert typed in str(caught.value.hint)
+
+
+def state_of(value: object, directory: Path) -> Playable:
+    (directory / "vars.pkl").write_bytes(pickle.dumps({"env": value}))
+    return Playable(directory, SnapshotRecord("pyt_save", "model.pt", None, state_path="vars.pkl"), NOTHING)
+
+
+NOTHING = EnvironmentHint(None, None)
+
+
+def test_ways_that_did_not_serve_are_told(tmp_path: Path) -> None:
+    class_of_this_file = __name__ + ".Maze"
+    playable = state_of(Maze(), tmp_path)
+    assert earlier_ways(playable) == (
+        f"vars.pkl holds {class_of_this_file}, of which no id is known",
+        "the config names none",
+    )
+    by_config = replace(playable, env=EnvironmentHint("CartPole-v1", "config"))
+    assert len(earlier_ways(by_config)) == 1
+    (tmp_path / "vars.pkl").write_bytes(b"\x80\x04")
+    assert "vars.pkl: cut off" in earlier_ways(by_config)[0]
+    assert earlier_ways(replace(by_config, env=EnvironmentHint("CartPole-v1", "state id"))) != ()
+    without = replace(by_config, snapshot=replace(playable.snapshot, state_path=None))
+    assert earlier_ways(without) == ("no environment was saved beside this snapshot (vars.pkl)",)
+    built = build_environment(EnvironmentHint("Pendulum-v0", "config"), earlier=("no state",))
+    assert built.failed[0] == "no state"
+    assert "Pendulum-v0 in gymnasium: " in built.failed[1]
+
+
+class Maze:
+    """An environment of one's own, as far as a saved state knows."""
+
+    def __init__(self) -> None:
+        self.size = 5
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch pwned",)
+
+
+def test_a_state_that_calls_is_told_and_never_called(tmp_path: Path) -> None:
+    told = earlier_ways(state_of(Hostile(), tmp_path))
+    assert "vars.pkl: holds no environment: unpickling it would call posix.system('touch pwned')" in told
+
+
+@pytest.mark.parametrize("named", ["subprocess.Popen", "os.system", "subprocess.nothing"])
+def test_nothing_but_an_environments_class_is_called_for_a_state(named: str) -> None:
+    """A state can name any class and any attributes; --import of its module must not call that."""
+    hint = EnvironmentHint(None, None, (named,))
+    import_environments(named.partition(".")[0])
+    with pytest.raises(EnvironmentBuildError, match="is no class with reset and step: it was not called"):
+        build_environment(hint, imports=(named.partition(".")[0],), saved={"args": ["touch", "pwned"]})
+    assert not Path("pwned").exists()
 
 
 def test_factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,3 +88,10 @@ def test_an_interruption_keeps_what_was_done(study: Path, cli: Cli, monkeypatch:
     assert len(rows_of(study / "spindb.db", "SELECT id FROM evaluations")) == 1
     monkeypatch.setattr(evaluating, "sweep", whole)
     assert "1 evaluated so already" in cli("sweep", "good_s0", "-n", "2", "--jobs", "1").err
+
+
+def test_a_filter_that_finds_no_run_is_said(study: Path, cli: Callable[..., Outcome]) -> None:
+    for command in ("best", "sweep"):
+        outcome = cli(command, "env=Nowhere-v0")
+        assert outcome.code == 3
+        assert "no run matches\nhint: spindb runs 'env=Nowhere-v0' says why" in outcome.err

@@ -21,7 +21,7 @@ COMMANDS = {
     "inspecting": ("path", "snapshots", "diff"),
     "querying": ("params", "metrics", "doctor", "query"),
     "comparing": ("compare", "plot"),
-    "exporting": ("export",),
+    "exporting": ("export", "export-policy"),
     "annotating": ("tag", "note", "archive", "unarchive", "rm"),
     "asking": ("sql",),
     "playing": ("test-policy", "test_policy"),

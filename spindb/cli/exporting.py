@@ -1,18 +1,20 @@
-"""``spindb export``: tables for other tools."""
+"""``spindb export`` and ``export-policy``: tables and policies for other tools."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from spindb.cli.options import Db, Everything, FilterWords, database, words_of
+from spindb.cli.options import Db, Everything, FilterWords, Run, database, words_of
 from spindb.cli.output import csv_cell, plain, plural, say
 from spindb.errors import UsageError
 from spindb.extras import needing
@@ -27,6 +29,7 @@ _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("export")(export)
+    app.command("export-policy")(export_policy)
 
 
 def export(
@@ -70,23 +73,73 @@ def export(
             say(f"{plural(count, 'row')} of {plural(len(ids), 'run')} written to {out}")
 
 
+def export_policy(
+    ctx: typer.Context,
+    run: Run,
+    itr: Annotated[int | None, typer.Option("--itr", "-i", help="Which snapshot. (default: the latest)")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="As an ONNX model, checked by running it.")] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="As numpy arrays and the list of operations.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file. (default: the run's name, here)")
+    ] = None,
+    db: Db = None,
+) -> None:  # fmt: skip
+    """Export a saved policy, so that it lives on in another stack.
+
+    spindb export-policy 42 --itr 100 --onnx
+
+    spindb export-policy data/ppo/ppo_s0 --npz -o policy.npz
+    """
+    if onnx == npz:
+        raise UsageError("name one form: --onnx or --npz")
+    with needing("play"):
+        from spindb.play.export import largest_difference, write_npz, write_onnx
+        from spindb.play.load import about, load_exportable, locate
+        from spindb.play.plans import plan_of
+    playable = locate(run, itr, db=database(ctx, db))
+    policy = load_exportable(playable)
+    plan = plan_of(policy)
+    suffix = ".onnx" if onnx else ".npz"
+    number = f"_itr{playable.snapshot.itr}" if playable.snapshot.itr is not None else ""
+    place = out or Path(f"{playable.directory.name}{number}{suffix}")
+    told = ""
+    with _beside(place) as file:
+        if npz:
+            write_npz(file, plan, about(playable))
+        else:
+            with needing("onnx"):
+                write_onnx(file, plan, about(playable))
+                difference = largest_difference(file, policy)
+            bound = 10.0 ** math.ceil(math.log10(max(difference, 1e-7)))
+            told = f"; onnxruntime gives the same within {bound:.0e}"
+    say(f"{', '.join(plan.outputs)} of {playable.snapshot.path} written to {place}{told}")
+
+
 def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str) -> int:
-    """Write beside the file and put it in its place when it is whole."""
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with _beside(out) as beside:
         if form == "parquet":
             with needing("analysis"):
                 from spindb.analysis.parquet import write_parquet
-            count = write_parquet(beside, table.columns, rows)
-        else:
-            with beside.open("w", encoding="utf-8", newline="") as file:
-                count = _write_text(file, table, rows, form)
+            return write_parquet(beside, table.columns, rows)
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            return _write_text(file, table, rows, form)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of `out` when it is whole.
+
+    Raises:
+        UsageError: it can't be written.
+    """
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        yield beside
         beside.replace(out)
     except OSError as error:
         raise UsageError(f"{out} can't be written: {error.strerror or error}") from None
     finally:
         beside.unlink(missing_ok=True)
-    return count
 
 
 def _write_text(file: TextIO, table: Export, rows: Iterable[Sequence[Any]], form: str) -> int:

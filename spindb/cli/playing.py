@@ -12,6 +12,7 @@ import typer
 
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import plural, print_json, say
+from spindb.cli.progress import print_line, so_far
 from spindb.errors import DatabaseError, UsageError
 from spindb.extras import needing
 
@@ -56,7 +57,7 @@ def test_policy(
         typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Unpickle the saved state where nothing else serves: it executes code.")
+        bool, typer.Option("--trust", help="Unpickle what nothing else can be made of: it executes code.")
     ] = False,
     engine: Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed the environment and the policy.")] = None,
@@ -91,7 +92,7 @@ def test_policy(
     with needing("play"):
         from spindb.play.envs import build_environment, import_environments
         from spindb.play.faithful import as_the_original_chooses, faithful_environment
-        from spindb.play.load import require_fit, saved_attributes
+        from spindb.play.load import earlier_ways, require_fit, saved_attributes
         from spindb.play.policies import load_snapshot
         from spindb.play.rollout import run_policy
 
@@ -104,6 +105,8 @@ def test_policy(
             "--faithful replays the saved environment and draws: no --env, --seed, rendering or numpy",
             hint="spindb test-policy RUN --faithful -nr -n 5",
         )
+    if episodes < 1:
+        raise UsageError(f"{episodes} episodes: at least one is needed")
     if itr < _LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
     _require_files(video, values)
@@ -112,7 +115,7 @@ def test_policy(
     playable = _find(run if run is not None else str(run_id), None if itr == _LATEST else itr, location)
     if faithful and itr == _LATEST:
         playable = as_the_original_chooses(playable)
-    _announce(playable)
+    _announce(playable, chosen=itr != _LATEST)
     for module in imports or ():
         import_environments(module)
     if faithful:
@@ -127,18 +130,19 @@ def test_policy(
             saved=saved_attributes(playable),
             imports=imports or (),
             trusted=playable.directory / state if trust and state else None,
+            earlier=earlier_ways(playable),
         )
     if faithful and playable.snapshot.kind != "pyt_save":
         by = "tensorflow"
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by, trust=trust)
     try:
         require_fit(policy, built)
         _announce_play(playable, built, policy)
-        write = say if as_json else typer.echo
+        write = say if as_json else print_line
         write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
         trace = _trace(policy, playable, gamma) if values is not None else None
-        with _recorder(built, video, policy if captions else None) as recorders:
-            traces: list[Trace] = [*recorders, *([trace] if trace else [])]
+        with _recorder(built, video, policy if captions else None) as recorders, so_far(episodes) as lines:
+            traces: list[Trace] = [*recorders, *([trace] if trace else []), *lines]
             shown = not (norender or video)
             rollout = run_policy(
                 built.environment, policy, length, episodes, shown, seed=seed, write=write, traces=traces
@@ -226,11 +230,14 @@ def _find(run: str, itr: int | None, location: str) -> Playable:
     return locate(Path(run), itr, run_id=run_id)
 
 
-def _announce(playable: Playable) -> None:
+def _announce(playable: Playable, chosen: bool) -> None:
     snapshot = playable.snapshot
     say(f"policy: {os.path.join(playable.directory, snapshot.path)}")
     if snapshot.stale:
         say(f"warning: this snapshot is stale: {snapshot.stale}")
+    for other in playable.beside:
+        if not chosen and other.unloadable and (other.itr or 0) > (snapshot.itr or 0):
+            say(f"warning: {other.path} is later and can't be loaded: {other.unloadable}")
 
 
 def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) -> None:
@@ -240,6 +247,8 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
     if built.id and trained and built.id != trained:
         why = "" if built.source == "--env" else ", which is not to be had today"
         say(f"note: it was trained in {trained}{why}; returns may differ")
+    for way in built.failed:
+        say(f"not used: {way}")
     for note in (*built.notes, *policy.notes):
         say(f"note: {note}")
 

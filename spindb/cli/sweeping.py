@@ -10,7 +10,7 @@ import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
 from spindb.cli.output import plural, print_csv, print_json, print_table, say, show
-from spindb.errors import UsageError
+from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def sweep(
     flags = Flags(episodes, length, deterministic, seed, env, env_factory)
     with connected(location) as connection:
         ids = selected(connection, words_of(words), everything=everything)
+        _require_runs(ids, words)
         waiting, done = _waiting(connection, ids, flags)
     say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
     failures = _evaluate(waiting, flags, jobs or os.cpu_count() or 1, location)
@@ -77,6 +78,11 @@ def sweep(
         say(f"  {place}: {reason}")
     if failures:
         raise typer.Exit(1)
+
+
+def _require_runs(ids: list[int], words: list[str] | None) -> None:
+    if not ids:
+        raise NotFoundError("no run matches", hint=f"spindb runs {' '.join(map(repr, words or []))} says why")
 
 
 def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list[Playable], int]:
@@ -205,6 +211,7 @@ def best(
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
         ids = selected(connection, words_of(words), everything=everything)
+        _require_runs(ids, words)
         found = [e for e in evaluated(connection, ids) if e.episodes >= least]
     ranked = sorted(found, key=lambda e: -e.mean_return)[:limit]
     rows = [_row(e) for e in ranked]

@@ -65,6 +65,8 @@ def environment_in_state(data: bytes) -> EnvironmentHint:
     layers = list(_layers(state["env"]))
     if not layers:
         raise PickleError(f"the saved environment is a {type(state['env']).__name__}, not an object")
+    if layers[0].called and layers[0].state is None:
+        raise PickleError(f"holds no environment: unpickling it would call {layers[0].call}")
     classes = tuple(layer.class_path for layer in layers)
     limit = next((m for layer in layers if isinstance(m := _limit(layer), int) and 0 < m < _MAX_LIMIT), None)
     for layer in layers:

@@ -1,16 +1,17 @@
 """The graph of a TensorFlow SavedModel: its nodes, decoded as far as evaluating them takes.
 
-Formats: tensorflow/core/framework ``graph.proto``, ``node_def.proto``, ``attr_value.proto``, ``tensor.proto``.
+Formats: tensorflow/core/framework ``graph.proto``, ``node_def.proto``, ``attr_value.proto``, ``tensor.proto``,
+``function.proto``, ``op_def.proto``.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from spindb.disk import wire
+from spindb.disk.functions import Function, inlined
+from spindb.disk.nodes import Constant, Node
 from spindb.disk.savedmodel import SavedModelError, shape_of
 
 DTYPES = {
@@ -30,28 +31,8 @@ DTYPES = {
 """TensorFlow's numbers for types (``types.proto``), those of fixed size, as numpy spells them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A TensorProto: type, shape and either raw bytes or a list of values (the last of which repeats)."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    raw: bytes
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An operation: ``inputs`` are tensor names as in the file (``name``, ``name:1``, ``^name`` for control)."""
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
-
-
 def read_graph(data: bytes) -> dict[str, Node]:
-    """The nodes of the first graph in the bytes of ``saved_model.pb``, by name.
+    """The nodes of the first graph in the bytes of ``saved_model.pb``, by name, those of called functions among them.
 
     Raises:
         SavedModelError: the bytes are no SavedModel or are cut off.
@@ -60,11 +41,46 @@ def read_graph(data: bytes) -> dict[str, Node]:
         for number, meta_graph in wire.fields(data):
             if number == 2:
                 graph = next((v for n, v in wire.fields(wire.message(meta_graph)) if n == 2), b"")
-                nodes = [_node(wire.message(v)) for n, v in wire.fields(wire.message(graph)) if n == 1]
-                return {node.name: node for node in nodes}
+                return _graph(wire.message(graph))
     except (IndexError, UnicodeDecodeError, ValueError, struct.error) as error:
         raise SavedModelError(f"saved_model.pb is cut off or damaged: {error}") from error
     raise SavedModelError("saved_model.pb holds no graph: the save was interrupted")
+
+
+def _graph(data: bytes) -> dict[str, Node]:
+    nodes: dict[str, Node] = {}
+    functions: dict[str, Function] = {}
+    for number, value in wire.fields(data):
+        if number == 1:
+            node = _node(wire.message(value))
+            nodes[node.name] = node
+        elif number == 2:
+            functions |= (_function(wire.message(v)) for n, v in wire.fields(wire.message(value)) if n == 1)
+    return inlined(nodes, functions)
+
+
+def _function(data: bytes) -> tuple[str, Function]:
+    """The name of a function, and the function."""
+    name = ""
+    arguments: list[str] = []
+    outputs: list[str] = []
+    nodes: list[Node] = []
+    returned: dict[str, str] = {}
+    for number, value in wire.fields(data):
+        message = wire.message(value)
+        if number == 1:
+            for kind, item in wire.fields(message):
+                if kind == 1:
+                    name = wire.text(item) or ""
+                elif kind in (2, 3):
+                    into = arguments if kind == 2 else outputs
+                    into.append(wire.text(dict(wire.fields(wire.message(item))).get(1)) or "")
+        elif number == 3:
+            nodes.append(_node(message))
+        elif number == 4:
+            pair = dict(wire.fields(message))
+            returned[wire.text(pair.get(1)) or ""] = wire.text(pair.get(2)) or ""
+    return name, Function(tuple(arguments), tuple(nodes), tuple(returned.get(output, "") for output in outputs))
 
 
 def _node(data: bytes) -> Node:
@@ -108,6 +124,8 @@ def _attribute(data: bytes) -> Any:
                 return None if unknown else shape_of(message)
             case 8:
                 return _constant(wire.message(value))
+            case 10:  # a function, by its name
+                return wire.text(dict(wire.fields(wire.message(value))).get(1))
     return None
 
 
@@ -129,4 +147,6 @@ def _constant(data: bytes) -> Constant:
             values += [item[0] for item in struct.iter_unpack(_LISTS[number], wire.message(value))]
         elif number in (7, 10, 11):
             values += wire.numbers(value)
+        elif number == 8:
+            values.append(wire.message(value))
     return Constant(dtype, shape, raw, tuple(values))

@@ -53,13 +53,21 @@ _MAKERS = {f"{module}.{name}" for module in ("copyreg", "copy_reg") for name in 
 
 @dataclass(slots=True, eq=False)
 class Built:
-    """What a call or an instantiation would have made: callable, arguments, state."""
+    """What a call (``called``) or an instantiation would have made: callable, arguments, state."""
 
     callable: Any
     args: Any = ()
     kwargs: Any = None
     state: Any = None
     items: list[Any] = field(default_factory=list)
+    called: bool = False
+
+    @property
+    def call(self) -> str:
+        """What unpickling would call, as it would be written."""
+        args = self.args if isinstance(self.args, tuple) else (self.args,)
+        told = ", ".join(str(a) if isinstance(a, Global) else repr(a) for a in args)
+        return f"{self.class_path or 'something'}({told[:_MAX_TOLD]})"
 
     @property
     def class_path(self) -> str:
@@ -121,6 +129,7 @@ def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
 
 
 _MARK = object()
+_MAX_TOLD = 200  # characters of arguments
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -297,7 +306,9 @@ class _Machine:
         kwargs, args, target = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self.stack.append(Built(target, args, kwargs))
 
-    do_reduce = do_newobj
+    def do_reduce(self, _: Any) -> None:
+        args, target = self.stack.pop(), self.stack.pop()
+        self.stack.append(Built(target, args, called=str(target) not in _MAKERS))
 
     def do_build(self, _: Any) -> None:
         state = self.stack.pop()

@@ -24,11 +24,12 @@ class SavedModelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """``serving_default`` of a SavedModel: names to tensor names, and the TensorFlow that wrote it."""
+    """``serving_default`` of a SavedModel: names to tensor names, the TensorFlow that wrote it, shapes of tensors."""
 
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     tensorflow: str | None = None
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def check_variables(directory: Path) -> None:
@@ -62,6 +63,7 @@ def _signature(meta_graph: bytes) -> Signature:
     version = None
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for number, value in wire.fields(meta_graph):
         if number == 1:  # meta_info_def; its field 5 is tensorflow_version
             version = wire.text(dict(wire.fields(wire.message(value))).get(5))
@@ -73,8 +75,9 @@ def _signature(meta_graph: bytes) -> Signature:
                         pair = dict(wire.fields(wire.message(item)))
                         tensor = dict(wire.fields(wire.message(pair.get(2, b""))))
                         target = inputs if kind == 1 else outputs
-                        target[wire.text(pair.get(1)) or ""] = wire.text(tensor.get(1)) or ""
-    return Signature(inputs, outputs, version)
+                        name = target[wire.text(pair.get(1)) or ""] = wire.text(tensor.get(1)) or ""
+                        shapes[name] = shape_of(wire.message(tensor.get(3)))
+    return Signature(inputs, outputs, version, shapes)
 
 
 @dataclass(frozen=True, slots=True)

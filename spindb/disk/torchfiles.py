@@ -75,7 +75,7 @@ def _what_else(root: Any) -> str:
     if isinstance(root, dict):
         return f"holds a dictionary ({', '.join(map(str, list(root)[:6]))}), not a module"
     if isinstance(root, Built):
-        return f"holds no module: it would call {root.class_path or 'something'} with {str(root.args)[:200]}"
+        return f"holds no module: it would call {root.call}"
     return f"holds a {type(root).__name__}, not a module"
 
 
@@ -94,9 +94,12 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
 
 
 def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
-    (magic, _, system, root, keys), end = read_pickles(data, 5)
-    if magic != _MAGIC or not isinstance(keys, list):
-        raise PickleError("no file of torch.save: its magic number is missing")
+    (magic,), _ = read_pickles(data, 1)
+    if magic != _MAGIC:
+        raise PickleError(f"no file of torch.save: {_what_else(magic)}")
+    (_, _, system, root, keys), end = read_pickles(data, 5)
+    if not isinstance(keys, list):
+        raise PickleError("no file of torch.save: the keys of its values are missing")
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise PickleError("written on a machine of the other byte order")
     sizes = _storage_sizes(root)

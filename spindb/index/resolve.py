@@ -164,7 +164,7 @@ def pick_snapshot(found: Sequence[SnapshotRecord], itr: int | None, directory: P
     """
     if not found:
         raise NotFoundError(
-            f"{directory} has no saved policy: no simple_save, tf1_save or pyt_save",
+            f"{directory} has no saved policy: no simple_save, tf1_save, pyt_save or checkpoint with a SavedModel",
             hint="the run ended before its first save, or only its metrics were copied",
         )
     chosen = latest([s for s in found if itr is None or s.itr == itr])

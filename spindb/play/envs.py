@@ -15,7 +15,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -57,13 +57,17 @@ Render = Literal["human", "rgb_array"] | None
 
 @dataclass(frozen=True, slots=True)
 class BuiltEnvironment:
-    """An environment to play in; ``id`` is what was built, ``source`` how that was known."""
+    """An environment to play in; ``id`` is what was built, ``source`` how that was known.
+
+    ``failed`` are the ways that were tried before, each with its reason.
+    """
 
     environment: Environment
     id: str | None
     source: str
     library: str | None = None
     notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 def build_environment(
@@ -75,6 +79,7 @@ def build_environment(
     saved: Mapping[str, Any] | None = None,
     imports: Sequence[str] = (),
     trusted: Path | None = None,
+    earlier: Sequence[str] = (),
 ) -> BuiltEnvironment:
     """The environment named by `env` or `factory`, else the one that `hint` tells of.
 
@@ -87,6 +92,7 @@ def build_environment(
         saved: plain attributes of the saved environment.
         imports: modules that may be imported: a saved environment whose class stands in one of them is built from it.
         trusted: a saved state to be unpickled where nothing else serves.
+        earlier: why the ways that come before the one that `hint` tells of did not serve.
 
     Raises:
         EnvironmentBuildError: no way led to an environment; the message names each and why it failed.
@@ -103,13 +109,18 @@ def build_environment(
     if env is not None:
         return _make(env, "--env", None, render)
     if hint.id is not None:
-        return _make(hint.id, str(hint.source), hint.max_episode_steps, render)
+        built = _make(hint.id, str(hint.source), hint.max_episode_steps, render)
+        return replace(built, failed=(*earlier, *built.failed))
     module, _, name = (hint.classes[-1] if hint.classes else "").rpartition(".")
     if module in imports:
-        return _from_factory(f"{module}:{name}", f"state class {module}.{name}", render, saved or {})
+        _require_environment_class(module, name)
+        built = _from_factory(f"{module}:{name}", f"state class {module}.{name}", render, saved or {})
+        return replace(built, failed=tuple(earlier))
     if trusted is not None:
-        return BuiltEnvironment(Environment(_unpickled(trusted)), None, f"{trusted.name}, unpickled")
-    raise EnvironmentBuildError(_nothing_known(hint), hint=_what_to_type(hint))
+        made = Environment(_unpickled(trusted))
+        return BuiltEnvironment(made, None, f"{trusted.name}, unpickled", failed=tuple(earlier))
+    told = ", and ".join(earlier) or "nothing was saved that tells of it"
+    raise EnvironmentBuildError(f"which environment to play in is not known: {told}", hint=_what_to_type(hint))
 
 
 def _from_factory(factory: str, source: str, render: Render, saved: Mapping[str, Any]) -> BuiltEnvironment:
@@ -117,6 +128,20 @@ def _from_factory(factory: str, source: str, render: Render, saved: Mapping[str,
     told = ", ".join(f"{name}={value!r}" for name, value in given.items())
     notes = (f"made with {told}, as the saved environment was",) if given else ()
     return BuiltEnvironment(Environment(made), None, source, notes=notes)
+
+
+def _require_environment_class(module: str, name: str) -> None:
+    """A saved state can name anything: nothing but a class of environments is called for its sake.
+
+    Raises:
+        EnvironmentBuildError: it is none.
+    """
+    found = getattr(sys.modules.get(module), name, None)
+    if not isinstance(found, type) or not (hasattr(found, "reset") and hasattr(found, "step")):
+        raise EnvironmentBuildError(
+            f"the saved state names {module}.{name}, which is no class with reset and step: it was not called",
+            hint="--env-factory module:function builds the environment by your own code",
+        )
 
 
 def _unpickled(path: Path) -> Any:
@@ -159,18 +184,6 @@ def import_environments(module: str) -> None:
                 f"--import {module} failed: {type(error).__name__}: {error}",
                 hint=f"python -c 'import {module}' must work in this directory",
             ) from error
-
-
-def _nothing_known(hint: EnvironmentHint) -> str:
-    if hint.classes:
-        told = (
-            f"the saved state holds {' around '.join(hint.classes)}, which carries no id of gym's"
-            if not hint.classes[-1].startswith(("gym.", "gymnasium."))
-            else f"no id is known for {hint.classes[-1]} with {hint.max_episode_steps or 'no'} steps at most"
-        )
-    else:
-        told = "no environment was saved with this run (no vars.pkl that can be read)"
-    return f"which environment to play in is not known: {told}, and the config names none"
 
 
 def _what_to_type(hint: EnvironmentHint) -> str:
@@ -235,17 +248,17 @@ def _make(env_id: str, source: str, limit: int | None, render: Render) -> BuiltE
         try:
             libraries[name] = import_quietly(name)
         except ImportError as error:
-            failures.append(f"  {name} can't be imported: {_first_line(error)}")
+            failures.append(f"{name} can't be imported: {_first_line(error)}")
     for name, candidate in _attempts(list(libraries), (env_id, *_SUCCESSORS.get(env_id, ()))):
         arguments = _arguments(name, candidate, limit, render)
         try:
             with _quiet():
                 built = libraries[name].make(**arguments)
         except Exception as error:  # registries and constructors raise all sorts of errors
-            failures.append(f"  {candidate} in {name}: {_first_line(error)}")
+            failures.append(f"{candidate} in {name}: {_first_line(error)}")
             continue
-        return BuiltEnvironment(Environment(built), candidate, source, name)
-    tried = "\n".join(failures)
+        return BuiltEnvironment(Environment(built), candidate, source, name, failed=tuple(failures))
+    tried = "\n".join(f"  {failure}" for failure in failures)
     raise EnvironmentBuildError(
         f"{env_id} (known from {source}) can't be built:\n{tried}",
         hint="install what is missing, or name another: --env ID, --env-factory module:function",

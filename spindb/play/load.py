@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from spindb.disk.environments import attributes_in_state
+from spindb.disk.environments import attributes_in_state, environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.pickles import PickleError
@@ -18,6 +18,7 @@ from spindb.index.connect import connected
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.play.envs import BuiltEnvironment, build_environment
 from spindb.play.policies import Engine, Policy, load_snapshot
+from spindb.play.policies.graph import GraphPolicy
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint, SnapshotRecord
 
@@ -78,7 +79,8 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
     found = recognise(names)
     if found is None and not any(map(_SPINNING_UP.is_save, names)):
         raise NotFoundError(
-            f"{directory} is no output directory: it has no progress.txt and no save", hint=_near(directory)
+            f"{directory} is no output directory: it has no progress.txt and no save",
+            hint=_near(directory) or "spindb runs lists the runs that are known, spindb ingest DATA_DIR finds others",
         )
     record = (found or _SPINNING_UP).read(directory, ".")
     chosen = pick_snapshot(record.snapshots, itr, directory)
@@ -108,6 +110,31 @@ def saved_attributes(playable: Playable) -> dict[str, Any]:
         return {}
 
 
+def earlier_ways(playable: Playable) -> tuple[str, ...]:
+    """Why the ways to the environment that come before the one that is known did not serve, in order."""
+    by_state = playable.env.source in ("state id", "state class")
+    state = _why_no_state(playable, told=by_state)
+    config = () if by_state or playable.env.source == "config" else ("the config names none",)
+    return (*((state,) if state else ()), *config)
+
+
+def _why_no_state(playable: Playable, *, told: bool) -> str | None:
+    """Why the state beside the snapshot tells no environment; None where it does, or another state did (`told`)."""
+    name = playable.snapshot.state_path
+    if name is None:
+        return None if told else "no environment was saved beside this snapshot (vars.pkl)"
+    try:
+        found = environment_in_state((playable.directory / name).read_bytes())
+    except OSError as error:
+        return f"{name} can't be read: {error.strerror}"
+    except PickleError as error:
+        return f"{name}: {error}"
+    if found.id:
+        return None
+    limit = f" with at most {found.max_episode_steps} steps" if found.max_episode_steps else ""
+    return f"{name} holds {' around '.join(found.classes)}{limit}, of which no id is known"
+
+
 def digest_of(playable: Playable) -> str | None:
     """A digest of the policy's files, so that a result stays tied to what was played; None where they can't be read."""
     place = playable.directory / playable.snapshot.path
@@ -119,6 +146,31 @@ def digest_of(playable: Playable) -> str | None:
     except OSError:
         return None
     return digest.hexdigest()
+
+
+def load_exportable(playable: Playable) -> GraphPolicy:
+    """The snapshot's policy as a graph, deterministic: what can be told to other stacks.
+
+    Raises:
+        PolicyError: numpy can't evaluate it; the message says which operation it does not know.
+    """
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=True, engine="numpy")
+    assert isinstance(policy, GraphPolicy)
+    return policy
+
+
+def about(playable: Playable) -> dict[str, str]:
+    """Where a policy comes from, for those who meet it elsewhere."""
+    snapshot = playable.snapshot
+    known = {
+        "run": playable.directory.name,
+        "run_id": playable.run_id,
+        "snapshot": snapshot.path,
+        "itr": snapshot.itr,
+        "env": playable.env.id,
+        "digest": digest_of(playable),
+    }
+    return {name: str(value) for name, value in known.items() if value is not None}
 
 
 def indexed_id(directory: Path, db: str | Path) -> int | None:
@@ -172,7 +224,12 @@ def load_policy_and_env(
         NotFoundError, PolicyError: as `load_policy`.
     """
     playable = locate(run, itr, db=db)
-    built = build_environment(playable.env, render="human" if render else None)
+    built = build_environment(
+        playable.env,
+        render="human" if render else None,
+        saved=saved_attributes(playable),
+        earlier=earlier_ways(playable),
+    )
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
     require_fit(policy, built)
     return built.environment.env, policy
@@ -192,8 +249,11 @@ def require_fit(policy: Policy, built: BuiltEnvironment) -> None:
 __all__ = [
     "Environment",
     "Playable",
+    "about",
     "digest_of",
+    "earlier_ways",
     "indexed_id",
+    "load_exportable",
     "load_policy",
     "load_policy_and_env",
     "locate",

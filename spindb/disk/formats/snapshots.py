@@ -1,8 +1,8 @@
 """Saved policies of a run directory: what is there, what it takes and gives, whether it is whole.
 
 Kinds: ``simple_save`` and ``tf1_save`` (TensorFlow 1 SavedModels: directories ``tf1_save``,
-``tf1_save10`` …) and ``pyt_save`` (pickled PyTorch modules: ``pyt_save/model.pt``, ``model10.pt`` …).
-The number in the name is the itr.
+``tf1_save10`` …), ``tf2_save`` (TensorFlow 2 SavedModels: ``checkpoint``, ``checkpoint10`` …) and ``pyt_save``
+(pickled PyTorch modules: ``pyt_save/model.pt``, ``model10.pt`` …). The number in the name is the itr.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from spindb.disk.pickles import LFS_POINTER, LFS_REASON, PickleError, read_pickl
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_signature
 from spindb.records import SnapshotRecord
 
-_TF1 = re.compile(r"(simple_save|tf1_save)(\d{0,18})\Z")
+_TENSORFLOW = re.compile(r"(simple_save|tf1_save|checkpoint|tf2_save)(\d{0,18})\Z")
+_KINDS = {"checkpoint": "tf2_save"}
+_OF_TF2 = ("saved_model.pb", "variables", "keras_metadata.pb")  # a directory of that name can be anything else
 _PYTORCH_DIRECTORY = "pyt_save"
 _PYTORCH = re.compile(r"model(\d{0,18})\.pt\Z")
 _STATE = re.compile(r"vars\d*\.pkl\Z")
@@ -28,7 +30,7 @@ _CLOCK_SLACK_S = 2.0
 
 def is_save(name: str) -> bool:
     """Whether an entry of a run directory holds saved policies."""
-    return bool(_TF1.match(name)) or name == _PYTORCH_DIRECTORY
+    return bool(_TENSORFLOW.match(name)) or name == _PYTORCH_DIRECTORY
 
 
 def is_state(name: str) -> bool:
@@ -47,21 +49,24 @@ class RunTimes:
 
 def find_snapshots(directory: Path, names: list[str], times: RunTimes) -> tuple[SnapshotRecord, ...]:
     """All snapshots of the run at `directory` whose entries are `names`, sorted by kind and itr."""
-    found = [*_tf1(directory, names), *_pytorch(directory, names)]
+    found = [*_tensorflow(directory, names), *_pytorch(directory, names)]
     found.sort(key=lambda snapshot: (snapshot.kind, -1 if snapshot.itr is None else snapshot.itr))
     return _mark_stale(directory, found, times)
 
 
-def _tf1(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
+def _tensorflow(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
     for name in names:
-        match = _TF1.match(name)
+        match = _TENSORFLOW.match(name)
         if match and (directory / name).is_dir():
+            kind = _KINDS.get(match[1], match[1])
+            if kind == "tf2_save" and not any((directory / name / part).exists() for part in _OF_TF2):
+                continue
             itr = int(match[2]) if match[2] else None
             state = f"vars{match[2]}.pkl"
-            yield _read_tf1(directory, name, match[1], itr, state if state in names else None)
+            yield _read_saved_model(directory, name, kind, itr, state if state in names else None)
 
 
-def _read_tf1(directory: Path, name: str, kind: str, itr: int | None, state: str | None) -> SnapshotRecord:
+def _read_saved_model(directory: Path, name: str, kind: str, itr: int | None, state: str | None) -> SnapshotRecord:
     save = directory / name
     files = [path for path in save.rglob("*") if path.is_file()]
     signature, unloadable = Signature(), None

@@ -19,11 +19,17 @@ _TF1 = {
     "numpy": "spindb.play.policies.saved:load",
     "tensorflow": "spindb.play.policies.tf1:load_by_tensorflow",
 }
+_TF2 = {
+    "auto": "spindb.play.policies.tf2:load",
+    "numpy": "spindb.play.policies.tf2:load_by_numpy",
+    "tensorflow": "spindb.play.policies.tf2:load_by_tensorflow",
+}
 _TORCH = "spindb.play.policies.torchmlp:load"
 _LOADERS: Mapping[str, Mapping[str, str]] = {
     "simple_save": _TF1,
     "tf1_save": _TF1,
-    "pyt_save": {"auto": _TORCH, "numpy": _TORCH},
+    "tf2_save": _TF2,
+    "pyt_save": {"auto": _TORCH, "numpy": _TORCH, "trusted": "spindb.play.policies.torchcode:load"},
 }
 
 
@@ -44,7 +50,7 @@ class Policy(Protocol):
 
     @property
     def engine(self) -> str:
-        """What evaluates it: ``numpy`` or ``tensorflow``."""
+        """What evaluates it: ``numpy``, ``tensorflow`` or ``torch``."""
 
     def act(self, observation: Any) -> Any:
         """The action for one observation of shape `observation_shape`; for n of them, n actions."""
@@ -78,7 +84,12 @@ class Policy(Protocol):
 
 
 def load_snapshot(
-    directory: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, engine: Engine = "auto"
+    directory: Path,
+    snapshot: SnapshotRecord,
+    *,
+    deterministic: bool = False,
+    engine: Engine = "auto",
+    trust: bool = False,
 ) -> Policy:
     """Load the policy of a snapshot of the run at `directory`.
 
@@ -87,6 +98,7 @@ def load_snapshot(
         snapshot: which one.
         deterministic: act by the mean, or the likeliest, action.
         engine: what evaluates it; ``auto`` is numpy where it can, TensorFlow where it must.
+        trust: what numpy does not know may be unpickled by PyTorch, which executes code of the file's choice.
 
     Raises:
         PolicyError: the snapshot is not whole, its kind can't be played so, or what plays it is missing.
@@ -102,7 +114,8 @@ def load_snapshot(
         )
     if engine not in loaders:
         raise PolicyError(f"{place} is a {snapshot.kind}, which is not played by {engine}", hint="leave --engine out")
-    module, _, function = loaders[engine].partition(":")
+    way = "trusted" if trust and engine == "auto" and "trusted" in loaders else engine
+    module, _, function = loaders[way].partition(":")
     with needing("play"):
         load = getattr(importlib.import_module(module), function)
     policy: Policy = load(place, snapshot, deterministic=deterministic)

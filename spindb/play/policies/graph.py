@@ -9,7 +9,7 @@ import numpy as np
 
 from spindb.errors import PolicyError
 from spindb.play.policies.arrays import ArrayPolicy, require_names
-from spindb.play.policies.program import Graph, Program, split
+from spindb.play.policies.program import Graph, Program
 
 
 class GraphPolicy(ArrayPolicy):
@@ -25,7 +25,7 @@ class GraphPolicy(ArrayPolicy):
         super().__init__(graph.save, deterministic)
         require_names(graph.save, graph.inputs, graph.outputs)
         self.graph = graph
-        self._inputs = {name: split(tensor)[0] for name, tensor in graph.inputs.items()}
+        self._inputs = {name: graph.resolve(tensor)[0] for name, tensor in graph.inputs.items()}
         self._programs = {name: self._program(tensor) for name, tensor in graph.outputs.items()}
         self._alone = [n for n, p in self._programs.items() if self._inputs.get("a") not in p.placeholders]
         self.action_name = "mu" if deterministic and "mu" in graph.outputs else "pi"

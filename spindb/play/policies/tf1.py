@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,15 @@ class TF1Policy(ArrayPolicy):
     engine = "tensorflow"
 
     def __init__(
-        self, save: Path, inputs: dict[str, str] | Any, outputs: dict[str, str] | Any, *, deterministic: bool = False
+        self,
+        save: Path,
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, str],
+        *,
+        deterministic: bool = False,
+        stochastic: bool | None = None,
     ) -> None:
+        """Load the SavedModel at `save`; whether its action is drawn is found in the graph unless it is known."""
         require_names(save, inputs, outputs)
         tensorflow = import_tensorflow()
         v1 = tensorflow.compat.v1
@@ -102,7 +109,8 @@ class TF1Policy(ArrayPolicy):
         super().__init__(save, deterministic and "mu" in self._outputs)
         self._action = self._outputs["mu" if self.deterministic else "pi"]
         self._alone = [name for name, tensor in self._outputs.items() if not self._needs_action(tensor)]
-        self.stochastic = any("Random" in op or op == "Multinomial" for op in self._ancestors(self._outputs["pi"]))
+        drawn = any("Random" in op or op == "Multinomial" for op in self._ancestors(self._outputs["pi"]))
+        self.stochastic = drawn if stochastic is None else stochastic
         if deterministic and not self.deterministic and self.stochastic:
             self.notes = ("TensorFlow has no deterministic output here (mu): actions are drawn",)
         self.observation_dtype = self._inputs["x"].dtype.as_numpy_dtype

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.graphs import Constant, Node
+from spindb.disk.nodes import Constant, Node
 from spindb.disk.pickles import PickleError
 from spindb.disk.torchfiles import Module, Tensor, read_module
 from spindb.errors import PolicyError
@@ -39,7 +39,10 @@ _ACTIVATIONS: Mapping[str, str] = {
 _SETTINGS = {"LeakyReLU": ("negative_slope", 0.01), "ELU": ("alpha", 1.0), "Softplus": ("beta", 1)}
 """What these activations can be set to, and what is computed here."""
 
-_HINT = "pip install torch, then play it with your own code: python -c 'import torch; torch.load(…)'"
+_HINT = (
+    "--trust plays it by that code, where its modules can be imported: that executes what the file says, "
+    "and needs pip install 'spindb[torch]'"
+)
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:

@@ -1,0 +1,27 @@
+"""A graph's nodes, whatever file they were read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A TensorProto: type, shape and either raw bytes or a list of values (the last of which repeats)."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    raw: bytes
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operation: ``inputs`` are tensor names as in the file (``name``, ``name:1``, ``^name`` for control)."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, Any]

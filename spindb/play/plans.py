@@ -1,0 +1,300 @@
+"""A policy as a list of ONNX's operations and arrays: what it computes, told without spindb, TensorFlow or PyTorch.
+
+What follows from no input is an array; what a graph of TensorFlow's operations does beside that is said in operations
+of ONNX, opset 18 (onnx.ai/onnx/operators).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spindb.disk.nodes import Node
+from spindb.errors import PolicyError
+from spindb.play.policies.graph import GraphPolicy
+from spindb.play.policies.program import Graph, Program
+
+OPSET = 18
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """An operation of ONNX: what it takes, by name, and the name of what it gives."""
+
+    op: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a policy computes: `steps` in order, from the input ``observation`` of shape (n, *observation_shape).
+
+    Outputs, by the tensor that holds them: ``action``, the mean or the likeliest; ``sample``, a draw, where the policy
+    draws its actions; and what else was saved and follows from the observation alone (``mu``, ``v``, ``logits``).
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: str
+    arrays: Mapping[str, Any]
+    steps: tuple[PlanStep, ...]
+    outputs: Mapping[str, str]
+
+
+def plan_of(policy: GraphPolicy) -> Plan:
+    """What a policy computes, as a plan.
+
+    Raises:
+        PolicyError: it uses an operation that is not told in ONNX's here, or does not say what it observes.
+    """
+    if policy.observation_shape is None:
+        raise PolicyError(f"{policy.save} does not tell the shape of its observations: nothing to export it by")
+    writer = _Writer(policy.graph)
+    named = policy.graph.outputs
+    action = named["mu" if policy.stochastic and "mu" in named else "pi"]
+    outputs = {"action": writer.tensor(action, draws=False)}
+    if policy.stochastic:
+        outputs["sample"] = writer.tensor(named["pi"], draws=True)
+    for name in policy.names:
+        if not Program(policy.graph, named[name]).random:
+            outputs.setdefault(name, writer.tensor(named[name], draws=False))
+    if outputs.get("pi") == outputs["action"]:
+        del outputs["pi"]
+    dtype = np.dtype(policy.observation_dtype).str[1:]
+    used = {*outputs.values()}.union(*(step.inputs for step in writer.steps))
+    arrays = {name: array for name, array in writer.arrays.items() if name in used}
+    return Plan(policy.observation_shape, dtype, arrays, tuple(writer.steps), outputs)
+
+
+@dataclass
+class _Writer:
+    """Writes the operations of a graph's nodes, each once."""
+
+    graph: Graph
+    arrays: dict[str, Any] = field(default_factory=dict)
+    steps: list[PlanStep] = field(default_factory=list)
+    written: dict[tuple[str, bool], str] = field(default_factory=dict)
+    """Nodes, drawn or not, and the names of their tensors here."""
+
+    def tensor(self, name: str, *, draws: bool) -> str:
+        """Write what a tensor of the graph needs; returns its name here."""
+        target, port = self.graph.resolve(name)
+        if port:
+            raise _untold(self.graph, self.graph.node(target))
+        program = Program(self.graph, name)
+        for node in program.order:
+            if (node.name, draws) not in self.written:
+                self.written[node.name, draws] = self._node(program, node, draws)
+        return self.written[target, draws]
+
+    def _node(self, program: Program, node: Node, draws: bool) -> str:
+        sources = self.graph.sources(node)
+        inputs = [self.written[name, draws] for name, _ in sources]
+        if program.passes_on(node):
+            return inputs[0]
+        constant = program.constant(node.name)
+        if constant is not None:
+            return self.array(node.name, constant)
+        if node.name in program.placeholders:
+            return "observation"
+        if any(port for _, port in sources):
+            raise _untold(self.graph, node)
+        values = [program.constant(name) for name, _ in sources]
+        told = (_DRAWN if draws else {}).get(node.op) or _TOLD.get(node.op)
+        if told is None:
+            raise _untold(self.graph, node)
+        return told(_Told(self, node, inputs, values))
+
+    def array(self, name: str, value: Any) -> str:
+        """Keep an array; returns its name."""
+        self.arrays.setdefault(name, np.ascontiguousarray(value).reshape(np.shape(value)))
+        return name
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a step, or find the same one; returns the name of what it gives."""
+        for step in self.steps:
+            if (step.op, step.inputs, step.attributes) == (op, inputs, attributes) and not op.startswith("Random"):
+                return step.output
+        output = f"{op.lower()}_{len(self.steps)}"
+        self.steps.append(PlanStep(op, inputs, output, attributes))
+        return output
+
+
+def _untold(graph: Graph, node: Node) -> PolicyError:
+    return PolicyError(
+        f"{graph.save}: the operation {node.op} of {node.name} can't be exported",
+        hint="spindb export-policy tells feed-forward networks alone; policy.weights() has the arrays of any",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A node to be told: its inputs by their names here, and their values where these are constant."""
+
+    writer: _Writer
+    node: Node
+    inputs: list[str]
+    values: list[Any]
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        return self.writer.add(op, *inputs, **attributes)
+
+    def number(self, value: Any, dtype: str = "f4") -> str:
+        """A constant of ours."""
+        array = np.array(value, dtype=dtype)
+        return self.writer.array(f"constant_{array.dtype}_{array.tolist()}".replace(" ", ""), array)
+
+    def settled(self, which: int) -> Any:
+        """The value of an input that must not depend on the observation."""
+        if self.values[which] is None:
+            raise _untold(self.writer.graph, self.node)
+        return self.values[which]
+
+    def lengths(self, which: int) -> str:
+        """An input that holds a shape, as ONNX wants it."""
+        if self.values[which] is not None:
+            return self.number(self.values[which], "i8")
+        return self.add("Cast", self.inputs[which], to="i8")
+
+
+Teller = Callable[[_Told], str]
+
+
+def _same(op: str, **attributes: Any) -> Teller:
+    return lambda told: told.add(op, *told.inputs, **attributes)
+
+
+def _mat_mul(told: _Told) -> str:
+    operands = []
+    for which, transposed in enumerate(("transpose_a", "transpose_b")):
+        name, value = told.inputs[which], told.values[which]
+        if told.node.attributes.get(transposed):
+            constant = value is not None
+            name = told.writer.array(f"{name}.T", value.T) if constant else told.add("Transpose", name, perm=[1, 0])
+        operands.append(name)
+    return told.add("MatMul", *operands)
+
+
+def _squeeze(told: _Told) -> str:
+    axes = told.node.attributes.get("squeeze_dims")
+    return told.add("Squeeze", told.inputs[0], *([told.number(axes, "i8")] if axes else []))
+
+
+def _cast(to: str) -> Teller:
+    return lambda told: told.add("Cast", told.inputs[0], to=told.node.attributes[to])
+
+
+def _shape(told: _Told) -> str:
+    return told.add("Cast", told.add("Shape", told.inputs[0]), to=told.node.attributes.get("out_type", "i4"))
+
+
+def _reduced(op: str) -> Teller:
+    def tell(told: _Told) -> str:
+        axes = told.number(np.atleast_1d(told.settled(1)), "i8")
+        return told.add(op, told.inputs[0], axes, keepdims=int(bool(told.node.attributes.get("keep_dims"))))
+
+    return tell
+
+
+def _arg_max(told: _Told) -> str:
+    found = told.add("ArgMax", told.inputs[0], axis=int(told.settled(1)), keepdims=0)
+    return told.add("Cast", found, to=told.node.attributes.get("output_type") or "i8")
+
+
+def _pack(told: _Told) -> str:
+    axis = int(told.node.attributes.get("axis") or 0)
+    parts = [told.add("Unsqueeze", name, told.number([axis], "i8")) for name in told.inputs]
+    return told.add("Concat", *parts, axis=axis)
+
+
+def _sliced(told: _Told) -> str:
+    attributes = told.node.attributes
+    begin, end, strides = ([int(n) for n in told.settled(which)] for which in (1, 2, 3))
+    begin_mask, end_mask, dropped = (
+        int(attributes.get(name) or 0) for name in ("begin_mask", "end_mask", "shrink_axis_mask")
+    )
+    far = np.iinfo(np.int64)
+    for axis, step in enumerate(strides):
+        if dropped >> axis & 1:
+            end[axis] = begin[axis] + 1 or far.max
+            continue
+        if begin_mask >> axis & 1:
+            begin[axis] = 0 if step > 0 else far.max
+        if end_mask >> axis & 1:
+            end[axis] = far.max if step > 0 else far.min
+    axes = list(range(len(begin)))
+    numbers = (told.number(values, "i8") for values in (begin, end, axes, strides))
+    found = told.add("Slice", told.inputs[0], *numbers)
+    gone = [axis for axis in axes if dropped >> axis & 1]
+    return told.add("Squeeze", found, told.number(gone, "i8")) if gone else found
+
+
+def _zeros(told: _Told) -> str:
+    """Zeros of the shape that the first input says."""
+    return told.add("ConstantOfShape", told.lengths(0))
+
+
+def _likeliest(told: _Told) -> str:
+    if int(told.settled(1)) != 1:
+        raise _untold(told.writer.graph, told.node)
+    found = told.add("ArgMax", told.inputs[0], axis=-1, keepdims=1)
+    return told.add("Cast", found, to=told.node.attributes.get("output_dtype") or "i8")
+
+
+def _category(told: _Told) -> str:
+    found = told.add("Multinomial", told.inputs[0], sample_size=int(told.settled(1)), dtype="i8")
+    return told.add("Cast", found, to=told.node.attributes.get("output_dtype") or "i8")
+
+
+_TOLD: Mapping[str, Teller] = {
+    "MatMul": _mat_mul,
+    **dict.fromkeys(("BiasAdd", "Add", "AddV2"), _same("Add")),
+    "AddN": _same("Sum"),
+    **dict.fromkeys(("RealDiv", "Div"), _same("Div")),
+    **{op: _same(op) for op in ("Sub", "Mul", "Pow", "Neg", "Abs", "Sign", "Exp", "Log", "Sqrt", "Reciprocal")},
+    **{op: _same(op) for op in ("Tanh", "Relu", "Elu", "Sigmoid", "Softplus", "Softsign", "Greater", "Less", "Equal")},
+    "Softmax": _same("Softmax", axis=-1),
+    "LogSoftmax": _same("LogSoftmax", axis=-1),
+    "Maximum": _same("Max"),
+    "Minimum": _same("Min"),
+    "GreaterEqual": _same("GreaterOrEqual"),
+    "LessEqual": _same("LessOrEqual"),
+    "LogicalNot": _same("Not"),
+    "LogicalAnd": _same("And"),
+    "LogicalOr": _same("Or"),
+    **dict.fromkeys(("Select", "SelectV2"), _same("Where")),
+    "Square": lambda told: told.add("Mul", told.inputs[0], told.inputs[0]),
+    "SquaredDifference": lambda told: told.add("Pow", told.add("Sub", *told.inputs), told.number(2)),
+    "Rsqrt": lambda told: told.add("Reciprocal", told.add("Sqrt", told.inputs[0])),
+    "Log1p": lambda told: told.add("Log", told.add("Add", told.inputs[0], told.number(1))),
+    "Relu6": lambda told: told.add("Min", told.add("Relu", told.inputs[0]), told.number(6)),
+    "LeakyRelu": lambda told: told.add("LeakyRelu", told.inputs[0], alpha=told.node.attributes.get("alpha", 0.2)),
+    "ClipByValue": lambda told: told.add("Min", told.add("Max", told.inputs[0], told.inputs[1]), told.inputs[2]),
+    "Squeeze": _squeeze,
+    "ExpandDims": lambda told: told.add("Unsqueeze", told.inputs[0], told.number([told.settled(1)], "i8")),
+    "Reshape": lambda told: told.add("Reshape", told.inputs[0], told.lengths(1)),
+    "Tile": lambda told: told.add("Tile", told.inputs[0], told.lengths(1)),
+    "Fill": lambda told: told.add("Expand", told.inputs[1], told.lengths(0)),
+    "Shape": _shape,
+    "Transpose": lambda told: told.add("Transpose", told.inputs[0], perm=[int(n) for n in told.settled(1)]),
+    "ConcatV2": lambda told: told.add("Concat", *told.inputs[:-1], axis=int(told.settled(-1))),
+    "GatherV2": lambda told: told.add("Gather", told.inputs[0], told.inputs[1], axis=int(told.settled(2))),
+    "Pack": _pack,
+    "StridedSlice": _sliced,
+    "Cast": _cast("DstT"),
+    "ArgMax": _arg_max,
+    **{op: _reduced(f"Reduce{op}") for op in ("Sum", "Mean", "Max", "Min", "Prod")},
+    "Multinomial": _likeliest,
+    "RandomStandardNormal": _zeros,
+}  # fmt: skip
+"""TensorFlow's operations in ONNX's, with what is likeliest in the place of draws."""
+
+_DRAWN: Mapping[str, Teller] = {
+    "Multinomial": _category,
+    "RandomStandardNormal": lambda told: told.add("RandomNormalLike", _zeros(told)),
+}
+"""Draws."""

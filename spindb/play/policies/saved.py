@@ -1,0 +1,62 @@
+"""TensorFlow 1 SavedModels as graphs for numpy: read without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spindb.disk.graphs import DTYPES, read_graph
+from spindb.disk.savedmodel import Entry, SavedModelError, read_index, shard_file
+from spindb.errors import PolicyError
+from spindb.play.policies.graph import GraphPolicy
+from spindb.play.policies.program import Graph
+from spindb.records import SnapshotRecord
+
+
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
+    """The policy in the SavedModel at `save`, by numpy; see `spindb.play.policies.load_snapshot`."""
+    return GraphPolicy(read_saved(save, snapshot.inputs, snapshot.outputs), deterministic=deterministic)
+
+
+def read_saved(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Graph:
+    """The graph of the SavedModel at `save`, with these inputs and outputs.
+
+    Raises:
+        PolicyError: the save is damaged.
+    """
+    try:
+        nodes = read_graph((save / "saved_model.pb").read_bytes())
+        return Graph(save, nodes, Variables(save), inputs, outputs)
+    except (OSError, SavedModelError) as error:
+        raise PolicyError(f"{save} can't be loaded: {error}") from error
+
+
+class Variables(Mapping[str, Any]):
+    """The arrays of a variables bundle by name, those that numpy has a type for, read when asked for."""
+
+    def __init__(self, save: Path) -> None:
+        """Read the index of the SavedModel at `save`. Raises `SavedModelError` or `OSError` where it is damaged."""
+        self._save = save
+        self._entries: dict[str, Entry] = read_index((save / "variables" / "variables.index").read_bytes())
+        self._shards: dict[int, bytes] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, entry in self._entries.items() if entry.dtype in DTYPES)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._entries:
+            raise PolicyError(f"{self._save} is damaged: no value was saved for the variable {name!r}")
+        entry = self._entries[name]
+        try:
+            if entry.shard not in self._shards:
+                self._shards[entry.shard] = shard_file(self._save, entry.shard).read_bytes()
+            data = self._shards[entry.shard][entry.offset : entry.offset + entry.size]
+            return np.frombuffer(data, "<" + DTYPES[entry.dtype]).reshape(entry.shape)
+        except (KeyError, ValueError, SavedModelError) as error:
+            raise PolicyError(f"{self._save} is damaged: the variable {name!r} can't be read: {error}") from error

@@ -1,0 +1,142 @@
+"""Policies saved by TensorFlow 2 (``checkpoint/``): SavedModels whose signature names its tensors as the author did.
+
+By numpy where it knows the operations, else by TensorFlow. A variable's value is found through the graph that restores
+it: an assignment to the variable, of an output of ``RestoreV2``, which is told the names in the variables' file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spindb.disk.savedmodel import SavedModelError, read_signature
+from spindb.errors import PolicyError
+from spindb.play.policies.arrays import ArrayPolicy
+from spindb.play.policies.graph import GraphPolicy
+from spindb.play.policies.program import Graph, UnsupportedGraphError
+from spindb.play.policies.saved import read_saved
+from spindb.play.policies.tf1 import TF1Policy
+from spindb.records import SnapshotRecord
+
+_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "x": ("x", "obs", "observation", "observations", "state"),
+    "a": ("a", "act", "action", "actions"),
+}
+_OUTPUTS: Mapping[str, tuple[str, ...]] = {
+    "pi": ("pi", "action", "actions", "act"),
+    "mu": ("mu", "mean"),
+    "v": ("v", "vf", "value", "values"),
+    "q": ("q", "q_value", "q_values"),
+}
+"""What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
+
+
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+    """The policy in the SavedModel at `save`, by numpy; by TensorFlow where numpy does not know an operation.
+
+    See `spindb.play.policies.load_snapshot`.
+    """
+    graph, notes = read_policy(save, snapshot)
+    policy: ArrayPolicy
+    try:
+        policy = GraphPolicy(graph, deterministic=deterministic)
+    except UnsupportedGraphError as unsupported:
+        policy = _by_tensorflow(graph, deterministic)
+        notes = (f"played by TensorFlow: {unsupported.message.partition(': ')[2]}", *notes)
+    policy.notes = (*policy.notes, *notes)
+    return policy
+
+
+def load_by_numpy(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
+    """The same by numpy alone."""
+    graph, notes = read_policy(save, snapshot)
+    policy = GraphPolicy(graph, deterministic=deterministic)
+    policy.notes = notes
+    return policy
+
+
+def load_by_tensorflow(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> TF1Policy:
+    """The same by TensorFlow."""
+    graph, notes = read_policy(save, snapshot)
+    policy = _by_tensorflow(graph, deterministic)
+    policy.notes = (*policy.notes, *notes)
+    return policy
+
+
+def _by_tensorflow(graph: Graph, deterministic: bool) -> TF1Policy:
+    drawn = "pi" in graph.outputs and graph.drawn(graph.outputs["pi"])  # a session does not see into functions
+    return TF1Policy(graph.save, graph.inputs, graph.outputs, deterministic=deterministic, stochastic=drawn)
+
+
+def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str, ...]]:
+    """The graph with what its signature names called as spindb does (``x``, ``a``; ``pi``, ``mu``, ``v``, ``q``), and
+    what was guessed.
+
+    Of outputs whose names tell nothing the action is the one that is drawn, its mean one of the same shape that is not.
+
+    Raises:
+        PolicyError: the save is damaged, or which input is the observation can't be told.
+    """
+    found = read_saved(save, snapshot.inputs, snapshot.outputs)
+    try:
+        shapes = read_signature((save / "saved_model.pb").read_bytes()).shapes
+    except (OSError, SavedModelError) as error:
+        raise PolicyError(f"{save} can't be loaded: {error}") from error
+    inputs = _meant(snapshot.inputs, _INPUTS)
+    if "x" not in inputs and len(inputs) == 1:
+        inputs = {"x": next(iter(inputs.values()))}
+    graph = Graph(save, found.nodes, _Restored(found), inputs, _meant(snapshot.outputs, _OUTPUTS))
+    if "x" not in inputs or "pi" in graph.outputs:
+        return graph, ()  # without an observation it is refused where it is made to act
+    outputs, note = _told_by_draws(graph, shapes)
+    return Graph(save, graph.nodes, graph.variables, inputs, outputs), note
+
+
+def _meant(tensors: Mapping[str, str], meanings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Tensors by what their names mean; by the names themselves where they mean nothing, or the same again."""
+    found: dict[str, str] = {}
+    for name, tensor in sorted(tensors.items()):
+        meant = next((meaning for meaning, names in meanings.items() if name.lower() in names), name)
+        found[name if meant in found else meant] = tensor
+    return found
+
+
+def _told_by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, str], tuple[str, ...]]:
+    outputs = dict(graph.outputs)
+    if not outputs:
+        return outputs, ()
+    drawn = [name for name, tensor in outputs.items() if graph.drawn(tensor)]
+    action = (drawn or list(outputs))[0]
+    alike = [n for n in outputs if n not in drawn and shapes.get(outputs[n]) == shapes.get(outputs[action])]
+    others = ", ".join(name for name in outputs if name != action)
+    note = (f"{action} is taken for the action, beside {others}",) if others else ()
+    outputs["pi"] = outputs.pop(action)
+    if drawn and alike and "mu" not in outputs:
+        outputs["mu"] = outputs.pop(alike[0])
+    return outputs, note
+
+
+class _Restored(Mapping[str, Any]):
+    """The values of a graph's variables by their nodes' names."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._saved = graph.variables
+        self._keys: dict[str, str] = {}
+        for node in graph.nodes.values():
+            if node.op == "AssignVariableOp":
+                (variable, _), (source, port), *_ = graph.sources(node)
+                while (node := graph.node(source)).op == "Identity":
+                    source, port = graph.sources(node)[0]
+                if node.op == "RestoreV2":
+                    names = graph.node(graph.sources(node)[1][0]).attributes["value"].values
+                    self._keys[variable] = names[port].decode()
+
+    def __iter__(self) -> Any:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._saved[self._keys.get(name, name)]

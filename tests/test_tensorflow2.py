@@ -1,0 +1,112 @@
+"""Policies saved by TensorFlow 2, by the version of long ago and by today's: numpy against what they gave."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spindb.disk.formats.snapshots import RunTimes, find_snapshots
+from spindb.disk.functions import Function, inlined
+from spindb.disk.nodes import Node
+from spindb.disk.savedmodel import SavedModelError
+from spindb.errors import PolicyError
+from spindb.play.policies import Engine, Policy, load_snapshot
+from spindb.records import SnapshotRecord
+
+SAVES = Path(__file__).parent / "saves"
+OLD = SAVES / "tensorflow-2.9"
+
+
+@pytest.fixture(
+    scope="module", params=["2.9", pytest.param("today's", marks=pytest.mark.slow)], ids=["tensorflow 2.9", "today's"]
+)
+def saves(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param == "2.9":
+        return OLD
+    place = tmp_path_factory.mktemp("tensorflow2")
+    subprocess.run([sys.executable, SAVES / "tensorflow2.py", place], check=True, capture_output=True)
+    return place
+
+
+def snapshot_of(directory: Path) -> SnapshotRecord:
+    (found,) = find_snapshots(directory, ["checkpoint"], RunTimes(None, None, None))
+    return found
+
+
+def load(directory: Path, engine: Engine = "numpy", **options: Any) -> Policy:
+    return load_snapshot(directory, snapshot_of(directory), engine=engine, **options)
+
+
+def test_a_checkpoint_is_a_snapshot(saves: Path) -> None:
+    found = snapshot_of(saves / "gaussian")
+    assert (found.kind, found.path, found.itr, found.unloadable) == ("tf2_save", "checkpoint", None, None)
+    assert str(found.framework).startswith("tensorflow 2.")
+
+
+def test_what_is_drawn_is_the_action_and_its_mean_is_found(saves: Path) -> None:
+    kept = np.load(saves / "outputs.npz")
+    policy = load(saves / "gaussian")
+    assert policy.stochastic
+    assert policy.observation_shape == (4,)
+    assert policy.notes == ("output_1 is taken for the action, beside output_0, output_2",)
+    assert np.allclose(policy.outputs(kept["observations"])["mu"], kept["mean"], atol=1e-6)
+    many = np.repeat(kept["observations"][:1], 20000, axis=0)
+    drawn = policy.act(many)
+    assert np.allclose(drawn.mean(axis=0), kept["mean"][0], atol=0.05)
+    assert np.allclose(drawn.std(axis=0), np.exp([-0.5, 0.5]), rtol=0.05)
+    mode = load(saves / "gaussian", deterministic=True)
+    assert np.allclose(mode.act(kept["observations"]), kept["mean"], atol=1e-6)
+    assert {array.shape for array in mode.weights().values()} == {(4, 8), (8, 2), (2,)}
+
+
+def test_names_that_tell_are_taken_at_their_word(saves: Path) -> None:
+    kept = np.load(saves / "outputs.npz")
+    policy = load(saves / "categorical", deterministic=True)
+    assert policy.notes == ()
+    assert (policy.act(kept["observations"]) == kept["logits"].argmax(axis=1)).all()
+    assert np.allclose(policy.value(kept["observations"]), kept["value"], atol=1e-5)
+    assert np.allclose(policy.outputs(kept["observations"])["logits"], kept["logits"], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_tensorflow_gives_the_same(saves: Path) -> None:
+    kept = np.load(saves / "outputs.npz")
+    policy = load(saves / "gaussian", "tensorflow", deterministic=True)
+    assert policy.engine == "tensorflow"
+    assert policy.deterministic
+    assert np.allclose(policy.act(kept["observations"]), kept["mean"], atol=1e-6)
+    other = load(saves / "categorical", "tensorflow", deterministic=True)
+    assert not other.deterministic
+    assert "no deterministic output" in other.notes[0]
+    assert np.allclose(other.value(kept["observations"]), kept["value"], atol=1e-5)
+
+
+def test_a_directory_called_checkpoint_can_be_anything(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "model_10.pt").write_bytes(b"")
+    assert find_snapshots(tmp_path, ["checkpoint"], RunTimes(None, None, None)) == ()
+    (tmp_path / "checkpoint" / "variables").mkdir()
+    (found,) = find_snapshots(tmp_path, ["checkpoint"], RunTimes(None, None, None))
+    assert "saved_model.pb is missing" in str(found.unloadable)
+
+
+def test_a_save_without_one_observation_is_refused_in_words() -> None:
+    snapshot = snapshot_of(OLD / "categorical")
+    two = SnapshotRecord(
+        "tf2_save", "checkpoint", None, inputs={"left": "x:0", "right": "y:0"}, outputs=snapshot.outputs
+    )
+    with pytest.raises(PolicyError, match="names no input 'x'; inputs there: left, right"):
+        load_snapshot(OLD / "categorical", two)
+
+
+def test_functions_without_end_are_refused() -> None:
+    call = Node("f", "PartitionedCall", ("x",), {"f": "again"})
+    nodes = {"x": Node("x", "Placeholder", (), {}), "f": call}
+    again = Function(("a",), (Node("b", "PartitionedCall", ("a",), {"f": "again"}),), ("b:output:0",))
+    with pytest.raises(SavedModelError, match="without end"):
+        inlined(nodes, {"again": again})
