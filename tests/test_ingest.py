@@ -202,10 +202,10 @@ def test_a_run_that_the_database_refuses_hides_no_other(
         run_directory(name)
     put_run = store.put_run
 
-    def refuse(connection: Any, root_id: int, record: RunRecord, signature: str | None, **rest: Any) -> int:
+    def refuse(connection: Any, belongings: Any, root_id: int, record: RunRecord, *rest: Any, **more: Any) -> int:
         if record.name == "b" and record.status != "broken":
             raise OverflowError("Python int too large")
-        return put_run(connection, root_id, record, signature, **rest)
+        return put_run(connection, belongings, root_id, record, *rest, **more)
 
     monkeypatch.setattr(store, "put_run", refuse)
     summary = ingest(database, [tmp_path / "data"])
@@ -309,6 +309,7 @@ def test_a_rerun_that_crashed_at_once_overwrites_too(run_directory: Write, datab
     assert rows_of(database, "SELECT status, generation FROM runs") == [("empty", 1)]
 
 
+@pytest.mark.sqlite
 def test_a_half_written_line_is_completed_later(run_directory: Write, database: Path, tmp_path: Path) -> None:
     run = run_directory("a", config=PPO_CONFIG, progress=b"Epoch\tAverageEpRet\n0\t1.5\n1\t2")
     summary = ingest(database, [tmp_path / "data"])
@@ -338,6 +339,7 @@ def test_siblings_tell_the_environment(run_directory: Write, database: Path, tmp
     ]
 
 
+@pytest.mark.sqlite
 def test_dry_run_writes_nothing(run_directory: Write, database: Path, tmp_path: Path) -> None:
     run_directory("a")
     assert counts(ingest(database, [tmp_path / "data"], dry_run=True)) == (1, 0, 0, 0)
@@ -383,6 +385,7 @@ def test_an_older_or_foreign_database_is_refused(
         ingest(database, [tmp_path / "data"])
 
 
+@pytest.mark.sqlite
 def test_damage_is_found(run_directory: Write, database: Path, tmp_path: Path) -> None:
     run_directory()
     ingest(database, [tmp_path / "data"])

@@ -164,6 +164,7 @@ def disk(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.sqlite
 def test_each_oddity_is_read_as_far_as_it_is_certain(disk: Path, database: Path) -> None:
     summary = ingest(database, [disk])
     assert summary.new == len(ODDITIES)

@@ -100,6 +100,7 @@ def test_a_notebook_shows_it(db: Database) -> None:
     assert db.location in repr(db)
 
 
+@pytest.mark.sqlite
 def test_there_must_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SPINDB_URL", raising=False)
@@ -107,6 +108,7 @@ def test_there_must_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         spindb.open()
 
 
+@pytest.mark.sqlite
 def test_opening_imports_no_data_frames(db: Database) -> None:
     code = f"import sys, spindb; db = spindb.open({db.location!r}); db.ids('seed=0'); print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -86,6 +86,7 @@ def test_links_are_followed_once_and_loops_end(run_directory: Write, tmp_path: P
     assert found_under(data) == ["a/a_s0", "link/b_s0"]
 
 
+@pytest.mark.sqlite
 def test_a_directory_that_cannot_be_listed_is_said(run_directory: Write, tmp_path: Path, unprivileged: None) -> None:
     run_directory("a/a_s0")
     hidden = run_directory("b/b_s0").parent
@@ -99,6 +100,7 @@ def test_a_directory_that_cannot_be_listed_is_said(run_directory: Write, tmp_pat
     assert (found[1].code, found[1].path) == ("unreadable-directory", "b")
 
 
+@pytest.mark.sqlite
 def test_a_file_that_cannot_be_read_is_said(run_directory: Write, unprivileged: None) -> None:
     run = run_directory(config={})
     (run / "progress.txt").chmod(0)

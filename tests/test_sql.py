@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from conftest import PPO_CONFIG, REPOSITORY, Outcome, settle
 
+pytestmark = pytest.mark.sqlite
+
 Cli = Callable[..., Outcome]
 
 

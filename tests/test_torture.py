@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(

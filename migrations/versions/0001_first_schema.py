@@ -8,6 +8,11 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# Ordered by code point whatever the locale of the database is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+# A JSON array, or an array of numbers with `odd_cells` for what such an array can't hold.
+SERIES = sa.Text().with_variant(sa.ARRAY(sa.Double()), "postgresql")
+
 # One row per logged value. `value` is NULL where the cell is no number; then `text` says what it is
 # ("NaN", or what was written), and both are NULL where the cell was empty. `epoch` is the cell of the
 # run's axis in the same row, or the row number where the run has none.
@@ -28,16 +33,14 @@ _POINTS = {
     "postgresql": """
         CREATE VIEW metric_points AS
         SELECT m.run_id, m.name, (p.number - 1)::integer AS row,
-               CASE WHEN a.series IS NULL THEN p.number - 1
-                    ELSE (a.series::jsonb ->> (p.number - 1)::integer)::double precision END AS epoch,
-               CASE WHEN jsonb_typeof(p.cell) = 'number' OR p.cell #>> '{}' IN ('Infinity', '-Infinity')
-                    THEN (p.cell #>> '{}')::double precision END AS value,
-               CASE WHEN jsonb_typeof(p.cell) = 'string' AND p.cell #>> '{}' NOT IN ('Infinity', '-Infinity')
-                    THEN p.cell #>> '{}' END AS text
+               CASE WHEN a.series IS NULL THEN p.number - 1 ELSE a.series[p.number] END AS epoch,
+               CASE WHEN p.cell <> 'NaN' THEN p.cell END AS value,
+               CASE WHEN p.cell = 'NaN' THEN 'NaN'
+                    WHEN p.cell IS NULL THEN m.odd_cells::json ->> (p.number - 1)::text END AS text
         FROM metrics AS m
         JOIN runs AS r ON r.id = m.run_id
         LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
-        CROSS JOIN LATERAL jsonb_array_elements(m.series::jsonb) WITH ORDINALITY AS p (cell, number)
+        CROSS JOIN LATERAL unnest(m.series) WITH ORDINALITY AS p (cell, number)
         """,
 }
 
@@ -46,8 +49,8 @@ def upgrade() -> None:
     op.create_table(
         "roots",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("host", TEXT, nullable=False),
+        sa.Column("path", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_roots")),
         sa.UniqueConstraint("host", "path", name=op.f("uq_roots_host_path")),
     )
@@ -55,33 +58,33 @@ def upgrade() -> None:
         "runs",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("root_id", sa.Integer(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("exp_name", sa.Text(), nullable=True),
+        sa.Column("path", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("exp_name", TEXT, nullable=True),
         sa.Column("seed", sa.BigInteger(), nullable=True),
-        sa.Column("algo", sa.Text(), nullable=True),
-        sa.Column("algo_source", sa.Text(), nullable=True),
-        sa.Column("env_id", sa.Text(), nullable=True),
-        sa.Column("env_source", sa.Text(), nullable=True),
-        sa.Column("env_classes", sa.Text(), nullable=True),
+        sa.Column("algo", TEXT, nullable=True),
+        sa.Column("algo_source", TEXT, nullable=True),
+        sa.Column("env_id", TEXT, nullable=True),
+        sa.Column("env_source", TEXT, nullable=True),
+        sa.Column("env_classes", TEXT, nullable=True),
         sa.Column("max_episode_steps", sa.Integer(), nullable=True),
-        sa.Column("format", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("format", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
-        sa.Column("axis", sa.Text(), nullable=True),
-        sa.Column("steps", sa.Text(), nullable=True),
-        sa.Column("performance", sa.Text(), nullable=True),
+        sa.Column("axis", TEXT, nullable=True),
+        sa.Column("steps", TEXT, nullable=True),
+        sa.Column("performance", TEXT, nullable=True),
         sa.Column("started_at", sa.DateTime(), nullable=True),
-        sa.Column("started_source", sa.Text(), nullable=True),
+        sa.Column("started_source", TEXT, nullable=True),
         sa.Column("updated_at", sa.DateTime(), nullable=True),
         sa.Column("ingested_at", sa.DateTime(), nullable=False),
-        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("fingerprint", TEXT, nullable=False),
         sa.Column("metrics_size", sa.BigInteger(), nullable=False),
-        sa.Column("metrics_digest", sa.Text(), nullable=False),
-        sa.Column("config_digest", sa.Text(), nullable=False),
+        sa.Column("metrics_digest", TEXT, nullable=False),
+        sa.Column("config_digest", TEXT, nullable=False),
         sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("copy_of", sa.Integer(), nullable=True),
-        sa.Column("signature", sa.Text(), nullable=True),
+        sa.Column("signature", TEXT, nullable=True),
         sa.Column("archived", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("status IN ('ok', 'empty', 'broken', 'missing')", name=op.f("ck_runs_status")),
         sa.ForeignKeyConstraint(["root_id"], ["roots.id"], name=op.f("fk_runs_root_id")),
@@ -94,14 +97,14 @@ def upgrade() -> None:
     op.create_index("ix_runs_env_id", "runs", ["env_id"], unique=False)
     op.create_index("ix_runs_exp_name", "runs", ["exp_name"], unique=False)
     op.create_index("ix_runs_fingerprint", "runs", ["fingerprint"], unique=False)
-    op.create_index("ix_runs_name", "runs", ["name"], unique=False)
+    op.create_index("ix_runs_name_config_digest", "runs", ["name", "config_digest"], unique=False)
     op.create_table(
         "superseded",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("fingerprint", TEXT, nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
-        sa.Column("performance", sa.Text(), nullable=True),
+        sa.Column("performance", TEXT, nullable=True),
         sa.Column("last", sa.Double(), nullable=True),
         sa.Column("max", sa.Double(), nullable=True),
         sa.Column("started_at", sa.DateTime(), nullable=True),
@@ -113,11 +116,11 @@ def upgrade() -> None:
     op.create_table(
         "configs",
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("value", TEXT, nullable=False),
         sa.Column("number", sa.Double(), nullable=True),
-        sa.Column("raw", sa.Text(), nullable=True),
+        sa.Column("raw", TEXT, nullable=True),
         sa.Column("internal", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_configs_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "key", name=op.f("pk_configs")),
@@ -130,14 +133,14 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("itr", sa.BigInteger(), nullable=True),
-        sa.Column("snapshot_path", sa.Text(), nullable=False),
-        sa.Column("env_id", sa.Text(), nullable=True),
-        sa.Column("env_source", sa.Text(), nullable=False),
+        sa.Column("snapshot_path", TEXT, nullable=False),
+        sa.Column("env_id", TEXT, nullable=True),
+        sa.Column("env_source", TEXT, nullable=False),
         sa.Column("deterministic", sa.Boolean(), nullable=False),
-        sa.Column("engine", sa.Text(), nullable=False),
-        sa.Column("snapshot_digest", sa.Text(), nullable=True),
+        sa.Column("engine", TEXT, nullable=False),
+        sa.Column("snapshot_digest", TEXT, nullable=True),
         sa.Column("partial", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("max_ep_len", sa.Integer(), nullable=True),
         sa.Column("seed", sa.BigInteger(), nullable=True),
@@ -145,7 +148,7 @@ def upgrade() -> None:
         sa.Column("mean_return", sa.Double(), nullable=True),
         sa.Column("std_return", sa.Double(), nullable=True),
         sa.Column("mean_length", sa.Double(), nullable=True),
-        sa.Column("versions", sa.Text(), nullable=False),
+        sa.Column("versions", TEXT, nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_evaluations_run_id"), ondelete="CASCADE"),
@@ -155,18 +158,19 @@ def upgrade() -> None:
     op.create_table(
         "metrics",
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("first", sa.Double(), nullable=True),
         sa.Column("last", sa.Double(), nullable=True),
-        sa.Column("last_text", sa.Text(), nullable=True),
+        sa.Column("last_text", TEXT, nullable=True),
         sa.Column("min", sa.Double(), nullable=True),
         sa.Column("max", sa.Double(), nullable=True),
         sa.Column("mean", sa.Double(), nullable=True),
         sa.Column("argmin", sa.Integer(), nullable=True),
         sa.Column("argmax", sa.Integer(), nullable=True),
-        sa.Column("series", sa.Text(), nullable=False),
+        sa.Column("series", SERIES, nullable=False),
+        sa.Column("odd_cells", TEXT, nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_metrics_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_metrics")),
     )
@@ -176,7 +180,7 @@ def upgrade() -> None:
         "notes",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("text", TEXT, nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_notes_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
@@ -186,18 +190,18 @@ def upgrade() -> None:
         "problems",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("path", TEXT, nullable=False),
         sa.Column("line", sa.Integer(), nullable=True),
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("code", TEXT, nullable=False),
+        sa.Column("message", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_problems_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_problems")),
     )
     op.create_index(op.f("ix_problems_run_id"), "problems", ["run_id"], unique=False)
     op.create_table(
         "queries",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("text", TEXT, nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_queries")),
     )
@@ -205,17 +209,17 @@ def upgrade() -> None:
         "snapshots",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("itr", sa.BigInteger(), nullable=True),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("path", TEXT, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("saved_at", sa.DateTime(), nullable=True),
-        sa.Column("state_path", sa.Text(), nullable=True),
-        sa.Column("inputs", sa.Text(), nullable=False),
-        sa.Column("outputs", sa.Text(), nullable=False),
-        sa.Column("framework", sa.Text(), nullable=True),
-        sa.Column("unloadable", sa.Text(), nullable=True),
-        sa.Column("stale", sa.Text(), nullable=True),
+        sa.Column("state_path", TEXT, nullable=True),
+        sa.Column("inputs", TEXT, nullable=False),
+        sa.Column("outputs", TEXT, nullable=False),
+        sa.Column("framework", TEXT, nullable=True),
+        sa.Column("unloadable", TEXT, nullable=True),
+        sa.Column("stale", TEXT, nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_snapshots_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_snapshots")),
         sa.UniqueConstraint("run_id", "path", name=op.f("uq_snapshots_run_id_path")),
@@ -223,7 +227,7 @@ def upgrade() -> None:
     op.create_table(
         "tags",
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("tag", sa.Text(), nullable=False),
+        sa.Column("tag", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_tags_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "tag", name=op.f("pk_tags")),
     )
@@ -234,7 +238,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("ep_return", sa.Double(), nullable=True),
         sa.Column("length", sa.Integer(), nullable=False),
-        sa.Column("ending", sa.Text(), nullable=False),
+        sa.Column("ending", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["evaluation_id"], ["evaluations.id"], name=op.f("fk_episodes_evaluation_id"), ondelete="CASCADE"
         ),

@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.index.connect import connected
+from spindb.index.engine import shown
 from spindb.index.selection import selected
 from spindb.index.tables import EXPORTS, config_values
 
@@ -46,7 +47,7 @@ class Database:
             pass
 
     def __repr__(self) -> str:
-        return f"spindb.open({self.location!r})"
+        return f"spindb.open({shown(self.location)!r})"
 
     def _repr_html_(self) -> str:
         from spindb.index.upkeep import describe

@@ -16,9 +16,6 @@ from spindb.errors import UsageError
 if TYPE_CHECKING:
     from spindb.index.plainsql import Answer
 
-_TABLES = (
-    "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY name"
-)
 _HELP = """.tables       the tables
 .schema NAME  the columns of one
 .quit         ends, as Ctrl-D does
@@ -44,29 +41,19 @@ def sql(
 
     spindb sql "SELECT env_id, count(*) FROM runs GROUP BY env_id"
     """
-    from spindb.index.plainsql import ask, reading
+    from spindb.index.plainsql import ask, meaning, reading
 
     at_most_one(json=as_json, jsonl=as_jsonl, csv=as_csv)
     with reading(database(ctx, db)) as connection:
         for typed in [statement] if statement is not None else _typed():
             try:
-                answer = ask(connection, _meaning(typed))
+                answer = ask(connection, meaning(connection, typed))
             except UsageError as error:
                 if statement is not None or not sys.stdin.isatty():
                     raise
                 say(f"error: {error}")
                 continue
             _print(answer, as_json, as_jsonl, as_csv)
-
-
-def _meaning(typed: str) -> str:
-    """What the dot commands that people know from sqlite3 stand for."""
-    command, _, name = typed.strip().partition(" ")
-    if command == ".tables":
-        return _TABLES
-    if command == ".schema" and name.strip().replace("_", "").isalnum():
-        return f"PRAGMA table_info({name.strip()})"
-    return typed
 
 
 def _typed() -> Iterator[str]:

@@ -51,7 +51,7 @@ def _values(ctx: typer.Context, name: str) -> list[str]:
     if name in _VALUE_COLUMNS:
         column = _VALUE_COLUMNS[name]
         return _ask(ctx, f"SELECT DISTINCT {column} FROM runs WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608 - from the table above
-    statement = "SELECT DISTINCT value FROM configs WHERE key = ? ORDER BY number, value LIMIT ?"
+    statement = "SELECT value FROM configs WHERE key = ? GROUP BY value ORDER BY min(number), value LIMIT ?"
     found = _ask(ctx, statement, name.removeprefix("config."), _LIMIT)
     return [value[1:-1] if re.fullmatch(r'"[\w.:-]+"', value) else value for value in found if " " not in value]
 
@@ -114,6 +114,8 @@ def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
     """The first column of a statement's rows, as text; nothing where there is no such database."""
     try:
         location = located(ctx.params.get("db") or ctx.find_root().params.get("db"))
+        if location.startswith("postgresql"):
+            return _ask_server(location, statement, values)
         path = Path(location.removeprefix("sqlite:///"))
         if "://" not in str(path) and path.is_file():
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
@@ -122,3 +124,16 @@ def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
     except (sqlite3.Error, OSError):
         pass
     return []
+
+
+def _ask_server(location: str, statement: str, values: Iterable[str | int]) -> list[str]:
+    try:
+        import psycopg
+    except ImportError:
+        return []
+    scheme, _, rest = location.partition("://")
+    try:
+        with psycopg.connect(f"{scheme.partition('+')[0]}://{rest}", connect_timeout=2) as connection:
+            return [str(row[0]) for row in connection.execute(statement.replace("?", "%s"), tuple(values))]
+    except psycopg.Error:
+        return []

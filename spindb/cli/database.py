@@ -45,17 +45,17 @@ def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
 def upgrade(ctx: typer.Context, db: Db = None) -> None:
     """Bring the schema up to date, or create it; nothing else is touched."""
     from spindb.index import schema
-    from spindb.index.engine import database_errors, open_engine
+    from spindb.index.engine import database_errors, open_engine, shown
 
     location = database(ctx, db)
     with database_errors(location):
         engine = open_engine(location, write=True)
-        before, after = schema.upgrade(engine, location)
+        before, after = schema.upgrade(engine, shown(location))
         engine.dispose()
     if before == after:
-        say(f"{location} is up to date: schema {after}")
+        say(f"{shown(location)} is up to date: schema {after}")
     else:
-        say(f"{location}: schema {before or 'none'} -> {after}")
+        say(f"{shown(location)}: schema {before or 'none'} -> {after}")
 
 
 @db_app.command("check")
@@ -64,6 +64,7 @@ def check(
 ) -> None:
     """Look for damage: the file itself, rows that belong to nothing, summaries that don't fit."""
     from spindb.index.connect import connected
+    from spindb.index.engine import shown
     from spindb.index.upkeep import damage
 
     location = database(ctx, db)
@@ -75,9 +76,9 @@ def check(
         say(f"  {line}")
     if found:
         raise DatabaseError(
-            f"{location} is damaged", hint="keep a copy; spindb ingest into a new one reads all files again"
+            f"{shown(location)} is damaged", hint="keep a copy; spindb ingest into a new one reads all files again"
         )
-    say(f"{location} is sound")
+    say(f"{shown(location)} is sound")
 
 
 @db_app.command("dump")

@@ -233,6 +233,8 @@ def _find(run: str, itr: int | None, location: str) -> Playable:
 def _announce(playable: Playable, chosen: bool) -> None:
     snapshot = playable.snapshot
     say(f"policy: {os.path.join(playable.directory, snapshot.path)}")
+    if playable.elsewhere:
+        say(f"warning: this run was ingested on {playable.elsewhere}: what is played lies at the same place here")
     if snapshot.stale:
         say(f"warning: this snapshot is stale: {snapshot.stale}")
     for other in playable.beside:

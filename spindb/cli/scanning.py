@@ -151,7 +151,9 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if not summary.total and not summary.missing:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt")
     if not dry_run:
-        say(f"database: {location}{_network_note(location)}")
+        from spindb.index.engine import shown
+
+        say(f"database: {shown(location)}{_network_note(location)}")
 
 
 def _network_note(location: str) -> str:

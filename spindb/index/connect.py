@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from spindb.index import schema
-from spindb.index.engine import database_errors, open_engine
+from spindb.index.engine import database_errors, open_engine, shown
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def connected(location: str | Path, *, write: bool = False) -> Iterator[Connecti
         engine = open_engine(location, write=write)
         try:
             with engine.begin() if write else engine.connect() as connection:
-                schema.check(connection, str(location))
+                schema.check(connection, shown(location))
                 yield connection
         finally:
             engine.dispose()

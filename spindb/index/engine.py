@@ -1,5 +1,6 @@
 """Opens a database: SQLite files by path, anything else by SQLAlchemy URL.
 
+PostgreSQL: readers see one state of the database and can't write, writers take turns.
 SQLite: WAL, foreign keys on, writers take the write lock when they begin (pysqlite would defer it and
 fail later), everyone waits for a lock instead of failing.
 """
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from spindb.errors import DatabaseError
+from spindb.index.models import APPLICATION_ID
 
 _BUSY_SECONDS = 30.0
 
@@ -42,6 +44,12 @@ def database_url(location: str | Path) -> URL:
     return url
 
 
+def shown(location: str | Path) -> str:
+    """How a database is named in what is printed: as it was given, its password left out."""
+    text = str(location)
+    return text if "://" not in text else database_url(text).render_as_string(hide_password=True)
+
+
 def sqlite_path(url: URL) -> Path | None:
     """The file of a SQLite database, None for other databases and for one in memory."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
@@ -58,12 +66,7 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
     url = database_url(location)
     path = sqlite_path(url)
     if url.get_backend_name() != "sqlite":
-        try:
-            return create_engine(url)
-        except ModuleNotFoundError as error:
-            raise DatabaseError(
-                f"no driver for {url.drivername}: {error}", hint=f"pip install {error.name or 'the driver'}"
-            ) from None
+        return _server(url, write)
     if path is not None:
         if path.is_dir():
             raise DatabaseError(f"{path} is a directory, not a database")
@@ -77,6 +80,30 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _server(url: URL, write: bool) -> Engine:
+    """A database server; each connection is closed when it was used, so that commands hold none while they think.
+
+    Writers take turns, as SQLite's do: what a transaction decides by what it read must still hold when it commits.
+    """
+    if url.get_backend_name() != "postgresql":
+        raise DatabaseError(f"{url.get_backend_name()} is not supported", hint="SQLite and PostgreSQL are")
+    readers = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+    try:
+        engine = create_engine(url, poolclass=NullPool, execution_options={} if write else readers)
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            f"no driver for {url.drivername}: {error}",
+            hint="pip install 'spindb[postgresql]', and postgresql+psycopg://… as the URL",
+        ) from None
+    if write:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({APPLICATION_ID})")
 
     return engine
 
@@ -145,16 +172,44 @@ def database_errors(location: str | Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise DatabaseError(*_explain(error.orig, location)) from error
+        raise _explained(error.orig, location) from error
     except sqlite3.Error as error:
-        raise DatabaseError(*_explain(error, location)) from error
+        raise _explained(error, location) from error
 
 
-def _explain(error: Any, location: str | Path) -> tuple[str]:
-    shown = database_url(location).render_as_string(hide_password=True).removeprefix("sqlite:///")
+_SERVER_HINTS = {
+    "password authentication failed": "the URL, PGPASSWORD or ~/.pgpass gives the password",
+    "no password supplied": "the URL, PGPASSWORD or ~/.pgpass gives the password",
+    "too many clients": "wait, or let the server take more (max_connections): a command needs one at a time",
+    "remaining connection slots": "wait, or let the server take more (max_connections): a command needs one at a time",
+    "permission denied": "this role may not do that: docs/postgresql.md says which rights a writer needs",
+    "does not exist": "createdb makes a database, spindb ingest its tables",
+    "terminating connection": "what was committed is there; the next spindb ingest goes on",
+    "closed the connection": "what was committed is there; the next spindb ingest goes on",
+    "connection has been closed": "what was committed is there; the next spindb ingest goes on",
+    "connection is lost": "what was committed is there; the next spindb ingest goes on",
+    "starting up": "wait until it is",
+    "connection to server": "is the server running, and are host and port those of the URL?",
+    "connection failed": "is the server running, and are host and port those of the URL?",
+    "resolve host": "is the server running, and are host and port those of the URL?",
+}
+
+
+def _explained(error: Any, location: str | Path) -> DatabaseError:
+    message, hint = _explain(error, location)
+    return DatabaseError(message, hint=hint)
+
+
+def _explain(error: Any, location: str | Path) -> tuple[str, str | None]:
+    """What went wrong, and what to do."""
+    url = database_url(location)
+    shown = url.render_as_string(hide_password=True).removeprefix("sqlite:///")
     text = str(error).strip()
     if "file is not a database" in text or "malformed" in text:
-        return (f"{shown} is not a SQLite database, or it is damaged ({text})",)
+        return f"{shown} is not a SQLite database, or it is damaged ({text})", None
     if "locked" in text:
-        return (f"{shown} is locked by another program for more than {_BUSY_SECONDS:.0f} seconds",)
-    return (f"{shown}: {text}",)
+        return f"{shown} is locked by another program for more than {_BUSY_SECONDS:.0f} seconds", None
+    if url.get_backend_name() == "sqlite":
+        return f"{shown}: {text}", None
+    hint = next((hint for words, hint in _SERVER_HINTS.items() if words in text), None)
+    return f"{shown}: {' '.join(text.split())}", hint

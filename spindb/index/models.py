@@ -7,6 +7,7 @@ the two. `metric_points` is a view (see the first migration) with one row per lo
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -28,8 +29,14 @@ __all__ = ["REVISIONS", "metadata"]
 REVISIONS = ("0001",)
 """Schema revisions, oldest first. A database at any other revision comes from a newer spindb."""
 
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ordered by code point on every database, whatever its locale is."""
+
+SERIES = Text().with_variant(ARRAY(Double()), "postgresql")
+"""See `spindb.index.series`."""
+
 APPLICATION_ID = 0x73706462
-"""``PRAGMA application_id`` of SQLite files: "spdb"."""
+"""``PRAGMA application_id`` of SQLite files, key of PostgreSQL's advisory locks: "spdb"."""
 
 metadata = MetaData(
     naming_convention={
@@ -50,8 +57,8 @@ roots = Table(
     "roots",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("host", Text, nullable=False),
-    Column("path", Text, nullable=False),
+    Column("host", TEXT, nullable=False),
+    Column("path", TEXT, nullable=False),
     UniqueConstraint("host", "path"),
 )
 
@@ -60,37 +67,37 @@ runs = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("root_id", ForeignKey("roots.id"), nullable=False),
-    Column("path", Text, nullable=False),  # relative to the root, "/" between parts
-    Column("name", Text, nullable=False),
-    Column("exp_name", Text),
+    Column("path", TEXT, nullable=False),  # relative to the root, "/" between parts
+    Column("name", TEXT, nullable=False),
+    Column("exp_name", TEXT),
     Column("seed", BigInteger),
-    Column("algo", Text),
-    Column("algo_source", Text),
-    Column("env_id", Text),
-    Column("env_source", Text),
-    Column("env_classes", Text),  # JSON: classes of the saved environment, outermost first
+    Column("algo", TEXT),
+    Column("algo_source", TEXT),
+    Column("env_id", TEXT),
+    Column("env_source", TEXT),
+    Column("env_classes", TEXT),  # JSON: classes of the saved environment, outermost first
     Column("max_episode_steps", Integer),
-    Column("format", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("format", TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
     Column("rows", Integer, nullable=False),
-    Column("axis", Text),  # the metric that numbers the rows, none: the row number
-    Column("steps", Text),  # the metric that counts interactions with the environment
-    Column("performance", Text),  # the metric that is this run's performance
+    Column("axis", TEXT),  # the metric that numbers the rows, none: the row number
+    Column("steps", TEXT),  # the metric that counts interactions with the environment
+    Column("performance", TEXT),  # the metric that is this run's performance
     Column("started_at", DateTime),
-    Column("started_source", Text),  # name (local time of the machine that trained) or the time of a file
+    Column("started_source", TEXT),  # name (local time of the machine that trained) or the time of a file
     Column("updated_at", DateTime),
     Column("ingested_at", DateTime, nullable=False),
-    Column("fingerprint", Text, nullable=False),  # digest of metrics and config
+    Column("fingerprint", TEXT, nullable=False),  # digest of metrics and config
     Column("metrics_size", BigInteger, nullable=False),  # bytes
-    Column("metrics_digest", Text, nullable=False),
-    Column("config_digest", Text, nullable=False),
+    Column("metrics_digest", TEXT, nullable=False),
+    Column("config_digest", TEXT, nullable=False),
     Column("generation", Integer, nullable=False, server_default="0"),  # how often it was overwritten
     Column("copy_of", ForeignKey("runs.id", ondelete="SET NULL"), index=True),
-    Column("signature", Text),  # digest of sizes and mtimes; none: to be read again
+    Column("signature", TEXT),  # digest of sizes and mtimes; none: to be read again
     Column("archived", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("root_id", "path"),
     CheckConstraint("status IN ('ok', 'empty', 'broken', 'missing')", name="status"),
-    Index("ix_runs_name", "name"),
+    Index("ix_runs_name_config_digest", "name", "config_digest"),  # by which a run that moved is known
     Index("ix_runs_exp_name", "exp_name"),
     Index("ix_runs_env_id", "env_id"),
     Index("ix_runs_fingerprint", "fingerprint"),
@@ -101,11 +108,11 @@ configs = Table(
     "configs",
     metadata,
     _run_id(primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("type", Text, nullable=False),
-    Column("value", Text, nullable=False),  # canonical JSON text
+    Column("key", TEXT, primary_key=True),
+    Column("type", TEXT, nullable=False),
+    Column("value", TEXT, nullable=False),  # canonical JSON text
     Column("number", Double),
-    Column("raw", Text),  # JSON text before addresses were replaced, where it differs
+    Column("raw", TEXT),  # JSON text before addresses were replaced, where it differs
     Column("internal", Boolean, nullable=False, server_default=false()),
     Index("ix_configs_key_number", "key", "number"),
     Index("ix_configs_key_value", "key", "value"),
@@ -116,18 +123,19 @@ metrics = Table(
     "metrics",
     metadata,
     _run_id(primary_key=True),
-    Column("name", Text, primary_key=True),
+    Column("name", TEXT, primary_key=True),
     Column("position", Integer, nullable=False),  # of the column in progress.txt
     Column("count", Integer, nullable=False),  # of numbers: NaN, text and empty cells don't count
     Column("first", Double),
     Column("last", Double),
-    Column("last_text", Text),  # what the last cell is where it is no number
+    Column("last_text", TEXT),  # what the last cell is where it is no number
     Column("min", Double),
     Column("max", Double),
     Column("mean", Double),
     Column("argmin", Integer),  # row numbers
     Column("argmax", Integer),
-    Column("series", Text, nullable=False),  # JSON array; see spindb.index.series
+    Column("series", SERIES, nullable=False),
+    Column("odd_cells", TEXT),  # JSON, row -> cell: what an array of numbers can't hold; none: it holds all
     Index("ix_metrics_name_last", "name", "last"),
     Index("ix_metrics_name_max", "name", "max"),
 )
@@ -137,17 +145,17 @@ snapshots = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     _run_id(),
-    Column("kind", Text, nullable=False),
+    Column("kind", TEXT, nullable=False),
     Column("itr", BigInteger),
-    Column("path", Text, nullable=False),  # relative to the run
+    Column("path", TEXT, nullable=False),  # relative to the run
     Column("size", BigInteger, nullable=False),  # bytes
     Column("saved_at", DateTime),
-    Column("state_path", Text),
-    Column("inputs", Text, nullable=False),  # JSON: name -> tensor
-    Column("outputs", Text, nullable=False),
-    Column("framework", Text),
-    Column("unloadable", Text),  # why it can't be loaded; none: it can
-    Column("stale", Text),  # why it is an earlier run's; none: it is this run's
+    Column("state_path", TEXT),
+    Column("inputs", TEXT, nullable=False),  # JSON: name -> tensor
+    Column("outputs", TEXT, nullable=False),
+    Column("framework", TEXT),
+    Column("unloadable", TEXT),  # why it can't be loaded; none: it can
+    Column("stale", TEXT),  # why it is an earlier run's; none: it is this run's
     UniqueConstraint("run_id", "path"),
 )
 
@@ -156,17 +164,17 @@ problems = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("path", Text, nullable=False),
+    Column("path", TEXT, nullable=False),
     Column("line", Integer),
-    Column("code", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("code", TEXT, nullable=False),
+    Column("message", TEXT, nullable=False),
 )
 
 tags = Table(
     "tags",
     metadata,
     _run_id(primary_key=True),
-    Column("tag", Text, primary_key=True),
+    Column("tag", TEXT, primary_key=True),
     Index("ix_tags_tag", "tag"),
 )
 
@@ -176,9 +184,9 @@ superseded = Table(
     metadata,
     _run_id(primary_key=True),
     Column("generation", Integer, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
+    Column("fingerprint", TEXT, nullable=False),
     Column("rows", Integer, nullable=False),
-    Column("performance", Text),
+    Column("performance", TEXT),
     Column("last", Double),
     Column("max", Double),
     Column("started_at", DateTime),
@@ -191,7 +199,7 @@ notes = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("text", Text, nullable=False),
+    Column("text", TEXT, nullable=False),
     Column("created_at", DateTime, nullable=False),
 )
 
@@ -199,8 +207,8 @@ notes = Table(
 queries = Table(
     "queries",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("text", Text, nullable=False),
+    Column("name", TEXT, primary_key=True),
+    Column("text", TEXT, nullable=False),
     Column("created_at", DateTime, nullable=False),
 )
 
@@ -211,14 +219,14 @@ evaluations = Table(
     Column("id", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("generation", Integer, nullable=False),  # of the run's content: see superseded
-    Column("kind", Text, nullable=False),
+    Column("kind", TEXT, nullable=False),
     Column("itr", BigInteger),
-    Column("snapshot_path", Text, nullable=False),
-    Column("env_id", Text),  # what was played, which may be a successor of what was trained on
-    Column("env_source", Text, nullable=False),
+    Column("snapshot_path", TEXT, nullable=False),
+    Column("env_id", TEXT),  # what was played, which may be a successor of what was trained on
+    Column("env_source", TEXT, nullable=False),
     Column("deterministic", Boolean, nullable=False),
-    Column("engine", Text, nullable=False),  # what evaluated the policy
-    Column("snapshot_digest", Text),  # of the policy's files when it was played
+    Column("engine", TEXT, nullable=False),  # what evaluated the policy
+    Column("snapshot_digest", TEXT),  # of the policy's files when it was played
     Column("partial", Boolean, nullable=False, server_default=false()),  # interrupted: fewer episodes than asked for
     Column("max_ep_len", Integer),  # steps; none: only the environment ends an episode
     Column("seed", BigInteger),
@@ -226,7 +234,7 @@ evaluations = Table(
     Column("mean_return", Double),
     Column("std_return", Double),
     Column("mean_length", Double),
-    Column("versions", Text, nullable=False),  # JSON: package -> version
+    Column("versions", TEXT, nullable=False),  # JSON: package -> version
     Column("created_at", DateTime, nullable=False),
     Column("seconds", Double, nullable=False),
 )
@@ -238,5 +246,5 @@ episodes = Table(
     Column("number", Integer, primary_key=True),
     Column("ep_return", Double),
     Column("length", Integer, nullable=False),
-    Column("ending", Text, nullable=False),  # terminated, truncated (by the environment), cut (by --len)
+    Column("ending", TEXT, nullable=False),  # terminated, truncated (by the environment), cut (by --len)
 )

@@ -1,4 +1,6 @@
-"""How a metric's series is kept: a JSON array, one element per row, readable by any SQL client.
+"""How a metric's series is kept: as text that any SQL client reads, or as an array where the database has arrays.
+
+SQLite: a JSON array, one element per row.
 
 ============== =====================================
 cell           element
@@ -9,6 +11,9 @@ NaN            ``"NaN"``
 infinities     ``"Infinity"``, ``"-Infinity"``
 text           the text (none of the three above: those spellings are numbers in progress.txt)
 ============== =====================================
+
+PostgreSQL: ``double precision[]`` with NULL for what is empty; cells that such an array can't hold, text and whole
+numbers beyond 2⁵³, stand in ``odd_cells``, a JSON object from row to cell. Text is NULL in the array.
 """
 
 from __future__ import annotations
@@ -25,6 +30,34 @@ from spindb.records import Cell
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
+_EXACT = 2**53
+Packed = str | list[float | None]
+"""A series as the database gives it."""
+
+
+def packed(values: Sequence[Cell], dialect: str) -> tuple[str, str | None]:
+    """What is written for a series: ``series``, a JSON array or PostgreSQL's literal of an array, and ``odd_cells``."""
+    if dialect != "postgresql":
+        return encode(values), None
+    if all(type(value) is float and value - value == 0 for value in values):
+        return f"{{{orjson.dumps(values)[1:-1].decode()}}}", None
+    odd = {row: cell for row, cell in enumerate(values) if _is_odd(cell)}
+    return f"{{{','.join(map(_literal, values))}}}", json.dumps(odd) if odd else None
+
+
+def _is_odd(cell: Cell) -> bool:
+    return isinstance(cell, str) or (isinstance(cell, int) and abs(cell) > _EXACT)
+
+
+def _literal(cell: Cell) -> str:
+    if cell is None or isinstance(cell, str):
+        return "NULL"
+    try:
+        return repr(float(cell))
+    except OverflowError:  # a whole number beyond all floats
+        return "inf" if cell > 0 else "-inf"
+
+
 def encode(values: Sequence[Cell]) -> str:
     """The JSON array for a series of cells."""
     cells = [_element(v) if isinstance(v, float) and not math.isfinite(v) else v for v in values]
@@ -38,8 +71,11 @@ def _element(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def decode(series: str) -> list[Cell]:
-    """The cells of a series; the inverse of `encode`."""
+def decode(series: Packed, odd_cells: str | None = None) -> list[Cell]:
+    """The cells of a series; the inverse of `packed`, but that an array gives whole numbers as floats."""
+    if not isinstance(series, str):
+        odd = json.loads(odd_cells) if odd_cells else {}
+        return [odd.get(str(row), cell) for row, cell in enumerate(series)] if odd else list(series)
     try:
         cells: list[Any] = orjson.loads(series)
     except orjson.JSONDecodeError:
@@ -54,8 +90,10 @@ def last_cell(last: float | None, text: str | None) -> float | str | None:
     return math.nan if text == "NaN" else text or None
 
 
-def curve(series: str) -> list[float]:
+def curve(series: Packed) -> list[float]:
     """The cells of a series as floats, NaN where a cell is no number: what a curve is drawn from."""
+    if not isinstance(series, str):
+        return [math.nan if cell is None else cell for cell in series]
     if '"' in series or "null" in series:
         return numbers(decode(series))
     found: list[float] = orjson.loads(series)  # numbers alone, as most series are

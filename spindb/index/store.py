@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     Connection,
-    Table,
     and_,
     bindparam,
     delete,
@@ -24,11 +23,12 @@ from sqlalchemy import (
     update,
 )
 
-from spindb.index import models, series
+from spindb.index import bulk, models
+from spindb.index.bulk import Belongings
+from spindb.index.rows import number, run_values, storable
 from spindb.records import RunRecord
 
 _GUESSES = ("siblings", "name")
-_CHILDREN: tuple[Table, ...] = (models.configs, models.metrics, models.snapshots, models.problems)
 
 
 class Known(NamedTuple):
@@ -107,6 +107,7 @@ def known_run(connection: Connection, root_id: int, path: str) -> Known | None:
 
 def put_run(
     connection: Connection,
+    belongings: Belongings,
     root_id: int,
     record: RunRecord,
     signature: str | None,
@@ -121,6 +122,7 @@ def put_run(
 
     Args:
         connection: in a transaction.
+        belongings: takes its hyperparameters, metrics, snapshots and problems; its `write` ends the work.
         root_id: the root that the record's path is relative to.
         record: the run.
         signature: by which it is known to be unchanged.
@@ -129,7 +131,7 @@ def put_run(
         copy_of: the run whose copy it is.
     """
     runs = models.runs
-    values = _storable(_run_values(record)) | {"signature": signature, "ingested_at": now(), "root_id": root_id}
+    values = storable(run_values(record)) | {"signature": signature, "ingested_at": now(), "root_id": root_id}
     if generation is not None:
         values["generation"] = generation
     if run_id is None:
@@ -138,12 +140,8 @@ def put_run(
         run_id = int(inserted.inserted_primary_key[0])
     else:
         connection.execute(update(runs).where(runs.c.id == run_id).values(values))
-        for table in _CHILDREN:
-            connection.execute(delete(table).where(table.c.run_id == run_id))
-    _insert_all(connection, models.configs, _config_rows(run_id, record))
-    _insert_all(connection, models.metrics, _metric_rows(run_id, record))
-    _insert_all(connection, models.snapshots, _snapshot_rows(run_id, record))
-    _insert_all(connection, models.problems, _problem_rows(run_id, record))
+        belongings.replace(run_id)
+    belongings.add(run_id, record)
     return run_id
 
 
@@ -218,9 +216,9 @@ def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) 
             max_ep_len=result.max_ep_len,
             seed=result.seed,
             episodes=len(result.episodes),
-            mean_return=_number(result.mean_return),
-            std_return=_number(result.std_return),
-            mean_length=_number(result.mean_length),
+            mean_return=number(result.mean_return),
+            std_return=number(result.std_return),
+            mean_length=number(result.mean_length),
             versions=json.dumps(dict(result.versions), sort_keys=True),
             created_at=now(),
             seconds=result.seconds,
@@ -231,135 +229,12 @@ def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) 
     rows = [
         {
             "evaluation_id": evaluation_id,
-            "number": number,
-            "ep_return": _number(episode.ep_return),
+            "number": place,
+            "ep_return": number(episode.ep_return),
             "length": episode.length,
             "ending": episode.ending,
         }
-        for number, episode in enumerate(result.episodes)
+        for place, episode in enumerate(result.episodes)
     ]
-    _insert_all(connection, models.episodes, rows)
+    bulk.insert_rows(connection, models.episodes, rows)
     return evaluation_id
-
-
-def _number(value: float | None) -> float | None:
-    """NaN as NULL, on every database alike."""
-    return value if value is not None and value == value else None
-
-
-def _insert_all(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(insert(table), [_storable(row) for row in rows])
-
-
-def _storable(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with lone surrogates spelled out: files may hold them, databases refuse them."""
-    return {
-        name: value.encode("utf-8", "backslashreplace").decode()
-        if isinstance(value, str) and not value.isascii()
-        else value
-        for name, value in row.items()
-    }
-
-
-def _run_values(record: RunRecord) -> dict[str, Any]:
-    content = {
-        "fingerprint": record.content.whole,
-        "metrics_size": record.content.size,
-        "metrics_digest": record.content.metrics,
-        "config_digest": record.content.config,
-    }
-    return {
-        "path": record.path,
-        "name": record.name,
-        "exp_name": record.exp_name,
-        "seed": record.seed,
-        "algo": record.algo,
-        "algo_source": record.algo_source,
-        "env_id": record.env.id,
-        "env_source": record.env.source,
-        "env_classes": json.dumps(list(record.env.classes)) if record.env.classes else None,
-        "max_episode_steps": record.env.max_episode_steps,
-        "format": record.format,
-        "status": record.status,
-        "rows": record.rows,
-        "axis": record.axis,
-        "steps": record.steps,
-        "performance": record.performance,
-        "started_at": record.started_at,
-        "started_source": record.started_source,
-        "updated_at": record.updated_at,
-        **content,
-    }
-
-
-def _config_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
-    return [
-        {
-            "run_id": run_id,
-            "key": leaf.key,
-            "type": leaf.type,
-            "value": leaf.value,
-            "number": leaf.number,
-            "raw": leaf.raw,
-            "internal": leaf.internal,
-        }
-        for leaf in record.config
-    ]
-
-
-def _metric_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
-    rows = []
-    for position, metric in enumerate(record.metrics):
-        summary = metric.summary()
-        rows.append(
-            {
-                "run_id": run_id,
-                "name": metric.name,
-                "position": position,
-                "count": summary.count,
-                "first": summary.first,
-                "last": summary.last,
-                "last_text": summary.last_text,
-                "min": summary.min,
-                "max": summary.max,
-                "mean": _number(summary.mean),
-                "argmin": summary.argmin,
-                "argmax": summary.argmax,
-                "series": series.encode(metric.values),
-            }
-        )
-    return rows
-
-
-def _snapshot_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
-    return [
-        {
-            "run_id": run_id,
-            "kind": snapshot.kind,
-            "itr": snapshot.itr,
-            "path": snapshot.path,
-            "size": snapshot.size,
-            "saved_at": snapshot.saved_at,
-            "state_path": snapshot.state_path,
-            "inputs": json.dumps(dict(snapshot.inputs)),
-            "outputs": json.dumps(dict(snapshot.outputs)),
-            "framework": snapshot.framework,
-            "unloadable": snapshot.unloadable,
-            "stale": snapshot.stale,
-        }
-        for snapshot in record.snapshots
-    ]
-
-
-def _problem_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
-    return [
-        {
-            "run_id": run_id,
-            "path": problem.path,
-            "line": problem.line,
-            "code": problem.code,
-            "message": problem.message,
-        }
-        for problem in record.problems
-    ]

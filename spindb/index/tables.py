@@ -109,8 +109,8 @@ def _metric_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[A
     c = metrics.c
     for run_id in ids:
         axis, steps = connection.execute(select(runs.c.axis, runs.c.steps).where(runs.c.id == run_id)).one()
-        packed = select(c.name, c.series).where(c.run_id == run_id).order_by(c.position)
-        columns = {name: series.decode(text) for name, text in connection.execute(packed)}
+        packed = select(c.name, c.series, c.odd_cells).where(c.run_id == run_id).order_by(c.position)
+        columns = {name: series.decode(*cells) for name, *cells in connection.execute(packed)}
         length = max(map(len, columns.values()), default=0)
         epochs = series.numbers(columns[axis]) if axis in columns else [float(row) for row in range(length)]
         counts = series.numbers(columns[steps]) if steps in columns else [None] * length

@@ -24,7 +24,7 @@ _COUNTED: tuple[Table, ...] = (
 
 
 def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
-    """Facts about the database: place, schema, size in bytes (SQLite), roots and row counts."""
+    """Facts about the database: place, schema, size in bytes, roots and row counts."""
     url = database_url(location)
     path = sqlite_path(url)
     facts: dict[str, Any] = {
@@ -33,6 +33,8 @@ def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
     }
     if path is not None:
         facts["bytes"] = path.stat().st_size
+    elif connection.dialect.name == "postgresql":
+        facts["bytes"] = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
     runs, roots = models.runs.c, models.roots.c
     counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs).group_by(roots.id)
     rows = connection.execute(counted.order_by(roots.host, roots.path))
@@ -57,12 +59,14 @@ def damage(connection: Connection) -> list[str]:
 def _wrong_summaries(connection: Connection) -> list[str]:
     """Metrics whose stored summary is not that of their stored series, or whose length is not the run's."""
     metrics, runs = models.metrics.c, models.runs.c
-    wanted = (metrics.run_id, metrics.name, metrics.count, metrics.last, metrics.min, metrics.max, metrics.series)
-    statement = select(*wanted, runs.rows).join(models.runs, runs.id == metrics.run_id)
+    summary_of = (metrics.run_id, metrics.name, metrics.count, metrics.last, metrics.min, metrics.max)
+    statement = select(*summary_of, metrics.series, metrics.odd_cells, runs.rows).join(
+        models.runs, runs.id == metrics.run_id
+    )
     wrong = []
-    for run_id, name, count, last, low, high, packed, rows in connection.execute(statement):
+    for run_id, name, count, last, low, high, packed, odd, rows in connection.execute(statement):
         try:
-            cells = series.decode(packed)
+            cells = series.decode(packed, odd)
         except ValueError:
             wrong.append(f"run {run_id}, metric {name}: the series can't be read")
             continue

@@ -22,7 +22,8 @@ from sqlalchemy.exc import DataError, IntegrityError
 from spindb.disk.formats import format_named
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.index import schema, store
-from spindb.index.engine import database_errors, database_url, open_engine, sqlite_path
+from spindb.index.bulk import Belongings
+from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import DigestOfStart, Identity, drop_emptied_roots, identify, keep_superseded
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.store import Known
@@ -136,7 +137,7 @@ def ingest(
     with database_errors(location):
         engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
         if engine is not None:
-            _prepare(engine, str(location), create=not dry_run)
+            _prepare(engine, shown(location), create=not dry_run)
         for directory in directories:
             _Ingest(engine, directory, summary, jobs, prune, dry_run, progress, wrote).run()
         if engine is not None:
@@ -241,15 +242,21 @@ class _Ingest:
             with self.engine.connect() as connection:
                 return [_Outcome(t, r, identify(connection, place.root_id, r, t.start_of(r))) for t, r in batch]
         try:
-            with self.engine.begin() as connection:
-                return [self.put(connection, place, task, record) for task, record in batch]
+            return self.put_all(place, batch)
         except (ValueError, TypeError, OverflowError, DataError, IntegrityError) as error:
             if len(batch) > 1:
                 return [outcome for item in batch for outcome in self.write(place, [item])]
             task, _ = batch[0]
             reason = f"can't be stored ({type(error).__name__}: {error}): please report this"
-            with self.engine.begin() as connection:
-                return [self.put(connection, place, task, _broken(task, reason))]
+            return self.put_all(place, [(task, _broken(task, reason))])
+
+    def put_all(self, place: Place, batch: list[_Read]) -> list[_Outcome]:
+        assert self.engine is not None
+        with self.engine.begin() as connection:
+            belongings = Belongings(connection)
+            outcomes = [self.put(connection, belongings, place, task, record) for task, record in batch]
+            belongings.write()
+            return outcomes
 
     def read(self, tasks: list[_Task]) -> Iterator[_Read]:
         if self.jobs <= 1 or len(tasks) < _WORTH_A_POOL:
@@ -258,7 +265,9 @@ class _Ingest:
         with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
             yield from pool.map(_read, tasks, chunksize=16)
 
-    def put(self, connection: Connection, place: Place, task: _Task, record: RunRecord) -> _Outcome:
+    def put(
+        self, connection: Connection, belongings: Belongings, place: Place, task: _Task, record: RunRecord
+    ) -> _Outcome:
         if task.known is not None and _settled_unchanged(task, record):
             store.set_signatures(connection, {task.known.id: task.signature})
             return _Outcome(task, record, Identity(task.known.id))
@@ -268,6 +277,7 @@ class _Ingest:
             generation = keep_superseded(connection, identity.run_id)
         store.put_run(
             connection,
+            belongings,
             place.root_id,
             record,
             task.signature,

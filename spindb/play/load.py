@@ -16,6 +16,7 @@ from spindb.disk.scan import FoundRun, scan
 from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
+from spindb.index.roots import this_host
 from spindb.play.envs import BuiltEnvironment, build_environment
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.policies.graph import GraphPolicy
@@ -35,6 +36,8 @@ class Playable:
     env: EnvironmentHint
     run_id: int | None = None
     beside: tuple[SnapshotRecord, ...] = ()
+    elsewhere: str | None = None
+    """The host that it was recorded on, where that is not this one: the files here may be others."""
 
 
 def locate(
@@ -66,7 +69,8 @@ def locate(
             hint="ingest the place that it moved to, or mount its disk",
         )
     chosen = pick_snapshot(snapshots, itr, found.directory)
-    return Playable(found.directory, chosen, found.env, found.id, tuple(snapshots))
+    elsewhere = None if found.host == this_host() else found.host
+    return Playable(found.directory, chosen, found.env, found.id, tuple(snapshots), elsewhere)
 
 
 def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> Playable:
