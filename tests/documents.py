@@ -64,6 +64,7 @@ class Stage:
         text = text.replace(str(self.place.resolve()), _HOME).replace(str(self.place), _HOME)
         text = re.sub(rf"\b{re.escape(os.uname().nodename)}\b", "box", text)
         text = re.sub(r"[0-9a-f]{32}", lambda match: match[0][:4] + "…", text)
+        text = re.sub(r"backup-\d{8}T\d{6}", "backup-20261120T143000", text)
         return _TIME.sub(lambda match: f"2026-11-20{match[1]}14:30" + (":00Z" if match[2] else ""), text)
 
 

@@ -126,8 +126,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "key", name=op.f("pk_configs")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_configs_key_number", "configs", ["key", "number"], unique=False)
-    op.create_index("ix_configs_key_value", "configs", ["key", "value"], unique=False)
+    op.create_index("ix_configs_key_number_run_id", "configs", ["key", "number", "run_id"], unique=False)
+    op.create_index("ix_configs_key_value_run_id", "configs", ["key", "value", "run_id"], unique=False)
     op.create_table(
         "evaluations",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -174,8 +174,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_metrics_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_metrics")),
     )
-    op.create_index("ix_metrics_name_last", "metrics", ["name", "last"], unique=False)
-    op.create_index("ix_metrics_name_max", "metrics", ["name", "max"], unique=False)
+    op.create_index("ix_metrics_name_last_run_id", "metrics", ["name", "last", "run_id"], unique=False)
+    op.create_index("ix_metrics_name_max_run_id", "metrics", ["name", "max", "run_id"], unique=False)
     op.create_table(
         "notes",
         sa.Column("id", sa.Integer(), nullable=False),

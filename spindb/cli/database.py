@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import plural, print_json, say, size, write_file
-from spindb.errors import DatabaseError, NotFoundError
+from spindb.errors import DatabaseError, NotFoundError, UsageError
 
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
 
@@ -60,9 +61,15 @@ def upgrade(ctx: typer.Context, db: Db = None) -> None:
 
 @db_app.command("check")
 def check(
-    ctx: typer.Context, db: Db = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+    ctx: typer.Context,
+    deep: Annotated[bool, typer.Option("--deep", help="Read all files again and compare, too.")] = False,
+    db: Db = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look for damage: the file itself, rows that belong to nothing, summaries that don't fit."""
+    """Look for damage: the file itself, rows that belong to nothing, summaries that don't fit.
+
+    spindb db check --deep
+    """
     from spindb.index.connect import connected
     from spindb.index.engine import shown
     from spindb.index.upkeep import damage
@@ -70,15 +77,99 @@ def check(
     location = database(ctx, db)
     with connected(location) as connection:
         found = damage(connection)
+        if deep and not found:
+            from spindb.ingest.verify import deviations
+
+            found = [f"run {d.run_id}: {d.what} ({d.directory})" for d in deviations(connection)]
+            if found and not as_json:
+                for line in found:
+                    say(f"  {line}")
+                say("spindb ingest reads what changed; spindb db rebuild reads all files again")
+                raise typer.Exit(1)
     if as_json:
         print_json({"damage": found})
     for line in found:
         say(f"  {line}")
     if found:
         raise DatabaseError(
-            f"{shown(location)} is damaged", hint="keep a copy; spindb ingest into a new one reads all files again"
+            f"{shown(location)} is damaged",
+            hint="keep a copy; spindb ingest into a new one reads all files again, db dump and restore carry the rest",
         )
     say(f"{shown(location)} is sound")
+
+
+@db_app.command("backup")
+def backup(
+    ctx: typer.Context,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The copy. (default: beside it, with the time in its name)")
+    ] = None,
+    db: Db = None,
+) -> None:
+    """Copy a SQLite database while it may be in use; the copy is whole and checked.
+
+    spindb db backup /backups/spindb.db
+    """
+    from spindb.index.backup import back_up, beside
+    from spindb.index.engine import database_errors, database_url, sqlite_path
+
+    location = database(ctx, db)
+    path = sqlite_path(database_url(location))
+    if path is None:
+        raise UsageError("only SQLite files are copied so", hint="pg_dump, or spindb db copy URL sqlite:///copy.db")
+    place = out or beside(path)
+    with database_errors(location):
+        back_up(path, place)
+    say(f"written to {place}")
+
+
+@db_app.command("copy")
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A database: a file or a URL.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="An empty one, or one that is not there yet.")],
+) -> None:
+    """Copy a whole database into another, SQLite or PostgreSQL, and compare both row by row.
+
+    spindb db copy spindb.db postgresql+psycopg://you@server/lab
+    """
+    from spindb.index import schema
+    from spindb.index.connect import connected
+    from spindb.index.copying import verified_copy
+    from spindb.index.engine import database_errors, open_engine, shown
+    from spindb.index.upkeep import refresh_statistics
+
+    with connected(source) as reading, database_errors(target):
+        engine = open_engine(target, write=True)
+        schema.upgrade(engine, shown(target))
+        with engine.begin() as writing:
+            counts = verified_copy(reading, writing)
+        refresh_statistics(engine)
+        engine.dispose()
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    say(f"{shown(target)} holds what {shown(source)} holds, compared row by row: {told}")
+
+
+@db_app.command("rebuild")
+def rebuild(
+    ctx: typer.Context,
+    jobs: Annotated[int, typer.Option(help="Processes that read. (default: as many as cores)", min=0)] = 0,
+    db: Db = None,
+) -> None:
+    """Read all files again into the index. Ids stay, and all that people added; a SQLite file is backed up before.
+
+    spindb db rebuild
+    """
+    from spindb.index.backup import back_up, beside
+    from spindb.index.engine import database_errors, database_url, sqlite_path
+    from spindb.ingest.verify import rebuild as read_again
+
+    location = database(ctx, db)
+    path = sqlite_path(database_url(location))
+    if path is not None and path.exists():
+        with database_errors(location):
+            say(f"backup: {back_up(path, beside(path))}")
+    summary = read_again(location, jobs=jobs or os.cpu_count() or 1)
+    say(f"{plural(summary.total, 'run')} read again, {plural(len(summary.problems), 'problem')}")
 
 
 @db_app.command("dump")

@@ -269,8 +269,8 @@ def _changed(usual: Sequence[str], changes: str | None) -> tuple[str, ...]:
 def _extra(connection: Connection, found: Result, columns: Sequence[str]) -> list[dict[str, Any]]:
     """What no field holds: the curve, or what the status is where there is none; the age."""
     from spindb.analysis.spark import sparkline
-    from spindb.index.browse import performance_curves
-    from spindb.index.store import now
+    from spindb.index.clock import now
+    from spindb.index.points import performance_curves
 
     curves = performance_curves(connection, [row[0] for row in found.rows]) if _CURVE in columns else {}
     moment = now()

@@ -114,7 +114,7 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
 
 
 def _ago(time: datetime) -> str:
-    from spindb.index.store import now
+    from spindb.index.clock import now
 
     return f"{age((now() - time).total_seconds())} ago"
 

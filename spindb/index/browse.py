@@ -91,20 +91,6 @@ def metrics_of(connection: Connection, run_id: int) -> list[MetricRow]:
     return [MetricRow(*tuple(row)) for row in connection.execute(statement)]
 
 
-def performance_curves(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
-    """Each run's performance metric, NaN where a cell is no number."""
-    curves: dict[int, list[float]] = {}
-    for batch in batches(ids):
-        statement = (
-            select(metrics.c.run_id, metrics.c.series)
-            .join(runs, (runs.c.id == metrics.c.run_id) & (runs.c.performance == metrics.c.name))
-            .where(runs.c.id.in_(batch))
-        )
-        for run_id, packed in connection.execute(statement):
-            curves[run_id] = series.curve(packed)
-    return curves
-
-
 def problems_of(connection: Connection, run_id: int) -> list[Problem]:
     """What was odd about a run's files."""
     c = problems.c

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
+from spindb.index.clock import now
 from spindb.index.models import configs, metrics, problems, runs, snapshots
 from spindb.index.portions import batches
 from spindb.index.settings import Setting, settings_of
-from spindb.index.store import now
 
 CODES = {
     "running": "fewer rows than `epochs`, the last one written a moment ago",

@@ -23,6 +23,7 @@ from spindb.errors import DatabaseError
 from spindb.index.models import APPLICATION_ID
 
 _BUSY_SECONDS = 30.0
+_READING = ("mmap_size = 4294967296", "cache_size = -65536")  # bytes, -KiB: pages are looked at where they lie
 
 
 def database_url(location: str | Path) -> URL:
@@ -115,9 +116,9 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         return _sqlite(database, "rwc", *writer)
     if _writable(database) and _writable(os.path.dirname(database)):
         # Opened for writing although it never writes: only such a connection tidies the log away.
-        return _sqlite(database, "rw", "query_only = ON")
+        return _sqlite(database, "rw", "query_only = ON", *_READING)
     try:
-        return _sqlite(database, "ro", "schema_version")
+        return _sqlite(database, "ro", "schema_version", *_READING)
     except sqlite3.OperationalError:
         # A WAL database in a directory where nothing may be written has no place for its shared
         # memory; without a log beside it the file alone is complete.

@@ -93,6 +93,8 @@ _RUN_COLUMNS: dict[str, tuple[ColumnElement[Any], Kind]] = {
     "eval.episodes": (_of_evaluations(func.sum(evaluations.c.episodes)), "number"),
 }
 _ALIASES = {"exp": "exp_name", "env_id": "env"}
+ROOT_FIELDS = ("root", "host")
+"""Those which stand in the table of roots."""
 RUN_FIELDS = tuple(_RUN_COLUMNS)
 
 

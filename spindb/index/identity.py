@@ -19,9 +19,10 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, not_, select
 
+from spindb.index.clock import now
 from spindb.index.models import metrics, roots, runs, superseded
 from spindb.index.roots import this_host
-from spindb.index.store import known_run, now
+from spindb.index.store import known_run
 from spindb.records import RunRecord
 
 DigestOfStart = Callable[[int], str | None]

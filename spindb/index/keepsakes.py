@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Table, exists, insert, or_, select, update
 
 from spindb.errors import UsageError
 from spindb.index import models
+from spindb.index.clock import now
 from spindb.index.filters import parse
-from spindb.index.store import now
 
 FORMAT = 1
 """Version of the dump's layout. A reader refuses a greater one."""

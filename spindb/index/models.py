@@ -114,8 +114,8 @@ configs = Table(
     Column("number", Double),
     Column("raw", TEXT),  # JSON text before addresses were replaced, where it differs
     Column("internal", Boolean, nullable=False, server_default=false()),
-    Index("ix_configs_key_number", "key", "number"),
-    Index("ix_configs_key_value", "key", "value"),
+    Index("ix_configs_key_number_run_id", "key", "number", "run_id"),  # joins never touch the table
+    Index("ix_configs_key_value_run_id", "key", "value", "run_id"),
     sqlite_with_rowid=False,
 )
 
@@ -136,8 +136,8 @@ metrics = Table(
     Column("argmax", Integer),
     Column("series", SERIES, nullable=False),
     Column("odd_cells", TEXT),  # JSON, row -> cell: what an array of numbers can't hold; none: it holds all
-    Index("ix_metrics_name_last", "name", "last"),
-    Index("ix_metrics_name_max", "name", "max"),
+    Index("ix_metrics_name_last_run_id", "name", "last", "run_id"),
+    Index("ix_metrics_name_max_run_id", "name", "max", "run_id"),
 )
 
 snapshots = Table(

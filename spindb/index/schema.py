@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, inspect, text
 
 from spindb.errors import SchemaError
+from spindb.index.backup import back_up, beside
 from spindb.index.models import APPLICATION_ID, REVISIONS
 
 State = Literal["absent", "current", "older", "newer", "foreign"]
@@ -66,6 +67,7 @@ def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
     Raises:
         SchemaError: the database is not one of spindb's, or newer than this spindb.
     """
+    _back_up_older(engine)
     with engine.begin() as connection:
         if state(connection) in ("foreign", "newer"):
             check(connection, name)
@@ -75,6 +77,15 @@ def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         return before, REVISIONS[-1]
+
+
+def _back_up_older(engine: Engine) -> None:
+    """A SQLite file of an older schema is copied before it is touched."""
+    with engine.connect() as connection:
+        older = revision(connection) if state(connection) == "older" else None
+        file = connection.exec_driver_sql("PRAGMA database_list").all()[0][2] if engine.name == "sqlite" else None
+    if older and file:
+        back_up(Path(file), beside(Path(file), f"schema-{older}"))
 
 
 def _run_migrations(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from spindb.errors import FilterError
 from spindb.index import filters, series
@@ -18,6 +18,7 @@ from spindb.index.models import runs
 from spindb.index.portions import batches
 
 _TAGS = RunField("tags", "text")
+_MANY = 2000  # runs; below, sorting them all is cheaper than walking an index past those that don't match
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,38 @@ def search(connection: Connection, query: Query) -> Result:
     compiler = Compiler(connection, query.text, query.everything)
     condition = compiler.selected()
     columns = [compiler.column(name) for name in query.columns]
-    order = [key for name in query.sort for key in compiler.order(name)]
-    source = compiler.source()
-    statement = select(*(e for column in columns for e in column)).select_from(source).where(condition)
-    statement = statement.order_by(*order, runs.c.id).limit(query.limit).offset(query.offset or None)
-    rows = connection.execute(statement).all()
-    total = query.offset + len(rows)
-    if len(rows) == query.limit or (query.offset and not rows):
-        total = connection.execute(select(func.count()).select_from(source).where(condition)).scalar_one()
+    wanted = select(*(e for column in columns for e in column)).where(condition)
+    if query.limit is None:
+        rows = _page(connection, compiler, wanted, query)
+        total = len(rows)
+    elif compiler.selective:
+        counted = wanted.add_columns(func.count().over())
+        rows = _page(connection, compiler, counted, query)
+        total = rows[0][-1] if rows else query.offset and _count(connection, compiler, condition)
+    else:
+        total = _count(connection, compiler, condition)
+        rows = _read_off(connection, compiler, wanted, query) if total > _MANY else []
+        if len(rows) < query.limit:
+            rows = _page(connection, compiler, wanted, query)
     widths = [len(column) for column in columns]
     return Result(tuple(query.columns), _rows(rows, widths, compiler.columns), total)
+
+
+def _page(connection: Connection, compiler: Compiler, wanted: Select[Any], query: Query) -> Sequence[Any]:
+    """Few runs are found by what they must hold, and sorted then."""
+    order = [key for name in query.sort for key in compiler.order(name)]
+    page = wanted.select_from(compiler.source()).order_by(*order, runs.c.id)
+    return connection.execute(page.limit(query.limit).offset(query.offset or None)).all()
+
+
+def _read_off(connection: Connection, compiler: Compiler, wanted: Select[Any], query: Query) -> Sequence[Any]:
+    """The first of many are read off the index of what they are sorted by, as far as runs have that."""
+    lead = compiler.lead(query.sort[0]) if query.sort else None
+    if lead is None:
+        return []
+    rest = [key for name in query.sort[1:] for key in compiler.order(name)]
+    page = wanted.select_from(compiler.source(leading=lead.join)).where(lead.there).order_by(lead.key, *rest, runs.c.id)
+    return connection.execute(page.limit(query.limit).offset(query.offset or None)).all()
 
 
 def run_ids(connection: Connection, text: str, *, everything: bool = False) -> list[int]:
@@ -109,7 +132,11 @@ def count(connection: Connection, text: str, *, everything: bool = False) -> int
     """How many runs a filter selects."""
     compiler = Compiler(connection, text, everything)
     condition = compiler.selected()
-    statement = select(func.count()).select_from(compiler.source()).where(condition)
+    return _count(connection, compiler, condition)
+
+
+def _count(connection: Connection, compiler: Compiler, condition: ColumnElement[bool]) -> int:
+    statement = select(func.count()).select_from(compiler.source(counting=True)).where(condition)
     return int(connection.execute(statement).scalar_one())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -25,6 +24,7 @@ from sqlalchemy import (
 
 from spindb.index import bulk, models
 from spindb.index.bulk import Belongings
+from spindb.index.clock import now
 from spindb.index.rows import number, run_values, storable
 from spindb.records import RunRecord
 
@@ -85,11 +85,6 @@ class Evaluation:
     engine: str = "numpy"
     snapshot_digest: str | None = None
     partial: bool = False
-
-
-def now() -> datetime:
-    """The time in UTC, without a zone, as all tables hold it."""
-    return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:

@@ -27,10 +27,12 @@ from spindb.index.engine import database_errors, database_url, open_engine, show
 from spindb.index.identity import DigestOfStart, Identity, drop_emptied_roots, identify, keep_superseded
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.store import Known
+from spindb.index.upkeep import refresh_statistics
 from spindb.records import Problem, RunRecord
 
 _BATCH = 100  # runs per transaction
 _WORTH_A_POOL = 300  # below that, starting processes costs more than it gives
+_WORTH_STATISTICS = 100  # runs; few are found fast however they are looked for
 _UNSETTLED = "?"
 
 Progress = Callable[[int, int], None]
@@ -67,6 +69,11 @@ class Summary:
     pruned: int = 0
     foreign: Counter[str] = field(default_factory=Counter)
     problems: list[RunProblem] = field(default_factory=list)
+
+    @property
+    def written(self) -> int:
+        """All runs that were written."""
+        return self.new + self.changed + self.returned + self.moved
 
     @property
     def total(self) -> int:
@@ -141,6 +148,8 @@ def ingest(
         for directory in directories:
             _Ingest(engine, directory, summary, jobs, prune, dry_run, progress, wrote).run()
         if engine is not None:
+            if not dry_run and summary.written >= max(_WORTH_STATISTICS, summary.total // 10):
+                refresh_statistics(engine)
             engine.dispose()
     return summary
 

@@ -1,0 +1,107 @@
+"""A whole database into another, of the same kind or not, and the proof that both hold the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, zip_longest
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, func, select, text, update
+
+from spindb.errors import DatabaseError, UsageError
+from spindb.index import series
+from spindb.index.bulk import insert_rows
+from spindb.index.models import metadata, metrics, runs
+
+_BATCH = 2000  # rows
+
+
+def copy_all(source: Connection, target: Connection) -> dict[str, int]:
+    """Put every row of the source into the target, which has the schema and no rows; returns how many per table.
+
+    Ids stay as they are, and new ones go on from there.
+
+    Raises:
+        UsageError: the target holds something already.
+    """
+    for table in metadata.sorted_tables:
+        if target.execute(select(func.count()).select_from(table)).scalar_one():
+            raise UsageError(f"the target holds {table.name} already: only an empty database is copied into")
+    counts: dict[str, int] = {}
+    for table in metadata.sorted_tables:
+        rows = _rows(source, table)
+        counts[table.name] = 0
+        while batch := list(islice(rows, _BATCH)):
+            insert_rows(target, table, [_written(table, row, target) for row in batch])
+            counts[table.name] += len(batch)
+    _link_copies(source, target)
+    if target.dialect.name == "postgresql":
+        _advance_sequences(target)
+    return counts
+
+
+def differences(left: Connection, right: Connection) -> list[str]:
+    """What two databases do not hold alike, row by row: one line per table that differs."""
+    found = []
+    for table in metadata.sorted_tables:
+        for number, (ours, theirs) in enumerate(zip_longest(_rows(left, table), _rows(right, table)), 1):
+            if ours is None or theirs is None or _read(table, ours) != _read(table, theirs):
+                found.append(f"{table.name}: row {number} in the order of its key differs")
+                break
+    return found
+
+
+def verified_copy(source: Connection, target: Connection) -> dict[str, int]:
+    """As `copy_all`; then compares.
+
+    Raises:
+        DatabaseError: they differ, which is a defect of spindb; nothing is kept where the caller's transaction ends so.
+    """
+    counts = copy_all(source, target)
+    wrong = differences(source, target)
+    if wrong:
+        raise DatabaseError(
+            f"the copy differs from its source: {'; '.join(wrong)}", hint="nothing was kept: please report this"
+        )
+    return counts
+
+
+def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
+    """The rows of a table in the order of its key, read as they are asked for."""
+    statement = select(table).order_by(*table.primary_key.columns)
+    with connection.execution_options(yield_per=_BATCH).execute(statement) as found:
+        for row in found:
+            yield dict(row._mapping)
+
+
+def _written(table: Table, row: dict[str, Any], target: Connection) -> dict[str, Any]:
+    """The row as the target's kind of database keeps it; copies are linked when all runs are there."""
+    if table is metrics:
+        cells = series.decode(row["series"], row["odd_cells"])
+        row["series"], row["odd_cells"] = series.packed(cells, target.dialect.name)
+    elif table is runs:
+        row["copy_of"] = None
+    return row
+
+
+def _read(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    """The row as it means the same on every kind of database: NaN equal to itself, whole numbers to floats."""
+    if table is metrics:
+        cells = series.decode(row.pop("series"), row.pop("odd_cells"))
+        row["cells"] = ["NaN" if cell != cell else cell for cell in cells]
+    return row
+
+
+def _link_copies(source: Connection, target: Connection) -> None:
+    copies = source.execute(select(runs.c.id, runs.c.copy_of).where(runs.c.copy_of.is_not(None))).all()
+    if copies:
+        statement = update(runs).where(runs.c.id == bindparam("run")).values(copy_of=bindparam("original"))
+        target.execute(statement, [{"run": run, "original": original} for run, original in copies])
+
+
+def _advance_sequences(target: Connection) -> None:
+    """Let new ids begin behind the copied ones."""
+    for table in metadata.sorted_tables:
+        if "id" in table.c:
+            last = f"SELECT coalesce(max(id), 0) + 1 FROM {table.name}"  # noqa: S608 - our own names
+            target.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), ({last}), false)"))

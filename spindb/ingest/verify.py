@@ -1,0 +1,86 @@
+"""Whether the index still says what the files say, and how to make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from spindb.disk.formats import format_named
+from spindb.errors import NotFoundError
+from spindb.index import series
+from spindb.index.connect import connected
+from spindb.index.models import configs, metrics, roots, runs
+from spindb.index.roots import this_host
+from spindb.index.rows import config_rows, metric_rows
+from spindb.ingest import Progress, Summary, ingest
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A run whose row says something else than its files."""
+
+    run_id: int
+    directory: Path
+    what: str
+
+
+def deviations(connection: Connection) -> Iterator[Deviation]:
+    """Read every run of this host again and compare; those that changed since the last ingest deviate too."""
+    wanted = select(runs.c.id, runs.c.path, runs.c.format, runs.c.fingerprint, roots.c.path.label("root"))
+    here = wanted.join(roots, roots.c.id == runs.c.root_id).where(
+        roots.c.host == this_host(), runs.c.status.in_(("ok", "empty"))
+    )
+    for run in connection.execute(here.order_by(runs.c.id)).all():
+        directory = Path(run.root, run.path)
+        if not directory.is_dir():
+            yield Deviation(run.id, directory, "its directory is gone")
+            continue
+        record = format_named(run.format).read(directory, run.path)
+        if record.content.whole != run.fingerprint:
+            yield Deviation(run.id, directory, "its files changed since they were read")
+            continue
+        for name, fresh, kept in (
+            ("hyperparameters", config_rows(run.id, record), _stored(connection, configs, run.id)),
+            ("metrics", metric_rows(run.id, record, "sqlite"), _stored(connection, metrics, run.id)),
+        ):
+            if _comparable(fresh) != _comparable(kept):
+                yield Deviation(run.id, directory, f"its {name} are not those of its files")
+
+
+def _stored(connection: Connection, table: Any, run_id: int) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in connection.execute(select(table).where(table.c.run_id == run_id))]
+
+
+def _comparable(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows in an order of their own, series unpacked."""
+    for row in rows:
+        if "series" in row:
+            cells = series.decode(row.pop("series"), row.pop("odd_cells"))
+            row["cells"] = [float(c) if isinstance(c, (int, float)) and abs(c) < 2**53 else c for c in cells]
+    return sorted(repr(sorted(row.items())) for row in rows)
+
+
+def rebuild(location: str | Path, *, jobs: int = 1, progress: Progress | None = None) -> Summary:
+    """Read every run of this host again into the same rows: ids stay, and what people added to them.
+
+    Runs of other hosts stay as they are.
+
+    Raises:
+        NotFoundError: no root lies on this host, or a root's directory is gone: nothing was changed then.
+        DatabaseError, SchemaError: the database can't be used.
+    """
+    with connected(location, write=True) as connection:
+        own = [Path(p) for p in connection.execute(select(roots.c.path).where(roots.c.host == this_host())).scalars()]
+        gone = [str(path) for path in own if not path.is_dir()]
+        if gone or not own:
+            raise NotFoundError(
+                f"roots that are gone: {', '.join(gone)}" if gone else f"no root lies on this host ({this_host()})",
+                hint="spindb relocate OLD NEW tells where a root is now, spindb db info lists them",
+            )
+        ids = select(roots.c.id).where(roots.c.host == this_host())
+        connection.execute(update(runs).where(runs.c.root_id.in_(ids)).values(signature=None))
+    return ingest(location, own, jobs=jobs, progress=progress)
