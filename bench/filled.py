@@ -5,8 +5,7 @@ Fills a database with records through the code that ingest writes with (no files
     python bench/filled.py [RUNS] [ROUNDS] [EPOCHS] [--postgresql]
 
 The server is one of its own, started for the time of the bench. Each figure is the median over rounds of the time that the
-statements took inside the database and its driver, beside the same question asked the way that needs no index of ours:
-every run's metric rows scanned (`peer`).
+statements of a question took inside the database and its driver, the count of all that match among them.
 """
 
 from __future__ import annotations
@@ -53,7 +52,9 @@ def records(runs: int, epochs: int) -> Iterator[RunRecord]:
         setting, seed = divmod(number, SEEDS)
         dice = random.Random(setting)
         name = f"exp{setting}_s{seed}"
-        leaves = [ConfigLeaf(f"h{i}", "int", str(v := dice.randrange(10)), float(v)) for i in range(HYPERPARAMETERS - 2)]
+        leaves = [
+            ConfigLeaf(f"h{i}", "int", str(v := dice.randrange(10)), float(v)) for i in range(HYPERPARAMETERS - 2)
+        ]
         rate = 10.0 ** -dice.randrange(1, 6)
         leaves += [ConfigLeaf("lr", "float", repr(rate), rate), ConfigLeaf("seed", "int", str(seed), float(seed))]
         level = 100 * rng.random()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Cell = float | int | str | None
 """One value of a metric: a number (NaN and infinities included), text, or None for an empty cell."""
@@ -78,6 +78,9 @@ class MetricSeries:
 
     def summary(self) -> MetricSummary:
         values = self.values
+        total = _finite_sum(values)
+        if total is not None:
+            return _of_numbers(values, total)
         numbers = [(v, row) for row, v in enumerate(values) if isinstance(v, (int, float)) and v == v]
         tail = values[-1] if values else None
         last = finite_or_infinite(tail)
@@ -97,6 +100,30 @@ class MetricSeries:
             argmax=argmax,
             last_text=last_text,
         )
+
+
+def _finite_sum(values: Sequence[Cell]) -> float | None:
+    """The sum of values that are finite numbers one and all, as nearly all series are; None for any others."""
+    try:
+        total = math.fsum(values)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return total if values and math.isfinite(total) else None
+
+
+def _of_numbers(values: Sequence[Any], total: float) -> MetricSummary:
+    low, high = min(values), max(values)
+    return MetricSummary(
+        count=len(values),
+        first=float(values[0]),
+        last=float(values[-1]),
+        min=float(low),
+        max=float(high),
+        mean=total / len(values),
+        argmin=values.index(low),
+        argmax=values.index(high),
+        last_text=None,
+    )
 
 
 def _value_of(pair: tuple[float, int]) -> float:

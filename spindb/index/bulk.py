@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert
+from sqlalchemy import Connection, DateTime, Table, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from spindb.index import models
-from spindb.index.rows import config_rows, metric_rows, problem_rows, snapshot_rows, storable
+from spindb.index.rows import config_rows, metric_rows, problem_rows, snapshot_rows, storable_values
 from spindb.records import RunRecord
 
 _OF_RUNS: tuple[Table, ...] = (models.configs, models.metrics, models.snapshots, models.problems)
@@ -44,21 +44,31 @@ class Belongings:
 
 
 def insert_rows(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Put rows that all have the same columns into a table."""
+    """Put rows that all have the same columns into a table.
+
+    Values go to the driver as they are, past SQLAlchemy, which would look at each; but for times, which it converts.
+    """
     if not rows:
         return
-    spelled = [storable(row) for row in rows]
-    if connection.dialect.name != "postgresql":
-        connection.execute(insert(table), spelled)
-        return
     quoted = connection.dialect.identifier_preparer
-    columns = ", ".join(map(quoted.quote, spelled[0]))
+    columns = ", ".join(map(quoted.quote, rows[0]))
+    into = f"{quoted.format_table(table)} ({columns})"
+    if connection.dialect.name == "postgresql":
+        _copy(connection, f"COPY {into} FROM STDIN", [storable_values(row) for row in rows])
+    elif any(isinstance(table.c[name].type, DateTime) for name in rows[0]):
+        connection.execute(insert(table), [dict(zip(row, storable_values(row), strict=True)) for row in rows])
+    else:
+        places = ", ".join("?" * len(rows[0]))
+        statement = f"INSERT INTO {into} VALUES ({places})"  # noqa: S608 - names of our own columns
+        connection.exec_driver_sql(statement, [storable_values(row) for row in rows])
+
+
+def _copy(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
     driver: Any = connection.connection.driver_connection
-    statement = f"COPY {quoted.format_table(table)} ({columns}) FROM STDIN"
     base: type[Exception] = connection.dialect.loaded_dbapi.Error
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in spelled:
-                copy.write_row(tuple(row.values()))
+            for row in rows:
+                copy.write_row(row)
     except base as error:  # as SQLAlchemy would have it
         raise DBAPIError.instance(statement, None, error, base) from error

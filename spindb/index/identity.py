@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, not_, select
+from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, not_, select
 
 from spindb.index.clock import now
 from spindb.index.models import metrics, roots, runs, superseded
@@ -65,7 +66,7 @@ def identify(connection: Connection, root_id: int, record: RunRecord, start: Dig
         return Identity(known.id, overwritten=not grown and record.status != "broken" and known.rows > 0)
     if not record.rows:  # all empty runs look alike
         return Identity()
-    equal = _candidates(connection, runs.c.fingerprint == record.content.whole)
+    equal = _candidates(connection, _EQUAL, {"whole": record.content.whole})
     gone = [c for c in equal if not c.exists]
     if gone:
         likest = _likest(gone, record)
@@ -73,17 +74,24 @@ def identify(connection: Connection, root_id: int, record: RunRecord, start: Dig
     if equal:
         first = min(equal, key=lambda candidate: candidate.id)
         return Identity(copy_of=first.copy_of or first.id)
-    shorter = (runs.c.config_digest == record.content.config) & (runs.c.name == record.name)
-    for candidate in _candidates(connection, shorter & (runs.c.rows > 0)):
+    for candidate in _candidates(connection, _SHORTER, {"config": record.content.config, "called": record.name}):
         if not candidate.exists and start(candidate.size) == candidate.metrics:
             return Identity(candidate.id, moved_from=candidate.root_id)
     return Identity()
 
 
-def _candidates(connection: Connection, condition: ColumnElement[bool]) -> list[_Candidate]:
-    digests = (runs.c.metrics_size, runs.c.metrics_digest)
-    wanted = (runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, *digests, runs.c.copy_of)
-    joined = select(*wanted, roots.c.path.label("root"), roots.c.host).join(roots, roots.c.id == runs.c.root_id)
+# Made once: to build a statement takes longer than to run it.
+_ANY = (
+    select(runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest)
+    .add_columns(runs.c.copy_of, roots.c.path.label("root"), roots.c.host)
+    .join(roots, roots.c.id == runs.c.root_id)
+    .order_by(runs.c.id)
+)
+_EQUAL = _ANY.where(runs.c.fingerprint == bindparam("whole"))
+_SHORTER = _ANY.where(runs.c.config_digest == bindparam("config"), runs.c.name == bindparam("called"), runs.c.rows > 0)
+
+
+def _candidates(connection: Connection, statement: Select[Any], values: dict[str, str]) -> list[_Candidate]:
     return [
         _Candidate(
             id=row.id,
@@ -94,7 +102,7 @@ def _candidates(connection: Connection, condition: ColumnElement[bool]) -> list[
             metrics=row.metrics_digest,
             copy_of=row.copy_of,
         )
-        for row in connection.execute(joined.where(condition).order_by(runs.c.id))
+        for row in connection.execute(statement, values)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from spindb.index import series
@@ -11,7 +12,12 @@ from spindb.records import RunRecord
 
 def storable(row: dict[str, Any]) -> dict[str, Any]:
     """The row with lone surrogates and NUL spelled out: files may hold them, databases refuse them."""
-    return {name: _spelled(value) if isinstance(value, str) else value for name, value in row.items()}
+    return dict(zip(row, storable_values(row), strict=True))
+
+
+def storable_values(row: dict[str, Any]) -> tuple[Any, ...]:
+    """The values of `storable`."""
+    return tuple([_spelled(value) if type(value) is str else value for value in row.values()])
 
 
 def _spelled(text: str) -> str:
@@ -23,6 +29,10 @@ def _spelled(text: str) -> str:
 def number(value: float | None) -> float | None:
     """NaN as NULL and no negative zero, on every database alike: SQLite keeps neither."""
     return value + 0.0 if value is not None and value == value else None
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def run_values(record: RunRecord) -> dict[str, Any]:
@@ -78,7 +88,8 @@ def metric_rows(run_id: int, record: RunRecord, dialect: str) -> list[dict[str, 
     rows = []
     for position, metric in enumerate(record.metrics):
         summary = metric.summary()
-        packed, odd_cells = series.packed(metric.values, dialect)
+        finite = summary.count == len(metric.values) and _is_finite(summary.min) and _is_finite(summary.max)
+        packed, odd_cells = series.packed(metric.values, dialect, finite=finite)
         rows.append(
             {
                 "run_id": run_id,

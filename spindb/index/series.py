@@ -35,12 +35,23 @@ Packed = str | list[float | None]
 """A series as the database gives it."""
 
 
-def packed(values: Sequence[Cell], dialect: str) -> tuple[str, str | None]:
-    """What is written for a series: ``series``, a JSON array or PostgreSQL's literal of an array, and ``odd_cells``."""
+def packed(values: Sequence[Cell], dialect: str, *, finite: bool = False) -> tuple[str, str | None]:
+    """What is written for a series: ``series``, a JSON array or PostgreSQL's literal of an array, and ``odd_cells``.
+
+    `finite` says that all cells are finite numbers, which makes it quicker.
+    """
+    if finite:
+        try:
+            text = orjson.dumps(values).decode()
+        except TypeError:  # whole numbers beyond 64 bits
+            pass
+        else:
+            if dialect != "postgresql":
+                return text, None
+            if all(type(value) is float for value in values):
+                return f"{{{text[1:-1]}}}", None
     if dialect != "postgresql":
         return encode(values), None
-    if all(type(value) is float and value - value == 0 for value in values):
-        return f"{{{orjson.dumps(values)[1:-1].decode()}}}", None
     odd = {row: cell for row, cell in enumerate(values) if _is_odd(cell)}
     return f"{{{','.join(map(_literal, values))}}}", json.dumps(odd) if odd else None
 

@@ -53,6 +53,7 @@ _KNOWN = select(
     models.runs.c.metrics_size,
     models.runs.c.metrics_digest,
 )
+_KNOWN_HERE = _KNOWN.where(models.runs.c.root_id == bindparam("root"), models.runs.c.path == bindparam("place"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,7 @@ def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
 
 def known_run(connection: Connection, root_id: int, path: str) -> Known | None:
     """The run of a root at a relative path, None where there is none."""
-    here = (models.runs.c.root_id == root_id) & (models.runs.c.path == path)
-    row = connection.execute(_KNOWN.where(here)).first()
+    row = connection.execute(_KNOWN_HERE, {"root": root_id, "place": path}).first()
     return Known(*tuple(row)[1:]) if row else None
 
 
@@ -130,7 +130,7 @@ def put_run(
     if generation is not None:
         values["generation"] = generation
     if run_id is None:
-        inserted = connection.execute(insert(runs).values(copy_of=copy_of, **values))
+        inserted = connection.execute(insert(runs), {"copy_of": copy_of, **values})
         assert inserted.inserted_primary_key is not None
         run_id = int(inserted.inserted_primary_key[0])
     else:
