@@ -35,6 +35,8 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python tests/documents.py
 
 bench: $(VENV)/dev.stamp
+	$(BIN)/python bench/versus.py --out docs/benchmarks.md
+	$(BIN)/python bench/filled.py 10000 5 20 --postgresql
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/rescan.py
 	$(BIN)/python bench/grown.py

@@ -4,8 +4,8 @@ Fills a database with records through the code that ingest writes with (no files
 
     python bench/filled.py [RUNS] [ROUNDS] [EPOCHS] [--postgresql]
 
-The server is one of its own, started for the time of the bench. Each figure is the median over rounds of the time that the
-statements of a question took inside the database and its driver, the count of all that match among them.
+The server is one of its own, started for the time of the bench. Each figure is the median over rounds of the time
+that the statements of a question took inside the database and its driver, the count of all that match among them.
 """
 
 from __future__ import annotations

@@ -52,11 +52,9 @@ def _read_fast(header: bytes, body: bytes) -> Table | None:
     text = body[:-1].replace(b"\t", b",").replace(b"\n", b"],[")
     try:
         rows = orjson.loads(b"[[" + text + b"]]")
-    except orjson.JSONDecodeError:
+        columns = tuple(MetricSeries(n, c) for n, c in zip(names, zip(*rows, strict=True), strict=True))
+    except ValueError:  # no JSON after all, or rows of several lengths
         return None
-    if any(len(row) != len(names) for row in rows):
-        return None
-    columns = tuple(MetricSeries(n, c) for n, c in zip(names, zip(*rows, strict=True), strict=True))
     return Table(columns, len(rows))
 
 

@@ -195,7 +195,7 @@ def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
     for column in columns:
         if column.name.lower() != "epoch":
             continue
-        if all(isinstance(v, int) for v in column.values) and len(set(column.values)) == len(column.values):
+        if set(map(type, column.values)) == {int} and len(set(column.values)) == len(column.values):
             return column
     return None
 
@@ -203,7 +203,7 @@ def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
 def _last_epoch(axis: MetricSeries | None, rows: int) -> int | None:
     if axis is None:
         return rows - 1 if rows else None
-    return max((v for v in axis.values if isinstance(v, int)), default=None)
+    return max(v for v in axis.values if isinstance(v, int))
 
 
 def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
