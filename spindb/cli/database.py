@@ -145,7 +145,7 @@ def copy(
             counts = verified_copy(reading, writing)
         refresh_statistics(engine)
         engine.dispose()
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     say(f"{shown(target)} holds what {shown(source)} holds, compared row by row: {told}")
 
 

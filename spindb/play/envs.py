@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError
+from spindb.play.importable import current_directory_importable
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
 
@@ -150,7 +151,7 @@ def _unpickled(path: Path) -> Any:
     Raises:
         EnvironmentBuildError: that fails, or gives no environment.
     """
-    with _current_directory_importable():
+    with current_directory_importable():
         try:
             joblib = importlib.import_module("joblib")
             with contextlib.suppress(ImportError):
@@ -174,7 +175,7 @@ def import_environments(module: str) -> None:
     Raises:
         EnvironmentBuildError: it can't be imported.
     """
-    with _current_directory_importable():
+    with current_directory_importable():
         try:
             with contextlib.suppress(ImportError):
                 import_quietly("gym")  # whose notice would be printed otherwise
@@ -210,7 +211,7 @@ def _call_factory(factory: str, render: Render, saved: Mapping[str, Any]) -> tup
     module_name, _, function_name = factory.partition(":")
     if not module_name or not function_name:
         raise EnvironmentBuildError(f"--env-factory {factory} is not of the form module:function")
-    with _current_directory_importable():
+    with current_directory_importable():
         try:
             with contextlib.suppress(ImportError):
                 import_quietly("gym")  # whose notice would be printed otherwise
@@ -229,15 +230,6 @@ def _call_factory(factory: str, render: Render, saved: Mapping[str, Any]) -> tup
     if not (hasattr(env, "reset") and hasattr(env, "step")):
         raise EnvironmentBuildError(f"--env-factory {factory} made a {type(env).__name__}, which has no reset and step")
     return env, given
-
-
-@contextlib.contextmanager
-def _current_directory_importable() -> Iterator[None]:
-    sys.path.insert(0, os.getcwd())
-    try:
-        yield
-    finally:
-        sys.path.remove(os.getcwd())
 
 
 def _make(env_id: str, source: str, limit: int | None, render: Render) -> BuiltEnvironment:

@@ -5,11 +5,8 @@ That executes what the file and its module say; nobody gets here without having 
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 
 from spindb.errors import PolicyError
 from spindb.extras import needing
+from spindb.play.importable import current_directory_importable
 from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.torchmlp import load as load_by_numpy
 from spindb.records import SnapshotRecord
@@ -48,7 +46,7 @@ class TorchPolicy(ArrayPolicy):
         with needing("torch"):
             import torch
         self._torch = torch
-        with _importable_here():
+        with current_directory_importable():
             try:
                 self._module = torch.load(save, map_location="cpu", weights_only=False)
             except Exception as error:  # the author's code can raise anything
@@ -92,12 +90,3 @@ class TorchPolicy(ArrayPolicy):
 
     def _tensor(self, values: Any) -> Any:
         return self._torch.as_tensor(values, dtype=self._torch.float32)
-
-
-@contextlib.contextmanager
-def _importable_here() -> Iterator[None]:
-    sys.path.insert(0, os.getcwd())
-    try:
-        yield
-    finally:
-        sys.path.remove(os.getcwd())
