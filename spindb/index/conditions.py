@@ -117,7 +117,8 @@ class Compiler:
     def conjunction(self, tree: Filter) -> ColumnElement[bool]:
         """A condition that must hold: its fields are joined inside."""
         if isinstance(tree, filters.All):
-            return and_(true(), *(self.conjunction(item) for item in tree.items))
+            equalities_first = sorted(tree.items, key=lambda item: not _is_equality(item))
+            return and_(true(), *(self.conjunction(item) for item in equalities_first))
         if isinstance(tree, filters.Within):
             return self.within(tree, self.conjunction)
         return self.condition(tree, required=isinstance(tree, (Comparison, Membership)))
@@ -284,7 +285,9 @@ class Compiler:
         return [literal, as_text] if literal else [as_text]
 
     def test_metric(self, found: MetricField, alias: FromClause, comparator: str, value: Value) -> ColumnElement[bool]:
-        column = alias.c[found.statistic]
+        column: ColumnElement[Any] = alias.c[found.statistic]
+        if self.selective:
+            column = column + 0  # keeps the index out of it: the few that are left are looked up one by one
         if comparator == "~":
             raise self.error(f"{found.metric} is a metric: ~ compares text", value)
         number = self.number(value, found.metric)
@@ -343,6 +346,10 @@ class Compiler:
         key = alias.c.number if isinstance(found, ConfigField) else alias.c[found.statistic]
         join = next(join for join in self.joins.values() if join.alias is alias)
         return Lead(join, key.is_not(None), key.desc() if word != name else key.asc())
+
+
+def _is_equality(tree: Filter) -> bool:
+    return isinstance(tree, Comparison) and tree.comparator == "="
 
 
 def _named(alias: FromClause, found: ConfigField | MetricField, of: FromClause) -> ColumnElement[bool]:
