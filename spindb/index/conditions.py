@@ -194,7 +194,9 @@ class Compiler:
                 joined = required and not equal
                 return self.where(found, joined, lambda alias: self.test_config(alias, comparator, value))
             case MetricField():
-                return self.where(found, required, lambda alias: self.test_metric(found, alias, comparator, value))
+                # Few are left, to be looked up one by one: adding nothing keeps the metric's index out of it.
+                few = required and self.selective
+                return self.where(found, required, lambda alias: self.test_metric(found, alias, comparator, value, few))
 
     def test_run(self, found: RunField, comparator: str, value: Value) -> ColumnElement[bool]:
         column = self.column_of(found)
@@ -284,10 +286,10 @@ class Compiler:
         literal = words.get(value.text.lower())
         return [literal, as_text] if literal else [as_text]
 
-    def test_metric(self, found: MetricField, alias: FromClause, comparator: str, value: Value) -> ColumnElement[bool]:
-        column: ColumnElement[Any] = alias.c[found.statistic]
-        if self.selective:
-            column = column + 0  # keeps the index out of it: the few that are left are looked up one by one
+    def test_metric(
+        self, found: MetricField, alias: FromClause, comparator: str, value: Value, few: bool
+    ) -> ColumnElement[bool]:
+        column = alias.c[found.statistic] + 0 if few else alias.c[found.statistic]
         if comparator == "~":
             raise self.error(f"{found.metric} is a metric: ~ compares text", value)
         number = self.number(value, found.metric)

@@ -23,7 +23,8 @@ from spindb.errors import DatabaseError
 from spindb.index.models import APPLICATION_ID
 
 _BUSY_SECONDS = 30.0
-_READING = ("mmap_size = 4294967296", "cache_size = -65536")  # bytes, -KiB: pages are looked at where they lie
+_CACHE = "cache_size = -65536"  # KiB
+_MAPPED = "mmap_size = 4294967296"  # bytes: pages are looked at where they lie
 
 
 def database_url(location: str | Path) -> URL:
@@ -114,11 +115,13 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         journal = "DELETE" if network_file_system(Path(database)) else "WAL"
         writer = ("foreign_keys = ON", f"journal_mode = {journal}", "synchronous = NORMAL")
         return _sqlite(database, "rwc", *writer)
+    # A file that another machine shortens while it is mapped ends the process.
+    reading = (_CACHE,) if network_file_system(Path(database)) else (_CACHE, _MAPPED)
     if _writable(database) and _writable(os.path.dirname(database)):
         # Opened for writing although it never writes: only such a connection tidies the log away.
-        return _sqlite(database, "rw", "query_only = ON", *_READING)
+        return _sqlite(database, "rw", "query_only = ON", *reading)
     try:
-        return _sqlite(database, "ro", "schema_version", *_READING)
+        return _sqlite(database, "ro", "schema_version", *reading)
     except sqlite3.OperationalError:
         # A WAL database in a directory where nothing may be written has no place for its shared
         # memory; without a log beside it the file alone is complete.
