@@ -9,28 +9,31 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, false, func, not_, or_, select, true
 from sqlalchemy.sql.selectable import FromClause
 
-from spindb.errors import FilterError
 from spindb.index import filters, queries
-from spindb.index.clock import now
 from spindb.index.fields import PERFORMANCE, ROOT_FIELDS, ConfigField, Field, MetricField, Names, RunField, run_column
 from spindb.index.filters import Comparison, Filter, Membership, Name, Presence, Tagged, Value
 from spindb.index.models import configs, metrics, roots, runs, tags
+from spindb.index.values import (
+    NOT_A_NUMBER,
+    as_number,
+    compare,
+    compare_any,
+    error,
+    glob,
+    json_texts,
+    number_of,
+    period,
+)
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)\Z", re.DOTALL)
-_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?)?)?\Z")
-_AGO = re.compile(r"(\d+)(min|h|d|w)\Z")
-_AGO_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_NOT_A_NUMBER = object()
 
 
 @dataclass
@@ -179,7 +182,7 @@ class Compiler:
         high = Value(match[2], value.end - len(match[2]), value.end)
         is_time = isinstance(found, RunField) and found.kind == "time"
         for end in (low, high):
-            if end.text and not is_time and _number(end) is _NOT_A_NUMBER:
+            if end.text and not is_time and as_number(end) is NOT_A_NUMBER:
                 return None
         return [(c, v) for c, v in ((">=", low), ("<=", high)) if v.text]
 
@@ -202,22 +205,22 @@ class Compiler:
         column = self.column_of(found)
         if comparator == "~":
             if found.kind != "text":
-                raise self.error(f"{found.name} is no text: ~ compares text", value)
-            return _glob(column, value.text)
+                raise error(self.text, f"{found.name} is no text: ~ compares text", value)
+            return glob(column, value.text)
         if found.kind == "time":
             return self.test_time(column, comparator, value)
         if found.kind == "flag":
             truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
             if value.text.lower() not in truth or comparator not in ("=", "!="):
-                raise self.error(f"{found.name} is true or false", value)
-            return _compare(column, comparator, truth[value.text.lower()])
+                raise error(self.text, f"{found.name} is true or false", value)
+            return compare(column, comparator, truth[value.text.lower()])
         if found.kind == "number":
-            return _compare(column, comparator, self.number(value, found.name))
-        return _compare(column, comparator, value.text)
+            return compare(column, comparator, number_of(self.text, value, found.name))
+        return compare(column, comparator, value.text)
 
     def test_time(self, column: ColumnElement[Any], comparator: str, value: Value) -> ColumnElement[bool]:
         """Times are compared by the period that was typed: a day, a month, a second."""
-        begin, end = self.period(value)
+        begin, end = period(self.text, value)
         match comparator:
             case "<":
                 return column < begin
@@ -231,34 +234,12 @@ class Compiler:
                 return and_(column >= begin, column < end)
         return or_(column < begin, column >= end)
 
-    def period(self, value: Value) -> tuple[datetime, datetime]:
-        if ago := _AGO.match(value.text):
-            then = now() - timedelta(**{_AGO_UNITS[ago[2]]: int(ago[1])})
-            return then, then
-        match = _TIME.match(value.text)
-        try:
-            if match is None:
-                raise ValueError
-            year, *rest = (int(part) for part in match.groups() if part is not None)
-            month, day, hour, minute, second = [*rest, *(1, 1, 0, 0, 0)[len(rest) :]]
-            begin = datetime(year, month, day, hour, minute, second)
-        except ValueError:
-            raise self.error(
-                f"{value.text!r} is no time", value, hint="2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
-            ) from None
-        if not rest:
-            return begin, begin.replace(year=year + 1)
-        if len(rest) == 1:
-            return begin, (begin + timedelta(days=31)).replace(day=1)
-        steps = {2: timedelta(days=1), 4: timedelta(minutes=1), 5: timedelta(seconds=1)}
-        return begin, begin + steps[len(rest)]
-
     def test_config(self, alias: FromClause, comparator: str, value: Value) -> ColumnElement[bool]:
         if comparator == "~":
             text = json.dumps(value.text, ensure_ascii=False)
             is_text = alias.c.type == "str"
-            return or_(and_(is_text, _glob(alias.c.value, text)), and_(not_(is_text), _glob(alias.c.value, value.text)))
-        number = _NOT_A_NUMBER if value.quoted else _number(value)
+            return or_(and_(is_text, glob(alias.c.value, text)), and_(not_(is_text), glob(alias.c.value, value.text)))
+        number = NOT_A_NUMBER if value.quoted else as_number(value)
         if isinstance(number, float) and not math.isnan(number):
             equal = alias.c.number == number
             if comparator in ("=", "!="):
@@ -267,48 +248,25 @@ class Compiler:
                     if comparator == "="
                     else and_(alias.c.run_id.is_not(None), not_(func.coalesce(equal, false())))
                 )
-            return _compare(alias.c.number, comparator, number)
+            return compare(alias.c.number, comparator, number)
         if comparator not in ("=", "!="):
-            raise self.error(f"{comparator} needs a number, not {value.text!r}", value)
-        return _compare_any(alias.c.value, comparator, self.json_texts(value))
-
-    def json_texts(self, value: Value) -> list[str]:
-        """The canonical JSON texts that a value may mean: ``true`` is the flag or the word."""
-        as_text = json.dumps(value.text, ensure_ascii=False)
-        if value.quoted:
-            return [as_text]
-        if value.text.startswith(("[", "{")):
-            try:
-                return [json.dumps(json.loads(value.text), sort_keys=True, ensure_ascii=False)]
-            except ValueError:
-                raise self.error(f"{value.text!r} is no JSON list", value, hint="quote it to mean a text") from None
-        words = {"true": "true", "false": "false", "null": "null", "none": "null", "nan": "NaN"}
-        literal = words.get(value.text.lower())
-        return [literal, as_text] if literal else [as_text]
+            raise error(self.text, f"{comparator} needs a number, not {value.text!r}", value)
+        return compare_any(alias.c.value, comparator, json_texts(self.text, value))
 
     def test_metric(
         self, found: MetricField, alias: FromClause, comparator: str, value: Value, few: bool
     ) -> ColumnElement[bool]:
         column = alias.c[found.statistic] + 0 if few else alias.c[found.statistic]
         if comparator == "~":
-            raise self.error(f"{found.metric} is a metric: ~ compares text", value)
-        number = self.number(value, found.metric)
+            raise error(self.text, f"{found.metric} is a metric: ~ compares text", value)
+        number = number_of(self.text, value, found.metric)
         if not math.isnan(number):
-            return _compare(column, comparator, number)
+            return compare(column, comparator, number)
         if found.statistic != "last" or comparator not in ("=", "!="):
-            raise self.error("NaN can only be looked for in the last value: METRIC=nan", value)
+            raise error(self.text, "NaN can only be looked for in the last value: METRIC=nan", value)
         if comparator == "=":
             return alias.c.last_text == "NaN"
         return and_(alias.c.run_id.is_not(None), func.coalesce(alias.c.last_text, "") != "NaN")
-
-    def number(self, value: Value, name: str) -> float:
-        number = _number(value)
-        if not isinstance(number, float):
-            raise self.error(f"{name} is a number: it can't be compared with {value.text!r}", value)
-        return number
-
-    def error(self, message: str, value: Value, hint: str | None = None) -> FilterError:
-        return FilterError(message, self.text, value.start, value.end, hint=hint)
 
     # Columns and order.
 
@@ -359,38 +317,6 @@ def _named(alias: FromClause, found: ConfigField | MetricField, of: FromClause) 
     if isinstance(found, ConfigField):
         return alias.c.key == found.key
     return alias.c.name == (of.c.performance if found.metric == PERFORMANCE else found.metric)
-
-
-def _number(value: Value) -> float | object:
-    try:
-        return _NOT_A_NUMBER if "_" in value.text else float(value.text)
-    except ValueError:
-        return _NOT_A_NUMBER
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-def _compare(column: ColumnElement[Any], comparator: str, value: Any) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = _OPERATORS[comparator](column, value)
-    return condition
-
-
-def _compare_any(column: ColumnElement[Any], comparator: str, values: list[str]) -> ColumnElement[bool]:
-    return column.in_(values) if comparator == "=" else column.not_in(values)
-
-
-def _glob(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
-    """``*`` for any text, ``?`` for one character, in any case of letters."""
-    literal = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return column.ilike(literal.replace("*", "%").replace("?", "_"), escape="\\")
 
 
 def _visible(tree: Filter, everything: bool) -> list[ColumnElement[bool]]:

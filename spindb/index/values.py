@@ -1,0 +1,108 @@
+"""What the values that are typed in a filter mean: numbers, texts as JSON, times; and how columns compare with them."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from spindb.errors import FilterError
+from spindb.index.clock import now
+from spindb.index.filters import Value
+
+_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?)?)?\Z")
+_AGO = re.compile(r"(\d+)(min|h|d|w)\Z")
+_AGO_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+NOT_A_NUMBER = object()
+
+
+def period(query: str, value: Value) -> tuple[datetime, datetime]:
+    """The time that begins and ends what is typed: a day, a month, a second; a moment for ``7d``, seven days ago."""
+    if ago := _AGO.match(value.text):
+        then = now() - timedelta(**{_AGO_UNITS[ago[2]]: int(ago[1])})
+        return then, then
+    match = _TIME.match(value.text)
+    try:
+        if match is None:
+            raise ValueError
+        year, *rest = (int(part) for part in match.groups() if part is not None)
+        month, day, hour, minute, second = [*rest, *(1, 1, 0, 0, 0)[len(rest) :]]
+        begin = datetime(year, month, day, hour, minute, second)
+    except ValueError:
+        raise error(
+            query, f"{value.text!r} is no time", value, hint="2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
+        ) from None
+    if not rest:
+        return begin, begin.replace(year=year + 1)
+    if len(rest) == 1:
+        return begin, (begin + timedelta(days=31)).replace(day=1)
+    steps = {2: timedelta(days=1), 4: timedelta(minutes=1), 5: timedelta(seconds=1)}
+    return begin, begin + steps[len(rest)]
+
+
+def json_texts(query: str, value: Value) -> list[str]:
+    """The canonical JSON texts that a value may mean: ``true`` is the flag or the word."""
+    as_text = json.dumps(value.text, ensure_ascii=False)
+    if value.quoted:
+        return [as_text]
+    if value.text.startswith(("[", "{")):
+        try:
+            return [json.dumps(json.loads(value.text), sort_keys=True, ensure_ascii=False)]
+        except ValueError:
+            raise error(query, f"{value.text!r} is no JSON list", value, hint="quote it to mean a text") from None
+    words = {"true": "true", "false": "false", "null": "null", "none": "null", "nan": "NaN"}
+    literal = words.get(value.text.lower())
+    return [literal, as_text] if literal else [as_text]
+
+
+def number_of(query: str, value: Value, name: str) -> float:
+    """The number that is typed. Raises `FilterError` where it is none."""
+    number = as_number(value)
+    if not isinstance(number, float):
+        raise error(query, f"{name} is a number: it can't be compared with {value.text!r}", value)
+    return number
+
+
+def error(query: str, message: str, value: Value, hint: str | None = None) -> FilterError:
+    """An error that shows the value in its query."""
+    return FilterError(message, query, value.start, value.end, hint=hint)
+
+
+def as_number(value: Value) -> float | object:
+    """The number that is typed, else `NOT_A_NUMBER`."""
+    try:
+        return NOT_A_NUMBER if "_" in value.text else float(value.text)
+    except ValueError:
+        return NOT_A_NUMBER
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def compare(column: ColumnElement[Any], comparator: str, value: Any) -> ColumnElement[bool]:
+    """The column beside a value, by a comparator as it is typed."""
+    condition: ColumnElement[bool] = _OPERATORS[comparator](column, value)
+    return condition
+
+
+def compare_any(column: ColumnElement[Any], comparator: str, values: list[str]) -> ColumnElement[bool]:
+    """Whether the column is one of several texts, or none of them."""
+    return column.in_(values) if comparator == "=" else column.not_in(values)
+
+
+def glob(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+    """``*`` for any text, ``?`` for one character, in any case of letters."""
+    literal = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return column.ilike(literal.replace("*", "%").replace("?", "_"), escape="\\")
