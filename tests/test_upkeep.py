@@ -173,6 +173,9 @@ def test_a_deep_check_compares_with_the_files(study: Path, database: Path, cli: 
     assert "run 2: its files changed since they were read" in found.err
     assert "run 3: its directory is gone" in found.err
     assert "spindb db rebuild reads all files again" in found.err
+    told = cli(*deep, "--json")
+    assert told.code == 1
+    assert len(json.loads(told.out)["damage"]) == 3
 
 
 def test_a_rebuild_reads_all_again_and_keeps_what_people_added(

@@ -77,19 +77,18 @@ def check(
     location = database(ctx, db)
     with connected(location) as connection:
         found = damage(connection)
+        astray: list[str] = []
         if deep and not found:
             from spindb.ingest.verify import deviations
 
-            found = [f"run {d.run_id}: {d.what} ({d.directory})" for d in deviations(connection)]
-            if found and not as_json:
-                for line in found:
-                    say(f"  {line}")
-                say("spindb ingest reads what changed; spindb db rebuild reads all files again")
-                raise typer.Exit(1)
+            astray = [f"run {d.run_id}: {d.what} ({d.directory})" for d in deviations(connection)]
     if as_json:
-        print_json({"damage": found})
-    for line in found:
+        print_json({"damage": found + astray})
+    for line in found + astray:
         say(f"  {line}")
+    if astray:
+        say("spindb ingest reads what changed; spindb db rebuild reads all files again")
+        raise typer.Exit(1)
     if found:
         raise DatabaseError(
             f"{shown(location)} is damaged",
