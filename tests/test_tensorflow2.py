@@ -110,3 +110,22 @@ def test_functions_without_end_are_refused() -> None:
     again = Function(("a",), (Node("b", "PartitionedCall", ("a",), {"f": "again"}),), ("b:output:0",))
     with pytest.raises(SavedModelError, match="without end"):
         inlined(nodes, {"again": again})
+
+
+def test_a_damaged_graph_of_assignments_ends(tmp_path: Path) -> None:
+    """Values that come from each other, from nowhere, or from names that are none restore nothing."""
+    from spindb.play.policies.program import Graph
+    from spindb.play.policies.tf2 import _Restored
+
+    nodes = [
+        Node("circle", "Identity", ("circle",), {}),
+        Node("bare", "AssignVariableOp", (), {}),
+        Node("round", "AssignVariableOp", ("v", "circle"), {}),
+        Node("names", "NoOp", (), {}),
+        Node("restore", "RestoreV2", ("circle", "names"), {}),
+        Node("nameless", "AssignVariableOp", ("v", "restore:3"), {}),
+        Node("v", "VarHandleOp", (), {}),
+    ]
+    graph = Graph(tmp_path, {node.name: node for node in nodes}, {"v": 1.5}, {}, {})
+    assert list(_Restored(graph)) == []
+    assert _Restored(graph)["v"] == 1.5

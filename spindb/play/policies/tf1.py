@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,25 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -
 
     See `spindb.play.policies.load_snapshot`.
     """
-    from spindb.play.policies.program import UnsupportedGraphError
     from spindb.play.policies.saved import load as load_by_numpy
 
+    return by_numpy_else_tensorflow(
+        lambda: load_by_numpy(save, snapshot, deterministic=deterministic),
+        lambda: load_by_tensorflow(save, snapshot, deterministic=deterministic),
+    )
+
+
+def by_numpy_else_tensorflow(
+    by_numpy: Callable[[], ArrayPolicy], by_tensorflow: Callable[[], TF1Policy]
+) -> ArrayPolicy:
+    """The policy that numpy makes; where it does not know an operation TensorFlow's, with a note that says so."""
+    from spindb.play.policies.program import UnsupportedGraphError
+
     try:
-        return load_by_numpy(save, snapshot, deterministic=deterministic)
+        return by_numpy()
     except UnsupportedGraphError as unsupported:
-        policy = load_by_tensorflow(save, snapshot, deterministic=deterministic)
-        policy.notes = (f"played by TensorFlow: {unsupported.message.partition(': ')[2]}",)
+        policy = by_tensorflow()
+        policy.notes = (f"played by TensorFlow: {unsupported.message.partition(': ')[2]}", *policy.notes)
         return policy
 
 

@@ -6,17 +6,18 @@ it: an assignment to the variable, of an output of ``RestoreV2``, which is told 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from spindb.disk.nodes import Constant
 from spindb.disk.savedmodel import SavedModelError, read_signature
 from spindb.errors import PolicyError
 from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.graph import GraphPolicy
-from spindb.play.policies.program import Graph, UnsupportedGraphError
+from spindb.play.policies.program import Graph
 from spindb.play.policies.saved import read_saved
-from spindb.play.policies.tf1 import TF1Policy
+from spindb.play.policies.tf1 import TF1Policy, by_numpy_else_tensorflow
 from spindb.records import SnapshotRecord
 
 _INPUTS: Mapping[str, tuple[str, ...]] = {
@@ -37,29 +38,29 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -
 
     See `spindb.play.policies.load_snapshot`.
     """
-    graph, notes = read_policy(save, snapshot)
-    policy: ArrayPolicy
-    try:
-        policy = GraphPolicy(graph, deterministic=deterministic)
-    except UnsupportedGraphError as unsupported:
-        policy = _by_tensorflow(graph, deterministic)
-        notes = (f"played by TensorFlow: {unsupported.message.partition(': ')[2]}", *notes)
-    policy.notes = (*policy.notes, *notes)
-    return policy
+    return _noted(
+        save,
+        snapshot,
+        lambda graph: by_numpy_else_tensorflow(
+            lambda: GraphPolicy(graph, deterministic=deterministic), lambda: _by_tensorflow(graph, deterministic)
+        ),
+    )
 
 
-def load_by_numpy(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
+def load_by_numpy(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
     """The same by numpy alone."""
-    graph, notes = read_policy(save, snapshot)
-    policy = GraphPolicy(graph, deterministic=deterministic)
-    policy.notes = notes
-    return policy
+    return _noted(save, snapshot, lambda graph: GraphPolicy(graph, deterministic=deterministic))
 
 
-def load_by_tensorflow(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> TF1Policy:
+def load_by_tensorflow(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
     """The same by TensorFlow."""
+    return _noted(save, snapshot, lambda graph: _by_tensorflow(graph, deterministic))
+
+
+def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPolicy]) -> ArrayPolicy:
+    """The policy that is made of the graph, with a note of what was guessed."""
     graph, notes = read_policy(save, snapshot)
-    policy = _by_tensorflow(graph, deterministic)
+    policy = make(graph)
     policy.notes = (*policy.notes, *notes)
     return policy
 
@@ -125,14 +126,12 @@ class _Restored(Mapping[str, Any]):
         self._keys: dict[str, str] = {}
         for node in graph.nodes.values():
             if node.op == "AssignVariableOp":
-                (variable, _), (source, port), *_ = graph.sources(node)
-                while (node := graph.node(source)).op == "Identity":
-                    source, port = graph.sources(node)[0]
-                if node.op == "RestoreV2":
-                    names = graph.node(graph.sources(node)[1][0]).attributes["value"].values
-                    self._keys[variable] = names[port].decode()
+                variable, value, *_ = graph.sources(node) + [("", 0)] * 2
+                name = _restored_from(graph, value)
+                if name is not None:
+                    self._keys[variable[0]] = name
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
     def __len__(self) -> int:
@@ -140,3 +139,20 @@ class _Restored(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         return self._saved[self._keys.get(name, name)]
+
+
+def _restored_from(graph: Graph, value: tuple[str, int]) -> str | None:
+    """The name in the variables' file that a value is restored from; None where it comes from elsewhere."""
+    for _ in range(len(graph.nodes)):  # a damaged graph may go in circles
+        node = graph.nodes.get(value[0])
+        if node is None or node.op not in ("Identity", "RestoreV2"):
+            return None
+        sources = graph.sources(node)
+        if node.op == "RestoreV2" and len(sources) > 1:
+            names = graph.node(sources[1][0]).attributes.get("value")
+            found = names.values[value[1]] if isinstance(names, Constant) and value[1] < len(names.values) else None
+            return found.decode() if isinstance(found, bytes) else None
+        if not sources:
+            return None
+        value = sources[0]
+    return None
