@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -18,6 +16,7 @@ from spindb.cli.options import Db, Everything, FilterWords, Run, database, words
 from spindb.cli.output import csv_cell, plain, plural, say
 from spindb.errors import UsageError
 from spindb.extras import needing
+from spindb.files import written_whole
 
 if TYPE_CHECKING:
     from spindb.index.tables import Export
@@ -103,7 +102,7 @@ def export_policy(
     number = f"_itr{playable.snapshot.itr}" if playable.snapshot.itr is not None else ""
     place = out or Path(f"{playable.directory.name}{number}{suffix}")
     told = ""
-    with _beside(place) as file:
+    with written_whole(place) as file:
         if npz:
             write_npz(file, plan, about(playable))
         else:
@@ -116,30 +115,13 @@ def export_policy(
 
 
 def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str) -> int:
-    with _beside(out) as beside:
+    with written_whole(out) as beside:
         if form == "parquet":
             with needing("analysis"):
                 from spindb.analysis.parquet import write_parquet
             return write_parquet(beside, table.columns, rows)
         with beside.open("w", encoding="utf-8", newline="") as file:
             return _write_text(file, table, rows, form)
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of `out` when it is whole.
-
-    Raises:
-        UsageError: it can't be written.
-    """
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        yield beside
-        beside.replace(out)
-    except OSError as error:
-        raise UsageError(f"{out} can't be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _write_text(file: TextIO, table: Export, rows: Iterable[Sequence[Any]], form: str) -> int:

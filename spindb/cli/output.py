@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from spindb.errors import UsageError
+from spindb.files import written_whole
 
 JSON_VERSION = 1
 """Version of what --json and --jsonl print (docs/output.schema.json). Within one, keys are added and never taken."""
@@ -50,13 +50,8 @@ def write_file(path: Path, text: str) -> None:
     Raises:
         UsageError: it can't be written there.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(f"{path} can't be written: {error.strerror}") from None
 
 
 def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

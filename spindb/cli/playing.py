@@ -90,9 +90,9 @@ def test_policy(
     spindb test-policy 42 --env-factory my_envs:make
     """
     with needing("play"):
-        from spindb.play.envs import build_environment, import_environments
+        from spindb.play.envs import import_environments
         from spindb.play.faithful import as_the_original_chooses, faithful_environment
-        from spindb.play.load import earlier_ways, require_fit, saved_attributes
+        from spindb.play.load import environment_of, require_fit
         from spindb.play.policies import load_snapshot
         from spindb.play.rollout import run_policy
 
@@ -121,16 +121,13 @@ def test_policy(
     if faithful:
         built = faithful_environment(playable, env_factory)
     else:
-        state = playable.snapshot.state_path
-        built = build_environment(
-            playable.env,
+        built = environment_of(
+            playable,
             env=env,
             factory=env_factory,
-            render="rgb_array" if video else None if norender else "human",
-            saved=saved_attributes(playable),
             imports=imports or (),
-            trusted=playable.directory / state if trust and state else None,
-            earlier=earlier_ways(playable),
+            render="rgb_array" if video else None if norender else "human",
+            trust=trust,
         )
     if faithful and playable.snapshot.kind != "pyt_save":
         by = "tensorflow"

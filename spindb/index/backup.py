@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from spindb.errors import DatabaseError, NotFoundError, UsageError
+from spindb.files import written_whole
 from spindb.index.clock import now
 
 
@@ -31,21 +31,16 @@ def back_up(path: Path, place: Path) -> Path:
         raise NotFoundError(f"no database at {path}")
     if place.exists():
         raise UsageError(f"{place} is there already")
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        with closing(sqlite3.connect(unfinished)) as copy, closing(sqlite3.connect(path)) as source:
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
-            (sound,) = copy.execute("PRAGMA quick_check").fetchone()
-        if sound != "ok":
-            raise DatabaseError(f"{path} is damaged: {sound}", hint="spindb db check says more")
-        unfinished.replace(place)
-    except OSError as error:
-        raise UsageError(f"{place} can't be written: {error.strerror}") from None
+        with written_whole(place) as unfinished:
+            with closing(sqlite3.connect(unfinished)) as copy, closing(sqlite3.connect(path)) as source:
+                source.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+                (sound,) = copy.execute("PRAGMA quick_check").fetchone()
+            if sound != "ok":
+                raise DatabaseError(f"{path} is damaged: {sound}", hint="spindb db check says more")
     except sqlite3.OperationalError as error:
         if "unable to open" in str(error):
             raise UsageError(f"{place} can't be written: {error}") from None
         raise
-    finally:
-        unfinished.unlink(missing_ok=True)
     return place

@@ -288,24 +288,27 @@ class Compiler:
         return [e.label(f"c{len(self.columns)}_{i}") for i, e in enumerate(self.expressions(found))]
 
     def order(self, name: str) -> list[ColumnElement[Any]]:
-        word = name.removeprefix("-")
-        found = self.names.find(Name(word, len(name) - len(word), len(name)), name)
+        found, down = self.sorted_by(name)
         keys = self.expressions(found)[:1]
         if isinstance(found, ConfigField):  # numbers first, by size; then everything else by its text
             alias = self.join(found).c
             keys = [alias.number, case((alias.number.is_(None), alias.value))]
-        return [(key.desc() if word != name else key.asc()).nulls_last() for key in keys]
+        return [(key.desc() if down else key.asc()).nulls_last() for key in keys]
+
+    def sorted_by(self, name: str) -> tuple[Field, bool]:
+        """The field that a sort key names, and whether downwards."""
+        word = name.removeprefix("-")
+        return self.names.find(Name(word, len(name) - len(word), len(name)), name), word != name
 
     def lead(self, name: str) -> Lead | None:
         """The sort key as an index has it: of a hyperparameter, or of a metric's last or max; None for others."""
-        word = name.removeprefix("-")
-        found = self.names.find(Name(word, len(name) - len(word), len(name)), name)
+        found, down = self.sorted_by(name)
         if isinstance(found, RunField) or (isinstance(found, MetricField) and found.statistic not in ("last", "max")):
             return None
         alias = self.join(found)
         key = alias.c.number if isinstance(found, ConfigField) else alias.c[found.statistic]
         join = next(join for join in self.joins.values() if join.alias is alias)
-        return Lead(join, key.is_not(None), key.desc() if word != name else key.asc())
+        return Lead(join, key.is_not(None), key.desc() if down else key.asc())
 
 
 def _is_equality(tree: Filter) -> bool:

@@ -200,20 +200,15 @@ _SERVER_HINTS = {
 
 
 def _explained(error: Any, location: str | Path) -> DatabaseError:
-    message, hint = _explain(error, location)
-    return DatabaseError(message, hint=hint)
-
-
-def _explain(error: Any, location: str | Path) -> tuple[str, str | None]:
     """What went wrong, and what to do."""
     url = database_url(location)
     shown = url.render_as_string(hide_password=True).removeprefix("sqlite:///")
     text = str(error).strip()
     if "file is not a database" in text or "malformed" in text:
-        return f"{shown} is not a SQLite database, or it is damaged ({text})", None
+        return DatabaseError(f"{shown} is not a SQLite database, or it is damaged ({text})")
     if "locked" in text:
-        return f"{shown} is locked by another program for more than {_BUSY_SECONDS:.0f} seconds", None
+        return DatabaseError(f"{shown} is locked by another program for more than {_BUSY_SECONDS:.0f} seconds")
     if url.get_backend_name() == "sqlite":
-        return f"{shown}: {text}", None
+        return DatabaseError(f"{shown}: {text}")
     hint = next((hint for words, hint in _SERVER_HINTS.items() if words in text), None)
-    return f"{shown}: {' '.join(text.split())}", hint
+    return DatabaseError(f"{shown}: {' '.join(text.split())}", hint=hint)

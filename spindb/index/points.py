@@ -87,16 +87,7 @@ def curves_by_id(connection: Connection, ids: Sequence[int], value: str, axis: s
 
 def performance_curves(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
     """Each run's performance metric, NaN where a cell is no number."""
-    curves: dict[int, list[float]] = {}
-    for batch in batches(ids):
-        statement = (
-            select(metrics.c.run_id, metrics.c.series)
-            .join(runs, (runs.c.id == metrics.c.run_id) & (runs.c.performance == metrics.c.name))
-            .where(runs.c.id.in_(batch))
-        )
-        for run_id, packed in connection.execute(statement):
-            curves[run_id] = series.curve(packed)
-    return curves
+    return {curve.run_id: curve.y for curve in curves(connection, ids, PERFORMANCE, ROW)}
 
 
 def _named(column: ColumnElement[str], value: str) -> ColumnElement[bool]:

@@ -9,8 +9,8 @@ from multiprocessing import get_context
 
 from spindb.errors import SpindbError
 from spindb.index.store import EpisodeResult, Evaluation
-from spindb.play.envs import BuiltEnvironment, build_environment, import_environments
-from spindb.play.load import Playable, digest_of, earlier_ways, require_fit, saved_attributes
+from spindb.play.envs import BuiltEnvironment, import_environments
+from spindb.play.load import Playable, digest_of, environment_of, require_fit
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.rollout import Rollout, run_policy
 from spindb.play.versions import versions
@@ -63,15 +63,7 @@ def evaluate(playable: Playable, flags: Flags) -> Evaluation:
     """
     for module in flags.imports:
         import_environments(module)
-    saved = saved_attributes(playable)
-    built = build_environment(
-        playable.env,
-        env=flags.env,
-        factory=flags.factory,
-        saved=saved,
-        imports=flags.imports,
-        earlier=earlier_ways(playable),
-    )
+    built = environment_of(playable, env=flags.env, factory=flags.factory, imports=flags.imports)
     try:
         policy = load_snapshot(
             playable.directory, playable.snapshot, deterministic=flags.deterministic, engine=flags.engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -17,7 +18,7 @@ from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.index.roots import this_host
-from spindb.play.envs import BuiltEnvironment, build_environment
+from spindb.play.envs import BuiltEnvironment, Render, build_environment
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.spaces import Environment
@@ -152,6 +153,35 @@ def digest_of(playable: Playable) -> str | None:
     return digest.hexdigest()
 
 
+def environment_of(
+    playable: Playable,
+    *,
+    env: str | None = None,
+    factory: str | None = None,
+    imports: Sequence[str] = (),
+    render: Render = None,
+    trust: bool = False,
+) -> BuiltEnvironment:
+    """The environment of a snapshot; see `spindb.play.envs.build_environment` for the ways to it.
+
+    The saved state is only read for what a way asks of it.
+
+    Raises:
+        EnvironmentBuildError: no way led to an environment.
+    """
+    state = playable.snapshot.state_path
+    return build_environment(
+        playable.env,
+        env=env,
+        factory=factory,
+        render=render,
+        saved=saved_attributes(playable) if factory or imports else {},
+        imports=imports,
+        trusted=playable.directory / state if trust and state else None,
+        earlier=() if env or factory else earlier_ways(playable),
+    )
+
+
 def load_exportable(playable: Playable) -> GraphPolicy:
     """The snapshot's policy as a graph, deterministic: what can be told to other stacks.
 
@@ -228,12 +258,7 @@ def load_policy_and_env(
         NotFoundError, PolicyError: as `load_policy`.
     """
     playable = locate(run, itr, db=db)
-    built = build_environment(
-        playable.env,
-        render="human" if render else None,
-        saved=saved_attributes(playable),
-        earlier=earlier_ways(playable),
-    )
+    built = environment_of(playable, render="human" if render else None)
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
     require_fit(policy, built)
     return built.environment.env, policy
@@ -256,6 +281,7 @@ __all__ = [
     "about",
     "digest_of",
     "earlier_ways",
+    "environment_of",
     "indexed_id",
     "load_exportable",
     "load_policy",
