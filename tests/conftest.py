@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
@@ -234,6 +236,13 @@ def rows_of(database: Path, statement: str) -> list[tuple[Any, ...]]:
         found = [tuple(row) for row in connection.exec_driver_sql(statement)]
     engine.dispose()
     return found
+
+
+def made_by(database: Path) -> dict[str, list[str]]:
+    """The statement behind each object of a SQLite database; the order of constraints in it does not matter."""
+    with closing(sqlite3.connect(database)) as raw:
+        found = raw.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
+        return {name: sorted(line.strip(" \t,") for line in sql.splitlines()) for name, sql in found}
 
 
 def plain_pickle(value: object) -> bytes:

@@ -49,7 +49,19 @@ def ask(url: str, statement: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(statement)]
 
 
-def test_migrations_make_what_the_models_say_and_go_back(url: str) -> None:
+_MADE = """
+    SELECT 'column', table_name, column_name, data_type || coalesce(' ' || collation_name, '') || is_nullable
+           || coalesce(' ' || column_default, '')
+    FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL SELECT 'view', viewname, '', definition FROM pg_views WHERE schemaname = 'public'
+    UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT 'statistics', stxname, stxstattarget::text, pg_get_statisticsobjdef(oid) FROM pg_statistic_ext
+"""
+
+
+def test_migrations_go_back_and_lead_to_what_a_new_database_has(url: str) -> None:
     from alembic import command
 
     engine = open_engine(url, write=True)
@@ -60,13 +72,17 @@ def test_migrations_make_what_the_models_say_and_go_back(url: str) -> None:
         assert inspect(connection).get_view_names() == ["metric_points"]
         (series,) = (c for c in inspect(connection).get_columns("metrics") if c["name"] == "series")
         assert str(series["type"].item_type) == "DOUBLE PRECISION"  # type: ignore[attr-defined]
+    new = sorted(ask(url, _MADE))
     config = Config()
     config.set_main_option("script_location", str(schema.migrations_directory()))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
-    with engine.connect() as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
+        command.upgrade(config, "head")
+    migrated = sorted(ask(url, _MADE))
+    assert migrated == new
+    assert {"column", "index", "view", "constraint", "statistics"} == {kind for kind, *_ in new}
 
 
 def test_every_cell_survives_and_the_view_unpacks_it(run_directory: Write, url: str, tmp_path: Path) -> None:

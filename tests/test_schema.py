@@ -6,22 +6,25 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from conftest import made_by
+from sqlalchemy import Connection, inspect
 
 from spindb.errors import DatabaseError, SchemaError
 from spindb.index import engine as engine_module
 from spindb.index import schema
+from spindb.index.creation import create
 from spindb.index.engine import database_errors, network_file_system, open_engine
 from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
 
 pytestmark = pytest.mark.sqlite
 
 
-def test_migrations_make_what_the_models_say(database: Path) -> None:
+def test_a_new_database_is_as_the_models_say(database: Path) -> None:
     engine = open_engine(database, write=True)
     assert schema.upgrade(engine, "x") == (None, REVISIONS[-1])
     assert schema.upgrade(engine, "x") == (REVISIONS[-1], REVISIONS[-1])
@@ -32,35 +35,46 @@ def test_migrations_make_what_the_models_say(database: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
-def test_the_list_of_revisions_is_that_of_the_migrations() -> None:
+def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(schema.migrations_directory()))
-    scripts = ScriptDirectory.from_config(config)
+    return config
+
+
+def test_migrations_lead_to_what_a_new_database_has(tmp_path: Path) -> None:
+    schema.upgrade(open_engine(tmp_path / "new.db", write=True), "x")
+    with open_engine(tmp_path / "migrated.db", write=True).begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    new, migrated = (made_by(tmp_path / name) for name in ("new.db", "migrated.db"))
+    assert new == migrated
+    assert {"runs", "metrics", "metric_points", "ix_runs_fingerprint"} <= new.keys()
+
+
+def test_the_list_of_revisions_is_that_of_the_migrations() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
     assert tuple(s.revision for s in reversed(list(scripts.walk_revisions()))) == REVISIONS
 
 
 def test_down_again(database: Path) -> None:
-    from alembic import command
-
     engine = open_engine(database, write=True)
     schema.upgrade(engine, "x")
-    config = Config()
-    config.set_main_option("script_location", str(schema.migrations_directory()))
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
 
 
-def test_a_failed_migration_leaves_nothing_behind(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alembic import op
-
-    def fail(*_: object, **__: object) -> None:
+def test_a_creation_that_fails_leaves_nothing_behind(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(connection: Connection) -> None:
+        create(connection)
         raise RuntimeError("the disk is full")
 
     engine = open_engine(database, write=True)
     with monkeypatch.context() as patch:
-        patch.setattr(op, "execute", fail)  # the view, which comes last
+        patch.setattr(schema, "create", fail)
         with pytest.raises(RuntimeError):
             schema.upgrade(engine, "x")
     with engine.connect() as connection:

@@ -9,10 +9,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import EVALUATION, Outcome, rows_of, settle
+from conftest import EVALUATION, Outcome, made_by, rows_of, settle
 from servers import Server
 
 from spindb.errors import SchemaError, UsageError
@@ -259,10 +258,4 @@ def test_the_schemas_that_are_kept_are_those_of_the_migrations() -> None:
 
 def test_the_last_schema_that_is_kept_is_that_of_the_models(database: Path) -> None:
     schema.upgrade(open_engine(database, write=True), "it")
-    wanted = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY name"
-
-    def tables(path: Path) -> list[Any]:
-        with closing(sqlite3.connect(path)) as raw:
-            return raw.execute(wanted).fetchall()
-
-    assert tables(SCHEMAS / f"{REVISIONS[-1]}.db") == tables(database)
+    assert made_by(SCHEMAS / f"{REVISIONS[-1]}.db") == made_by(database)

@@ -1,7 +1,7 @@
 """The tables, legible in any SQL client: text keys, no codes to look up.
 
 Times are UTC without a zone. Migrations under ``migrations/`` create the same tables; a test compares
-the two. `metric_points` is a view (see the first migration) with one row per logged value.
+the two. `metric_points` is a view (see `spindb.index.creation`) with one row per logged value.
 """
 
 from __future__ import annotations

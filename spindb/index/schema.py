@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from spindb.errors import SchemaError
 from spindb.index.backup import back_up, beside
-from spindb.index.models import APPLICATION_ID, REVISIONS
+from spindb.index.creation import create
+from spindb.index.models import REVISIONS
 
 State = Literal["absent", "current", "older", "newer", "foreign"]
 
@@ -72,10 +73,10 @@ def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
         if state(connection) in ("foreign", "newer"):
             check(connection, name)
         before = revision(connection)
-        if before != REVISIONS[-1]:
+        if before is None:
+            create(connection)
+        elif before != REVISIONS[-1]:
             _run_migrations(connection)
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         return before, REVISIONS[-1]
 
 
