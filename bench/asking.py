@@ -29,7 +29,7 @@ from pathlib import Path
 from generate import generate
 
 import spindb
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 FILTER = "env=CartPole-v1 pi_lr<=1e-2 AverageEpRet.max>150"
 ASK = ["runs", FILTER, "--sort", "-Performance,pi_lr"]

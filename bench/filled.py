@@ -20,13 +20,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection, event
 
-from spindb.index import schema, store
-from spindb.index.bulk import Belongings
+from spindb.index import schema
 from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.points import curves
 from spindb.index.roots import place_of
+from spindb.index.rows import rows_of
 from spindb.index.search import Query, search
+from spindb.index.store import Batch
 from spindb.index.upkeep import refresh_statistics
 from spindb.records import ConfigLeaf, Content, EnvironmentHint, MetricSeries, RunRecord
 
@@ -83,10 +84,10 @@ def fill(location: str, runs: int, epochs: int) -> float:
     pending = records(runs, epochs)
     for _ in range(0, runs, _BATCH):
         with engine.begin() as connection:
-            belongings = Belongings(connection)
+            batch = Batch(connection, root, _BATCH)
             for _, record in zip(range(_BATCH), pending, strict=False):
-                store.put_run(connection, belongings, root, record, "s")
-            belongings.write()
+                batch.add(rows_of(record, engine.name), "s")
+            batch.write()
     refresh_statistics(engine)
     engine.dispose()
     return time.perf_counter() - begun

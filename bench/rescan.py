@@ -21,7 +21,7 @@ from pathlib import Path
 from generate import generate
 
 from spindb.disk.scan import scan
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 
 def bare_walk(directory: str) -> int:
@@ -46,7 +46,8 @@ def cpu_seconds(action: Callable[[], object]) -> float:
 def peak_megabytes(database: Path, tree: Path) -> float:
     """Largest resident size of a process that ingests `tree`."""
     code = (
-        f"from pathlib import Path; from spindb.ingest import ingest; ingest({str(database)!r}, [Path({str(tree)!r})])"
+        "from pathlib import Path; from spindb.ingest.pipeline import ingest;"
+        f"ingest({str(database)!r}, [Path({str(tree)!r})])"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     _, status, usage = os.wait4(process.pid, 0)

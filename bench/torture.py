@@ -29,7 +29,7 @@ from sqlalchemy import insert
 
 from spindb.index.engine import open_engine
 from spindb.index.models import tags
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 RUNS = 300
 SPINDB = (sys.executable, "-m", "spindb")

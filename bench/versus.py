@@ -43,7 +43,7 @@ used, wall = cpu() - begun, time.perf_counter() - wall
 peak = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 print(json.dumps({{"cpu": used, "wall": wall, "rss": peak}}))
 """
-_INGEST = "from spindb.ingest import ingest"
+_INGEST = "from spindb.ingest.pipeline import ingest"
 _ASK = "from spindb.index.connect import connected\nfrom spindb.index.search import Query, search"
 _CURVES = f"{_ASK}\nfrom spindb.index.points import curves"
 _STDLIB = """

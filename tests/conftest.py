@@ -22,11 +22,11 @@ from sqlalchemy import URL
 
 import spindb.index.engine
 import spindb.index.upkeep
-import spindb.ingest
+import spindb.ingest.pipeline
 from spindb.cli.app import run as run_cli
 from spindb.index.engine import database_url, open_engine
 from spindb.index.store import Evaluation
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
@@ -87,7 +87,7 @@ def databases(request: pytest.FixtureRequest) -> Iterator[None]:
         return as_it_is(server.url(schema=schema))
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (spindb.index.engine, spindb.index.upkeep, spindb.ingest):
+        for module in (spindb.index.engine, spindb.index.upkeep, spindb.ingest.pipeline):
             patch.setattr(module, "database_url", of_server)
         yield
 

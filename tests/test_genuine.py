@@ -21,7 +21,7 @@ from test_ingest import tree
 from spindb.index.engine import open_engine
 from spindb.index.resolve import run_at, snapshots_of
 from spindb.index.upkeep import damage
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 RUNS, EXPECTED = SHARED / "runs", SHARED / "expected"
 

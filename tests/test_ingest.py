@@ -18,9 +18,9 @@ from spindb.errors import NotFoundError, SchemaError, UsageError
 from spindb.index import store
 from spindb.index.engine import open_engine
 from spindb.index.models import tags
+from spindb.index.rows import RunRows
 from spindb.index.upkeep import damage
-from spindb.ingest import Summary, ingest
-from spindb.records import RunRecord
+from spindb.ingest.pipeline import Summary, ingest
 
 Write = Callable[..., Path]
 
@@ -200,14 +200,14 @@ def test_a_run_that_the_database_refuses_hides_no_other(
 ) -> None:
     for name in "abc":
         run_directory(name)
-    put_run = store.put_run
+    add = store.Batch.add
 
-    def refuse(connection: Any, belongings: Any, root_id: int, record: RunRecord, *rest: Any, **more: Any) -> int:
-        if record.name == "b" and record.status != "broken":
+    def refuse(batch: store.Batch, rows: RunRows, signature: str, **more: Any) -> int:
+        if rows.record.name == "b" and rows.record.status != "broken":
             raise OverflowError("Python int too large")
-        return put_run(connection, belongings, root_id, record, *rest, **more)
+        return add(batch, rows, signature, **more)
 
-    monkeypatch.setattr(store, "put_run", refuse)
+    monkeypatch.setattr(store.Batch, "add", refuse)
     summary = ingest(database, [tmp_path / "data"])
     assert counts(summary) == (3, 0, 0, 0)
     assert rows_of(database, "SELECT name, status FROM runs ORDER BY name") == [

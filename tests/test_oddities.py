@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Outcome, plain_pickle, rows_of, settle
 
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 HEAD = b"Epoch\tAverageEpRet\tTime\n"
 ROW0, ROW1, ROW2 = b"0\t10.5\t1.0\n", b"1\t20.5\t2.0\n", b"2\t30.5\t3.0\n"

@@ -19,7 +19,7 @@ from conftest import Outcome, plain_pickle, rows_of
 
 import spindb
 from spindb.errors import EnvironmentBuildError, NotFoundError, PolicyError, UsageError
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 from spindb.play import envs
 from spindb.play.envs import build_environment, import_environments
 from spindb.play.load import Playable, earlier_ways

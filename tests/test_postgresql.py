@@ -27,7 +27,7 @@ from spindb.index import schema
 from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.models import REVISIONS, metadata
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite  # they name their server themselves
 
@@ -123,7 +123,7 @@ def test_two_hosts_ingest_their_own_directories_at_once(
             run_directory(f"{host}/exp/{host}_s{number}", rows=[(0, f"{len(host)}.{number}")])
     code = (
         "import socket, sys; from pathlib import Path; socket.gethostname = lambda: sys.argv[1];"
-        "from spindb.ingest import ingest; print(ingest(sys.argv[2], [Path(sys.argv[3])]).new)"
+        "from spindb.ingest.pipeline import ingest; print(ingest(sys.argv[2], [Path(sys.argv[3])]).new)"
     )
     started = [
         subprocess.Popen(

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from spindb.index import annotate, queries
 from spindb.index.connect import connected
 from spindb.index.search import run_ids
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 PAGE = (REPOSITORY / "docs" / "queries.md").read_text()
 EXAMPLES = [text.replace("\\|", "|") for text in re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE)]

@@ -16,7 +16,7 @@ from spindb.index.engine import open_engine
 from spindb.index.models import runs, tags
 from spindb.index.resolve import find_run, pick_snapshot, shorten
 from spindb.index.search import Query, run_ids, search
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 from spindb.records import SnapshotRecord
 
 A = {

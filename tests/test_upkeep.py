@@ -21,7 +21,7 @@ from spindb.index.connect import connected
 from spindb.index.copying import differences
 from spindb.index.engine import open_engine
 from spindb.index.models import REVISIONS
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite
 

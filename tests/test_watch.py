@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import PPO_CONFIG, rows_of
 
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 from spindb.ingest.watch import RunChange, _affected, watch
 
 Write = Callable[..., Path]

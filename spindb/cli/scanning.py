@@ -13,7 +13,7 @@ from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import print_json, say, show
 
 if TYPE_CHECKING:
-    from spindb.ingest import RunProblem, Summary
+    from spindb.ingest.pipeline import RunProblem, Summary
 
 _SHOWN_PROBLEMS = 10
 
@@ -42,7 +42,7 @@ def ingest(
 
     The second ingest reads only what changed:  spindb ingest data/
     """
-    from spindb.ingest import ingest as run_ingest
+    from spindb.ingest.pipeline import ingest as run_ingest
     from spindb.logger.places import data_directory
 
     location = database(ctx, db)

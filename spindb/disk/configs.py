@@ -22,6 +22,8 @@ _LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
 _MAX_DEPTH = 64
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 
+_to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # made once: dumps makes one each time
+
 Type = Literal["int", "float", "bool", "str", "null", "list", "dict"]
 _TYPES: dict[type, Type] = {
     bool: "bool",
@@ -148,7 +150,7 @@ def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
 
 def to_json(value: Any) -> str:
     """Canonical JSON text: sorted keys, ``", "`` between items, no escapes outside ASCII."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return _to_json(value)
 
 
 def number_of(value: Any) -> float | None:

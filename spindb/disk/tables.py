@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 
@@ -44,10 +45,8 @@ def read_table(data: bytes, path: str = "progress.txt") -> Table:
 
 def _read_fast(header: bytes, body: bytes) -> Table | None:
     """The table where header and body are clean, else None."""
-    if not body.endswith(b"\n") or body.translate(None, _PLAIN) or not header.isascii():
-        return None
-    names = header.decode().split("\t")
-    if len(set(names)) != len(names) or not all(n.strip() == n and n.isprintable() and n for n in names):
+    names = _clean_names(header)
+    if names is None or not body.endswith(b"\n") or body.translate(None, _PLAIN):
         return None
     text = body[:-1].replace(b"\t", b",").replace(b"\n", b"],[")
     try:
@@ -56,6 +55,16 @@ def _read_fast(header: bytes, body: bytes) -> Table | None:
     except ValueError:  # no JSON after all, or rows of several lengths
         return None
     return Table(columns, len(rows))
+
+
+@lru_cache(maxsize=64)  # most runs have the header of the run before
+def _clean_names(header: bytes) -> list[str] | None:
+    """The names in a header where nothing is odd about them, else None."""
+    if not header.isascii():
+        return None
+    names = header.decode().split("\t")
+    clean = len(set(names)) == len(names) and all(n.strip() == n and n.isprintable() and n for n in names)
+    return names if clean else None
 
 
 def _read_carefully(data: bytes, path: str) -> Table:

@@ -32,7 +32,8 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
         rows = _rows(source, table)
         counts[table.name] = 0
         while batch := list(islice(rows, _BATCH)):
-            insert_rows(target, table, [_written(table, row, target) for row in batch])
+            written = [tuple(_written(table, row, target).values()) for row in batch]
+            insert_rows(target, table, table.c.keys(), written)
             counts[table.name] += len(batch)
     _link_copies(source, target)
     if target.dialect.name == "postgresql":

@@ -13,17 +13,17 @@ Equal content in two places that both exist is two runs, the later one linked as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, not_, select
+from sqlalchemy import Connection, bindparam, delete, exists, insert, not_, select, tuple_, update
 
 from spindb.index.clock import now
 from spindb.index.models import metrics, roots, runs, superseded
 from spindb.index.roots import this_host
-from spindb.index.store import known_run
+from spindb.index.store import known_runs_at
 from spindb.records import RunRecord
 
 DigestOfStart = Callable[[int], str | None]
@@ -54,65 +54,107 @@ class _Candidate:
     copy_of: int | None
 
 
-def identify(connection: Connection, root_id: int, record: RunRecord, start: DigestOfStart) -> Identity:
-    """The run that `record` belongs to.
+class Recogniser:
+    """Tells which runs the records of a batch are; knows what the batch itself has put."""
 
-    What the index has at its place is looked up here, in the transaction that will write: another ingest may
-    have written since this one began.
-    """
-    known = known_run(connection, root_id, record.path)
-    if known is not None:
-        grown = record.content.size >= known.metrics_size and start(known.metrics_size) == known.metrics_digest
-        return Identity(known.id, overwritten=not grown and record.status != "broken" and known.rows > 0)
-    if not record.rows:  # all empty runs look alike
+    def __init__(self, connection: Connection, root_id: int, records: Sequence[RunRecord]) -> None:
+        """Look up what the index has at the places of `records`, and like them.
+
+        It is looked up here, in the transaction that will write: another ingest may have written since this
+        one began.
+        """
+        self._root_id = root_id
+        self._here = known_runs_at(connection, root_id, [record.path for record in records])
+        strange = [record for record in records if record.path not in self._here]
+        self.strange = len(strange)
+        """How many of the records are at places where the index has no run."""
+        told = [record for record in strange if record.rows]  # all empty runs look alike
+        self._equal = _equal(connection, told)
+        self._shorter = _shorter(connection, told)
+
+    def identify(self, record: RunRecord, start: DigestOfStart) -> Identity:
+        """The run that `record` belongs to."""
+        known = self._here.get(record.path)
+        if known is not None:
+            grown = record.content.size >= known.metrics_size and start(known.metrics_size) == known.metrics_digest
+            return Identity(known.id, overwritten=not grown and record.status != "broken" and known.rows > 0)
+        if not record.rows:
+            return Identity()
+        equal = self._equal.get(record.content.whole, {}).values()
+        gone = [candidate for candidate in equal if not candidate.exists]
+        if gone:
+            likest = next((c for c in gone if c.name == record.name), gone[0])
+            return Identity(likest.id, moved_from=likest.root_id)
+        if equal:
+            first = min(equal, key=lambda candidate: candidate.id)
+            return Identity(copy_of=first.copy_of or first.id)
+        for candidate in self._shorter.get(_likeness(record), {}).values():
+            if not candidate.exists and start(candidate.size) == candidate.metrics:
+                return Identity(candidate.id, moved_from=candidate.root_id)
         return Identity()
-    equal = _candidates(connection, _EQUAL, {"whole": record.content.whole})
-    gone = [c for c in equal if not c.exists]
-    if gone:
-        likest = _likest(gone, record)
-        return Identity(likest.id, moved_from=likest.root_id)
-    if equal:
-        first = min(equal, key=lambda candidate: candidate.id)
-        return Identity(copy_of=first.copy_of or first.id)
-    for candidate in _candidates(connection, _SHORTER, {"config": record.content.config, "called": record.name}):
-        if not candidate.exists and start(candidate.size) == candidate.metrics:
-            return Identity(candidate.id, moved_from=candidate.root_id)
-    return Identity()
+
+    def put(self, run_id: int, record: RunRecord, identity: Identity) -> None:
+        """The run has become this: those that follow in the batch are compared with it."""
+        copy_of = identity.copy_of
+        if identity.run_id is not None:
+            for group in (*self._equal.values(), *self._shorter.values()):
+                before = group.pop(run_id, None)
+                copy_of = before.copy_of if before else copy_of
+        if record.rows:
+            content = record.content
+            now = _Candidate(run_id, self._root_id, record.name, True, content.size, content.metrics, copy_of)
+            self._equal.setdefault(content.whole, {})[run_id] = now
 
 
 # Made once: to build a statement takes longer than to run it.
 _ANY = (
     select(runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest)
-    .add_columns(runs.c.copy_of, roots.c.path.label("root"), roots.c.host)
+    .add_columns(runs.c.copy_of, roots.c.path.label("root"), roots.c.host, runs.c.fingerprint, runs.c.config_digest)
     .join(roots, roots.c.id == runs.c.root_id)
     .order_by(runs.c.id)
 )
-_EQUAL = _ANY.where(runs.c.fingerprint == bindparam("whole"))
-_SHORTER = _ANY.where(runs.c.config_digest == bindparam("config"), runs.c.name == bindparam("called"), runs.c.rows > 0)
+_EQUAL = _ANY.where(runs.c.fingerprint.in_(bindparam("sought", expanding=True)))
+_SHORTER = _ANY.where(
+    tuple_(runs.c.name, runs.c.config_digest).in_(bindparam("sought", expanding=True)), runs.c.rows > 0
+)
+_Groups = dict[Any, dict[int, _Candidate]]
 
 
-def _candidates(connection: Connection, statement: Select[Any], values: dict[str, str]) -> list[_Candidate]:
-    return [
-        _Candidate(
-            id=row.id,
-            root_id=row.root_id,
-            name=row.name,
-            exists=row.host != this_host() or Path(row.root, row.path).is_dir(),
-            size=row.metrics_size,
-            metrics=row.metrics_digest,
-            copy_of=row.copy_of,
-        )
-        for row in connection.execute(statement, values)
-    ]
+def _equal(connection: Connection, records: Sequence[RunRecord]) -> _Groups:
+    """Runs with the content of one of the records, by that."""
+    groups: _Groups = {}
+    for row in connection.execute(_EQUAL, {"sought": sorted({record.content.whole for record in records})}):
+        groups.setdefault(row.fingerprint, {})[row.id] = _candidate(row)
+    return groups
 
 
-def _likest(candidates: list[_Candidate], record: RunRecord) -> _Candidate:
-    """The one of the same name, else the first."""
-    return next((c for c in candidates if c.name == record.name), candidates[0])
+def _shorter(connection: Connection, records: Sequence[RunRecord]) -> _Groups:
+    """Runs that one of the records may have grown from, by what both have in common."""
+    groups: _Groups = {}
+    for row in connection.execute(_SHORTER, {"sought": sorted(map(_likeness, records))}):
+        groups.setdefault((row.name, row.config_digest), {})[row.id] = _candidate(row)
+    return groups
 
 
-def keep_superseded(connection: Connection, run_id: int) -> int:
-    """Keep a line of what the run was, before it is written over; returns the new generation."""
+def _likeness(record: RunRecord) -> tuple[str, str]:
+    """What a run that grew while it moved still has in common with what it was."""
+    return record.name, record.content.config
+
+
+def _candidate(row: Any) -> _Candidate:
+    return _Candidate(
+        id=row.id,
+        root_id=row.root_id,
+        name=row.name,
+        exists=row.host != this_host() or Path(row.root, row.path).is_dir(),
+        size=row.metrics_size,
+        metrics=row.metrics_digest,
+        copy_of=row.copy_of,
+    )
+
+
+def keep_superseded(connection: Connection, run_id: int) -> None:
+    """Keep a line of what the run was, before it is written over; its next generation begins."""
     row = connection.execute(select(runs).where(runs.c.id == run_id)).one()
     best = connection.execute(
         select(metrics.c.last, metrics.c.max).where(metrics.c.run_id == run_id, metrics.c.name == row.performance)
@@ -131,7 +173,7 @@ def keep_superseded(connection: Connection, run_id: int) -> int:
             superseded_at=now(),
         )
     )
-    return int(row.generation) + 1
+    connection.execute(update(runs).where(runs.c.id == run_id).values(generation=row.generation + 1))
 
 
 def drop_emptied_roots(connection: Connection, emptied: Iterable[int]) -> None:

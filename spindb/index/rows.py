@@ -1,29 +1,63 @@
-"""Records as rows of the tables."""
+"""Records as rows of the tables: tuples, in the order of the columns named here."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spindb.index import series
 from spindb.records import RunRecord
 
+Row = tuple[Any, ...]
 
-def storable(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with lone surrogates and NUL spelled out: files may hold them, databases refuse them."""
-    return dict(zip(row, storable_values(row), strict=True))
+# Each table's columns but the run's id, which comes first.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "configs": ("key", "type", "value", "number", "raw", "internal"),
+    "metrics": (
+        *("name", "position", "count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax"),
+        *("series", "odd_cells"),
+    ),
+    "snapshots": (
+        *("kind", "itr", "path", "size", "saved_at", "state_path", "inputs", "outputs", "framework"),
+        *("unloadable", "stale"),
+    ),
+    "problems": ("path", "line", "code", "message"),
+}
 
 
-def storable_values(row: dict[str, Any]) -> tuple[Any, ...]:
-    """The values of `storable`."""
-    return tuple([_spelled(value) if type(value) is str else value for value in row.values()])
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """A run as rows: ``run`` for the table of runs, ``belongings`` for the tables of `COLUMNS`, its id left out.
+
+    ``record`` is what was read, without what the belongings hold; but for the problems.
+    """
+
+    record: RunRecord
+    run: Mapping[str, Any]
+    belongings: Mapping[str, list[Row]]
 
 
-def _spelled(text: str) -> str:
-    if "\0" in text:
-        text = text.replace("\0", "\\x00")
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+def rows_of(record: RunRecord, dialect: str) -> RunRows:
+    """The rows of a record for that kind of database."""
+    belongings = {
+        "configs": config_rows(record),
+        "metrics": metric_rows(record, dialect),
+        "snapshots": _snapshot_rows(record),
+        "problems": _problem_rows(record),
+    }
+    return RunRows(replace(record, config=(), metrics=(), snapshots=()), _run_values(record), belongings)
+
+
+def storable(value: Any) -> Any:
+    """The value, in text lone surrogates and NUL spelled out: files may hold them, databases refuse them."""
+    if type(value) is not str:
+        return value
+    if "\0" in value:
+        value = value.replace("\0", "\\x00")
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
 def number(value: float | None) -> float | None:
@@ -35,15 +69,8 @@ def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def run_values(record: RunRecord) -> dict[str, Any]:
-    """What the table of runs holds of it."""
-    content = {
-        "fingerprint": record.content.whole,
-        "metrics_size": record.content.size,
-        "metrics_digest": record.content.metrics,
-        "config_digest": record.content.config,
-    }
-    return {
+def _run_values(record: RunRecord) -> dict[str, Any]:
+    values = {
         "path": record.path,
         "name": record.name,
         "exp_name": record.exp_name,
@@ -63,84 +90,43 @@ def run_values(record: RunRecord) -> dict[str, Any]:
         "started_at": record.started_at,
         "started_source": record.started_source,
         "updated_at": record.updated_at,
-        **content,
+        "fingerprint": record.content.whole,
+        "metrics_size": record.content.size,
+        "metrics_digest": record.content.metrics,
+        "config_digest": record.content.config,
     }
+    return {name: storable(value) for name, value in values.items()}
 
 
-def config_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
+def config_rows(record: RunRecord) -> list[Row]:
     """Its hyperparameters."""
     return [
-        {
-            "run_id": run_id,
-            "key": leaf.key,
-            "type": leaf.type,
-            "value": leaf.value,
-            "number": number(leaf.number),
-            "raw": leaf.raw,
-            "internal": leaf.internal,
-        }
+        (storable(leaf.key), leaf.type, storable(leaf.value), number(leaf.number), storable(leaf.raw), leaf.internal)
         for leaf in record.config
     ]
 
 
-def metric_rows(run_id: int, record: RunRecord, dialect: str) -> list[dict[str, Any]]:
-    """Metrics with their series as that dialect keeps it."""
+def metric_rows(record: RunRecord, dialect: str) -> list[Row]:
+    """Metrics with their series as that kind of database keeps it."""
     rows = []
     for position, metric in enumerate(record.metrics):
-        summary = metric.summary()
-        finite = summary.count == len(metric.values) and _is_finite(summary.min) and _is_finite(summary.max)
+        of = metric.summary()
+        finite = of.count == len(metric.values) and _is_finite(of.min) and _is_finite(of.max)
         packed, odd_cells = series.packed(metric.values, dialect, finite=finite)
-        rows.append(
-            {
-                "run_id": run_id,
-                "name": metric.name,
-                "position": position,
-                "count": summary.count,
-                "first": number(summary.first),
-                "last": number(summary.last),
-                "last_text": summary.last_text,
-                "min": number(summary.min),
-                "max": number(summary.max),
-                "mean": number(summary.mean),
-                "argmin": summary.argmin,
-                "argmax": summary.argmax,
-                "series": packed,
-                "odd_cells": odd_cells,
-            }
-        )
+        first, last, mean = number(of.first), number(of.last), number(of.mean)
+        summary = (of.count, first, last, storable(of.last_text), number(of.min), number(of.max), mean)
+        rows.append((storable(metric.name), position, *summary, of.argmin, of.argmax, packed, odd_cells))
     return rows
 
 
-def snapshot_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
-    """Its saved policies."""
-    return [
-        {
-            "run_id": run_id,
-            "kind": snapshot.kind,
-            "itr": snapshot.itr,
-            "path": snapshot.path,
-            "size": snapshot.size,
-            "saved_at": snapshot.saved_at,
-            "state_path": snapshot.state_path,
-            "inputs": json.dumps(dict(snapshot.inputs)),
-            "outputs": json.dumps(dict(snapshot.outputs)),
-            "framework": snapshot.framework,
-            "unloadable": snapshot.unloadable,
-            "stale": snapshot.stale,
-        }
-        for snapshot in record.snapshots
-    ]
+def _snapshot_rows(record: RunRecord) -> list[Row]:
+    rows = []
+    for it in record.snapshots:
+        tensors = json.dumps(dict(it.inputs)), json.dumps(dict(it.outputs))
+        place = it.kind, it.itr, it.path, it.size, it.saved_at, it.state_path
+        rows.append(tuple(map(storable, (*place, *tensors, it.framework, it.unloadable, it.stale))))
+    return rows
 
 
-def problem_rows(run_id: int, record: RunRecord) -> list[dict[str, Any]]:
-    """What is wrong with it."""
-    return [
-        {
-            "run_id": run_id,
-            "path": problem.path,
-            "line": problem.line,
-            "code": problem.code,
-            "message": problem.message,
-        }
-        for problem in record.problems
-    ]
+def _problem_rows(record: RunRecord) -> list[Row]:
+    return [tuple(map(storable, (it.path, it.line, it.code, it.message))) for it in record.problems]

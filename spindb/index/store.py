@@ -1,11 +1,12 @@
-"""Puts runs into the database, and what playback measured; one transaction per call of the caller."""
+"""Puts runs into the database, and what playback measured, in transactions of the caller."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -22,11 +23,10 @@ from sqlalchemy import (
     update,
 )
 
-from spindb.index import bulk, models
-from spindb.index.bulk import Belongings
+from spindb.index import models
+from spindb.index.bulk import insert_rows
 from spindb.index.clock import now
-from spindb.index.rows import number, run_values, storable
-from spindb.records import RunRecord
+from spindb.index.rows import COLUMNS, Row, RunRows, number
 
 _GUESSES = ("siblings", "name")
 
@@ -53,7 +53,9 @@ _KNOWN = select(
     models.runs.c.metrics_size,
     models.runs.c.metrics_digest,
 )
-_KNOWN_HERE = _KNOWN.where(models.runs.c.root_id == bindparam("root"), models.runs.c.path == bindparam("place"))
+_KNOWN_AT = _KNOWN.where(
+    models.runs.c.root_id == bindparam("root"), models.runs.c.path.in_(bindparam("paths", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,50 +96,71 @@ def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     return {row[0]: Known(*tuple(row)[1:]) for row in found}
 
 
-def known_run(connection: Connection, root_id: int, path: str) -> Known | None:
-    """The run of a root at a relative path, None where there is none."""
-    row = connection.execute(_KNOWN_HERE, {"root": root_id, "place": path}).first()
-    return Known(*tuple(row)[1:]) if row else None
+def known_runs_at(connection: Connection, root_id: int, paths: Sequence[str]) -> dict[str, Known]:
+    """Those runs of a root that are at these relative paths."""
+    found = connection.execute(_KNOWN_AT, {"root": root_id, "paths": paths})
+    return {row[0]: Known(*tuple(row)[1:]) for row in found}
 
 
-def put_run(
-    connection: Connection,
-    belongings: Belongings,
-    root_id: int,
-    record: RunRecord,
-    signature: str | None,
-    *,
-    run_id: int | None = None,
-    generation: int | None = None,
-    copy_of: int | None = None,
-) -> int:
-    """Write a run as it was read, over what the index had of it; returns its id.
+class Batch:
+    """Runs to write, gathered over a transaction: one statement per table and not per run.
 
-    Tags, notes, evaluations and the archive mark belong to the id and stay.
-
-    Args:
-        connection: in a transaction.
-        belongings: takes its hyperparameters, metrics, snapshots and problems; its `write` ends the work.
-        root_id: the root that the record's path is relative to.
-        record: the run.
-        signature: by which it is known to be unchanged.
-        run_id: the run that it is; None for a new one.
-        generation: how often its content was replaced, where that changed.
-        copy_of: the run whose copy it is.
+    Tags, notes, evaluations and archive marks belong to a run's id and stay.
     """
-    runs = models.runs
-    values = storable(run_values(record)) | {"signature": signature, "ingested_at": now(), "root_id": root_id}
-    if generation is not None:
-        values["generation"] = generation
-    if run_id is None:
-        inserted = connection.execute(insert(runs), {"copy_of": copy_of, **values})
-        assert inserted.inserted_primary_key is not None
-        run_id = int(inserted.inserted_primary_key[0])
-    else:
-        connection.execute(update(runs).where(runs.c.id == run_id).values(values))
-        belongings.replace(run_id)
-    belongings.add(run_id, record)
-    return run_id
+
+    def __init__(self, connection: Connection, root_id: int, new: int) -> None:
+        """Gather for a transaction on `connection`, at most `new` new runs among them.
+
+        Args:
+            connection: in a transaction that keeps other writers out.
+            root_id: the root that the runs' paths are relative to.
+            new: how many ids may be asked for.
+        """
+        self._connection = connection
+        self._common = {"root_id": root_id, "ingested_at": now()}
+        self._ids = _new_ids(connection, new)
+        self._new: list[dict[str, Any]] = []
+        self._changed: list[dict[str, Any]] = []
+        self._belongings: dict[str, list[Row]] = {table: [] for table in COLUMNS}
+
+    def add(self, rows: RunRows, signature: str | None, *, copy_of: int | None = None) -> int:
+        """A run that the index did not have, perhaps a copy of another; returns its id."""
+        run_id = next(self._ids)
+        self._new.append({"id": run_id, "copy_of": copy_of, "signature": signature, **rows.run, **self._common})
+        self._take(run_id, rows)
+        return run_id
+
+    def replace(self, run_id: int, rows: RunRows, signature: str | None) -> None:
+        """A run that the index has, as it is now."""
+        self._changed.append({"run": run_id, "signature": signature, **rows.run, **self._common})
+        self._take(run_id, rows)
+
+    def _take(self, run_id: int, rows: RunRows) -> None:
+        for table, belonging in rows.belongings.items():
+            self._belongings[table] += [(run_id, *row) for row in belonging]
+
+    def write(self) -> None:
+        """Write all that was gathered."""
+        runs = models.runs
+        if self._new:
+            insert_rows(self._connection, runs, tuple(self._new[0]), [tuple(row.values()) for row in self._new])
+        if self._changed:
+            self._connection.execute(update(runs).where(runs.c.id == bindparam("run")), self._changed)
+        replaced = [row["run"] for row in self._changed]
+        for name, columns in COLUMNS.items():
+            table = models.metadata.tables[name]
+            if replaced:
+                self._connection.execute(delete(table).where(table.c.run_id.in_(replaced)))
+            insert_rows(self._connection, table, ("run_id", *columns), self._belongings[name])
+
+
+def _new_ids(connection: Connection, count: int) -> Iterator[int]:
+    """Ids that no run ever had."""
+    if connection.dialect.name == "postgresql":
+        drawn = "SELECT nextval(pg_get_serial_sequence('runs', 'id')) FROM generate_series(1, %s)"
+        return iter(connection.exec_driver_sql(drawn, (count,)).scalars().all()) if count else iter(())
+    last = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").scalar()
+    return itertools.count((last or 0) + 1)
 
 
 def set_signatures(connection: Connection, signatures: Mapping[int, str | None]) -> None:
@@ -221,15 +244,10 @@ def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) 
     )
     assert inserted.inserted_primary_key is not None
     evaluation_id = int(inserted.inserted_primary_key[0])
+    columns = ("evaluation_id", "number", "ep_return", "length", "ending")
     rows = [
-        {
-            "evaluation_id": evaluation_id,
-            "number": place,
-            "ep_return": number(episode.ep_return),
-            "length": episode.length,
-            "ending": episode.ending,
-        }
+        (evaluation_id, place, number(episode.ep_return), episode.length, episode.ending)
         for place, episode in enumerate(result.episodes)
     ]
-    bulk.insert_rows(connection, models.episodes, rows)
+    insert_rows(connection, models.episodes, columns, rows)
     return evaluation_id

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Table, select, update
 
 from spindb.disk.formats import format_named
 from spindb.errors import NotFoundError
@@ -15,8 +14,8 @@ from spindb.index import series
 from spindb.index.connect import connected
 from spindb.index.models import configs, metrics, roots, runs
 from spindb.index.roots import this_host
-from spindb.index.rows import config_rows, metric_rows
-from spindb.ingest import Progress, Summary, ingest
+from spindb.index.rows import COLUMNS, Row, config_rows, metric_rows
+from spindb.ingest.pipeline import Progress, Summary, ingest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +43,31 @@ def deviations(connection: Connection) -> Iterator[Deviation]:
             yield Deviation(run.id, directory, "its files changed since they were read")
             continue
         for name, fresh, kept in (
-            ("hyperparameters", config_rows(run.id, record), _stored(connection, configs, run.id)),
-            ("metrics", metric_rows(run.id, record, "sqlite"), _stored(connection, metrics, run.id)),
+            ("hyperparameters", config_rows(record), _stored(connection, configs, run.id)),
+            ("metrics", _unpacked(metric_rows(record, "sqlite")), _unpacked(_stored(connection, metrics, run.id))),
         ):
             if _comparable(fresh) != _comparable(kept):
                 yield Deviation(run.id, directory, f"its {name} are not those of its files")
 
 
-def _stored(connection: Connection, table: Any, run_id: int) -> list[dict[str, Any]]:
-    return [dict(row._mapping) for row in connection.execute(select(table).where(table.c.run_id == run_id))]
+def _stored(connection: Connection, table: Table, run_id: int) -> list[Row]:
+    columns = [table.c[name] for name in COLUMNS[table.name]]
+    return [tuple(row) for row in connection.execute(select(*columns).where(table.c.run_id == run_id))]
 
 
-def _comparable(rows: list[dict[str, Any]]) -> list[str]:
-    """Rows in an order of their own, series unpacked."""
-    for row in rows:
-        if "series" in row:
-            cells = series.decode(row.pop("series"), row.pop("odd_cells"))
-            row["cells"] = [float(c) if isinstance(c, (int, float)) and abs(c) < 2**53 else c for c in cells]
-    return sorted(repr(sorted(row.items())) for row in rows)
+def _comparable(rows: list[Row]) -> list[str]:
+    """Rows in an order of their own."""
+    return sorted(map(repr, rows))
+
+
+def _unpacked(rows: list[Row]) -> list[Row]:
+    """Metrics with the cells of their series, whole numbers as floats, which an array makes of them."""
+    unpacked = []
+    for *summary, packed, odd_cells in rows:
+        cells = series.decode(packed, odd_cells)
+        exact = [float(c) if isinstance(c, (int, float)) and abs(c) < 2**53 else c for c in cells]
+        unpacked.append((*summary, exact))
+    return unpacked
 
 
 def rebuild(location: str | Path, *, jobs: int = 1, progress: Progress | None = None) -> Summary:

@@ -12,7 +12,7 @@ from spindb.disk.formats import recognise
 from spindb.index import browse
 from spindb.index.connect import connected
 from spindb.index.resolve import run_at
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 _DEBOUNCE_MS = 600  # changes within this time are one
 _STEP_MS = 100

@@ -23,7 +23,7 @@ from spindb.index.copying import verified_copy
 from spindb.index.engine import open_engine
 from spindb.index.models import REVISIONS
 from spindb.index.schema import upgrade
-from spindb.ingest import ingest
+from spindb.ingest.pipeline import ingest
 
 ROWS = ((0, 1.0, ""), (1, "nan", "text"), (2, "inf", 3))
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 from spindb.disk import configs, tables
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
@@ -97,7 +97,7 @@ class _Reader:
     """The files of one run directory, each read once; what can't be read becomes a problem."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        self._base = os.fspath(directory)
         self.problems: list[Problem] = []
         self.unreadable: set[str] = set()
         self._contents: dict[str, bytes] = {}
@@ -114,7 +114,8 @@ class _Reader:
         """Content of a file, empty where it is absent or can't be read."""
         if name not in self._contents:
             try:
-                self._contents[name] = (self.directory / name).read_bytes()
+                with open(f"{self._base}/{name}", "rb") as file:
+                    self._contents[name] = file.read()
             except OSError as error:
                 self._contents[name] = b""
                 if name in self.names:
@@ -124,7 +125,7 @@ class _Reader:
 
     def mtime(self, name: str) -> float | None:
         try:
-            return (self.directory / name).stat().st_mtime
+            return os.stat(f"{self._base}/{name}").st_mtime
         except OSError:
             return None
 
@@ -203,7 +204,7 @@ def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
 def _last_epoch(axis: MetricSeries | None, rows: int) -> int | None:
     if axis is None:
         return rows - 1 if rows else None
-    return max(v for v in axis.values if isinstance(v, int))
+    return max(cast("Sequence[int]", axis.values))
 
 
 def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
