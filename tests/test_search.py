@@ -11,7 +11,7 @@ from conftest import settle
 from sqlalchemy import Connection, insert, update
 
 from spindb.errors import FilterError, NotFoundError, UsageError
-from spindb.index import browse
+from spindb.index import overview
 from spindb.index.engine import open_engine
 from spindb.index.models import runs, tags
 from spindb.index.resolve import find_run, pick_snapshot, shorten
@@ -272,10 +272,10 @@ def test_lists_of_numbers(numbers: list[int], text: str) -> None:
 
 
 def test_keys_and_metrics_over_runs(connection: Connection) -> None:
-    keys = {row.key: row for row in browse.keys_over(connection, [1, 2, 3, 4])}
+    keys = {row.key: row for row in overview.keys_over(connection, [1, 2, 3, 4])}
     assert keys["exp_name"].values == (("alpha", 2), ("beta", 1), ("gamma%", 1))
     assert keys["gamma"].types == ("float", "int", "null")
-    metrics = {row.name: row for row in browse.metrics_over(connection, [1, 2, 3])}
+    metrics = {row.name: row for row in overview.metrics_over(connection, [1, 2, 3])}
     found = metrics["AverageEpRet"]
     assert (found.runs, found.points, found.min, found.max) == (3, 5, 1.0, 300.0)
 

@@ -53,6 +53,13 @@ def test_any_bytes_are_read_without_error(data: bytes) -> None:
     assert len({column.name for column in table.columns}) == len(table.columns)
 
 
+def test_a_single_column_may_have_a_name_of_several_words() -> None:
+    for data in (b"Average Return\n1\n2\n", b"Average Return\n1\nnan\n"):
+        table = read_table(data)
+        assert [(column.name, column.values[0]) for column in table.columns] == [("Average Return", 1)]
+        assert (table.rows, table.problems) == (2, ())
+
+
 @given(st.text(alphabet="0123456789.eE+-\t\nnaif ", max_size=200))
 def test_whatever_the_fast_way_takes_the_careful_one_takes_alike(text: str) -> None:
     data = text.encode()

@@ -230,7 +230,7 @@ class _Layout:
 
 def _layout(connection: Connection, found: Result, changes: str | None) -> _Layout:
     """The usual columns for these runs: what identifies them, what varies, how they did."""
-    from spindb.index.browse import varying_keys
+    from spindb.index.overview import varying_keys
 
     common: list[str] = []
     identity = ["id", "name"]

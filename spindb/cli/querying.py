@@ -42,8 +42,8 @@ def params(
 
     spindb params 'algo=ppo' --varying
     """
-    from spindb.index.browse import KeyRow, keys_over, varying_keys
     from spindb.index.connect import connected
+    from spindb.index.overview import KeyRow, keys_over, varying_keys
     from spindb.index.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
@@ -107,8 +107,8 @@ def metrics(
 
     spindb metrics 'env=Pendulum-v0'
     """
-    from spindb.index.browse import metrics_over
     from spindb.index.connect import connected
+    from spindb.index.overview import metrics_over
     from spindb.index.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)

@@ -15,7 +15,8 @@ from spindb.cli.output import age, plural, print_json, print_table, say, show, s
 from spindb.records import latest
 
 if TYPE_CHECKING:
-    from spindb.index.browse import EvaluationRow, RunWhole, VaryingKey
+    from spindb.index.browse import EvaluationRow, RunWhole
+    from spindb.index.overview import VaryingKey
     from spindb.index.resolve import RunInfo
     from spindb.records import SnapshotRecord
 
@@ -35,6 +36,7 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
     """
     from spindb.index import browse
     from spindb.index.connect import connected
+    from spindb.index.overview import varying_keys
     from spindb.index.resolve import find_run, snapshots_of
 
     with connected(database(ctx, db)) as connection:
@@ -42,7 +44,7 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
         saved = snapshots_of(connection, found.id)
         whole = browse.whole(connection, found.id, internal=as_json)
         siblings = browse.siblings_of(connection, found.id)
-        varying = {row.key: row for row in browse.varying_keys(connection, [found.id, *siblings])} if siblings else {}
+        varying = {row.key: row for row in varying_keys(connection, [found.id, *siblings])} if siblings else {}
     if as_json:
         print_json(_as_dict(found, whole, saved))
         return

@@ -82,7 +82,9 @@ def _read_carefully(data: bytes, path: str) -> Table:
     lines = text.split("\n")
     unfinished = lines.pop()  # what follows the last newline
     header = lines[0].rstrip("\r") if lines else unfinished.rstrip("\r")
-    separator = "\t" if "\t" in header or len(header.split()) < 2 else None
+    first_row = next((line for line in lines[1:] if line.strip()), None)
+    one_column = len(header.split()) < 2 or (first_row is not None and len(first_row.split()) < 2)
+    separator = "\t" if "\t" in header or one_column else None
     if separator is None:
         report("separator", "separated by spaces where tabs were expected: split at white space", 1)
     names = _column_names([n.strip() for n in header.split(separator)], report)

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select
 
 from spindb.errors import NotFoundError
 from spindb.index.models import roots, runs
-from spindb.index.resolve import find_run, run_at, shorten
 from spindb.index.roots import this_host
 from spindb.index.search import run_ids
 
@@ -35,6 +34,8 @@ def as_filter(connection: Connection, words: Sequence[str]) -> str:
     if words and all(os.path.isdir(word) for word in words):
         return _in(run_id for word in words for run_id in _under(connection, Path(word)))
     if len(words) == 1 and words[0] and not any(sign in words[0] for sign in _SIGNS):
+        from spindb.index.resolve import find_run  # most filters do without, and start sooner
+
         return f"id={find_run(connection, words[0]).id}"
     return " ".join(words)
 
@@ -58,6 +59,8 @@ def _ids(connection: Connection, text: str) -> str:
         known = set(run_ids(connection, parts[-1]))
         missing = sorted(set(single) - known)
         if missing:
+            from spindb.index.resolve import shorten
+
             there = list(connection.execute(select(runs.c.id).order_by(runs.c.id)).scalars())
             ids = f"ids here: {shorten(there)}" if there else "the database holds no runs"
             raise NotFoundError(f"no run has the id {shorten(missing)}; {ids}", hint="spindb runs lists them")
@@ -70,6 +73,8 @@ def _in(ids: Iterable[int]) -> str:
 
 def _under(connection: Connection, directory: Path) -> list[int]:
     """The run whose directory it is, else all runs that lie under it."""
+    from spindb.index.resolve import run_at
+
     found = run_at(connection, directory)
     if found is not None:
         return [found.id]

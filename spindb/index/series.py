@@ -21,11 +21,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from spindb.records import Cell
+if TYPE_CHECKING:  # whoever unpacks a curve needs no records
+    from spindb.records import Cell
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
