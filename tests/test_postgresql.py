@@ -27,6 +27,7 @@ from spindb.index import schema
 from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.models import REVISIONS, metadata
+from spindb.index.search import Query, search
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite  # they name their server themselves
@@ -157,6 +158,17 @@ def test_readers_are_not_blocked_by_a_writer_and_can_not_write(run_directory: Wr
     assert ask(url, "SELECT name FROM runs") == [("z",)]
     with pytest.raises(DatabaseError, match="read-only transaction"):
         ask(url, "DELETE FROM runs")
+
+
+def test_a_question_asked_often_is_planned_for_what_it_asks(run_directory: Write, url: str, tmp_path: Path) -> None:
+    run_directory("a/a_s0")
+    ingest(url, [tmp_path / "data"])
+    with connected(url) as connection:
+        for number in range(15):
+            search(connection, Query(f"AverageEpRet<{number}", ("id", "AverageEpRet.max"), ("-AverageEpRet.max",)))
+        plans = "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
+        generic, custom = connection.exec_driver_sql(f"{plans} WHERE strpos(statement, 'metric0') > 0").one()
+    assert (generic, custom > 5) == (0, True)
 
 
 def test_writers_take_turns(run_directory: Write, url: str, tmp_path: Path) -> None:

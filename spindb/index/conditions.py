@@ -59,6 +59,8 @@ class Compiler:
     connection: Connection
     text: str
     everything: bool = False
+    counting: bool = False
+    """Whether the runs are only counted: sets of ids then, where the condition leaves many."""
     joins: dict[tuple[str, str], _Join] = field(default_factory=dict)
     of_roots: bool = False
     """Whether a column of the root takes part."""
@@ -78,14 +80,13 @@ class Compiler:
         tree = queries.expanded(self.connection, filters.parse(self.text), self.text)
         return and_(self.conjunction(tree), *_visible(tree, self.everything))
 
-    def source(self, *, counting: bool = False, leading: _Join | None = None) -> FromClause:
-        """What to select from: for counting without what changes no count, or with one join that must be there."""
+    def source(self, *, leading: _Join | None = None) -> FromClause:
+        """What to select from, perhaps with one join that must be there."""
         source: FromClause = runs
         if self.of_roots:
             source = source.join(roots, roots.c.id == runs.c.root_id)
         for join in self.joins.values():
-            if join.required or not counting:
-                source = source.join(join.alias, join.on, isouter=not (join.required or join is leading))
+            source = source.join(join.alias, join.on, isouter=not (join.required or join is leading))
         return source
 
     def join(self, field: ConfigField | MetricField, *, required: bool = False) -> FromClause:
@@ -100,7 +101,7 @@ class Compiler:
         self, found: ConfigField | MetricField, required: bool, test: Callable[[FromClause], ColumnElement[bool]]
     ) -> ColumnElement[bool]:
         """That a field of the run passes a test: of its join where that is required, else as a set of ids."""
-        if required:
+        if required and (self.selective or not self.counting):
             return test(self.join(found, required=True))
         alias = (configs if isinstance(found, ConfigField) else metrics).alias()
         ids = select(alias.c.run_id).where(test(alias))

@@ -104,10 +104,11 @@ def run_column(field: RunField) -> ColumnElement[Any]:
 
 
 class Names:
-    """Looks names up in one database."""
+    """Looks names up in one database, each once."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._there: dict[ColumnElement[str], dict[str, bool]] = {configs.c.key: {}, metrics.c.name: {}}
 
     def find(self, name: Name, query: str) -> Field:
         """The field that `name` means.
@@ -176,12 +177,18 @@ class Names:
         return FilterError(f"nothing here is called {name.text!r}", query, name.start, name.end, hint=hint)
 
     def is_key(self, key: str) -> bool:
-        return bool(self.connection.execute(select(exists().where(configs.c.key == key))).scalar())
+        return self._is_there(configs.c.key, key)
 
     def is_metric(self, metric: str) -> bool:
         if metric == PERFORMANCE:
             return True
-        return bool(self.connection.execute(select(exists().where(metrics.c.name == metric))).scalar())
+        return self._is_there(metrics.c.name, metric)
+
+    def _is_there(self, column: ColumnElement[str], name: str) -> bool:
+        there = self._there[column]
+        if name not in there:
+            there[name] = bool(self.connection.execute(select(exists().where(column == name))).scalar())
+        return there[name]
 
     def keys(self) -> list[str]:
         """Every hyperparameter of the database, sorted."""

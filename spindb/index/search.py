@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from spindb.errors import FilterError
 from spindb.index import filters, series
@@ -61,9 +61,9 @@ def search(connection: Connection, query: Query) -> Result:
     elif compiler.selective:
         counted = wanted.add_columns(func.count().over())
         rows = _page(connection, compiler, counted, query)
-        total = rows[0][-1] if rows else query.offset and _count(connection, compiler, condition)
+        total = rows[0][-1] if rows else query.offset and count(connection, query.text, everything=query.everything)
     else:
-        total = _count(connection, compiler, condition)
+        total = count(connection, query.text, everything=query.everything)
         rows = _read_off(connection, compiler, wanted, query) if total > _MANY else []
         if len(rows) < query.limit:
             rows = _page(connection, compiler, wanted, query)
@@ -130,14 +130,9 @@ def explain(connection: Connection, text: str, *, everything: bool = False) -> l
 
 def count(connection: Connection, text: str, *, everything: bool = False) -> int:
     """How many runs a filter selects."""
-    compiler = Compiler(connection, text, everything)
+    compiler = Compiler(connection, text, everything, counting=True)
     condition = compiler.selected()
-    return _count(connection, compiler, condition)
-
-
-def _count(connection: Connection, compiler: Compiler, condition: ColumnElement[bool]) -> int:
-    statement = select(func.count()).select_from(compiler.source(counting=True)).where(condition)
-    return int(connection.execute(statement).scalar_one())
+    return int(connection.execute(select(func.count()).select_from(compiler.source()).where(condition)).scalar_one())
 
 
 def _converter(found: Field) -> Callable[[Any, Any], Any] | None:
