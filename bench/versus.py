@@ -64,6 +64,33 @@ for p in Path({data!r}).rglob("progress.txt"):
 frame = pandas.concat(frames, ignore_index=True)
 """
 
+# The rows that an ingest made, into a file like its own: what is left when nothing has to be read or thought.
+_ROWS = """
+import sqlite3
+source = sqlite3.connect({database!r})
+made = [sql for (sql,) in source.execute(
+    "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid")]
+tables = ("roots", "runs", "configs", "metrics")
+kept = {{table: source.execute(f"SELECT * FROM {{table}}").fetchall() for table in tables}}
+runs = len(kept["runs"])
+Path({copy!r}).unlink(missing_ok=True)
+"""
+_WRITTEN = """
+target = sqlite3.connect({copy!r}, isolation_level=None)
+for pragma in ("page_size = 8192", "foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
+    target.execute(f"PRAGMA {{pragma}}")
+for statement in made:
+    target.execute(statement)
+for first in range(0, runs, 100):
+    target.execute("BEGIN IMMEDIATE")
+    for table, rows in kept.items():
+        of_each = len(rows) // runs
+        part = rows[first * of_each : (first + 100) * of_each] if of_each else rows[first:]
+        target.executemany(f"INSERT INTO {{table}} VALUES ({{', '.join('?' * len(rows[0]))}})", part)
+    target.execute("COMMIT")
+target.close()
+"""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -159,6 +186,8 @@ def ingest_scenario(data: Path, work: Path, runs: int, rounds: int, peers: Seque
     floor = floor_job(data, work)
     if floor:
         jobs["C, strtod alone, keeping nothing"] = floor
+    names = {"database": str(database), "copy": str(work / "copy.db")}
+    jobs["SQLite writing the same rows, reading nothing"] = python(_ROWS.format(**names), _WRITTEN.format(**names))
     jobs["Python's csv and float, keeping nothing"] = python("import csv", _STDLIB.format(data=str(data)))
     jobs["pandas reading all files"] = python("import json, pandas", _PANDAS_ALL.format(data=str(data)))
     part = min(runs, 20)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, not_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, not_, select, update
 
 from spindb.index.clock import now
 from spindb.index.models import metrics, roots, runs, superseded
@@ -110,12 +110,15 @@ class Recogniser:
 _ANY = (
     select(runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest)
     .add_columns(runs.c.copy_of, roots.c.path.label("root"), roots.c.host, runs.c.fingerprint, runs.c.config_digest)
-    .join(roots, roots.c.id == runs.c.root_id)
+    .join(roots, roots.c.id == runs.c.root_id, isouter=True)  # never led by roots, once for each of them
     .order_by(runs.c.id)
 )
 _EQUAL = _ANY.where(runs.c.fingerprint.in_(bindparam("sought", expanding=True)))
+# Two lists, since SQLite takes no index for pairs in a list of pairs.
 _SHORTER = _ANY.where(
-    tuple_(runs.c.name, runs.c.config_digest).in_(bindparam("sought", expanding=True)), runs.c.rows > 0
+    runs.c.name.in_(bindparam("names", expanding=True)),
+    runs.c.config_digest.in_(bindparam("configs", expanding=True)),
+    runs.c.rows > 0,
 )
 _Groups = dict[Any, dict[int, _Candidate]]
 
@@ -130,9 +133,12 @@ def _equal(connection: Connection, records: Sequence[RunRecord]) -> _Groups:
 
 def _shorter(connection: Connection, records: Sequence[RunRecord]) -> _Groups:
     """Runs that one of the records may have grown from, by what both have in common."""
-    groups: _Groups = {}
-    for row in connection.execute(_SHORTER, {"sought": sorted(map(_likeness, records))}):
-        groups.setdefault((row.name, row.config_digest), {})[row.id] = _candidate(row)
+    groups: _Groups = {likeness: {} for likeness in map(_likeness, records)}
+    names, configs = (sorted(set(words)) for words in zip(*groups, strict=True)) if groups else ([], [])
+    for row in connection.execute(_SHORTER, {"names": names, "configs": configs}):
+        likeness = row.name, row.config_digest
+        if likeness in groups:
+            groups[likeness][row.id] = _candidate(row)
     return groups
 
 
