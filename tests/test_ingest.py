@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 from conftest import EVALUATION, PPO_CONFIG, rows_of, settle
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from spindb.errors import NotFoundError, SchemaError, UsageError
 from spindb.index import store
+from spindb.index.connect import connected
 from spindb.index.engine import open_engine
+from spindb.index.identity import Recogniser
 from spindb.index.models import tags
 from spindb.index.rows import RunRows
 from spindb.index.upkeep import damage
 from spindb.ingest.pipeline import Summary, ingest
+from spindb.records import Content, RunRecord
 
 Write = Callable[..., Path]
 
@@ -216,6 +219,22 @@ def test_a_run_that_the_database_refuses_hides_no_other(
         ("c", "ok"),
     ]
     assert "Python int too large" in summary.problems[-1].problem.message or len(summary.problems) == 3
+
+
+@pytest.mark.sqlite
+def test_what_runs_may_be_is_looked_up_by_indexes(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    """A look through all runs for each batch would make an ingest take the square of its size."""
+    run_directory("a/a_s0", rows=ROWS)
+    ingest(database, [tmp_path / "data"])
+    asked: list[tuple[str, Any]] = []
+    record = RunRecord("b/a_s0", "a_s0", "spinningup", "ok", rows=3, content=Content("whole", 9, "metrics", "config"))
+    with connected(database) as connection:
+        event.listen(connection, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+        Recogniser(connection, 1, [record])
+        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v).all() for s, v in asked[:]]
+    assert len(plans) == 3
+    for plan in plans:
+        assert not [step for *_, step in plan if step.startswith("SCAN runs")]
 
 
 def tag(database: Path, run_id: int) -> None:

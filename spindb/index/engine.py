@@ -31,7 +31,7 @@ _MAPPED = "mmap_size = 4294967296"  # bytes: pages are looked at where they lie
 # PostgreSQL, for one transaction. A question that is asked often is still planned for what it asks: a plan for any
 # hyperparameter takes ten times as long. A narrow one is answered before a second process would have started.
 _PLAN_AS_ASKED = """
-    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('parallel_setup_cost', '4000', true)
+    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('parallel_setup_cost', '2500', true)
 """
 
 
