@@ -30,18 +30,15 @@ def insert_rows(connection: Connection, table: Table, columns: Sequence[str], ro
 
 
 def _converted(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row]) -> Sequence[Row]:
-    kinds = {place: kind for place, name in enumerate(columns) if isinstance(kind := table.c[name].type, DateTime)}
-    drivers = {place: kind.dialect_impl(connection.dialect) for place, kind in kinds.items()}
-    converters = {place: drivers[place].bind_processor(connection.dialect) for place in drivers}
-    if not any(converters.values()):
+    dialect = connection.dialect
+    converters: dict[int, Any] = {}
+    for place, name in enumerate(columns):
+        kind = table.c[name].type
+        if isinstance(kind, DateTime) and (convert := kind.dialect_impl(dialect).bind_processor(dialect)):
+            converters[place] = convert
+    if not converters:
         return rows
-    converted = []
-    for row in rows:
-        values = list(row)
-        for place, convert in converters.items():
-            values[place] = convert(values[place]) if convert else values[place]
-        converted.append(tuple(values))
-    return converted
+    return [tuple([converters[i](v) if i in converters else v for i, v in enumerate(row)]) for row in rows]
 
 
 def _copy(connection: Connection, statement: str, rows: Sequence[Row]) -> None:

@@ -264,12 +264,13 @@ class _Ingest:
 
     def put(self, connection: Connection, place: Place, batch: list[_Read]) -> list[_Outcome]:
         """Tell which runs they are and, unless this is a dry run, write them."""
-        fresh = [(task, rows) for task, rows in batch if _proven_same(task, rows.record) is None]
-        recogniser = Recogniser(connection, place.root_id, [rows.record for _, rows in fresh])
+        proven = [_proven_same(task, rows.record) for task, rows in batch]
+        fresh = [rows.record for (_, rows), same in zip(batch, proven, strict=True) if same is None]
+        recogniser = Recogniser(connection, place.root_id, fresh)
         writing = Batch(connection, place.root_id, 0 if self.dry_run else recogniser.strange)
         outcomes, signatures = [], {}
-        for task, rows in batch:
-            record, same = rows.record, _proven_same(task, rows.record)
+        for (task, rows), same in zip(batch, proven, strict=True):
+            record = rows.record
             if same is not None:
                 signatures[same] = task.signature
                 outcomes.append(_Outcome(task, record, Identity(same)))
