@@ -22,6 +22,7 @@ from sqlalchemy import Connection, event
 
 from spindb.index import schema
 from spindb.index.connect import connected
+from spindb.index.creation import questions_indexed
 from spindb.index.engine import open_engine
 from spindb.index.points import curves
 from spindb.index.roots import place_of
@@ -82,12 +83,13 @@ def fill(location: str, runs: int, epochs: int) -> float:
     with engine.begin() as connection:
         root = place_of(connection, Path("/bench")).root_id
     pending = records(runs, epochs)
-    for _ in range(0, runs, _BATCH):
-        with engine.begin() as connection:
-            batch = Batch(connection, root, _BATCH)
-            for _, record in zip(range(_BATCH), pending, strict=False):
-                batch.add(rows_of(record, engine.name), "s")
-            batch.write()
+    with engine.connect() as connection, questions_indexed(connection):
+        for _ in range(0, runs, _BATCH):
+            with connection.begin():
+                batch = Batch(connection, root, _BATCH)
+                for _, record in zip(range(_BATCH), pending, strict=False):
+                    batch.add(rows_of(record, engine.name), "s")
+                batch.write()
     refresh_statistics(engine)
     engine.dispose()
     return time.perf_counter() - begun

@@ -22,10 +22,12 @@ from spindb.index.identity import Recogniser
 from spindb.index.models import tags
 from spindb.index.rows import RunRows
 from spindb.index.upkeep import damage
-from spindb.ingest.pipeline import Summary, ingest
+from spindb.ingest.pipeline import ingest
+from spindb.ingest.summary import Summary
 from spindb.records import Content, RunRecord
 
 Write = Callable[..., Path]
+Cli = Callable[..., Any]
 
 
 def counts(summary: Summary) -> tuple[int, int, int, int]:
@@ -402,6 +404,32 @@ def test_an_older_or_foreign_database_is_refused(
     monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
     with pytest.raises(SchemaError, match="older"):
         ingest(database, [tmp_path / "data"])
+
+
+@pytest.mark.sqlite
+def test_a_first_ingest_that_dies_leaves_its_indexes_to_the_next(
+    run_directory: Write, database: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def indexes() -> set[str]:
+        found = rows_of(database, "SELECT name FROM sqlite_master WHERE tbl_name IN ('configs', 'metrics')")
+        return {name for (name,) in found if name.startswith("ix_")}
+
+    run_directory(config=PPO_CONFIG)
+    monkeypatch.setattr("spindb.ingest.pipeline._Ingest.settle", die)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(database, [tmp_path / "data"])
+    assert rows_of(database, "SELECT count(*) FROM runs") == [(1,)]
+    assert indexes() == set()
+    assert "first ingest was interrupted" in cli("db", "check", "--db", database).err
+    assert cli("runs", "pi_lr=3e-4 AverageEpRet.max>0", "--ids", "--db", database).out == "1\n"
+    monkeypatch.undo()
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 0, 1, 0)
+    assert len(indexes()) == 4
+    assert "interrupted" not in cli("db", "check", "--db", database).err
+
+
+def die(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.sqlite

@@ -71,12 +71,14 @@ def check(
     spindb db check --deep
     """
     from spindb.index.connect import connected
+    from spindb.index.creation import missing_indexes
     from spindb.index.engine import shown
     from spindb.index.upkeep import damage
 
     location = database(ctx, db)
     with connected(location) as connection:
         found = damage(connection)
+        unindexed = missing_indexes(connection)
         astray: list[str] = []
         if deep and not found:
             from spindb.ingest.verify import deviations
@@ -95,6 +97,8 @@ def check(
             hint="keep a copy; spindb ingest into a new one reads all files again, db dump and restore carry the rest",
         )
     say(f"{shown(location)} is sound")
+    if unindexed:
+        say("its first ingest was interrupted or is still at work: questions are slow until spindb ingest has ended")
 
 
 @db_app.command("backup")

@@ -13,7 +13,7 @@ from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import print_json, say, show
 
 if TYPE_CHECKING:
-    from spindb.ingest.pipeline import RunProblem, Summary
+    from spindb.ingest.summary import RunProblem, Summary
 
 _SHOWN_PROBLEMS = 10
 

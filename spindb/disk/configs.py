@@ -138,18 +138,13 @@ def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
     """The leaf for a JSON value."""
     raw = to_json(value)
     text = normalise(raw)
-    return ConfigLeaf(
-        key=key,
-        type=_TYPES[type(value)],
-        value=text,
-        number=number_of(value),
-        raw=raw if raw != text else None,
-        internal=internal,
-    )
+    return ConfigLeaf(key, _TYPES[type(value)], text, number_of(value), raw if raw != text else None, internal)
 
 
 def to_json(value: Any) -> str:
     """Canonical JSON text: sorted keys, ``", "`` between items, no escapes outside ASCII."""
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)  # as the encoder has it, in a tenth of its time
     return _to_json(value)
 
 
@@ -168,7 +163,7 @@ def number_of(value: Any) -> float | None:
 
 def normalise(text: str) -> str:
     """Memory addresses replaced by ``0x…``, so that equal objects read equal in every run."""
-    return _ADDRESS.sub("at 0x…", text)
+    return _ADDRESS.sub("at 0x…", text) if "at 0x" in text else text
 
 
 # Which key tells the algorithm: consistent over every run of the six original algorithms.

@@ -6,9 +6,13 @@ not walk through that history, and its first ingest is spared the import of Alem
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
+from sqlalchemy import Column, Connection, Index, MetaData, PrimaryKeyConstraint, String, Table, insert, select
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from spindb.index.models import APPLICATION_ID, REVISIONS, configs, metadata, metrics, runs
 
 # As Alembic makes it.
 _VERSION = Table(
@@ -67,3 +71,43 @@ def create(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
     _VERSION.create(connection, checkfirst=False)
     connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
+
+
+_FOR_QUESTIONS = sorted((*configs.indexes, *metrics.indexes), key=lambda index: str(index.name))
+
+
+@contextmanager
+def questions_indexed(connection: Connection) -> Iterator[None]:
+    """See that what an ingest leaves has all indexes; a first ingest into a SQLite file makes them when it is done.
+
+    Those of hyperparameters and metrics are in order of values: new rows go anywhere in them, so that each
+    transaction writes nearly all pages of an index anew once it is large. Sorting the rows once is cheaper, the more so
+    the more there are. An ingest that is killed before leaves a database that answers slowly; the next one, which
+    may already be at work beside it, makes what is missing.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    with connection.begin():
+        first = connection.execute(select(runs.c.id).limit(1)).first() is None
+        for index in _FOR_QUESTIONS if first else ():
+            connection.execute(DropIndex(index, if_exists=True))
+        missing = [] if first else missing_indexes(connection)
+    _make(connection, missing)
+    yield
+    if first:
+        _make(connection, _FOR_QUESTIONS)
+
+
+def missing_indexes(connection: Connection) -> list[Index]:
+    """What a first ingest that was killed left to the next one."""
+    if connection.dialect.name != "sqlite":
+        return []
+    there = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'").scalars().all()
+    return [index for index in _FOR_QUESTIONS if index.name not in there]
+
+
+def _make(connection: Connection, indexes: Sequence[Index]) -> None:
+    for index in indexes:
+        with connection.begin():  # one each: others may write in between
+            connection.execute(CreateIndex(index, if_not_exists=True))

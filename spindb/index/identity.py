@@ -23,7 +23,6 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, not_, sele
 from spindb.index.clock import now
 from spindb.index.models import metrics, roots, runs, superseded
 from spindb.index.roots import this_host
-from spindb.index.store import known_runs_at
 from spindb.records import RunRecord
 
 DigestOfStart = Callable[[int], str | None]
@@ -64,7 +63,8 @@ class Recogniser:
         one began.
         """
         self._root_id = root_id
-        self._here = known_runs_at(connection, root_id, [record.path for record in records])
+        places = {"root": root_id, "paths": [record.path for record in records]}
+        self._here = {row.path: row for row in connection.execute(_AT, places)}
         strange = [record for record in records if record.path not in self._here]
         self.strange = len(strange)
         """How many of the records are at places where the index has no run."""
@@ -107,6 +107,9 @@ class Recogniser:
 
 
 # Made once: to build a statement takes longer than to run it.
+_AT = select(runs.c.path, runs.c.id, runs.c.rows, runs.c.metrics_size, runs.c.metrics_digest).where(
+    runs.c.root_id == bindparam("root"), runs.c.path.in_(bindparam("paths", expanding=True))
+)
 _ANY = (
     select(runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest)
     .add_columns(runs.c.copy_of, roots.c.path.label("root"), roots.c.host, runs.c.fingerprint, runs.c.config_digest)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from spindb.index import series
 from spindb.records import RunRecord
@@ -28,8 +26,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RunRows:
+class RunRows(NamedTuple):
     """A run as rows: ``run`` for the table of runs, ``belongings`` for the tables of `COLUMNS`, its id left out.
 
     ``record`` is what was read, without what the belongings hold; but for the problems.
@@ -48,7 +45,7 @@ def rows_of(record: RunRecord, dialect: str) -> RunRows:
         "snapshots": _snapshot_rows(record),
         "problems": _problem_rows(record),
     }
-    return RunRows(replace(record, config=(), metrics=(), snapshots=()), _run_values(record), belongings)
+    return RunRows(record._replace(config=(), metrics=(), snapshots=()), _run_values(record), belongings)
 
 
 def storable(value: Any) -> Any:
@@ -63,10 +60,6 @@ def storable(value: Any) -> Any:
 def number(value: float | None) -> float | None:
     """NaN as NULL and no negative zero, on every database alike: SQLite keeps neither."""
     return value + 0.0 if value is not None and value == value else None
-
-
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _run_values(record: RunRecord) -> dict[str, Any]:
@@ -111,11 +104,9 @@ def metric_rows(record: RunRecord, dialect: str) -> list[Row]:
     rows = []
     for position, metric in enumerate(record.metrics):
         of = metric.summary()
-        finite = of.count == len(metric.values) and _is_finite(of.min) and _is_finite(of.max)
-        packed, odd_cells = series.packed(metric.values, dialect, finite=finite)
-        first, last, mean = number(of.first), number(of.last), number(of.mean)
-        summary = (of.count, first, last, storable(of.last_text), number(of.min), number(of.max), mean)
-        rows.append((storable(metric.name), position, *summary, of.argmin, of.argmax, packed, odd_cells))
+        summary = (of.count, of.first, of.last, storable(of.last_text), of.min, of.max, of.mean, of.argmin, of.argmax)
+        packed = series.packed(metric.values, dialect, finite=of.finite)
+        rows.append((storable(metric.name), position, *summary, *packed))
     return rows
 
 

@@ -38,24 +38,7 @@ class Known(NamedTuple):
     signature: str | None
     status: str
     fingerprint: str
-    rows: int
     metrics_size: int
-    metrics_digest: str
-
-
-_KNOWN = select(
-    models.runs.c.path,
-    models.runs.c.id,
-    models.runs.c.signature,
-    models.runs.c.status,
-    models.runs.c.fingerprint,
-    models.runs.c.rows,
-    models.runs.c.metrics_size,
-    models.runs.c.metrics_digest,
-)
-_KNOWN_AT = _KNOWN.where(
-    models.runs.c.root_id == bindparam("root"), models.runs.c.path.in_(bindparam("paths", expanding=True))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +75,10 @@ class Evaluation:
 
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     """Every run of a root by its relative path."""
-    found = connection.execute(_KNOWN.where(models.runs.c.root_id == root_id))
-    return {row[0]: Known(*tuple(row)[1:]) for row in found}
-
-
-def known_runs_at(connection: Connection, root_id: int, paths: Sequence[str]) -> dict[str, Known]:
-    """Those runs of a root that are at these relative paths."""
-    found = connection.execute(_KNOWN_AT, {"root": root_id, "paths": paths})
-    return {row[0]: Known(*tuple(row)[1:]) for row in found}
+    runs = models.runs.c
+    columns = select(runs.path, runs.id, runs.signature, runs.status, runs.fingerprint, runs.metrics_size)
+    found = connection.execute(columns.where(runs.root_id == root_id))
+    return {path: Known(*of_it) for path, *of_it in found}
 
 
 class Batch:

@@ -8,32 +8,34 @@ after. Run directories are only ever read.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import cached_property
+from itertools import islice, tee
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import SpooledTemporaryFile
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
-from spindb.disk.formats import format_named
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.index import schema, store
+from spindb.index.creation import questions_indexed
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots, keep_superseded
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics
-from spindb.ingest.reading import Reader, ToRead, broken
+from spindb.ingest.reading import Reader, ToRead
+from spindb.ingest.summary import Outcome, RunProblem, Summary
+from spindb.ingest.tasks import UNSETTLED, Task, Tasks
 from spindb.records import Problem, RunRecord
 
 _BATCH = 100  # runs per transaction
+_IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
 _WORTH_STATISTICS = 100  # runs; few are found fast however they are looked for
-_UNSETTLED = "?"
 
 Progress = Callable[[int, int], None]
 """Called with the number of runs that were read and the number that are to be read."""
@@ -42,73 +44,7 @@ Wrote = Callable[[Path], None]
 """Called with the directory of a run that was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunProblem:
-    """A problem and the directory it was found in."""
-
-    directory: Path
-    problem: Problem
-
-
-@dataclass(slots=True)
-class Summary:
-    """What an ingest did, counted in runs.
-
-    ``overwritten`` are among the changed, ``copies`` among the new. ``foreign`` counts directories of other
-    loggers by what lies in them. ``problems`` holds those of runs that were read.
-    """
-
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    missing: int = 0
-    returned: int = 0
-    moved: int = 0
-    overwritten: int = 0
-    copies: int = 0
-    pruned: int = 0
-    foreign: Counter[str] = field(default_factory=Counter)
-    problems: list[RunProblem] = field(default_factory=list)
-
-    @property
-    def written(self) -> int:
-        """All runs that were written."""
-        return self.new + self.changed + self.returned + self.moved
-
-    @property
-    def total(self) -> int:
-        """All runs that were found on disk."""
-        return self.new + self.changed + self.unchanged + self.returned + self.moved
-
-
-class _Task(NamedTuple):
-    """A run that is to be read: there may be very many of them at once."""
-
-    run: ToRead
-    signature: str
-    known: Known | None
-
-    def start_of(self, record: RunRecord) -> DigestOfStart:
-        """Digests of the first bytes of the metrics: the one that was asked for when the record was read is
-        at hand, any other takes another look."""
-
-        def digest(size: int) -> str | None:
-            if self.run.previous_size == size:
-                return record.content.begins
-            return format_named(self.run.format).read(self.run.directory, self.run.place, size).content.begins
-
-        return digest
-
-
-_Read = tuple[_Task, RunRows]
-
-
-class _Outcome(NamedTuple):
-    """What became of a run that was read."""
-
-    task: _Task
-    record: RunRecord
-    identity: Identity
+_Read = tuple[Task, RunRows]
 
 
 def ingest(
@@ -145,8 +81,10 @@ def ingest(
             _prepare(engine, shown(location), create=not dry_run)
         # One connection for all: opening costs, and SQLite tidies its log away when the last one closes.
         with engine.connect() if engine is not None else nullcontext() as connection:
-            for directory in directories:
-                _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote).run()
+            writing = nullcontext() if connection is None or dry_run else questions_indexed(connection)
+            with writing:
+                for directory in directories:
+                    _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote).run()
         if engine is not None:
             if not dry_run and summary.written >= max(_WORTH_STATISTICS, summary.total // 10):
                 refresh_statistics(engine)
@@ -185,10 +123,21 @@ class _Ingest:
 
     def run(self) -> None:
         place, known = self.place()
+        with SpooledTemporaryFile(_IN_MEMORY) as file:
+            tasks = Tasks(file)
+            hidden = self.look(place, known, tasks)
+            self.write_all(place, tasks)
         prefix = "" if place.inside == "." else place.inside + "/"
-        tasks: list[_Task] = []
-        seen: set[str] = set()
-        hidden: list[str] = []
+        gone = {
+            path: run
+            for path, run in known.items()
+            if (path + "/").startswith(prefix) and not _under(path, hidden) and run.id not in self.moved_ids
+        }
+        self.settle(place, gone)
+
+    def look(self, place: Place, known: dict[str, Known], tasks: Tasks) -> list[str]:
+        """Add what is to be read to `tasks` and take what was found out of `known`; returns what can't be looked at."""
+        hidden = []
         for found in scan(self.directory):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
@@ -198,22 +147,12 @@ class _Ingest:
                 hidden.append(path)
                 self.summary.problems.append(RunProblem(self.directory / found.path, found))
                 continue
-            seen.add(path)
-            task = self.task(found, path, known.get(path))
+            task = self.task(found, path, known.pop(path, None))
             if task is None:
                 self.summary.unchanged += 1
             else:
-                tasks.append(task)
-        self.write_all(place, tasks)
-        gone = {
-            path: run
-            for path, run in known.items()
-            if path not in seen
-            and (path + "/").startswith(prefix)
-            and not _under(path, hidden)
-            and run.id not in self.moved_ids
-        }
-        self.settle(place, gone)
+                tasks.add(task)
+        return hidden
 
     def place(self) -> tuple[Place, dict[str, Known]]:
         if self.connection is None:
@@ -223,17 +162,17 @@ class _Ingest:
             place = find(self.connection, self.directory)
             return place, store.known_runs(self.connection, place.root_id)
 
-    def task(self, found: FoundRun, path: str, known: Known | None) -> _Task | None:
+    def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
         if known is not None and known.status != "missing" and known.signature == found.signature:
             return None
-        signature = found.signature if found.settled else _UNSETTLED + found.signature
+        signature = found.signature if found.settled else UNSETTLED + found.signature
         size = known.metrics_size if known else None
-        return _Task(ToRead(str(self.directory), found.path, path, found.format.name, size), signature, known)
+        return Task(ToRead(found.path, path, found.format.name, size), signature, known)
 
-    def write_all(self, place: Place, tasks: list[_Task]) -> None:
-        reader = Reader(self.dialect, self.jobs)
-        records = zip(tasks, reader.read([task.run for task in tasks]), strict=True)
+    def write_all(self, place: Place, tasks: Tasks) -> None:
+        one, other = tee(tasks)
+        records = zip(one, self.reader.read_all(task.run for task in other), strict=True)
         done = 0
         while batch := list(islice(records, _BATCH)):
             done += len(batch)
@@ -242,15 +181,15 @@ class _Ingest:
             if self.progress:
                 self.progress(done, len(tasks))
 
-    @property
-    def dialect(self) -> str:
-        """The kind of database that rows are made for."""
-        return "sqlite" if self.connection is None else self.connection.dialect.name
+    @cached_property
+    def reader(self) -> Reader:
+        dialect = "sqlite" if self.connection is None else self.connection.dialect.name
+        return Reader(self.directory, dialect, self.jobs)
 
-    def write(self, place: Place, batch: list[_Read]) -> list[_Outcome]:
+    def write(self, place: Place, batch: list[_Read]) -> list[Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
         if self.connection is None:
-            return [_Outcome(task, rows.record, Identity()) for task, rows in batch]
+            return [Outcome(task, rows.record, Identity()) for task, rows in batch]
         try:
             with self.connection.begin():
                 return self.put(self.connection, place, batch)
@@ -260,11 +199,11 @@ class _Ingest:
             task, _ = batch[0]
             reason = f"can't be stored ({type(error).__name__}: {error}): please report this"
             with self.connection.begin():
-                return self.put(self.connection, place, [(task, broken(self.dialect, task.run, reason))])
+                return self.put(self.connection, place, [(task, self.reader.broken(task.run, reason))])
 
-    def put(self, connection: Connection, place: Place, batch: list[_Read]) -> list[_Outcome]:
+    def put(self, connection: Connection, place: Place, batch: list[_Read]) -> list[Outcome]:
         """Tell which runs they are and, unless this is a dry run, write them."""
-        proven = [_proven_same(task, rows.record) for task, rows in batch]
+        proven = [task.proven_same(rows.record) for task, rows in batch]
         fresh = [rows.record for (_, rows), same in zip(batch, proven, strict=True) if same is None]
         recogniser = Recogniser(connection, place.root_id, fresh)
         writing = Batch(connection, place.root_id, 0 if self.dry_run else recogniser.strange)
@@ -273,10 +212,10 @@ class _Ingest:
             record = rows.record
             if same is not None:
                 signatures[same] = task.signature
-                outcomes.append(_Outcome(task, record, Identity(same)))
+                outcomes.append(Outcome(task, record, Identity(same)))
                 continue
-            identity = recogniser.identify(record, task.start_of(record))
-            outcomes.append(_Outcome(task, record, identity))
+            identity = recogniser.identify(record, self.start_of(task.run, record))
+            outcomes.append(Outcome(task, record, identity))
             if not self.dry_run:
                 run_id = _put(connection, writing, identity, rows, task.signature)
                 recogniser.put(run_id, record, identity)
@@ -285,26 +224,24 @@ class _Ingest:
             writing.write()
         return outcomes
 
-    def count(self, outcome: _Outcome) -> None:
-        (task, record, identity), summary = outcome, self.summary
-        directory = task.run.directory
+    def start_of(self, run: ToRead, record: RunRecord) -> DigestOfStart:
+        """Digests of the first bytes of the metrics: the one that was asked for when the record was read is
+        at hand, any other takes another look."""
+
+        def digest(size: int) -> str | None:
+            if run.previous_size == size:
+                return record.content.begins
+            return self.reader.record(run, size).content.begins
+
+        return digest
+
+    def count(self, outcome: Outcome) -> None:
+        identity = outcome.identity
         if identity.moved_from is not None and identity.run_id is not None:
-            summary.moved += 1
             self.moved_ids.add(identity.run_id)
             self.emptied_roots.add(identity.moved_from)
-        elif task.known is None:
-            summary.new += 1
-            summary.copies += identity.copy_of is not None
-        elif task.known.status == "missing":
-            summary.returned += 1
-        elif _proven_same(task, record) is not None:
-            summary.unchanged += 1
-            return
-        else:
-            summary.changed += 1
-            summary.overwritten += identity.overwritten
-        summary.problems += [RunProblem(directory, problem) for problem in record.problems]
-        if self.wrote:
+        directory = self.directory / outcome.task.run.path
+        if self.summary.count(outcome, directory) and self.wrote:
             self.wrote(directory)
 
     def settle(self, place: Place, gone: dict[str, Known]) -> None:
@@ -340,14 +277,6 @@ def _put(connection: Connection, writing: Batch, identity: Identity, rows: RunRo
         keep_superseded(connection, identity.run_id)
     writing.replace(identity.run_id, rows, signature)
     return identity.run_id
-
-
-def _proven_same(task: _Task, record: RunRecord) -> int | None:
-    """The run, where it was read in the instant it was written before and proves to be the same."""
-    known = task.known
-    if known is None or known.status == "missing" or known.fingerprint != record.content.whole:
-        return None
-    return known.id if known.signature == _UNSETTLED + task.signature.removeprefix(_UNSETTLED) else None
 
 
 def _join(inside: str, path: str) -> str:

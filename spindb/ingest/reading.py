@@ -6,10 +6,10 @@ Importing this costs little, and no database: each process that reads does so.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -24,60 +24,62 @@ _AHEAD = 8  # portions per process that wait for the writer: more would only fil
 
 
 class ToRead(NamedTuple):
-    """A run directory to read: ``path`` is relative to `base`, ``place`` to the root, which may lie above it.
+    """A run directory to read: ``path`` is relative to what is ingested, ``place`` to the root, which may lie above.
 
     ``previous_size`` is how many bytes its metrics had when they were read before.
     """
 
-    base: str
     path: str
     place: str
     format: str
     previous_size: int | None
 
-    @property
-    def directory(self) -> Path:
-        return Path(self.base, self.path)
-
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How runs are read: rows for which kind of database, in how many processes."""
+    """Reads runs under `directory`, into rows for that kind of database, in so many processes."""
 
+    directory: Path
     dialect: str
     jobs: int
 
-    def read(self, runs: Sequence[ToRead]) -> Iterator[RunRows]:
+    def read_all(self, runs: Iterable[ToRead]) -> Iterator[RunRows]:
         """The rows of each, in order."""
-        if self.jobs <= 1 or len(runs) < _WORTH_A_POOL:
-            yield from map(partial(read, self.dialect), runs)
+        runs = iter(runs)
+        first = list(islice(runs, _WORTH_A_POOL)) if self.jobs > 1 else []
+        if len(first) < _WORTH_A_POOL:
+            yield from map(self.read, chain(first, runs))
             return
+        runs = chain(first, runs)
         with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
             waiting: deque[Future[list[RunRows]]] = deque()
-            for start in range(0, len(runs), _PORTION):
-                waiting.append(pool.submit(_read_all, self.dialect, runs[start : start + _PORTION]))
+            while portion := list(islice(runs, _PORTION)):
+                waiting.append(pool.submit(_read_portion, self, portion))
                 if len(waiting) > _AHEAD * self.jobs:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
 
+    def read(self, run: ToRead) -> RunRows:
+        """Read one run; whatever goes wrong is said in its rows and hides no other run."""
+        try:
+            return rows_of(self.record(run, run.previous_size), self.dialect)
+        except OSError as error:
+            reason = f"can't be read: {error.strerror or error}"
+        except Exception as error:  # a defect of a reader must not end the ingest of all other runs
+            reason = f"spindb failed to read it ({type(error).__name__}: {error}): please report this"
+        return self.broken(run, reason)
 
-def _read_all(dialect: str, runs: Sequence[ToRead]) -> list[RunRows]:
-    return [read(dialect, run) for run in runs]
+    def record(self, run: ToRead, previous_size: int | None) -> RunRecord:
+        """What the run's files say."""
+        return format_named(run.format).read(self.directory / run.path, run.place, previous_size)
+
+    def broken(self, run: ToRead, reason: str) -> RunRows:
+        """What is known of a run that could not be read or stored: that it is there, and why not more."""
+        problem = Problem("unreadable-run", reason)
+        name = (self.directory / run.path).name
+        return rows_of(RunRecord(run.place, name, run.format, "broken", problems=(problem,)), self.dialect)
 
 
-def read(dialect: str, run: ToRead) -> RunRows:
-    """Read one run; whatever goes wrong is said in its rows and hides no other run."""
-    try:
-        return rows_of(format_named(run.format).read(run.directory, run.place, run.previous_size), dialect)
-    except OSError as error:
-        reason = f"can't be read: {error.strerror or error}"
-    except Exception as error:  # a defect of a reader must not end the ingest of all other runs
-        reason = f"spindb failed to read it ({type(error).__name__}: {error}): please report this"
-    return broken(dialect, run, reason)
-
-
-def broken(dialect: str, run: ToRead, reason: str) -> RunRows:
-    """What is known of a run that could not be read or stored: that it is there, and why not more."""
-    problem = Problem("unreadable-run", reason)
-    return rows_of(RunRecord(run.place, run.directory.name, run.format, "broken", problems=(problem,)), dialect)
+def _read_portion(reader: Reader, runs: Sequence[ToRead]) -> list[RunRows]:
+    return [reader.read(run) for run in runs]

@@ -15,7 +15,8 @@ from spindb.index.connect import connected
 from spindb.index.models import configs, metrics, roots, runs
 from spindb.index.roots import this_host
 from spindb.index.rows import COLUMNS, Row, config_rows, metric_rows
-from spindb.ingest.pipeline import Progress, Summary, ingest
+from spindb.ingest.pipeline import Progress, ingest
+from spindb.ingest.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)

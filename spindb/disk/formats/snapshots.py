@@ -134,8 +134,9 @@ def _pytorch(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
 
 def odd_modules(directory: Path, names: list[str]) -> list[str]:
     """Saved modules that are called otherwise than ``model.pt`` or ``modelN.pt``, relative to the run."""
-    inside = os.listdir(directory / _PYTORCH_DIRECTORY) if (directory / _PYTORCH_DIRECTORY).is_dir() else []
-    found = [f"{_PYTORCH_DIRECTORY}/{name}" for name in sorted(inside)] + [n for n in names if n != _PYTORCH_DIRECTORY]
+    found = [name for name in names if name != _PYTORCH_DIRECTORY]
+    if len(found) < len(names) and (directory / _PYTORCH_DIRECTORY).is_dir():
+        found[:0] = [f"{_PYTORCH_DIRECTORY}/{name}" for name in sorted(os.listdir(directory / _PYTORCH_DIRECTORY))]
     return [path for path in found if path.endswith((".pt", ".pth")) and not _PYTORCH.match(path.rpartition("/")[2])]
 
 

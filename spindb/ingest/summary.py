@@ -1,0 +1,78 @@
+"""What an ingest did, counted in runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from spindb.index.identity import Identity
+from spindb.ingest.tasks import Task
+from spindb.records import Problem, RunRecord
+
+
+class Outcome(NamedTuple):
+    """What became of a run that was read."""
+
+    task: Task
+    record: RunRecord
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class RunProblem:
+    """A problem and the directory it was found in."""
+
+    directory: Path
+    problem: Problem
+
+
+@dataclass(slots=True)
+class Summary:
+    """What an ingest did, counted in runs.
+
+    ``overwritten`` are among the changed, ``copies`` among the new. ``foreign`` counts directories of other
+    loggers by what lies in them. ``problems`` holds those of runs that were read.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    missing: int = 0
+    returned: int = 0
+    moved: int = 0
+    overwritten: int = 0
+    copies: int = 0
+    pruned: int = 0
+    foreign: Counter[str] = field(default_factory=Counter)
+    problems: list[RunProblem] = field(default_factory=list)
+
+    @property
+    def written(self) -> int:
+        """All runs that were written."""
+        return self.new + self.changed + self.returned + self.moved
+
+    @property
+    def total(self) -> int:
+        """All runs that were found on disk."""
+        return self.new + self.changed + self.unchanged + self.returned + self.moved
+
+    def count(self, outcome: Outcome, directory: Path) -> bool:
+        """Count the run at `directory`; returns whether it was written, that is, new or not as it was."""
+        task, record, identity = outcome
+        if identity.moved_from is not None and identity.run_id is not None:
+            self.moved += 1
+        elif task.known is None:
+            self.new += 1
+            self.copies += identity.copy_of is not None
+        elif task.known.status == "missing":
+            self.returned += 1
+        elif task.proven_same(record) is not None:
+            self.unchanged += 1
+            return False
+        else:
+            self.changed += 1
+            self.overwritten += identity.overwritten
+        self.problems += [RunProblem(directory, problem) for problem in record.problems]
+        return True
