@@ -282,7 +282,7 @@ def test_every_module_adds_the_commands_that_are_said_of_it() -> None:
         added = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
         assert sorted(map(str, added)) == sorted(commands)
     modules = {path.stem for path in (REPOSITORY / "spindb" / "cli").glob("*.py")}
-    assert modules - {"__init__", "app", "completion", "options", "output", "progress"} == set(COMMANDS)
+    assert modules - {"__init__", "app", "completion", "lean", "options", "output", "progress"} == set(COMMANDS)
 
 
 HEAVY = (
@@ -314,6 +314,14 @@ def test_querying_imports_nothing_heavy(filled: Path, command: list[str]) -> Non
     loaded = set(in_a_new_process(code).split("\n")[-2].split(" "))
     assert "sqlalchemy" in loaded
     assert loaded.isdisjoint({*HEAVY, "rich.table"})
+
+
+@pytest.mark.parametrize("command", [["runs", "seed=0", "--limit", "3", "--sort", "-id"], ["show", "1"]], ids=" ".join)
+def test_text_and_numbers_are_read_without_pydantic(filled: Path, command: list[str]) -> None:
+    code = f"import sys; from spindb.cli.app import run; run({command!r}); print(*sys.modules)"
+    loaded = set(in_a_new_process(code).split("\n")[-2].split(" "))
+    assert "typer" in loaded
+    assert "pydantic" not in loaded
 
 
 def test_help_imports_no_database() -> None:

@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 import spindb
+from spindb.cli.lean import spare
 from spindb.cli.output import JSON_VERSION
 from spindb.errors import SpindbError
 
@@ -108,7 +110,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        application(_command_in(given))(args=given, prog_name="spindb")
+        spare(get_command(application(_command_in(given))))(args=given, prog_name="spindb")
     except SystemExit as stop:  # how the parser ends every command
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except BrokenPipeError:  # whoever reads has read enough, as head does

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
@@ -13,8 +12,7 @@ from spindb.index.models import configs, metrics
 from spindb.index.portions import batches
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRow:
+class KeyRow(NamedTuple):
     """A hyperparameter over several runs: in how many it stands and which values it takes."""
 
     key: str
@@ -23,8 +21,7 @@ class KeyRow:
     values: tuple[tuple[Any, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricRange:
+class MetricRange(NamedTuple):
     """A metric over several runs: in how many it stands, and the range of its values."""
 
     name: str
@@ -59,8 +56,7 @@ def _key_row(key: str, types: set[str], values: Iterable[tuple[str, int]]) -> Ke
     return KeyRow(key, number, tuple(sorted(types)), tuple((json.loads(v), n) for v, n in ordered))
 
 
-@dataclass(frozen=True, slots=True)
-class VaryingKey:
+class VaryingKey(NamedTuple):
     """A hyperparameter that differs between runs: its values with their counts, and how many runs lack it."""
 
     key: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
@@ -23,8 +23,7 @@ ROW = "row"
 _OF_EACH_RUN = (STEPS, EPOCH, ROW)
 
 
-@dataclass(frozen=True, slots=True)
-class RawCurve:
+class RawCurve(NamedTuple):
     """A metric of one run over another, as logged.
 
     ``x`` and ``y`` have one value per row, NaN where a cell is no number. ``metric`` and ``axis`` are the metrics that

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -17,8 +17,7 @@ from spindb.errors import NotFoundError, UsageError
 from spindb.index.models import roots, runs
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an ingested directory lies: its root, and its path relative to that, ``.`` for the root."""
 
     root_id: int

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, func, select
 
@@ -21,8 +20,7 @@ _TAGS = RunField("tags", "text")
 _MANY = 2000  # runs; below, sorting them all is cheaper than walking an index past those that don't match
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """Rows of a search: one title per column, values as Python has them (lists and None included)."""
 
     titles: tuple[str, ...]
@@ -30,8 +28,7 @@ class Result:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What is asked for: filter text, columns and sort keys by name (a leading ``-`` sorts downwards)."""
 
     text: str = ""
@@ -106,8 +103,7 @@ def fields_of(connection: Connection, ids: Sequence[int], names: Sequence[str]) 
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class TermCount:
+class TermCount(NamedTuple):
     """A term of a filter: how many runs hold it alone, and how many would be found without it."""
 
     term: str

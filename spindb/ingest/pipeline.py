@@ -28,7 +28,7 @@ from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics
-from spindb.ingest.reading import Reader, ToRead
+from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
 from spindb.ingest.summary import Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
 from spindb.records import Problem, RunRecord
@@ -75,7 +75,7 @@ def ingest(
     """
     directories = [check_root(path) for path in paths]
     summary = Summary()
-    with database_errors(location):
+    with database_errors(location), garbage_seldom_collected():
         engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
         if engine is not None:
             _prepare(engine, shown(location), create=not dry_run)

@@ -5,9 +5,11 @@ Importing this costs little, and no database: each process that reads does so.
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -20,6 +22,7 @@ from spindb.records import Problem, RunRecord
 
 _WORTH_A_POOL = 300  # below that, starting processes costs more than it gives
 _PORTION = 16  # runs per message to a process
+_SELDOM = 50_000  # new containers between two looks for garbage: some hundred tables
 _AHEAD = 8  # portions per process that wait for the writer: more would only fill the memory
 
 
@@ -51,7 +54,7 @@ class Reader:
             yield from map(self.read, chain(first, runs))
             return
         runs = chain(first, runs)
-        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(self.jobs, get_context("spawn"), gc.set_threshold, (_SELDOM,)) as pool:
             waiting: deque[Future[list[RunRows]]] = deque()
             while portion := list(islice(runs, _PORTION)):
                 waiting.append(pool.submit(_read_portion, self, portion))
@@ -83,3 +86,14 @@ class Reader:
 
 def _read_portion(reader: Reader, runs: Sequence[ToRead]) -> list[RunRows]:
     return [reader.read(run) for run in runs]
+
+
+@contextmanager
+def garbage_seldom_collected() -> Iterator[None]:
+    """Tables are thousands of tuples, none of them garbage: to look for some takes a twentieth of an ingest."""
+    before = gc.get_threshold()
+    gc.set_threshold(_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
