@@ -125,7 +125,13 @@ class Trial:
         """The next ingest completes it."""
         ingest(self.database, [self.tree])
         assert dump(self.database) == self.complete_after, "the next ingest did not complete it"
+        assert _indexes(self.database) == _indexes(self.before_file), "the next ingest did not make the indexes"
         self.examine(empty=empty)
+
+
+def _indexes(database: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
 
 
 def kill(rounds: int, seed: int = 0) -> str:
