@@ -22,7 +22,7 @@ from sqlalchemy import Connection, event
 
 from spindb.index import schema
 from spindb.index.connect import connected
-from spindb.index.creation import questions_indexed
+from spindb.index.creation import indexed_afterwards
 from spindb.index.engine import open_engine
 from spindb.index.points import curves
 from spindb.index.roots import place_of
@@ -83,7 +83,7 @@ def fill(location: str, runs: int, epochs: int) -> float:
     with engine.begin() as connection:
         root = place_of(connection, Path("/bench")).root_id
     pending = records(runs, epochs)
-    with engine.connect() as connection, questions_indexed(connection):
+    with engine.connect() as connection, indexed_afterwards(connection, runs):
         for _ in range(0, runs, _BATCH):
             with connection.begin():
                 batch = Batch(connection, root, _BATCH)

@@ -22,7 +22,7 @@ from spindb.index.identity import Recogniser
 from spindb.index.models import tags
 from spindb.index.rows import RunRows
 from spindb.index.upkeep import damage
-from spindb.ingest.pipeline import ingest
+from spindb.ingest.pipeline import _Ingest, ingest
 from spindb.ingest.summary import Summary
 from spindb.records import Content, RunRecord
 
@@ -407,25 +407,42 @@ def test_an_older_or_foreign_database_is_refused(
 
 
 @pytest.mark.sqlite
-def test_a_first_ingest_that_dies_leaves_its_indexes_to_the_next(
+def test_a_large_ingest_that_dies_leaves_its_indexes_to_the_next(
     run_directory: Write, database: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def indexes() -> set[str]:
         found = rows_of(database, "SELECT name FROM sqlite_master WHERE tbl_name IN ('configs', 'metrics')")
         return {name for (name,) in found if name.startswith("ix_")}
 
-    run_directory(config=PPO_CONFIG)
-    monkeypatch.setattr("spindb.ingest.pipeline._Ingest.settle", die)
+    count = _Ingest.count
+
+    def add(*names: str) -> None:
+        for number, name in enumerate(names):
+            run_directory(f"{name}/{name}_s{number}", config=PPO_CONFIG | {"seed": number})
+
+    data = tmp_path / "data"
+    add("a")
+    ingest(database, [data])
+    monkeypatch.setattr("spindb.index.creation._WORTH_SORTING", 2)
+    monkeypatch.setattr("spindb.ingest.pipeline._Ingest.count", die)
+    add("b", "c")
     with pytest.raises(KeyboardInterrupt):
-        ingest(database, [tmp_path / "data"])
-    assert rows_of(database, "SELECT count(*) FROM runs") == [(1,)]
+        ingest(database, [data])
+    assert rows_of(database, "SELECT count(*) FROM runs") == [(3,)]
     assert indexes() == set()
-    assert "first ingest was interrupted" in cli("db", "check", "--db", database).err
-    assert cli("runs", "pi_lr=3e-4 AverageEpRet.max>0", "--ids", "--db", database).out == "1\n"
-    monkeypatch.undo()
-    assert counts(ingest(database, [tmp_path / "data"])) == (0, 0, 1, 0)
+    assert "an ingest was interrupted" in cli("db", "check", "--db", database).err
+    assert cli("runs", "pi_lr=3e-4 AverageEpRet.max>0", "--ids", "--db", database).out == "1\n2\n3\n"
+
+    add("d", "e")  # no more than there are: what is missing is made, and stays
+    with pytest.raises(KeyboardInterrupt):
+        ingest(database, [data])
     assert len(indexes()) == 4
     assert "interrupted" not in cli("db", "check", "--db", database).err
+
+    monkeypatch.setattr("spindb.ingest.pipeline._Ingest.count", count)
+    add("f", "g", "h", "i", "j", "k")
+    assert counts(ingest(database, [data])) == (6, 0, 5, 0)
+    assert len(indexes()) == 4
 
 
 def die(*_: object) -> None:

@@ -98,7 +98,7 @@ def check(
         )
     say(f"{shown(location)} is sound")
     if unindexed:
-        say("its first ingest was interrupted or is still at work: questions are slow until spindb ingest has ended")
+        say("an ingest was interrupted or is still at work: questions are slow until spindb ingest has ended")
 
 
 @db_app.command("backup")

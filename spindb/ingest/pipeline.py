@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice, tee
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.index import schema, store
-from spindb.index.creation import questions_indexed
+from spindb.index.creation import complete_indexes, indexed_afterwards
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots, keep_superseded
 from spindb.index.roots import Place, place_of, planned_place
@@ -81,10 +81,10 @@ def ingest(
             _prepare(engine, shown(location), create=not dry_run)
         # One connection for all: opening costs, and SQLite tidies its log away when the last one closes.
         with engine.connect() if engine is not None else nullcontext() as connection:
-            writing = nullcontext() if connection is None or dry_run else questions_indexed(connection)
-            with writing:
-                for directory in directories:
-                    _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote).run()
+            if connection is not None and not dry_run:
+                complete_indexes(connection)
+            for directory in directories:
+                _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote).run()
         if engine is not None:
             if not dry_run and summary.written >= max(_WORTH_STATISTICS, summary.total // 10):
                 refresh_statistics(engine)
@@ -126,7 +126,8 @@ class _Ingest:
         with SpooledTemporaryFile(_IN_MEMORY) as file:
             tasks = Tasks(file)
             hidden = self.look(place, known, tasks)
-            self.write_all(place, tasks)
+            with self.room_for(len(tasks)):
+                self.write_all(place, tasks)
         prefix = "" if place.inside == "." else place.inside + "/"
         gone = {
             path: run
@@ -169,6 +170,11 @@ class _Ingest:
         signature = found.signature if found.settled else UNSETTLED + found.signature
         size = known.metrics_size if known else None
         return Task(ToRead(found.path, path, found.format.name, size), signature, known)
+
+    def room_for(self, runs: int) -> AbstractContextManager[None]:
+        if self.connection is None or self.dry_run:
+            return nullcontext()
+        return indexed_afterwards(self.connection, runs)
 
     def write_all(self, place: Place, tasks: Tasks) -> None:
         one, other = tee(tasks)
