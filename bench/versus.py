@@ -98,11 +98,12 @@ target.close()
 
 @dataclass(frozen=True)
 class Line:
-    """A job and what it took: CPU seconds per round, scaled to all runs; peak memory in MB where it was taken."""
+    """A job and what it took: CPU seconds per round, scaled to all runs; MB of memory at most and on disk."""
 
     name: str
     cpu: tuple[float, ...]
     rss: float | None = None
+    kept: float | None = None
 
     @property
     def middle(self) -> float:
@@ -126,7 +127,8 @@ def peer(name: str, script: str, *arguments: object, fresh: Path | None = None, 
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
         found = _json_of([PEERS / name / "bin" / "python", HERE / "peers" / script, *map(str, arguments)])
-        return found | {"cpu": found["cpu"] * scale}
+        kept = {"kept": _megabytes(fresh) * scale} if fresh is not None else {}
+        return found | {"cpu": found["cpu"] * scale} | kept
 
     return run
 
@@ -138,14 +140,22 @@ def _json_of(command: Sequence[object]) -> dict[str, Any]:
     return found
 
 
+def _megabytes(directory: Path, pattern: str = "*") -> float:
+    return sum(path.stat().st_size for path in directory.rglob(pattern) if path.is_file()) / 1e6
+
+
 def in_turns(jobs: dict[str, Job], rounds: int) -> list[Line]:
     """Every job once per round, one after the other, so that a noisy machine is noisy to all."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
             found[name].append(job())
+
+    def most(all_of: Sequence[dict[str, Any]], what: str) -> float | None:
+        return max((taken[what] for taken in all_of if what in taken), default=None)
+
     return [
-        Line(name, tuple(f["cpu"] for f in all_of), max((f["rss"] for f in all_of if "rss" in f), default=None))
+        Line(name, tuple(f["cpu"] for f in all_of), most(all_of, "rss"), most(all_of, "kept"))
         for name, all_of in found.items()
     ]
 
@@ -184,7 +194,8 @@ def ingest_scenario(data: Path, work: Path, runs: int, rounds: int, peers: Seque
     def cold() -> dict[str, Any]:
         for part in work.glob("cold.db*"):
             part.unlink()
-        return python(_INGEST, f"ingest({str(database)!r}, [Path({str(data)!r})])")()
+        taken = python(_INGEST, f"ingest({str(database)!r}, [Path({str(data)!r})])")()
+        return taken | {"kept": _megabytes(work, "cold.db*")}
 
     jobs: dict[str, Job] = {"spindb ingest": cold}
     floor = floor_job(data, work)
@@ -330,17 +341,27 @@ def growth(sizes: Sequence[int], work: Path) -> list[str]:
 def table(lines: Sequence[Line]) -> list[str]:
     """Rows of a table: each line beside the first."""
     own = lines[0].middle
-    rows = ["| | CPU | times the first | spread | peak memory |", "|---|---|---|---|---|"]
+    kept = any(line.kept for line in lines)
+    titles = ["", "CPU", "times the first", "spread", "peak memory", *(["on disk"] if kept else [])]
+    rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for line in lines:
         low, high = min(line.cpu), max(line.cpu)
         memory = f"{line.rss:.0f} MB" if line.rss else ""
         ratio = "" if line is lines[0] else f"{line.middle / own:.3g}"
-        rows.append(f"| {line.name} | {_time(line.middle)} | {ratio} | {_time(low)} to {_time(high)} | {memory} |")
+        cells = [line.name, _time(line.middle), ratio, f"{_time(low)} to {_time(high)}", memory]
+        rows.append(f"| {' | '.join([*cells, *([f'{line.kept:.3g} MB' if line.kept else ''] if kept else [])])} |")
     return rows
 
 
 def _time(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+
+
+def _versioned(peer: str) -> str:
+    package = INSTALLED[peer].split()[0]
+    code = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
+    found = subprocess.run([PEERS / peer / "bin" / "python", "-c", code], check=True, capture_output=True, text=True)
+    return f"{peer} {found.stdout.strip()}"
 
 
 def machine() -> str:
@@ -387,7 +408,6 @@ def main() -> None:
         work, data = Path(directory), Path(directory) / "data"
         generate(data, runs=asked.runs, epochs=EPOCHS, metrics=METRICS)
         cold = ingest_scenario(data, work, asked.runs, asked.rounds, peers)
-        size = (work / "cold.db").stat().st_size / 1e6
         questions = question_scenarios(data, work, asked.rounds, peers)
         commands = command_scenarios(work, asked.rounds)
         repeated = repeated_scenarios(data, work, asked.runs, asked.rounds)
@@ -406,7 +426,7 @@ def main() -> None:
         *(["![cold ingest, CPU seconds](benchmarks.png)", ""] if asked.out else []),
         *table(cold),
         "",
-        f"The database takes {size:.0f} MB. MLflow and trackio are given rows in batches, their fastest way.",
+        f"MLflow and trackio are given rows in batches, their fastest way. Peers: {', '.join(map(_versioned, peers))}.",
         "",
         "## Ingest of what is known",
         "",

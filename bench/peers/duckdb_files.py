@@ -4,6 +4,7 @@ duckdb_files.py DATA QUESTION, which is all, thirty or groups
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -13,7 +14,8 @@ import duckdb
 data, question = sys.argv[1:]
 files = f"'{data}/**/progress.txt'"
 if question == "thirty":
-    files = "[" + ", ".join(f"'{data}/exp{e}/exp{e}_s{s}/progress.txt'" for e in range(3) for s in range(10)) + "]"
+    places = [f"{data}/exp{e}/exp{e}_s{s}/progress.txt" for e in range(3) for s in range(10)]
+    files = "[" + ", ".join(f"'{place}'" for place in places if os.path.exists(place)) + "]"
 source = f"read_csv({files}, delim = '\t', header = true, union_by_name = true, filename = true)"
 statement = {
     "all": f"SELECT filename, last(AverageEpRet), max(AverageEpRet), count(*) FROM {source} GROUP BY filename",

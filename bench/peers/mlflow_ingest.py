@@ -7,6 +7,7 @@ import csv
 import json
 import logging
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -31,4 +32,5 @@ for progress in sorted(data.rglob("progress.txt"))[:runs]:
     for start in range(0, len(batch), 1000):
         client.log_batch(run, metrics=batch[start : start + 1000])
     client.set_terminated(run)
-print(json.dumps({"cpu": time.process_time() - begun, "runs": runs}))
+cpu = time.process_time() - begun
+print(json.dumps({"cpu": cpu, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "runs": runs}))

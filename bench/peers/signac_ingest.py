@@ -5,6 +5,7 @@ signac_ingest.py DATA STORE RUNS
 
 import csv
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -21,4 +22,5 @@ for progress in sorted(data.rglob("progress.txt"))[:runs]:
         *_, last = csv.DictReader(file, delimiter="\t")
     job = project.open_job(config | {"name": progress.parent.name}).init()
     job.document.update({name: float(value) for name, value in last.items()})
-print(json.dumps({"cpu": time.process_time() - begun, "runs": runs}))
+cpu = time.process_time() - begun
+print(json.dumps({"cpu": cpu, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "runs": runs}))

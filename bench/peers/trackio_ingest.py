@@ -6,6 +6,7 @@ trackio_ingest.py DATA STORE RUNS
 import csv
 import json
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -22,4 +23,5 @@ for progress in sorted(data.rglob("progress.txt"))[:runs]:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file, delimiter="\t")]
     name = progress.parent.name
     SQLiteStorage.bulk_log(project="bench", run=name, metrics_list=rows, steps=list(range(len(rows))), config=config)
-print(json.dumps({"cpu": time.process_time() - begun, "runs": runs}))
+cpu = time.process_time() - begun
+print(json.dumps({"cpu": cpu, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "runs": runs}))
