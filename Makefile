@@ -36,7 +36,7 @@ docs: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/versus.py --out docs/benchmarks.md
-	$(BIN)/python bench/filled.py 10000 5 20 --postgresql
+	$(BIN)/python bench/filled.py 100000 5 20 --postgresql
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/rescan.py
 	$(BIN)/python bench/grown.py

@@ -1,6 +1,6 @@
 """spindb beside its peers, each doing the same job in the same run: the page docs/benchmarks.md.
 
-    python bench/versus.py [--runs 1000] [--rounds 3] [--growth 1000,10000] [--no-peers] [--out docs/benchmarks.md]
+    python bench/versus.py [--runs 1000] [--rounds 5] [--growth 1000,10000,100000] [--no-peers] [--out docs/benchmarks.md]
 
 Peers are installed into environments of their own under ``bench/.peers`` (MLflow, trackio, signac, DuckDB); a C
 compiler makes the floor, a loop around ``strtod``. Without a peer, or a compiler, its line is left out. Times are CPU
@@ -398,8 +398,8 @@ def draw(lines: Sequence[Line], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--growth", default="1000,10000")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--growth", default="1000,10000,100000")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
