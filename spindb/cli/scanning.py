@@ -76,20 +76,21 @@ def _watch(location: str, paths: list[Path]) -> None:
 
 
 class _Progress:
-    """A bar on stderr while runs are read, where stderr is a terminal."""
+    """A bar on stderr while runs are read, and then indexed, where stderr is a terminal."""
 
     def __enter__(self) -> _Progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("reading runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not os.isatty(2))
         self._bar.start()
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("looking for runs", total=None)
         return self
 
     def update(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
+        what = "reading runs" if done < total else "indexing"
+        self._bar.update(self._task, description=what, completed=done, total=total)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
