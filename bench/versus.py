@@ -1,6 +1,6 @@
 """spindb beside its peers, each doing the same job in the same run: the page docs/benchmarks.md.
 
-    python bench/versus.py [--runs 1000] [--rounds 5] [--growth 1000,10000,100000] [--no-peers] [--out docs/benchmarks.md]
+    python bench/versus.py [--runs N] [--rounds N] [--growth N,N,N] [--no-peers] [--out docs/benchmarks.md]
 
 Peers are installed into environments of their own under ``bench/.peers`` (MLflow, trackio, signac, DuckDB); a C
 compiler makes the floor, a loop around ``strtod``. Without a peer, or a compiler, its line is left out. Times are CPU
