@@ -11,6 +11,7 @@ take turns.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -403,6 +404,8 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(HERE.parent / "spindb", quiet=2)
     peers = [] if asked.no_peers else install_peers()
     with tempfile.TemporaryDirectory() as directory:
         work, data = Path(directory), Path(directory) / "data"

@@ -21,7 +21,7 @@ from spindb.index.engine import open_engine
 from spindb.index.identity import Recogniser
 from spindb.index.models import tags
 from spindb.index.rows import RunRows
-from spindb.index.upkeep import damage
+from spindb.index.upkeep import damage, statistics_behind
 from spindb.ingest.pipeline import _Ingest, ingest
 from spindb.ingest.summary import Summary
 from spindb.records import Content, RunRecord
@@ -443,6 +443,28 @@ def test_a_large_ingest_that_dies_leaves_its_indexes_to_the_next(
     add("f", "g", "h", "i", "j", "k")
     assert counts(ingest(database, [data])) == (6, 0, 5, 0)
     assert len(indexes()) == 4
+
+
+def test_statistics_are_taken_after_an_ingest_that_died(
+    run_directory: Write, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind() -> bool:
+        with connected(database) as connection:
+            return statistics_behind(connection, 0)
+
+    run_directory("a/a_s0", config=PPO_CONFIG)
+    run_directory("b/b_s0", config=PPO_CONFIG)
+    monkeypatch.setattr("spindb.index.upkeep._WORTH_STATISTICS", 2)
+    with monkeypatch.context() as killed:
+        killed.setattr("spindb.ingest.pipeline._behind", die)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(database, [tmp_path / "data"])
+    assert behind()
+    assert counts(ingest(database, [tmp_path / "data"])) == (0, 0, 2, 0)
+    assert not behind()
+    run_directory("c/c_s0", config=PPO_CONFIG)
+    ingest(database, [tmp_path / "data"])
+    assert not behind()  # one more is not worth it
 
 
 def die(*_: object) -> None:

@@ -27,12 +27,14 @@ def application(seen: list[Any]) -> typer.Typer:
         page: Annotated[int, typer.Option(min=1)] = 1,
         rate: float = 0.5,
         place: Path | None = None,
+        files: Annotated[list[Path] | None, typer.Option("--file")] = None,
+        strict: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
         kind: Literal["a", "b"] = "a",
         tags: Annotated[list[str] | None, typer.Option("--tag")] = None,
         seeds: Annotated[list[int] | None, typer.Option("--seed")] = None,
         shouted: Annotated[str | None, typer.Option(parser=str.upper)] = None,
     ) -> None:
-        seen.append((words, limit, page, rate, place, kind, tags, seeds, shouted))
+        seen.append((words, limit, page, rate, place, files, strict, kind, tags, seeds, shouted))
 
     return app
 
@@ -53,6 +55,10 @@ def application(seen: list[Any]) -> typer.Typer:
         "call --page 99999999999999999999",
         "call --seed x",
         "call --kind c",
+        "call --file /tmp --file /nowhere --file -",
+        "call --strict /nowhere",
+        "call --strict /tmp",
+        "call --place",
         "call --nothing",
         "nothing",
         "call --help",
@@ -73,4 +79,15 @@ def test_a_type_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         spare(get_command(application(seen)))(args=["call", "7", "--limit", "7", "--seed", "7"], prog_name="program")
     assert seen[1][:3] == (["7"], 7, 1)
-    assert seen[1][7] == [7]
+    assert seen[1][9] == [7]
+
+
+def test_a_path_that_can_not_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # whoever runs the tests may read everything
+    for treat in (lambda command: command, spare):
+        with pytest.raises(SystemExit) as ended:
+            treat(get_command(application([])))(args=["call", "--place", str(tmp_path)], prog_name="program")
+        assert ended.value.code == 2
+        assert "not readable" in " ".join(capsys.readouterr().err.replace("│", "").split())

@@ -7,7 +7,9 @@ what is wrong with them. Where a version of typer has no such conversion, this d
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from pathlib import Path
+from typing import Any, get_args
 
 import typer
 
@@ -23,6 +25,9 @@ def spare(command: Any, above: typer.Context | None = None) -> Any:
     return command
 
 
+_UNFIT = object()
+
+
 class _AsItIs:
     """In place of the conversion of a parameter, with its interface."""
 
@@ -32,24 +37,36 @@ class _AsItIs:
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """The value as its type has it."""
+        several = param.multiple or param.nargs == -1
         if value is None:
-            return () if param.multiple or param.nargs == -1 else None
-        if self._info.parser is None:
-            if self._type is str and isinstance(value, str):
-                return value
-            if self._type == list[str] and isinstance(value, (list, tuple)):
-                return list(value)
-            if self._type is int and (number := _whole(value)) is not None and self._allows(number):
-                return number
+            return () if several else None
+        kind = next(iter(get_args(self._type)), None) if several else self._type
+        found = [self._as_is(kind, item) for item in (value if several else (value,))]
+        if _UNFIT not in found:
+            return found if several else found[0]
         param._runtime_param = None  # made anew where it is asked for
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
 
-    def _allows(self, number: int) -> bool:
-        least, most = self._info.min, self._info.max
-        return (least is None or number >= least) and (most is None or number <= most)
+    def _as_is(self, kind: Any, value: Any) -> Any:
+        info = self._info
+        if info.parser is not None:
+            return _UNFIT
+        if kind is str and isinstance(value, str):
+            return value
+        if kind is int and (number := _whole(value)) is not None:
+            inside = (info.min is None or number >= info.min) and (info.max is None or number <= info.max)
+            return number if inside else _UNFIT
+        if kind is Path and isinstance(value, str) and _takes_any_path(info):
+            return Path(value) if os.access(value, os.R_OK) or not os.path.exists(value) else _UNFIT
+        return _UNFIT
 
 
 def _whole(value: Any) -> int | None:
     if type(value) is int:
         return value
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19 else None
+
+
+def _takes_any_path(info: Any) -> bool:
+    asked = info.exists or info.writable or info.resolve_path or info.allow_dash or info.path_type
+    return bool(info.readable and info.file_okay and info.dir_okay and not asked)

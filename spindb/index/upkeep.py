@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, select, text
+from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
 
 from spindb.index import models, schema, series
 from spindb.index.engine import database_url, sqlite_path
 from spindb.records import MetricSeries
 
+_WORTH_STATISTICS = 100  # runs; few are found fast however they are looked for
 _COUNTED: tuple[Table, ...] = (
     models.runs,
     models.configs,
@@ -42,6 +43,24 @@ def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
     for table in _COUNTED:
         facts[table.name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
     return facts
+
+
+def statistics_behind(connection: Connection, written: int) -> bool:
+    """Whether the planner knows too little of what the database holds: after an ingest that wrote `written` runs, or
+    after one that died before it came to that."""
+    held = connection.execute(select(func.count()).select_from(models.runs)).scalar_one()
+    return max(written, abs(held - _runs_when_counted(connection))) >= max(_WORTH_STATISTICS, held // 10)
+
+
+def _runs_when_counted(connection: Connection) -> int:
+    """How many runs there were when statistics were taken last; 0 where they never were."""
+    if connection.dialect.name == "postgresql":
+        found = connection.execute(text("SELECT reltuples FROM pg_class WHERE oid = 'runs'::regclass")).scalar_one()
+        return max(0, int(found))
+    if not inspect(connection).has_table("sqlite_stat1"):
+        return 0
+    row = connection.execute(text("SELECT stat FROM sqlite_stat1 WHERE tbl = 'runs'")).first()
+    return int(row.stat.split()[0]) if row else 0
 
 
 def refresh_statistics(engine: Engine) -> None:

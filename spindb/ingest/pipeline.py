@@ -27,7 +27,7 @@ from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_empt
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
-from spindb.index.upkeep import refresh_statistics
+from spindb.index.upkeep import refresh_statistics, statistics_behind
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
 from spindb.ingest.summary import Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
@@ -35,7 +35,6 @@ from spindb.records import Problem, RunRecord
 
 _BATCH = 100  # runs per transaction
 _IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
-_WORTH_STATISTICS = 100  # runs; few are found fast however they are looked for
 
 Progress = Callable[[int, int], None]
 """Called with the number of runs that were read and the number that are to be read."""
@@ -81,12 +80,14 @@ def ingest(
             _prepare(engine, shown(location), create=not dry_run)
         # One connection for all: opening costs, and SQLite tidies its log away when the last one closes.
         with engine.connect() if engine is not None else nullcontext() as connection:
-            if connection is not None and not dry_run:
-                complete_indexes(connection)
+            writing = None if dry_run else connection
+            if writing is not None:
+                complete_indexes(writing)
             for directory in directories:
                 _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote).run()
+            behind = writing is not None and _behind(writing, summary)
         if engine is not None:
-            if not dry_run and summary.written >= max(_WORTH_STATISTICS, summary.total // 10):
+            if behind:
                 refresh_statistics(engine)
             engine.dispose()
     return summary
@@ -104,6 +105,11 @@ def _prepare(engine: Engine, name: str, *, create: bool) -> None:
             schema.check(connection, name)
             return
     schema.upgrade(engine, name)
+
+
+def _behind(connection: Connection, summary: Summary) -> bool:
+    with connection.begin():
+        return statistics_behind(connection, summary.written)
 
 
 @dataclass
