@@ -316,12 +316,15 @@ def test_querying_imports_nothing_heavy(filled: Path, command: list[str]) -> Non
     assert loaded.isdisjoint({*HEAVY, "rich.table"})
 
 
-@pytest.mark.parametrize(
-    "command",
-    [["runs", "seed=0", "--limit", "3", "--sort", "-id"], ["show", "1"], ["ingest", "data", "--jobs", "1"]],
-    ids=" ".join,
-)
-def test_text_and_numbers_are_read_without_pydantic(filled: Path, command: list[str]) -> None:
+WITHOUT_PYDANTIC = [
+    ["runs", "seed=0", "--limit", "3", "--sort", "-id"],
+    ["show", "1"],
+    ["ingest", "data", "--jobs", "1"],
+]
+
+
+@pytest.mark.parametrize("command", WITHOUT_PYDANTIC, ids=" ".join)
+def test_text_numbers_and_paths_are_read_without_pydantic(filled: Path, command: list[str]) -> None:
     code = f"import sys; from spindb.cli.app import run; run({command!r}); print(*sys.modules)"
     loaded = set(in_a_new_process(code).split("\n")[-2].split(" "))
     assert "typer" in loaded
