@@ -51,8 +51,7 @@ class ConfigLeaf(NamedTuple):
     internal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MetricSummary:
+class MetricSummary(NamedTuple):
     """Summary of a metric's numbers; NaN, text and empty cells take no part in it.
 
     ``argmin`` and ``argmax`` are row numbers, from 0, of the first such row. ``last`` is the value
@@ -60,15 +59,15 @@ class MetricSummary:
     says that all cells are finite numbers. There is no negative zero: databases don't keep it.
     """
 
-    count: int
-    first: float | None
-    last: float | None
-    min: float | None
-    max: float | None
-    mean: float | None
-    argmin: int | None
-    argmax: int | None
-    last_text: str | None
+    count: int  # type: ignore[assignment]  # not the method of tuples
+    first: float | None = None
+    last: float | None = None
+    last_text: str | None = None
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    argmin: int | None = None
+    argmax: int | None = None
     finite: bool = False
 
 
@@ -88,7 +87,7 @@ class MetricSeries(NamedTuple):
         last = finite_or_infinite(tail)
         last_text = None if last is not None or not values else cell_text(tail)
         if not numbers:
-            return MetricSummary(0, None, None, None, None, None, None, None, last_text)
+            return MetricSummary(0, last_text=last_text)
         average = mean([v for v, _ in numbers])
         low, argmin = min(numbers, key=_value_of)
         high, argmax = max(numbers, key=_value_of)
@@ -115,19 +114,10 @@ def _finite_sum(values: Sequence[Cell]) -> float | None:
 
 
 def _of_numbers(values: Sequence[Any], total: float) -> MetricSummary:
-    low, high = min(values), max(values)
-    return MetricSummary(
-        count=len(values),
-        first=values[0] + 0.0,
-        last=values[-1] + 0.0,
-        min=low + 0.0,
-        max=high + 0.0,
-        mean=total / len(values) + 0.0,
-        argmin=values.index(low),
-        argmax=values.index(high),
-        last_text=None,
-        finite=True,
-    )
+    count, low, high = len(values), min(values), max(values)
+    places = values.index(low), values.index(high)
+    bounds = low + 0.0, high + 0.0, total / count + 0.0
+    return MetricSummary(count, values[0] + 0.0, values[-1] + 0.0, None, *bounds, *places, True)
 
 
 def _value_of(pair: tuple[float, int]) -> float:

@@ -115,3 +115,11 @@ def test_the_algorithm_by_its_keys(config: dict[str, object], algo: str | None) 
 def test_the_environment_where_the_config_names_one() -> None:
     assert environment_id({"env_name": "Hopper-v2"}) == "Hopper-v2"
     assert environment_id({"env": "<TimeLimit<CartPole>>", "env_fn": "x"}) is None
+
+
+def test_values_that_are_equal_and_not_the_same_stay_apart() -> None:
+    values = [1, 1.0, True, 0, 0.0, -0.0, False, "1", None, [1], [1.0]]
+    made = [(leaf("k", value).type, leaf("k", value).value) for value in (*values, *values)]
+    assert made[: len(values)] == made[len(values) :]
+    assert len(set(made)) == len(values)
+    assert leaf("k", 1) != leaf("k", 1, internal=True)

@@ -52,3 +52,11 @@ def test_latest_prefers_fresh_and_loadable() -> None:
     assert latest([stale, fresh, broken]) is fresh
     assert latest([stale, broken]) is stale
     assert latest([]) is None
+
+
+@pytest.mark.parametrize("values", [(-0.0, -0.0), (math.nan, -0.0)])
+def test_summaries_have_no_negative_zero(values: tuple[float, ...]) -> None:
+    summary = MetricSeries("X", values).summary()
+    zeros = [v for v in (summary.first, summary.last, summary.min, summary.max, summary.mean) if v is not None]
+    assert [math.copysign(1, zero) for zero in zeros] == [1] * 5
+    assert summary.finite == (values[0] == 0)

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from spindb.records import ConfigLeaf, Problem
@@ -135,10 +136,18 @@ def _walk(
 
 
 def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
-    """The leaf for a JSON value."""
+    """The leaf for a JSON value. Runs have most of theirs in common: those are made once."""
+    equal_to_others = isinstance(value, (list, dict)) or (type(value) is float and not value)  # -0.0 == 0.0
+    return _leaf(key, value, internal) if equal_to_others else _leaf_once(key, value, internal)
+
+
+def _leaf(key: str, value: Any, internal: bool) -> ConfigLeaf:
     raw = to_json(value)
     text = normalise(raw)
     return ConfigLeaf(key, _TYPES[type(value)], text, number_of(value), raw if raw != text else None, internal)
+
+
+_leaf_once = lru_cache(maxsize=4096, typed=True)(_leaf)  # typed: 1, 1.0 and true are equal, too
 
 
 def to_json(value: Any) -> str:

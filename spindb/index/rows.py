@@ -104,9 +104,10 @@ def metric_rows(record: RunRecord, dialect: str) -> list[Row]:
     rows = []
     for position, metric in enumerate(record.metrics):
         of = metric.summary()
-        summary = (of.count, of.first, of.last, storable(of.last_text), of.min, of.max, of.mean, of.argmin, of.argmax)
+        if of.last_text is not None:
+            of = of._replace(last_text=storable(of.last_text))
         packed = series.packed(metric.values, dialect, finite=of.finite)
-        rows.append((storable(metric.name), position, *summary, *packed))
+        rows.append((storable(metric.name), position, *of[:-1], *packed))
     return rows
 
 
