@@ -190,15 +190,14 @@ def install_peers() -> list[str]:
     return there
 
 
-def floor_job(data: Path, work: Path) -> Job | None:
-    """The C loop over the files; None without a compiler."""
+def floor_job(files: Path, work: Path) -> Job | None:
+    """The C loop over the files that are listed in one; None without a compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None
     subprocess.run([compiler, "-O2", "-o", work / "floor", HERE / "floor.c"], check=True)
-    (work / "files").write_text("".join(f"{path}\n" for path in sorted(data.rglob("progress.txt"))))
-    command, files = str(work / "floor"), str(work / "files")
-    return python("import subprocess", f"subprocess.run([{command!r}], stdin=open({files!r}), stdout=-3, check=True)")
+    command, listed = str(work / "floor"), str(files)
+    return python("import subprocess", f"subprocess.run([{command!r}], stdin=open({listed!r}), stdout=-3, check=True)")
 
 
 def ingest_scenario(data: Path, work: Path, runs: int, rounds: int, peers: Sequence[str]) -> list[Line]:
@@ -212,16 +211,14 @@ def ingest_scenario(data: Path, work: Path, runs: int, rounds: int, peers: Seque
         return taken | {"kept": _megabytes(work, "cold.db*")}
 
     jobs: dict[str, Job] = {"spindb ingest": cold}
-    floor = floor_job(data, work)
+    files = work / "files"
+    files.write_text("".join(f"{path}\n" for path in sorted(data.rglob("progress.txt"))))
+    floor = floor_job(files, work)
     if floor:
         jobs["C, strtod alone, keeping nothing"] = floor
     names = {"database": str(database), "copy": str(work / "copy.db")}
     jobs["SQLite writing the same rows, reading nothing"] = python(_ROWS.format(**names), _WRITTEN.format(**names))
-    files = work / "files"
-    files.write_text("".join(f"{path}\n" for path in sorted(data.rglob("progress.txt"))))
-    imports = (
-        f"import math, orjson\nfrom hashlib import blake2b\npaths = Path({str(files)!r}).read_text().split('\\n')[:-1]"
-    )
+    imports = f"import math, orjson\nfrom hashlib import blake2b\npaths = Path({str(files)!r}).read_text().splitlines()"
     jobs["orjson, min, max, fsum, index and digest alone, keeping nothing"] = python(imports, _C_FUNCTIONS)
     jobs["Python's csv and float, keeping nothing"] = python("import csv", _STDLIB.format(data=str(data)))
     jobs["pandas reading all files"] = python("import json, pandas", _PANDAS_ALL.format(data=str(data)))
