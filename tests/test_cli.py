@@ -350,3 +350,20 @@ def test_the_public_names_exist() -> None:
     assert set(spindb.__all__) <= set(dir(spindb))
     with pytest.raises(AttributeError):
         _ = spindb.nonsense
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (["runs", "--limit", "9" * 20], 0, "3 runs"),
+        (["runs", "--limit", "2", "--page", "9" * 20], 0, "3 runs match"),
+        (["show", "9" * 20], 3, "no run has the id"),
+        (["path", "9" * 20], 3, "no run has the id"),
+        (["tag", "+x", "9" * 20], 3, "no run has the id"),
+    ],
+    ids=lambda value: " ".join(value)[:20] if isinstance(value, list) else "",
+)
+def test_numbers_that_no_database_counts_to(filled: Path, cli: Cli, command: list[str], code: int, words: str) -> None:
+    outcome = cli(*command)
+    assert outcome.code == code
+    assert words in outcome.err

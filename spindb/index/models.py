@@ -35,6 +35,9 @@ TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 SERIES = Text().with_variant(ARRAY(Double()), "postgresql")
 """See `spindb.index.series`."""
 
+LARGEST = 2**63 - 1
+"""The largest whole number that the databases take."""
+
 APPLICATION_ID = 0x73706462
 """``PRAGMA application_id`` of SQLite files, key of PostgreSQL's advisory locks: "spdb"."""
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.fields import nearest
-from spindb.index.models import roots, runs, snapshots
+from spindb.index.models import LARGEST, roots, runs, snapshots
 from spindb.index.roots import this_host
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 
@@ -82,7 +82,7 @@ def run_by_id(connection: Connection, run_id: int) -> RunInfo:
     Raises:
         NotFoundError: there is none; the ids that exist are given.
     """
-    found = _select(connection, runs.c.id == run_id)
+    found = _select(connection, runs.c.id == run_id) if run_id <= LARGEST else []
     if found:
         return found[0]
     ids = list(connection.execute(select(runs.c.id).order_by(runs.c.id)).scalars())

@@ -13,7 +13,7 @@ from spindb.errors import FilterError
 from spindb.index import filters, series
 from spindb.index.conditions import Compiler
 from spindb.index.fields import ConfigField, Field, MetricField, RunField
-from spindb.index.models import runs
+from spindb.index.models import LARGEST, runs
 from spindb.index.portions import batches
 
 _TAGS = RunField("tags", "text")
@@ -48,6 +48,8 @@ def search(connection: Connection, query: Query) -> Result:
     Raises:
         FilterError: the query can't be read or names something unknown.
     """
+    limit = query.limit if query.limit is None else min(query.limit, LARGEST)
+    query = query._replace(limit=limit, offset=min(query.offset, LARGEST))
     compiler = Compiler(connection, query.text, query.everything)
     condition = compiler.selected()
     columns = [compiler.column(name) for name in query.columns]
