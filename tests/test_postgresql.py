@@ -288,6 +288,10 @@ def test_no_server_and_no_database_are_said(server: Server, cli: Cli, tmp_path: 
     assert absent.code == 4
     assert 'database "absent" does not exist' in absent.err
     assert "createdb makes a database" in absent.err
+    stranger = cli("--db", server.url().replace("spindb@", "stranger@"), "runs")
+    assert stranger.code == 4
+    assert 'role "stranger" does not exist' in stranger.err
+    assert "createuser makes one" in stranger.err
     with pytest.raises(DatabaseError, match="mysql is not supported"):
         open_engine("mysql+pymysql://root@/x")
 

@@ -195,6 +195,7 @@ _SERVER_HINTS = {
     "too many clients": "wait, or let the server take more (max_connections): a command needs one at a time",
     "remaining connection slots": "wait, or let the server take more (max_connections): a command needs one at a time",
     "permission denied": "this role may not do that: docs/postgresql.md says which rights a writer needs",
+    'role "': "the URL or PGUSER names the role, createuser makes one: docs/postgresql.md says which rights it needs",
     "does not exist": "createdb makes a database, spindb ingest its tables",
     "terminating connection": "what was committed is there; the next spindb ingest goes on",
     "closed the connection": "what was committed is there; the next spindb ingest goes on",
