@@ -22,8 +22,8 @@ from sqlalchemy import Connection, event
 
 from spindb.index import schema
 from spindb.index.connect import connected
-from spindb.index.creation import indexed_afterwards
 from spindb.index.engine import open_engine
+from spindb.index.indexing import indexed_afterwards
 from spindb.index.points import curves
 from spindb.index.roots import place_of
 from spindb.index.rows import rows_of

@@ -36,7 +36,7 @@ SPINDB = (sys.executable, "-m", "spindb")
 # As from a thousand new runs on, where they are more than there are: without some indexes until all are in.
 AS_MANY = (
     *(sys.executable, "-c"),
-    "from spindb.index import creation; creation._WORTH_SORTING = 1; from spindb.cli.app import main; main()",
+    "from spindb.index import indexing; indexing._WORTH_SORTING = 1; from spindb.cli.app import main; main()",
 )
 Dump = dict[str, tuple[object, ...]]
 

@@ -423,7 +423,7 @@ def test_a_large_ingest_that_dies_leaves_its_indexes_to_the_next(
     data = tmp_path / "data"
     add("a")
     ingest(database, [data])
-    monkeypatch.setattr("spindb.index.creation._WORTH_SORTING", 2)
+    monkeypatch.setattr("spindb.index.indexing._WORTH_SORTING", 2)
     monkeypatch.setattr("spindb.ingest.pipeline._Ingest.count", die)
     add("b", "c")
     with pytest.raises(KeyboardInterrupt):

@@ -71,8 +71,8 @@ def check(
     spindb db check --deep
     """
     from spindb.index.connect import connected
-    from spindb.index.creation import missing_indexes
     from spindb.index.engine import shown
+    from spindb.index.indexing import missing_indexes
     from spindb.index.upkeep import damage
 
     location = database(ctx, db)

@@ -6,13 +6,9 @@ not walk through that history, and its first ingest is spared the import of Alem
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert
 
-from sqlalchemy import Column, Connection, Index, MetaData, PrimaryKeyConstraint, String, Table, func, insert, select
-from sqlalchemy.schema import CreateIndex, DropIndex
-
-from spindb.index.models import APPLICATION_ID, REVISIONS, configs, metadata, metrics, runs
+from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
 
 # As Alembic makes it.
 _VERSION = Table(
@@ -71,43 +67,3 @@ def create(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
     _VERSION.create(connection, checkfirst=False)
     connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
-
-
-_WORTH_SORTING = 1000  # runs; below, pages of indexes are few
-_FOR_QUESTIONS = sorted((*configs.indexes, *metrics.indexes), key=lambda index: str(index.name))
-
-
-@contextmanager
-def indexed_afterwards(connection: Connection, new: int) -> Iterator[None]:
-    """Where more runs come than a SQLite file holds: without the indexes of hyperparameters and metrics until all came.
-
-    Those are in order of values: new rows go anywhere in them, so that each transaction writes nearly all pages of an
-    index anew once it is large. Sorting the rows once is cheaper, the more so the more there are. An ingest that is
-    killed before leaves a database that answers slowly; `complete_indexes` makes what is missing.
-    """
-    if connection.dialect.name != "sqlite" or new < _WORTH_SORTING:
-        yield
-        return
-    with connection.begin():
-        apart = new > connection.execute(select(func.count()).select_from(runs)).scalar_one()
-        for index in _FOR_QUESTIONS if apart else ():
-            connection.execute(DropIndex(index, if_exists=True))
-    yield
-    complete_indexes(connection)
-
-
-def complete_indexes(connection: Connection) -> None:
-    """Make the indexes that are missing, if any."""
-    with connection.begin():
-        missing = missing_indexes(connection)
-    for index in missing:
-        with connection.begin():  # one each: others may write in between
-            connection.execute(CreateIndex(index, if_not_exists=True))
-
-
-def missing_indexes(connection: Connection) -> list[Index]:
-    """What an ingest that was killed left to the next one."""
-    if connection.dialect.name != "sqlite":
-        return []
-    there = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'").scalars().all()
-    return [index for index in _FOR_QUESTIONS if index.name not in there]

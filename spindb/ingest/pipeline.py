@@ -21,9 +21,9 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.index import schema, store
-from spindb.index.creation import complete_indexes, indexed_afterwards
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots, keep_superseded
+from spindb.index.indexing import complete_indexes, indexed_afterwards
 from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
