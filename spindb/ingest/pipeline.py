@@ -42,7 +42,6 @@ Progress = Callable[[int, int], None]
 Wrote = Callable[[Path], None]
 """Called with the directory of a run that was written."""
 
-
 _Read = tuple[Task, RunRows]
 
 
@@ -224,7 +223,7 @@ class _Ingest:
             record = rows.record
             if same is not None:
                 signatures[same] = task.signature
-                outcomes.append(Outcome(task, record, Identity(same)))
+                outcomes.append(Outcome(task, record, Identity(same), same=True))
                 continue
             identity = recogniser.identify(record, self.start_of(task.run, record))
             outcomes.append(Outcome(task, record, identity))

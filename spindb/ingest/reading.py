@@ -22,7 +22,7 @@ from spindb.records import Problem, RunRecord
 
 _WORTH_A_POOL = 300  # below that, starting processes costs more than it gives
 _PORTION = 16  # runs per message to a process
-_SELDOM = 50_000  # new containers between two looks for garbage: some hundred tables
+_SELDOM = 100_000  # new containers between two looks for garbage, as on the command line
 _AHEAD = 8  # portions per process that wait for the writer: more would only fill the memory
 
 

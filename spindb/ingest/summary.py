@@ -13,11 +13,12 @@ from spindb.records import Problem, RunRecord
 
 
 class Outcome(NamedTuple):
-    """What became of a run that was read."""
+    """What became of a run that was read; ``same`` where it proved to be as it was."""
 
     task: Task
     record: RunRecord
     identity: Identity
+    same: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,15 @@ class Summary:
 
     def count(self, outcome: Outcome, directory: Path) -> bool:
         """Count the run at `directory`; returns whether it was written, that is, new or not as it was."""
-        task, record, identity = outcome
-        if identity.moved_from is not None and identity.run_id is not None:
+        task, record, identity, same = outcome
+        if identity.moved_from is not None:
             self.moved += 1
         elif task.known is None:
             self.new += 1
             self.copies += identity.copy_of is not None
         elif task.known.status == "missing":
             self.returned += 1
-        elif task.proven_same(record) is not None:
+        elif same:
             self.unchanged += 1
             return False
         else:
