@@ -16,13 +16,15 @@ import math
 import pickletools
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 
 _MAX_OPCODES = 2_000_000
-LFS_POINTER = b"version https://git-lfs"
-LFS_REASON = "a git-LFS pointer, not the file itself: run git lfs pull"
-_DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVO])(\d*)\Z")
-_SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8}
+_DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVOMm])(\d*)\Z")
+_SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8, "M": 8, "m": 8}
+_DTYPE_STATE = 8  # version, byte order, subarray, names, fields, item size, alignment, flags
+_HOLDS_OBJECTS = 1  # of the flags
 
 
 class PickleError(Exception):
@@ -109,7 +111,7 @@ def read_pickle(data: bytes) -> Any:
     """
     if not data:
         raise PickleError("the file is empty")
-    if data.startswith(LFS_POINTER):
+    if is_lfs_pointer(data):
         raise PickleError(LFS_REASON)
     return _Machine(io.BytesIO(data)).run()
 
@@ -122,7 +124,7 @@ def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
     """
     if not data:
         raise PickleError("the file is empty")
-    if data.startswith(LFS_POINTER):
+    if is_lfs_pointer(data):
         raise PickleError(LFS_REASON)
     stream = io.BytesIO(data)
     return [_Machine(stream).run() for _ in range(count)], stream.tell()
@@ -336,23 +338,44 @@ class _Machine:
         """Step over the raw bytes that follow a complete wrapper."""
         dtype = state["dtype"]
         code = dtype.args[0] if isinstance(dtype, Built) and dtype.args else ""
-        if code == "O8" or code == "O":
+        layout = _dtype_layout(dtype)
+        if code == "O8" or code == "O" or (layout is not None and layout.flags & _HOLDS_OBJECTS):
             return _Machine(self.stream).run()
         if state.get("numpy_array_alignment_bytes") is not None:
             self.stream.seek(self.stream.read(1)[0], io.SEEK_CUR)
         shape = tuple(int(length) for length in state["shape"])
         start = self.stream.tell()
-        count = math.prod(shape) * _item_size(code)
+        count = math.prod(shape) * _item_size(code, layout)
         if count < 0 or start + count > self.stream.getbuffer().nbytes:
             raise PickleError("cut off inside an array")
         self.stream.seek(count, io.SEEK_CUR)
         return Array(str(code), shape, str(state.get("order")), start, count)
 
 
-def _item_size(code: Any) -> int:
+class _Layout(NamedTuple):
+    """What a dtype's state says: bytes of an item where its type leaves them open, and flags."""
+
+    size: int | None
+    flags: int
+
+
+def _dtype_layout(dtype: Any) -> _Layout | None:
+    """The layout in a pickled dtype's state, None where there is none."""
+    state = dtype.state if isinstance(dtype, Built) else None
+    if not isinstance(state, tuple) or len(state) < _DTYPE_STATE:
+        return None
+    size, flags = state[5], state[7]
+    known = isinstance(size, int) and size > 0  # -1 where the type says it
+    return _Layout(size if known else None, flags if isinstance(flags, int) else 0)
+
+
+def _item_size(code: Any, layout: _Layout | None) -> int:
+    """Bytes of an item: as the dtype's state has them (text, structures), else as its code says."""
     match = _DTYPE.match(code) if isinstance(code, str) else None
     if match is None:
         raise PickleError(f"arrays of {code!r} can't be stepped over")
+    if layout is not None and layout.size is not None:
+        return layout.size
     kind, digits = match.groups()
     if kind == "U":
         return 4 * int(digits or 0)

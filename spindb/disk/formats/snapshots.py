@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from spindb.disk.pickles import LFS_POINTER, LFS_REASON, PickleError, read_pickle
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_signature
 from spindb.records import SnapshotRecord
 
@@ -147,7 +148,7 @@ def _why_no_module(path: Path) -> str | None:
             head = file.read(64)
     except OSError as error:
         return f"can't be read: {error.strerror}"
-    if head.startswith(LFS_POINTER):
+    if is_lfs_pointer(head):
         return LFS_REASON
     if head.startswith(b"PK"):
         if not zipfile.is_zipfile(path):
