@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from spindb.disk import limits
 from spindb.disk.regular import NotRegularError, TooLargeError, read_with_time
+from spindb.disk.told import text_of
 from spindb.records import Problem
 
 _Part = TypeVar("_Part")
@@ -110,7 +111,7 @@ def why_failed(error: Exception) -> str:
         return "can't be read: takes more memory than there is"
     if isinstance(error, RecursionError):
         return "can't be read: nested too deeply"
-    return f"spindb failed to read it ({type(error).__name__}: {error}): please report this"
+    return f"spindb failed to read it ({type(error).__name__}: {text_of(error)}): please report this"
 
 
 def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
