@@ -172,7 +172,9 @@ def test_a_reader_that_fails_is_a_broken_run(
 
     monkeypatch.setattr(tables, "read_table", fail)
     summary = ingest(database, [tmp_path / "data"])
-    assert [p.problem.code for p in summary.problems] == ["unreadable-run"] * 2
+    codes = [(p.problem.code, p.problem.path) for p in summary.problems if p.problem.code != "config-missing"]
+    assert codes == [("unreadable-file", "progress.txt")] * 2
+    assert rows_of(database, "SELECT DISTINCT status FROM runs") == [("broken",)]
     assert "please report" in summary.problems[0].problem.message
     monkeypatch.undo()
     settle(tmp_path, age=50)

@@ -165,9 +165,15 @@ def _newest(paths: list[Path]) -> datetime | None:
     return utc(max(path.stat().st_mtime for path in paths)) if paths else None
 
 
-def utc(seconds: float) -> datetime:
-    """A time stamp as a naive datetime in UTC, which is what records and tables hold."""
-    return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+def utc(seconds: float) -> datetime | None:
+    """A time stamp as a naive datetime in UTC, which is what records and tables hold.
+
+    None for one before the year 1 or after 9999, which a file's time can be.
+    """
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -> tuple[SnapshotRecord, ...]:
@@ -184,9 +190,10 @@ def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -
        the same network as the stale one, not as the fresh one.
     """
     begun = min((t for t in (times.config, times.progress) if t is not None), default=None)
+    before = None if begun is None else utc(begun - _CLOCK_SLACK_S)
     reasons: dict[str, str] = {}
     for snapshot in found:
-        if begun is not None and snapshot.saved_at and snapshot.saved_at < utc(begun - _CLOCK_SLACK_S):
+        if before is not None and snapshot.saved_at and snapshot.saved_at < before:
             reasons[snapshot.path] = "older than this run's config.json: an earlier run in this directory left it"
     unnumbered = {s.kind: s for s in found if s.itr is None}
     beyond: set[tuple[str, int]] = set()

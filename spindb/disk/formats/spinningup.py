@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import TypeGuard, cast
 
-from spindb.disk import configs, tables
+from spindb.disk import configs, limits, tables
+from spindb.disk.content import content_of
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, odd_modules, utc
 from spindb.disk.pickles import PickleError
+from spindb.disk.run_directory import RunDirectory, bounded, why_failed
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
@@ -30,6 +30,8 @@ _STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
 _PERFORMANCE = ("AverageTestEpRet", "AverageEpRet")
 _STEPS = ("totalenvinteracts", "totalsteps", "total_steps", "total_timesteps", "timesteps", "envsteps", "steps")
+_UNKNOWN = EnvironmentHint(None, None)
+_NO_TABLE = tables.Table((), 0)
 
 
 class SpinningUp:
@@ -48,11 +50,11 @@ class SpinningUp:
 
     def read(self, directory: Path, path: str, previous_size: int | None = None) -> RunRecord:
         reader = _Reader(directory)
-        table = tables.read_table(reader.bytes(_PROGRESS), _PROGRESS)
-        config = reader.config()
+        table = reader.part(_PROGRESS, "unreadable-file", _NO_TABLE, reader.table)
+        config = reader.part(_CONFIG, "config-broken", configs.ConfigText(b"{}"), reader.config)
         axis = _axis(table.columns)
         times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
-        snapshots = find_snapshots(directory, reader.names, times)
+        snapshots = reader.part("", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times))
         algo, algo_source = configs.algorithm(config.values)
         stem, seed = _name_and_seed(directory.name)
         stamp = _stamp(directory.name)
@@ -63,9 +65,10 @@ class SpinningUp:
             reader.report(
                 "seed-differs", f"the name says seed {seed}, the config {config_seed}: the config counts", _CONFIG
             )
-        for name in odd_modules(directory, reader.names):
+        for name in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
             reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", name)
-        env = reader.environment(config.values, snapshots)
+        env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
+        leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
         if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}")):
             env = replace(env, id=named, source="name")
         return RunRecord(
@@ -86,56 +89,37 @@ class SpinningUp:
             started_source="name" if stamp else "file time" if begun is not None else None,
             updated_at=utc(times.progress) if times.progress is not None else None,
             content=reader.content(previous_size),
-            config=config.leaves(),
+            config=leaves,
             metrics=table.columns,
             snapshots=snapshots,
-            problems=(*reader.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots)),
+            problems=bounded((*reader.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots))),
         )
 
 
-class _Reader:
-    """The files of one run directory, each read once; what can't be read becomes a problem."""
+class _Reader(RunDirectory):
+    """What the files of a run directory say."""
 
     def __init__(self, directory: Path) -> None:
-        self._base = os.fspath(directory)
-        self.problems: list[Problem] = []
-        self.unreadable: set[str] = set()
-        self._contents: dict[str, bytes] = {}
-        self.names = sorted(os.listdir(directory))
+        super().__init__(directory)
         for name in self.names:
-            if _PROBLEM_FILE.match(name):
-                reason = self.bytes(name).decode("utf-8", "replace").strip()
+            if _PROBLEM_FILE.match(name) and (text := self.data(name, limits.STATE_PROBLEM)):
+                reason = text.decode("utf-8", "replace").strip()
                 self.report("state-not-saved", f"the environment was not saved: {reason}", name)
 
-    def report(self, code: str, message: str, path: str) -> None:
-        self.problems.append(Problem(code, message, path))
-
-    def bytes(self, name: str) -> bytes:
-        """Content of a file, empty where it is absent or can't be read."""
-        if name not in self._contents:
-            try:
-                with open(f"{self._base}/{name}", "rb") as file:
-                    self._contents[name] = file.read()
-            except OSError as error:
-                self._contents[name] = b""
-                if name in self.names:
-                    self.unreadable.add(name)
-                    self.report("unreadable-file", f"can't be read: {error.strerror}", name)
-        return self._contents[name]
-
-    def mtime(self, name: str) -> float | None:
-        try:
-            return os.stat(f"{self._base}/{name}").st_mtime
-        except OSError:
-            return None
+    def table(self) -> tables.Table:
+        """``progress.txt``; no table where it can't be read, which is a problem already."""
+        data = self.data(_PROGRESS)
+        return _NO_TABLE if _PROGRESS in self.unreadable else tables.read_table(data, _PROGRESS)
 
     def config(self) -> configs.ConfigText:
         """``config.json``, and what only the files that some projects write beside or instead know."""
-        files = [name for name in (_CONFIG, *_OTHER_CONFIGS) if name in self.names]
-        config = configs.ConfigText(self.bytes(files[0]) if files else b"{}", files[0] if files else _CONFIG)
-        for name in files[1:]:
-            config.add(configs.ConfigText(self.bytes(name), name))
-        if not files:
+        named = [name for name in (_CONFIG, *_OTHER_CONFIGS) if name in self.names]
+        contents = [(name, self.data(name)) for name in named]
+        files = [(name, data) for name, data in contents if name not in self.unreadable]
+        config = configs.ConfigText(files[0][1], files[0][0]) if files else configs.ConfigText(b"{}", _CONFIG)
+        for name, data in files[1:]:
+            config.add(configs.ConfigText(data, name))
+        if not named:
             config.problems.append(Problem("config-missing", "no config.json: no hyperparameters are known", _CONFIG))
         return config
 
@@ -144,13 +128,19 @@ class _Reader:
         best = latest(snapshots)
         preferred = [best.state_path] if best and best.state_path else []
         states = [*preferred, *(n for n in self.names if is_state(n) and n not in preferred)]
-        hint = EnvironmentHint(None, None)
+        hint = _UNKNOWN
         for state in states:
+            data = self.data(state)
+            if state in self.unreadable:
+                continue
             try:
-                hint = environment_in_state(self.bytes(state))
+                hint = environment_in_state(data)
             except PickleError as error:
                 self.report("state-unreadable", f"the environment in it can't be read: {error}", state)
                 hint = EnvironmentHint(None, None, hint.classes or classes_begun(error.classes))
+                continue
+            except Exception as error:  # a bad state is a problem of the state alone
+                self.report("state-unreadable", why_failed(error), state)
                 continue
             if hint.id or hint.classes:
                 break
@@ -161,17 +151,7 @@ class _Reader:
 
     def content(self, previous_size: int | None) -> Content:
         """Digests of metrics and config."""
-        table = self.bytes(_PROGRESS)
-        metrics, config = digest_of(table), digest_of(self.bytes(_CONFIG))
-        begins = None
-        if previous_size is not None and len(table) >= previous_size:
-            begins = digest_of(table[:previous_size])
-        return Content(digest_of((metrics + config).encode()), len(table), metrics, config, begins)
-
-
-def digest_of(data: bytes) -> str:
-    """The digest that content is recognised by."""
-    return blake2b(data, digest_size=16).hexdigest()
+        return content_of(self.data(_PROGRESS), self.data(_CONFIG), previous_size)
 
 
 def _stamp(directory_name: str) -> datetime | None:

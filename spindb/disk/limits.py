@@ -1,0 +1,38 @@
+"""Limits on what is read from a run directory.
+
+A file beyond a limit is a problem of its run and is not read. Each limit lies well above what training writes
+and low enough that a file at the limit is read within seconds and within the memory of a reading process.
+docs/formats.md lists them.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+_KIB, _MIB = 1 << 10, 1 << 20
+
+# Bytes. A cell or a JSON value takes up to thirty times its length once it is read; a YAML node a thousand times.
+PROGRESS = 64 * _MIB
+CONFIG = 8 * _MIB
+YAML = 256 * _KIB
+STATE = 256 * _MIB  # arrays are stepped over, not decoded
+STATE_PROBLEM = 64 * _KIB
+MODEL_INFO = 1 * _MIB
+SAVED_MODEL = 64 * _MIB
+VARIABLES_INDEX = 16 * _MIB
+ZIP_DIRECTORY = 8 * _MIB  # of a file of torch.save: one entry of 46 bytes or more for each tensor
+
+BYTES = MappingProxyType(
+    {
+        "progress.txt": PROGRESS,
+        "config.json": CONFIG,
+        "full-config.json": CONFIG,
+        "config.yml": YAML,
+        "config.yaml": YAML,
+    }
+)
+"""The limit of each text file of a run directory, by its name."""
+
+ENTRIES = 100_000  # of a run directory or a save: more names than any run has files
+MESSAGE = 500  # characters of a problem's message: names and values in it come from files
+PROBLEMS = 200  # of one run
