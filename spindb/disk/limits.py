@@ -33,11 +33,13 @@ BYTES = MappingProxyType(
 )
 """The limit of each text file of a run directory, by its name."""
 
+DIRECTORY = 1_000_000  # entries of any directory that runs are looked for in
 ENTRIES = 100_000  # of a run directory or a save: more names than any run has files
 MESSAGE = 500  # characters of a problem's message: names and values in it come from files
 PROBLEMS = 200  # of one run
 
 # Of a table.
+HEADER = 256 * _KIB  # bytes of the first line
 COLUMNS = 10_000
 LINES = 2_000_000
 CELLS = 5_000_000

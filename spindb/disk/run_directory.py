@@ -78,7 +78,10 @@ class RunDirectory:
             return read()
         except Exception as error:  # whatever a stranger's file makes a reader do, the other parts are kept
             self.unreadable.add(name)
-            self.report(code, why_failed(error), name)
+            if isinstance(error, OSError):
+                self.report(*why_unreadable(error), name)
+            else:
+                self.report(code, why_failed(error), name)
             return absent
 
 
@@ -106,7 +109,7 @@ def why_unreadable(error: OSError) -> tuple[str, str]:
 def why_failed(error: Exception) -> str:
     """Why a part could not be read, in words."""
     if isinstance(error, OSError):
-        return f"can't be read: {error.strerror or error}"
+        return why_unreadable(error)[1]
     if isinstance(error, MemoryError):
         return "can't be read: takes more memory than there is"
     if isinstance(error, RecursionError):
