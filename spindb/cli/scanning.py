@@ -35,6 +35,14 @@ def ingest(
     jobs: Annotated[int, typer.Option(help="Processes that read. (default: all cores)", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow training as it happens.")] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of CPU time for reading one run; broken runs are read again. (default: 30)",
+            min=0.001,
+            metavar="SECONDS",
+        ),
+    ] = None,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:

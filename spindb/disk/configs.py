@@ -11,14 +11,17 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from spindb.canonical import canonical
+from spindb.canonical import canonical, equal_value
+from spindb.disk import limits
 from spindb.disk.cells import number_in_text
 from spindb.disk.environments import is_environment_id
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.told import text_of, told_text
 from spindb.records import ConfigLeaf, Problem
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -26,7 +29,8 @@ _INTERNAL_ROOTS = ("logger", "logger_kwargs")
 _LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
 _MAX_DEPTH = 64
 _MAX_WHOLE = 2**63
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")  # read in one pass, whatever the text
+_LONG = 200  # characters of a value that is not worth keeping for other runs
 
 _to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # made once: dumps makes one each time
 
@@ -72,8 +76,11 @@ class ConfigText:
         except json.JSONDecodeError as error:
             self._report("config-broken", f"not JSON: {error.msg}; no hyperparameters are known", error.lineno)
             return {}
-        except (RecursionError, ValueError) as error:
-            self._report("config-broken", f"can't be read: {error}; no hyperparameters are known")
+        except RecursionError:
+            self._report("config-broken", "can't be read: nested too deeply; no hyperparameters are known")
+            return {}
+        except ValueError as error:
+            self._report("config-broken", f"can't be read: {text_of(error)}; no hyperparameters are known")
             return {}
         if not isinstance(value, dict):
             self._report("config-broken", f"holds a {type(value).__name__} where a mapping was expected")
@@ -83,8 +90,7 @@ class ConfigText:
     def _mapping(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         mapping = dict(pairs)
         if len(mapping) < len(pairs):
-            names = [key for key, _ in pairs]
-            twice = sorted({n for n in names if names.count(n) > 1})
+            twice = sorted(name for name, count in Counter(key for key, _ in pairs).items() if count > 1)
             self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(twice)}")
         return mapping
 
@@ -92,13 +98,25 @@ class ConfigText:
         self.problems.append(Problem(code, message, self.path, line))
 
     def leaves(self) -> tuple[ConfigLeaf, ...]:
-        """All leaves, sorted by key. Two paths that spell one key are a problem; the first counts."""
+        """All leaves, sorted by key. Two paths that spell one key are a problem; the first counts.
+
+        So are leaves beyond the limits (`spindb.disk.limits`), which are left out.
+        """
         leaves: dict[str, ConfigLeaf] = {}
         for key, value, internal in _walk(self.values):
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            leaves[key] = leaf(key, value, internal=internal)
+            if len(key) > limits.KEY:
+                self._report("config-key-too-long", f"{told_text(key, 50)} has {len(key):,} characters: left out")
+                continue
+            if len(leaves) == limits.LEAVES:
+                self._report("config-too-large", f"more than {limits.LEAVES:,} hyperparameters: the rest is left out")
+                break
+            try:
+                leaves[key] = leaf(key, value, internal=internal)
+            except RecursionError:
+                self._report("config-too-deep", f"{key} is nested too deeply: left out")
         return tuple(leaves[key] for key in sorted(leaves))
 
 
@@ -121,7 +139,9 @@ def _from_yaml(text: str) -> Any:
     try:
         value = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
         return json.loads(json.dumps(_with_text_keys(value), default=str))
-    except (yaml.YAMLError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
 
 
@@ -137,7 +157,7 @@ def _walk(
     for name, value in values.items():
         key = prefix + normalise(name)
         inside = internal or key in _INTERNAL_ROOTS or bool(_LOGGER_OBJECT.match(name))
-        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH and len(key) <= limits.KEY:
             yield from _walk(value, key + ".", inside, depth + 1)
         else:
             yield key, value, inside
@@ -146,6 +166,7 @@ def _walk(
 def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
     """The leaf for a JSON value. Runs have most of theirs in common: those are made once."""
     apart = isinstance(value, (list, dict)) or (type(value) is float and not value)  # no keys; -0.0 == 0.0
+    apart = apart or (isinstance(value, str) and len(value) > _LONG)
     return _leaf(key, value, internal) if apart else _leaf_once(key, value, internal)
 
 

@@ -15,7 +15,7 @@ _KIB, _MIB = 1 << 10, 1 << 20
 PROGRESS = 64 * _MIB
 CONFIG = 8 * _MIB
 YAML = 256 * _KIB
-STATE = 256 * _MIB  # arrays are stepped over, not decoded
+STATE = 128 * _MIB  # arrays are stepped over, not decoded
 STATE_PROBLEM = 64 * _KIB
 MODEL_INFO = 1 * _MIB
 SAVED_MODEL = 64 * _MIB
@@ -33,6 +33,30 @@ BYTES = MappingProxyType(
 )
 """The limit of each text file of a run directory, by its name."""
 
+DIRECTORY = 1_000_000  # entries of any directory that runs are looked for in
 ENTRIES = 100_000  # of a run directory or a save: more names than any run has files
 MESSAGE = 500  # characters of a problem's message: names and values in it come from files
 PROBLEMS = 200  # of one run
+
+# Of a table.
+HEADER = 256 * _KIB  # bytes of the first line
+COLUMNS = 10_000
+LINES = 2_000_000
+CELLS = 5_000_000
+
+# Of a config.
+LEAVES = 20_000
+KEY = 1_000  # characters of a key with the path to it
+
+# Of a pickle. The largest genuine states have some hundred instructions.
+OPCODES = 1_000_000  # of one file, pickles inside arrays included
+PICKLES = 20  # inside each other
+DIMENSIONS = 32  # of an array, as numpy has it
+ELEMENTS = 1 << 31  # of an array or tensor
+
+# Of a SavedModel.
+VARIABLES = 100_000
+NAME = 4_096  # bytes of a variable's or node's name
+FIELDS = 2_000_000  # of one protocol buffer message
+NODES = 200_000  # of a graph, with the functions that it calls put where they are called
+INPUTS = 2_000_000  # of all nodes of a graph together

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from spindb.disk import limits
 from spindb.disk.regular import NotRegularError, TooLargeError, read_with_time
+from spindb.disk.told import text_of
 from spindb.records import Problem
 
 _Part = TypeVar("_Part")
@@ -77,7 +78,10 @@ class RunDirectory:
             return read()
         except Exception as error:  # whatever a stranger's file makes a reader do, the other parts are kept
             self.unreadable.add(name)
-            self.report(code, why_failed(error), name)
+            if isinstance(error, OSError):
+                self.report(*why_unreadable(error), name)
+            else:
+                self.report(code, why_failed(error), name)
             return absent
 
 
@@ -105,12 +109,12 @@ def why_unreadable(error: OSError) -> tuple[str, str]:
 def why_failed(error: Exception) -> str:
     """Why a part could not be read, in words."""
     if isinstance(error, OSError):
-        return f"can't be read: {error.strerror or error}"
+        return why_unreadable(error)[1]
     if isinstance(error, MemoryError):
         return "can't be read: takes more memory than there is"
     if isinstance(error, RecursionError):
         return "can't be read: nested too deeply"
-    return f"spindb failed to read it ({type(error).__name__}: {error}): please report this"
+    return f"spindb failed to read it ({type(error).__name__}: {text_of(error)}): please report this"
 
 
 def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -6,24 +6,27 @@ Symbolic links to directories are followed once: a link that leads to a place al
 place that the walk reaches anyway, is left alone, so loops end. A directory that can't be listed is
 reported and skipped.
 
-A run's *signature* digests name, size and mtime (nanoseconds) of the files that matter to it. Where
-it equals the stored one the run is unchanged. A file written in the very instant of a scan may change
-again without its mtime moving on; a signature that contains such a young file is *unsettled* and must
-not be trusted the next time.
+A run's *signature* digests name, size and mtime (nanoseconds) of the files that matter to it, and the
+version of the readers (`formats.READERS`). Where it equals the stored one the run is unchanged. A file
+written in the very instant of a scan may change again without its mtime moving on; a signature that
+contains such a young file is *unsettled* and must not be trusted the next time.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from spindb.disk.formats import Format, recognise
+from spindb.disk import limits
+from spindb.disk.formats import READERS, Format, recognise
 from spindb.errors import NotFoundError, UsageError
 from spindb.records import Problem
 
@@ -31,12 +34,16 @@ _SETTLING_NS = 2_000_000_000  # coarsest mtime in common use: two seconds (FAT)
 
 
 class FoundRun(NamedTuple):
-    """A run directory as the scan met it: ``path`` is relative to the root, ``.`` for the root itself."""
+    """A run directory as the scan met it: ``path`` is relative to the root, ``.`` for the root itself.
+
+    ``size`` is the bytes of all files that enter the signature.
+    """
 
     path: str
     format: Format
     signature: str
     settled: bool
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ _FOREIGN: tuple[tuple[str, ...], ...] = (
     (".hydra",),
     ("MLmodel",),
 )
+_NO_FILES = ("/proc/", "/sys/")  # what the kernel shows as files; links there lead to everything on the machine
 _EVENT_FILE = "events.out.tfevents."
 
 
@@ -80,8 +88,8 @@ def check_root(root: Path) -> Path:
         raise UsageError(
             f"{root} is a file, not a directory", hint=f"give the directory that holds it: {absolute.parent}"
         ) from None
-    except PermissionError:
-        raise UsageError(f"{root} can't be listed: permission denied") from None
+    except OSError as error:
+        raise UsageError(f"{root} can't be listed: {error.strerror or error}") from None
     return absolute
 
 
@@ -97,7 +105,9 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
         relative, in_a_run = stack.pop()
         try:
             with os.scandir(f"{base}/{relative}" if relative else base) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(islice(listing, limits.DIRECTORY + 1), key=lambda entry: entry.name)
+            if len(entries) > limits.DIRECTORY:
+                raise OSError(errno.EFBIG, f"more than {limits.DIRECTORY:,} entries")
         except OSError as error:
             yield Problem("unreadable-directory", f"can't be listed: {error.strerror}; left out", relative)
             continue
@@ -150,8 +160,9 @@ def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> boo
 def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
     """Whether a symbolic link leads to a directory that the walk does not reach otherwise."""
     target = os.path.realpath(link.path)
-    inside = target == real_root or target.startswith(real_root + os.sep) or real_root.startswith(target + os.sep)
-    if inside or target in seen_links or not os.path.isdir(target):
+    below_root, below_target = real_root.rstrip(os.sep) + os.sep, target.rstrip(os.sep) + os.sep
+    inside = below_target.startswith(below_root) or below_root.startswith(below_target)
+    if inside or below_target.startswith(_NO_FILES) or target in seen_links or not os.path.isdir(target):
         return False
     seen_links.add(target)
     return True
@@ -159,7 +170,7 @@ def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> b
 
 def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> FoundRun:
     facts: list[tuple[str, int, int]] = []
-    youngest = 0
+    youngest = size = 0
     for entry in entries:
         name = entry.name
         if not found.matters(name):
@@ -168,19 +179,21 @@ def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> Fou
             status = entry.stat()
             facts.append((name, status.st_size, status.st_mtime_ns))
             youngest = max(youngest, status.st_mtime_ns)
+            size += status.st_size
             if stat.S_ISDIR(status.st_mode) and found.is_save(name):
                 inside = _facts_inside(entry)
                 youngest = max(youngest, *(mtime for _, _, mtime in inside), 0)
                 facts += inside
+                size += sum(length for _, length, _ in inside)
         except OSError as error:  # it vanished, or may not be looked at: the reader will say so
             facts.append((name, -1, error.errno or 0))
-    digest = blake2b(repr(facts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    return FoundRun(relative or ".", found, digest, youngest < time.time_ns() - _SETTLING_NS)
+    digest = blake2b(repr((READERS, facts)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return FoundRun(relative or ".", found, digest, youngest < time.time_ns() - _SETTLING_NS, size)
 
 
 def _facts_inside(save: os.DirEntry[str]) -> list[tuple[str, int, int]]:
     """Name, size and mtime of what lies directly in a save directory."""
     with os.scandir(save.path) as inside:
-        entries = sorted(inside, key=lambda item: item.name)
+        entries = sorted(islice(inside, limits.ENTRIES), key=lambda item: item.name)
     status = [(item.name, item.stat()) for item in entries]
     return [(f"{save.name}/{name}", found.st_size, found.st_mtime_ns) for name, found in status]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, tee
 from pathlib import Path
@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
+from spindb.disk.told import text_of
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots, keep_superseded
@@ -28,6 +29,7 @@ from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics, statistics_behind
+from spindb.ingest.deadline import SECONDS
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
 from spindb.ingest.summary import Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
@@ -54,18 +56,20 @@ def ingest(
     dry_run: bool = False,
     progress: Progress | None = None,
     wrote: Wrote | None = None,
+    time_limit: float | None = None,
 ) -> Summary:
     """Index every run under `paths` in the database at `location`, which is created where it is absent.
 
     Args:
         location: a file or a SQLAlchemy URL.
         paths: directories; each becomes a root unless it lies inside one.
-        jobs: processes that read; a script that asks for more than one needs the usual
-            ``if __name__ == "__main__"`` guard.
+        jobs: processes that read.
         prune: drop runs whose directories are gone, except those that people added something to.
         dry_run: read and compare, write nothing.
         progress: called as runs are read.
         wrote: called with the directory of each run that was new or had changed.
+        time_limit: seconds of CPU time that reading one run may take (default 30); a run that takes longer is
+            broken. Where it is given, runs that were broken are read again.
 
     Raises:
         NotFoundError, UsageError: a path is no directory that can be listed.
@@ -83,7 +87,7 @@ def ingest(
             if writing is not None:
                 complete_indexes(writing)
             for directory in directories:
-                _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote).run()
+                _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote, time_limit).run()
             behind = writing is not None and _behind(writing, summary)
         if engine is not None:
             if behind:
@@ -123,6 +127,7 @@ class _Ingest:
     dry_run: bool
     progress: Progress | None
     wrote: Wrote | None
+    time_limit: float | None
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
 
@@ -151,7 +156,7 @@ class _Ingest:
             path = _join(place.inside, found.path)
             if isinstance(found, Problem):
                 hidden.append(path)
-                self.summary.problems.append(RunProblem(self.directory / found.path, found))
+                self.summary.problems.append(RunProblem(self.directory / found.path, replace(found, path="")))
                 continue
             task = self.task(found, path, known.pop(path, None))
             if task is None:
@@ -170,11 +175,12 @@ class _Ingest:
 
     def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
-        if known is not None and known.status != "missing" and known.signature == found.signature:
+        again = self.time_limit is not None and known is not None and known.status == "broken"
+        if known is not None and known.status != "missing" and known.signature == found.signature and not again:
             return None
         signature = found.signature if found.settled else UNSETTLED + found.signature
         size = known.metrics_size if known else None
-        return Task(ToRead(found.path, path, found.format.name, size), signature, known)
+        return Task(ToRead(found.path, path, found.format.name, size, found.size), signature, known)
 
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         if self.connection is None or self.dry_run:
@@ -195,7 +201,7 @@ class _Ingest:
     @cached_property
     def reader(self) -> Reader:
         dialect = "sqlite" if self.connection is None else self.connection.dialect.name
-        return Reader(self.directory, dialect, self.jobs)
+        return Reader(self.directory, dialect, self.jobs, SECONDS if self.time_limit is None else self.time_limit)
 
     def write(self, place: Place, batch: list[_Read]) -> list[Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
@@ -208,9 +214,10 @@ class _Ingest:
             if len(batch) > 1:
                 return [outcome for item in batch for outcome in self.write(place, [item])]
             task, _ = batch[0]
-            reason = f"can't be stored ({type(error).__name__}: {error}): please report this"
+            reason = f"can't be stored ({type(error).__name__}: {text_of(error)}): please report this"
             with self.connection.begin():
-                return self.put(self.connection, place, [(task, self.reader.broken(task.run, reason))])
+                rows = self.reader.broken(task.run, "unreadable-run", reason)
+                return self.put(self.connection, place, [(task, rows)])
 
     def put(self, connection: Connection, place: Place, batch: list[_Read]) -> list[Outcome]:
         """Tell which runs they are and, unless this is a dry run, write them."""
@@ -242,7 +249,7 @@ class _Ingest:
         def digest(size: int) -> str | None:
             if run.previous_size == size:
                 return record.content.begins
-            return self.reader.record(run, size).content.begins
+            return self.reader.begins(run, size)
 
         return digest
 
@@ -292,7 +299,7 @@ def _put(connection: Connection, writing: Batch, identity: Identity, rows: RunRo
 
 def _join(inside: str, path: str) -> str:
     if inside == ".":
-        return path
+        return path or "."
     joined = os.path.normpath(os.path.join(inside, path))
     return joined.replace(os.sep, "/")
 

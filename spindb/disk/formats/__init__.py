@@ -9,7 +9,7 @@ from typing import Protocol
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.records import RunRecord
 
-__all__ = ["FORMATS", "Format", "format_named", "recognise"]
+__all__ = ["FORMATS", "READERS", "Format", "format_named", "recognise"]
 
 
 class Format(Protocol):
@@ -37,6 +37,10 @@ class Format(Protocol):
         Never raises for odd content: that becomes problems of the record.
         """
 
+
+READERS = 2
+"""Enters the signature of every run. Raise it where a reader of this package makes other rows of the same files, so
+that the next ingest reads runs again that an older spindb read."""
 
 FORMATS: tuple[Format, ...] = (SpinningUp(),)
 """Tested in this order; the first that recognises a directory reads it."""

@@ -15,6 +15,7 @@ from typing import TypeGuard, cast
 from spindb.disk import configs, limits, tables
 from spindb.disk.content import content_of
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
+from spindb.disk.extent import check_extent
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, odd_modules, utc
 from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
@@ -109,7 +110,10 @@ class _Reader(RunDirectory):
     def table(self) -> tables.Table:
         """``progress.txt``; no table where it can't be read, which is a problem already."""
         data = self.data(_PROGRESS)
-        return _NO_TABLE if _PROGRESS in self.unreadable else tables.read_table(data, _PROGRESS)
+        if _PROGRESS in self.unreadable:
+            return _NO_TABLE
+        check_extent(data)
+        return tables.read_table(data, _PROGRESS)
 
     def config(self) -> configs.ConfigText:
         """``config.json``, and what only the files that some projects write beside or instead know."""
