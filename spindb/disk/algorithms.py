@@ -43,7 +43,7 @@ _BY_OUTPUTS: Mapping[frozenset[str], frozenset[str]] = {
     frozenset({"mu", "pi", "q1", "q2", "v"}): frozenset({"sac"}),
 }
 # Columns that must be there, columns that must not, algorithm; tested in this order.
-_BY_COLUMNS = (
+_BY_COLUMNS: tuple[tuple[set[str], set[str], str], ...] = (
     ({"clipfrac"}, set(), "ppo"),
     ({"backtrackiters"}, set(), "trpo"),
     ({"q1vals", "q2vals", "logpi"}, set(), "sac"),
@@ -52,11 +52,12 @@ _BY_COLUMNS = (
     ({"qvals", "losspi", "lossq"}, {"q1vals", "logpi", "alpha"}, "ddpg"),
     ({"deltalosspi", "deltalossv", "entropy", "kl"}, {"clipfrac", "backtrackiters"}, "vpg"),
 )
-_KNOWN = frozenset(
-    "vpg ppo trpo ddpg td3 sac dqn ddqn c51 qrdqn iqn rainbow a2c a3c acktr acer reinforce impala redq drq droq cql iql"
-    " bcq awac awr mpo vmpo svpg gpo npg cpo pcpo focops rcpo tqc ppg d4pg maddpg mappo matd3 masac qmix naf mbpo dreamer"
-    " td7 sacd dsac crr sarsa ppo2 ppo1".split()
-)
+_NAMES = """
+vpg ppo trpo ddpg td3 sac dqn ddqn c51 qrdqn iqn rainbow a2c a3c acktr acer reinforce impala redq drq droq cql iql bcq
+awac awr mpo vmpo svpg gpo npg cpo pcpo focops rcpo tqc ppg d4pg maddpg mappo matd3 masac qmix naf mbpo dreamer td7 sacd
+dsac crr sarsa ppo1 ppo2
+"""
+_KNOWN = frozenset(_NAMES.split())
 _SAME = {"ppo1": "ppo", "ppo2": "ppo"}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
@@ -134,8 +135,8 @@ def why_of_another_run(outputs: Mapping[str, str], configured: Evidence | None) 
     same_family = (algo in _ON_POLICY) == bool(given & _ON_POLICY)
     if same_family and configured.source != "config" and algo not in _OWN_KEYS:
         return None
-    names = " or ".join(sorted(given))
-    return f"gives {', '.join(sorted(outputs))}, as {names} does, and by {configured.told} this run is {algo}: of another run"
+    theirs = f"gives {', '.join(sorted(outputs))}, as {' or '.join(sorted(given))} does"
+    return f"{theirs}, and by {configured.told} this run is {algo}: another run left it"
 
 
 def _plain(text: str) -> str:

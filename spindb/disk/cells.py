@@ -40,10 +40,7 @@ _AMBIGUOUS = re.compile(r"[+-]?\d*[,.']?\d[\d,.']*(?:[eE][+-]?\d+)?\s*%?\Z")
 _NOT_FINITE = {
     "1.#inf": "inf",
     "-1.#inf": "-inf",
-    "1.#qnan": "nan",
-    "1.#ind": "nan",
-    "-1.#ind": "nan",
-    "-1.#qnan": "nan",
+    **dict.fromkeys(("1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind"), "nan"),
 }
 _NAN_OF_A_KIND = re.compile(r"-?nan\((?:ind|snan)\)\Z")
 
@@ -73,7 +70,9 @@ def parse_cell(text: str) -> Cell:
 
 def is_number(cell: Cell) -> bool:
     """Whether a cell is a number, or a text that stands for one."""
-    return not isinstance(cell, str) and cell is not None or isinstance(cell, str) and number_in_text(cell) is not None
+    if isinstance(cell, str):
+        return number_in_text(cell) is not None
+    return cell is not None
 
 
 def with_decimal_comma(text: str) -> str:

@@ -208,7 +208,7 @@ _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
 
 def environment_id(values: Mapping[str, Any]) -> str | None:
-    """The environment's id where the config names one; one level down only an id with a version, if there is but one."""
+    """The environment's id where the config names one; one level down an id with a version, if there is but one."""
     for name in _ENVIRONMENT_KEYS:
         value = values.get(name)
         if is_environment_id(value):

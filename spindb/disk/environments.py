@@ -26,6 +26,7 @@ _OLD_STATE = 5  # name of the generator, key, position, has_gauss, gauss
 _KEY_BYTES = 624 * 4
 _INNER = ("env", "_env", "venv")
 
+
 def environment_in_state(data: bytes) -> EnvironmentHint:
     """What a saved state (the bytes of ``vars.pkl``) says of its environment.
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any
 
-WITHOUT_EFFECT = frozenset(
-    "render_mode verbose width height camera_id camera_name default_camera_config max_geom visual_options".split()
-)
+_RENDERING = "render_mode verbose width height camera_id camera_name default_camera_config max_geom visual_options"
+WITHOUT_EFFECT = frozenset(_RENDERING.split())
 """Arguments that change what is shown, and nothing that a policy meets."""
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from spindb.disk.cells import is_number, parse_cell
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w ./()%:+\-#&*|^\[\]{}=<>~$@!?']{0,99}\Z")
-_VALUES = frozenset("none null nil nan na n/a true false yes no inf infinity error failed ok unknown missing".split())
+_WORDS = "none null nil nan na n/a true false yes no inf infinity error failed ok unknown missing"
+_VALUES = frozenset(_WORDS.split())
 _Report = Callable[..., None]
 
 

@@ -7,6 +7,7 @@ a count; rows that are left out are listed one by one, up to a limit.
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from typing import NamedTuple
 
 from spindb.disk.cells import is_ambiguous, is_number, number_in_text, parse_cell, with_decimal_comma
 from spindb.disk.headers import are_data, is_header, unique_names, without_empty_ends
+from spindb.disk.regular import TooLargeError
 from spindb.disk.separated import Dialect, decode, dialect_of, is_comment, split_lines
 from spindb.records import Cell, MetricSeries, Problem
 
 _MAX_LOST = 20  # rows that are left out and listed one by one
+_MAX_HEADERS = 100  # that name new columns: the cells of rows above are made empty there
 _SHOWN = 40  # characters of a cell in a message
 
 
@@ -109,6 +112,7 @@ class _Reader:
         self.names: list[str] = []
         self.places: dict[str, int] = {}  # of all names, as they stand in headers
         self.header: _Header | None = None
+        self.headers = 0  # in mid-file, that named new columns
         self.rows: list[_Row] = []
         self.glued: list[_Row] = []
 
@@ -148,7 +152,7 @@ class _Reader:
                 self.notes.count("comment-line", "a comment{n}: stepped over", number)
                 return
             self.notes.report("comment-line", "the header stands in a comment: taken as header", number)
-        elif len(fields) < self.dialect.width and len(fields) == 1:
+        elif self.dialect.width > 1 and len(without_empty_ends(fields)) == 1:
             self.notes.count("comment-line", "a line of text before the header{n}: stepped over", number)
             return
         if self.dialect.oddity:
@@ -189,6 +193,9 @@ class _Reader:
         before = len(self.names)
         self.header = self.put_in_force(fields, line, number)
         new = self.names[before:]
+        self.headers += bool(new)
+        if self.headers > _MAX_HEADERS:
+            raise TooLargeError(errno.EFBIG, f"more than {_MAX_HEADERS} headers that name new columns")
         added = f"; new columns: {', '.join(new)}" if new else ""
         message = f"another header{{n}}: the rows below it are read by it, {_many(len(self.header.places), 'column')}"
         self.notes.count("second-header", message + added, number)
@@ -249,9 +256,11 @@ class _Reader:
     def lose_ragged(self, header: _Header, count: int, number: int) -> None:
         width = len(header.places)
         glued = (
-            " (two rows without a line break, cut nobody knows where)" if width > 1 and count == 2 * width - 1 else ""
+            " (two rows without a line break; where the first ends is not certain)"
+            if width > 1 and count == 2 * width - 1
+            else ""
         )
-        message = f"{count} fields for {width} columns{glued}: row left out, nothing shifted"
+        message = f"{_many(count, 'field')} for {_many(width, 'column')}{glued}: row left out, nothing shifted"
         self.notes.lose("ragged-row", message, number)
 
     def cells(self, fields: Sequence[str]) -> list[Cell]:
@@ -310,8 +319,8 @@ class _Reader:
         unclear = [(index, text) for index, text in texts if index not in found and is_ambiguous(text)]
         if unclear:
             index, text = unclear[0]
-            message = f"column {name}: {_many(len(unclear), 'text')} such as {_short(text)}: more than one reading, kept as text"
-            self.notes.report("ambiguous-number", message, lines[index])
+            message = f"column {name}: {_many(len(unclear), 'text')} such as {_short(text)}"
+            self.notes.report("ambiguous-number", f"{message}: more than one reading, kept as text", lines[index])
 
 
 def _parts(row: _Row) -> Iterator[_Row]:

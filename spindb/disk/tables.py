@@ -43,8 +43,7 @@ def read_table(data: bytes, path: str = "progress.txt") -> Table:
     names the file in problems. An empty file is a table without columns.
     """
     header, _, body = data.partition(b"\n")
-    table = _read_fast(header, body) or _read_carefully(data, path)
-    return table
+    return _read_fast(header, body) or _read_carefully(data, path)
 
 
 def _read_fast(header: bytes, body: bytes) -> Table | None:
