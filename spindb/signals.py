@@ -19,12 +19,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import parent_process
-from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Interrupts", "die_with_parent", "ignore_interrupts", "interrupts"]
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+__all__ = ["Interrupts", "active", "die_with_parent", "ignore_interrupts", "interrupts"]
 
 _ENDING = tuple(number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 _TOGETHER = 2.0
@@ -73,13 +74,18 @@ class Interrupts:
 _active: Interrupts | None = None
 
 
+def active() -> Interrupts:
+    """The object of the `interrupts` around this call; outside of any, one that changes nothing."""
+    return _active or Interrupts()
+
+
 @contextmanager
-def interrupts() -> Iterator[Interrupts]:
+def interrupts(*, ignored_too: bool = False) -> Iterator[Interrupts]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt inside, as SIGINT does; the handlers are restored at the end.
 
-    A signal that is ignored (``nohup``) or handled by the program around this one stays so. Outside the main thread
-    nothing is changed: Python delivers signals to the main thread alone. Inside another `interrupts` it is the same
-    object.
+    A signal that is ignored (``nohup``) or handled by the program around this one stays so, unless `ignored_too`: a
+    worker process ignores signals between its tasks and is interrupted within one. Outside the main thread nothing is
+    changed: Python delivers signals to the main thread alone. Inside another `interrupts` it is the same object.
     """
     global _active
     if threading.current_thread() is not threading.main_thread():
@@ -90,7 +96,12 @@ def interrupts() -> Iterator[Interrupts]:
         return
     mine = _active = Interrupts()
     defaults = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(_ENDING, signal.SIG_DFL)}
-    before = {number: handler for number, handler in defaults.items() if signal.getsignal(number) == handler}
+    before = {number: signal.getsignal(number) for number in defaults}
+    before = {
+        number: handler
+        for number, handler in before.items()
+        if handler == defaults[number] or (ignored_too and handler == signal.SIG_IGN)
+    }
     try:
         for number in before:
             signal.signal(number, mine._arrived)
@@ -113,6 +124,8 @@ def die_with_parent(*_: Any) -> None:
     For the initializer of a pool. Workers wait for tasks on a pipe that they hold open themselves, so that they would
     wait for ever. A thread waits for the parent's end, which the operating system tells: nothing is polled.
     """
+    from multiprocessing import parent_process  # which querying does without
+
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_after, args=(parent,), name="die-with-parent", daemon=True).start()

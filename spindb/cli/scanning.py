@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import print_json, say, show
+from spindb.signals import active, interrupts
 
 if TYPE_CHECKING:
     from spindb.ingest.summary import RunProblem, Summary
@@ -23,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command("ingest")(ingest)
 
 
+@interrupts()
 def ingest(
     ctx: typer.Context,
     paths: Annotated[
@@ -55,10 +58,19 @@ def ingest(
 
     location = database(ctx, db)
     chosen = paths or [data_directory()]
-    with _Progress() as progress:
-        summary = run_ingest(
-            location, chosen, jobs=jobs or os.cpu_count() or 1, prune=prune, dry_run=dry_run, progress=progress.update
-        )
+    try:
+        with _Progress() as progress:
+            summary = run_ingest(
+                location,
+                chosen,
+                jobs=jobs or os.cpu_count() or 1,
+                prune=prune,
+                dry_run=dry_run,
+                progress=progress.update,
+                time_limit=time_limit,
+            )
+    except KeyboardInterrupt:
+        raise _interrupted(dry_run) from None
     if as_json:
         print_json(_as_dict(summary))
     _report(summary, location, chosen, dry_run)
@@ -80,7 +92,17 @@ def _watch(location: str, paths: list[Path]) -> None:
         typer.echo(f"{time.strftime('%H:%M:%S')}  run {change.run_id}  {change.name}  {change.rows} rows{value}")
 
     say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
-    watch(location, paths, tell)
+    with contextlib.suppress(KeyboardInterrupt):  # the run that was being indexed is indexed by the next ingest
+        watch(location, paths, tell, note=say)
+
+
+def _interrupted(dry_run: bool) -> typer.Exit:
+    """What an interrupted ingest says; it ends with the code that shells give to its signal."""
+    name = active().received or "SIGINT"
+    kept = "nothing was written" if dry_run else "runs that were indexed so far are kept, and whole"
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        say(f"interrupted by {name}: {kept}; spindb ingest again reads the rest")
+    return typer.Exit(128 + signal.Signals[name])
 
 
 class _Progress:
@@ -157,6 +179,11 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if summary.foreign:
         named = ", ".join(f"{label} ({count})" for label, count in summary.foreign.most_common())
         say(f"{_many(summary.foreign.total(), 'directory')} of other loggers, not read: {named}")
+    if summary.missing and not summary.total and not dry_run:
+        say(
+            f"no run is left under {', '.join(map(str, paths))}: {_many(summary.missing, 'run')} marked as missing. "
+            "If a disk is not mounted there, mount it and ingest again: they come back"
+        )
     if not summary.total and not summary.missing:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt")
     if not dry_run:

@@ -91,7 +91,7 @@ def check_root(root: Path) -> Path:
             f"{root} is a file, not a directory", hint=f"give the directory that holds it: {absolute.parent}"
         ) from None
     except OSError as error:
-        raise UsageError(f"{root} can't be listed: {error.strerror or error}") from None
+        raise UsageError(f"{root} can't be listed: {(error.strerror or str(error)).lower()}") from None
     return absolute
 
 

@@ -9,6 +9,7 @@ ours.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +31,9 @@ def as_the_original_chooses(playable: Playable) -> Playable:
     return replace(playable, snapshot=best)
 
 
-def faithful_environment(playable: Playable, factory: str | None = None) -> BuiltEnvironment:
+def faithful_environment(
+    playable: Playable, factory: str | None = None, imports: Sequence[str] = ()
+) -> BuiltEnvironment:
     """The environment of a snapshot as the original would have found it.
 
     With a `factory` it is the user's own; it is given the saved random state where there is one and it keeps one.
@@ -47,8 +50,10 @@ def faithful_environment(playable: Playable, factory: str | None = None) -> Buil
     random = _random_state(playable)
     limit = playable.env.max_episode_steps
     if playable.env.id == "Pendulum-v0":
-        return BuiltEnvironment(Environment(OldPendulum(random, limit or 200)), "Pendulum-v0", _SOURCE, "spindb")
-    built = build_environment(playable.env)
+        return BuiltEnvironment(
+            Environment(OldPendulum(random, limit or 200), "Pendulum-v0"), "Pendulum-v0", _SOURCE, "spindb"
+        )
+    built = build_environment(playable.env, imports=imports)
     _give(built.environment.env, random)
     return BuiltEnvironment(built.environment, built.id, _SOURCE, built.library)
 
