@@ -12,12 +12,11 @@ import typer
 
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import print_json, say, show
+from spindb.cli.problems import counted, told
 from spindb.signals import active, interrupts
 
 if TYPE_CHECKING:
-    from spindb.ingest.summary import RunProblem, Summary
-
-_SHOWN_PROBLEMS = 10
+    from spindb.ingest.summary import Summary
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +37,12 @@ def ingest(
     jobs: Annotated[int, typer.Option(help="Processes that read. (default: all cores)", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow training as it happens.")] = False,
+    stamp_zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Time zone of the stamps in names: Europe/Berlin, +02:00. (default: this machine's)", metavar="ZONE"
+        ),
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(
@@ -68,6 +73,7 @@ def ingest(
                 dry_run=dry_run,
                 progress=progress.update,
                 time_limit=time_limit,
+                stamp_zone=stamp_zone,
             )
     except KeyboardInterrupt:
         raise _interrupted(dry_run) from None
@@ -75,13 +81,13 @@ def ingest(
         print_json(_as_dict(summary))
     _report(summary, location, chosen, dry_run)
     if watch and not dry_run:
-        _watch(location, chosen)
+        _watch(location, chosen, stamp_zone)
         return
     if summary.problems:
         raise typer.Exit(1)
 
 
-def _watch(location: str, paths: list[Path]) -> None:
+def _watch(location: str, paths: list[Path], stamp_zone: str | None) -> None:
     """A line on stdout for each run that changes, until interrupted."""
     import time
 
@@ -93,7 +99,7 @@ def _watch(location: str, paths: list[Path]) -> None:
 
     say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):  # the run that was being indexed is indexed by the next ingest
-        watch(location, paths, tell, note=say)
+        watch(location, paths, tell, note=say, stamp_zone=stamp_zone)
 
 
 def _interrupted(dry_run: bool) -> typer.Exit:
@@ -139,6 +145,7 @@ def _as_dict(summary: Summary) -> dict[str, object]:
         "foreign": dict(summary.foreign.most_common()),
         "missing": summary.missing,
         "pruned": summary.pruned,
+        "problem_counts": counted(summary.problems),
         "problems": [
             {
                 "directory": str(found.directory),
@@ -154,10 +161,8 @@ def _as_dict(summary: Summary) -> dict[str, object]:
 
 def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -> None:
     problems = summary.problems
-    for found in problems[:_SHOWN_PROBLEMS]:
-        say(f"  {_place(found)}: {found.problem.message}")
-    if len(problems) > _SHOWN_PROBLEMS:
-        say(f"  … and {len(problems) - _SHOWN_PROBLEMS} more: spindb runs 'problems>0', spindb show RUN")
+    for line in told(problems):
+        say(line)
     counts = [
         (summary.new, "new" + _of_which(summary.copies, "copied")),
         (summary.changed, "changed" + _of_which(summary.overwritten, "overwritten")),
@@ -185,7 +190,7 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
             "If a disk is not mounted there, mount it and ingest again: they come back"
         )
     if not summary.total and not summary.missing:
-        say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt")
+        say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt or a saved policy")
     if not dry_run:
         from spindb.index.engine import shown
 
@@ -209,10 +214,3 @@ def _of_which(count: int, word: str) -> str:
 def _many(count: int, noun: str) -> str:
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{count} {noun if count == 1 else plural}"
-
-
-def _place(found: RunProblem) -> str:
-    path = found.directory / found.problem.path if found.problem.path else found.directory
-    with contextlib.suppress(ValueError):
-        path = path.relative_to(Path.cwd())
-    return f"{path}:{found.problem.line}" if found.problem.line else str(path)

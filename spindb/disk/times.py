@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ _CLOCKS = ("time", "walltime", "elapsedtime", "timeelapsed", "totaltime", "timet
 _LONGEST = 1e8  # seconds: a larger number is a date, not a duration
 _TELLING = 600.0  # seconds of training that a copy's times can't hide
 _DAY = 86400.0
+_IN_ZONE = "name in "
 _LONGEST_WITHOUT_CLOCK = 90 * _DAY  # a training whose rows don't say how long it took
 
 
@@ -52,21 +54,27 @@ def has_stamp(name: str) -> bool:
     return bool(match and match[2])
 
 
-def run_time(name: str, files: FileTimes, columns: Sequence[MetricSeries], zone: tzinfo | None = None) -> RunTime:
+def run_time(name: str, files: FileTimes, columns: Sequence[MetricSeries], stamp_zone: str | None = None) -> RunTime:
     """When the run of that name started, and when its last row was written.
 
     Args:
         name: of its directory.
         files: when config and metrics were written.
         columns: the metrics; one may say how long training took.
-        zone: that of the machine that trained; None for this machine's zone.
+        stamp_zone: of the machine that trained; None for this machine's. Where it is given the source of the start
+            names it, so that the run keeps it.
+
+    Raises:
+        ValueError: there is no such zone.
     """
+    zone = None if stamp_zone is None else zone_named(stamp_zone)
     stamp = _stamp(name, zone)
+    by_name = "name" if stamp_zone is None else _IN_ZONE + stamp_zone
     begun = files.config if files.config is not None else files.progress
     if _times_of_a_copy(name, stamp, files, seconds_of(columns), zone):
-        return RunTime(stamp, "name" if stamp else None, None)
+        return RunTime(stamp, by_name if stamp else None, None)
     started = stamp or (utc(begun) if begun is not None else None)
-    source = "name" if stamp else "file time" if started is not None else None
+    source = by_name if stamp else "file time" if started is not None else None
     return RunTime(started, source, utc(files.progress) if files.progress is not None else None)
 
 
@@ -133,6 +141,12 @@ def _in_utc(text: str, layout: str, zone: tzinfo | None) -> datetime | None:
         return None
 
 
+def zone_of_source(source: str | None) -> str | None:
+    """The zone that the source of a start names, None where it was this machine's."""
+    return source.removeprefix(_IN_ZONE) if source is not None and source.startswith(_IN_ZONE) else None
+
+
+@lru_cache(maxsize=8)
 def zone_named(name: str) -> tzinfo:
     """The zone of that name: ``Europe/Berlin``, ``UTC``, ``+02:00``.
 

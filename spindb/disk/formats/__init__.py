@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from datetime import tzinfo
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +33,7 @@ class Format(Protocol):
         """Whether the entry `name` of a run directory is a saved policy, never a directory of runs."""
 
     def read(
-        self, directory: Path, path: str, previous_size: int | None = None, stamp_zone: tzinfo | None = None
+        self, directory: Path, path: str, previous_size: int | None = None, stamp_zone: str | None = None
     ) -> RunRecord:
         """Read the run at `directory`; `path` is its place relative to the root.
 

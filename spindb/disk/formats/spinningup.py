@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -54,7 +53,7 @@ class SpinningUp:
         return is_save(name)
 
     def read(
-        self, directory: Path, path: str, previous_size: int | None = None, stamp_zone: tzinfo | None = None
+        self, directory: Path, path: str, previous_size: int | None = None, stamp_zone: str | None = None
     ) -> RunRecord:
         reader = _Reader(directory)
         table = reader.part(_PROGRESS, "unreadable-file", _NO_TABLE, reader.table)
