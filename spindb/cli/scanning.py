@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +17,14 @@ import typer
 
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import print_json, say, show
-from spindb.cli.problems import counted, told
+from spindb.disk.problem_codes import rank, severity
 from spindb.signals import active, interrupts
 
 if TYPE_CHECKING:
-    from spindb.ingest.summary import Summary
+    from spindb.ingest.summary import RunProblem, Summary
+
+_EXAMPLES = 2  # of each code of problems
+_LEAST_WIDTH = 40
 
 
 def register(app: typer.Typer) -> None:
@@ -145,7 +153,7 @@ def _as_dict(summary: Summary) -> dict[str, object]:
         "foreign": dict(summary.foreign.most_common()),
         "missing": summary.missing,
         "pruned": summary.pruned,
-        "problem_counts": counted(summary.problems),
+        "problem_counts": _counted(summary.problems),
         "problems": [
             {
                 "directory": str(found.directory),
@@ -161,7 +169,7 @@ def _as_dict(summary: Summary) -> dict[str, object]:
 
 def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -> None:
     problems = summary.problems
-    for line in told(problems):
+    for line in _told(problems):
         say(line)
     counts = [
         (summary.new, "new" + _of_which(summary.copies, "copied")),
@@ -214,3 +222,65 @@ def _of_which(count: int, word: str) -> str:
 def _many(count: int, noun: str) -> str:
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{count} {noun if count == 1 else plural}"
+
+
+def _counted(problems: Sequence[RunProblem]) -> dict[str, int]:
+    """How many problems each code has, the worst code first."""
+    return {code: len(found) for code, found in _by_code(problems)}
+
+
+def _told(problems: Sequence[RunProblem]) -> Iterator[str]:
+    """The lines that say what was found, none wider than the terminal on stderr."""
+    width = _width()
+    for code, found in _by_code(problems):
+        directories = len({problem.directory for problem in found})
+        count = f"{len(found):,} in {_many(directories, 'directory')}"
+        yield from _wrapped(f"{code}: {count} ({severity(code).value})", "  ", width)
+        for problem in _examples(found):
+            yield from _wrapped(f"{_place(problem)}: {show(problem.problem.message)}", "    ", width)
+    if problems:
+        code = min((problem.problem.code for problem in problems), key=rank)
+        hint = f"all runs of a code: spindb runs 'problem={code}'; all problems of a run: spindb show RUN"
+        yield from _wrapped(hint, "  ", width)
+
+
+def _by_code(problems: Sequence[RunProblem]) -> Iterator[tuple[str, list[RunProblem]]]:
+    ordered = sorted(problems, key=lambda found: rank(found.problem.code))
+    for code, found in groupby(ordered, lambda found: found.problem.code):
+        yield code, list(found)
+
+
+def _examples(found: Sequence[RunProblem]) -> list[RunProblem]:
+    """A few problems, of different messages if there are such."""
+    examples = {problem.problem.message: problem for problem in reversed(found)}
+    chosen = list(reversed(examples.values()))[:_EXAMPLES]
+    others = [problem for problem in found if problem not in chosen]
+    return chosen + others[: _EXAMPLES - len(chosen)]
+
+
+def _place(found: RunProblem) -> str:
+    path = found.directory / found.problem.path if found.problem.path else found.directory
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    place = show(os.fspath(path))
+    return f"{place}:{found.problem.line}" if found.problem.line else place
+
+
+def _wrapped(text: str, indent: str, width: int | None) -> list[str]:
+    if width is None:
+        return [indent + text]
+    return textwrap.wrap(
+        text,
+        max(width - 1, _LEAST_WIDTH),
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )
+
+
+def _width() -> int | None:
+    """Columns of the terminal that stderr is, else ``COLUMNS`` where that is set, else None."""
+    if sys.stderr.isatty():
+        return shutil.get_terminal_size().columns
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() else None

@@ -16,22 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spindb.disk.configs import algorithm
 from spindb.disk.regular import open_regular
 from spindb.records import MetricSeries, SnapshotRecord
 
 _MOST = 1 << 16  # bytes of a module's pickle in which its class stands
 _PICKLES_BEFORE = 3  # in torch's older files: a number, a version, facts about the machine
-_KEYS = ("algo", "algorithm", "alg", "algo_name", "algorithm_name")
 
-# Which key tells the algorithm: consistent over every run of the six original algorithms.
-_BY_KEYS = (
-    (frozenset({"damping_coeff"}), "trpo"),
-    (frozenset({"clip_ratio"}), "ppo"),
-    (frozenset({"policy_delay"}), "td3"),
-    (frozenset({"lr", "polyak"}), "sac"),
-    (frozenset({"act_noise"}), "ddpg"),
-    (frozenset({"train_v_iters"}), "vpg"),
-)
 _OWN_KEYS = {"trpo", "ppo", "td3"}  # those whose key no other algorithm has
 _ON_POLICY, _OFF_POLICY = frozenset({"vpg", "ppo", "trpo"}), frozenset({"ddpg", "td3", "sac"})
 _ORIGINAL = _ON_POLICY | _OFF_POLICY
@@ -81,14 +72,13 @@ class Verdict(NamedTuple):
 
 def in_config(values: Mapping[str, Any]) -> Evidence | None:
     """What the config says outright, or by its keys."""
-    for key in _KEYS:
-        value = values.get(key)
-        if isinstance(value, str) and value.strip():
-            return Evidence("config", frozenset({_plain(value)}), f"the config ({key})")
-    for keys, algo in _BY_KEYS:
-        if keys <= values.keys():
-            return Evidence("config keys", frozenset({algo}), f"the config's keys ({', '.join(sorted(keys))})")
-    return None
+    found = algorithm(values)
+    if found.algo is None:
+        return None
+    keys = ", ".join(found.keys)
+    if found.source == "config":
+        return Evidence("config", frozenset({_plain(found.algo)}), f"the config ({keys})")
+    return Evidence("config keys", frozenset({found.algo}), f"the config's keys ({keys})")
 
 
 def judge(
@@ -140,9 +130,9 @@ def why_of_another_run(outputs: Mapping[str, str], configured: Evidence | None) 
 
 
 def _plain(text: str) -> str:
-    """An algorithm as a config spells it; the word in the text of an object."""
+    """An algorithm as a config spells it; the one word in the text of an object or a path."""
     words = _words(text)
-    return next(iter(words)) if len(words) == 1 and ("<" in text or "." in text) else text.strip().lower()
+    return next(iter(words)) if len(words) == 1 and ("<" in text or "." in text) else text
 
 
 @lru_cache(maxsize=1024)

@@ -130,7 +130,9 @@ def _plain_number(text: str, *, grouped: bool) -> float | None:
 
 def _unwrapped(text: str) -> str | None:
     """What stands within a call, brackets or quotes around the whole text; None where there is nothing around it."""
-    if call := _CALL.match(text) or _SHOWN_BY_TENSORFLOW.match(text):
+    if shown_value := _SHOWN_BY_TENSORFLOW.match(text):
+        return shown_value[1].strip()
+    if call := _CALL.match(text):
         value, *further = _FURTHER_ARGUMENTS.split(call[1], maxsplit=1)
         return None if further and _NO_NUMBER_TYPE.search(call[1][len(value) :]) else value.strip()
     if quoted := _QUOTED.match(text):

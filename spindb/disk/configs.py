@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from spindb.canonical import canonical, equal_value
 from spindb.disk import limits
@@ -201,6 +201,37 @@ def number_of(value: Any) -> float | None:
 def normalise(text: str) -> str:
     """Memory addresses replaced by ``0x…``, so that equal objects read equal in every run."""
     return _ADDRESS.sub("at 0x…", text) if "at 0x" in text else text
+
+
+# Which key tells the algorithm: consistent over every run of the six original algorithms.
+_ALGORITHM_KEYS = (
+    ({"damping_coeff"}, "trpo"),
+    ({"clip_ratio"}, "ppo"),
+    ({"policy_delay"}, "td3"),
+    ({"lr", "polyak"}, "sac"),
+    ({"act_noise"}, "ddpg"),
+    ({"train_v_iters"}, "vpg"),
+)
+
+
+class ConfiguredAlgorithm(NamedTuple):
+    """The algorithm in lower case, how it is known (``config``, ``config keys``), and by which keys."""
+
+    algo: str | None = None
+    source: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
+    """The algorithm: said outright, or by the set of keys."""
+    for name in ("algo", "algorithm", "alg", "algo_name", "algorithm_name"):
+        value = values.get(name)
+        if isinstance(value, str) and value.strip():
+            return ConfiguredAlgorithm(value.strip().lower(), "config", (name,))
+    for keys, algo in _ALGORITHM_KEYS:
+        if keys <= values.keys():
+            return ConfiguredAlgorithm(algo, "config keys", tuple(sorted(keys)))
+    return ConfiguredAlgorithm()
 
 
 _ENVIRONMENT_KEYS = ("env_name", "env_id", "env", "task")
