@@ -125,7 +125,7 @@ def why_of_another_run(outputs: Mapping[str, str], configured: Evidence | None) 
     same_family = (algo in _ON_POLICY) == bool(given & _ON_POLICY)
     if same_family and configured.source != "config" and algo not in _OWN_KEYS:
         return None
-    theirs = f"gives {', '.join(sorted(outputs))}, as {' or '.join(sorted(given))} does"
+    theirs = f"gives {', '.join(sorted(outputs))}, as {' or '.join(sorted(given))} do"
     return f"{theirs}, and by {configured.told} this run is {algo}: another run left it"
 
 
@@ -180,8 +180,8 @@ def _contradicts(item: Evidence, algo: str) -> bool:
 
 
 def _told(chosen: Evidence, algo: str, against: Sequence[Evidence]) -> str:
-    others = " and ".join(f"{item.told} says {' or '.join(sorted(item.algos))}" for item in against)
-    return f"{chosen.told} says {algo}, but {others}: {algo} counts, since the former is the more certain"
+    others = ", ".join(f"{' or '.join(sorted(item.algos))} by {item.told}" for item in against)
+    return f"{algo} by {chosen.told}, {others}: {algo} counts, since what says it is more certain"
 
 
 def class_of_module(path: Path) -> str | None:

@@ -23,6 +23,7 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _CLOCKS = ("time", "walltime", "elapsedtime", "timeelapsed", "totaltime", "timetimeelapsed", "timetotals")
 _LONGEST = 1e8  # seconds: a larger number is a date, not a duration
 _TELLING = 600.0  # seconds of training that a copy's times can't hide
+_ENOUGH = 8  # rows by which a clock is told from durations
 _DAY = 86400.0
 _IN_ZONE = "name in "
 _LONGEST_WITHOUT_CLOCK = 90 * _DAY  # a training whose rows don't say how long it took
@@ -98,7 +99,7 @@ def seconds_of(columns: Sequence[MetricSeries]) -> float | None:
     if not times:
         return None
     back = sum(after < before for before, after in pairwise(times))
-    if back * 4 > len(times):  # no clock: the duration of each row
+    if len(times) >= _ENOUGH and back * 4 > len(times):  # no clock: the duration of each row
         return min(sum(times), _LONGEST)
     return times[-1]
 

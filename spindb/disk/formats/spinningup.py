@@ -76,7 +76,11 @@ class SpinningUp:
         when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
         leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
-        if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}", env.classes)):
+        if (
+            env.id is None
+            and not env.unclear
+            and (named := environment_in_name(f"{directory.name} {exp_name}", env.classes))
+        ):
             env = replace(env, id=named, source="name")
         return RunRecord(
             path=path,
