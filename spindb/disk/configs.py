@@ -26,6 +26,7 @@ _INTERNAL_ROOTS = ("logger", "logger_kwargs")
 _LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
 _MAX_DEPTH = 64
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")  # read in one pass, whatever the text
+_TOLD_KEYS = 10
 _LONG = 200  # characters of a value that is not worth keeping for other runs
 
 _to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # made once: dumps makes one each time
@@ -84,7 +85,8 @@ class ConfigText:
         mapping = dict(pairs)
         if len(mapping) < len(pairs):
             twice = sorted(name for name, count in Counter(key for key, _ in pairs).items() if count > 1)
-            self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(twice)}")
+            shown = [*(told_text(name, 50) for name in twice[:_TOLD_KEYS]), *["…"][: len(twice) - _TOLD_KEYS]]
+            self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(shown)}")
         return mapping
 
     def _report(self, code: str, message: str, line: int | None = None) -> None:
@@ -135,7 +137,8 @@ def _from_yaml(text: str) -> Any:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+        reason = str(error) if isinstance(error, yaml.YAMLError) else text_of(error)
+        raise ValueError(f"not YAML: {' '.join(reason.split())}") from error
 
 
 def _with_text_keys(value: Any) -> Any:

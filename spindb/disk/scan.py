@@ -119,7 +119,7 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
         elif _is_text(relative):
             yield _found(relative, found, entries)
         else:
-            shown = relative.encode("utf-8", "backslashreplace").decode()
+            shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
         inside = in_a_run or found is not None
         try:

@@ -29,6 +29,8 @@ def told(value: Any, length: int = _LENGTH) -> str:
 def text_of(error: BaseException) -> str:
     """What an exception says, cut likewise. Its arguments may come from a file."""
     parts = [arg if isinstance(arg, str) else told(arg) for arg in error.args]
+    if any("integer string conversion" in part for part in parts):  # Python's own words name a setting of Python
+        return "a number in it has thousands of digits"
     return told_text(": ".join(part for part in parts if part) or type(error).__name__)
 
 

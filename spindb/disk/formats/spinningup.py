@@ -206,4 +206,5 @@ def _is_whole(value: object) -> TypeGuard[int]:
 def _snapshot_problems(snapshots: tuple[SnapshotRecord, ...]) -> list[Problem]:
     broken = [Problem("snapshot-unloadable", s.unloadable, s.path) for s in snapshots if s.unloadable]
     stale = [Problem("snapshot-stale", s.stale, s.path) for s in snapshots if s.stale]
-    return [*broken, *stale]
+    odd = [Problem("snapshot-odd", s.odd, s.path) for s in snapshots if s.odd]
+    return [*broken, *stale, *odd]
