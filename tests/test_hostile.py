@@ -441,7 +441,7 @@ def test_runs_that_an_older_spindb_read_are_read_again(
 def test_b8_a_directory_that_cannot_be_listed_is_named_once(
     run_directory: Write, database: Path, tmp_path: Path, unprivileged: None
 ) -> None:
-    run_directory("a", config=PPO_CONFIG)
+    run_directory("a")
     closed = tmp_path / "data" / "closed"
     closed.mkdir()
     closed.chmod(0)
@@ -450,7 +450,7 @@ def test_b8_a_directory_that_cannot_be_listed_is_named_once(
     Path(os.fsdecode(odd), "progress.txt").write_bytes(b"Epoch\tA\n0\t1\n")
     summary = ingest(database, [tmp_path / "data"])
     closed.chmod(0o700)
-    found = {p.problem.code: (_place(p), p.problem.path) for p in summary.problems}
+    found = {p.problem.code: (_place(p), p.problem.path) for p in summary.problems if p.directory.name != "a"}
     assert found == {
         "unreadable-directory": (str(closed), ""),
         "name-not-utf8": (str(tmp_path / "data" / "d\\xff"), ""),
