@@ -21,6 +21,8 @@ GOOD = 20
 CONFIG = {"clip_ratio": 0.2, "pi_lr": 3e-4, "ac_kwargs": {"hidden_sizes": [64, 32]}}
 PROGRESS = b"Epoch\tAverageEpRet\n0\t1.5\n1\t2.5\n"
 ROWS = 2
+LETTERS = "".join(map(chr, range(0x4E00, 0x9E00)))  # text that can't be compressed
+LONG = ("exp_name", "env_name", "algo", "seed")
 HUGE = 10 << 30  # bytes of a sparse file
 PRIME = 2**61 - 1  # Python's hash of a whole number is its rest by this
 
@@ -255,6 +257,16 @@ def cases() -> dict[str, Case]:
             },
             "",
         ),
+        "long-texts": Case(
+            {
+                "config.json": json.dumps(
+                    {**CONFIG, **dict.fromkeys(LONG, "x" * 1_000_000), "k" * 999: LETTERS}, ensure_ascii=False
+                ).encode(),
+                "progress.txt": f"Epoch\t{LETTERS}\n0\t{LETTERS}\n1\t{LETTERS}\n".encode(),
+            },
+            "config-text-too-long",
+        ),
+        "long-column": Case({"progress.txt": f"Epoch\tA{LETTERS}\n0\t1\n1\t2\n".encode()}, "column-name-too-long"),
         "table-huge-numbers": Case({"progress.txt": b"Epoch\tA\n0\t" + b"9" * 100_000 + b"\n1\t1e999999\n"}, ""),
         "table-binary": Case(
             {"progress.txt": os.urandom(100_000).replace(b"\n", b" ") + b"\n"},

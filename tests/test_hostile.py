@@ -66,6 +66,13 @@ def test_j4_an_ingest_of_hostile_files_ends_and_hides_nothing(tmp_path: Path, da
     _require_parts(database, cases)
 
 
+def test_j4_no_database_refuses_what_hostile_files_hold(tmp_path: Path, database: Path) -> None:
+    cases = hostile.write(tmp_path / "data")
+    summary = ingest(database, [tmp_path / "data"])
+    assert [p for p in summary.problems if "please report" in p.problem.message] == []
+    _require_parts(database, cases)
+
+
 def _require_parts(database: Path, cases: dict[str, hostile.Case]) -> None:
     """All parts of good runs, and of hostile ones those that are not hostile themselves."""
     leaves = "SELECT count(*) FROM configs WHERE run_id = runs.id AND key IN ('clip_ratio', 'ac_kwargs.hidden_sizes')"

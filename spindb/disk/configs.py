@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from spindb.canonical import canonical
 from spindb.disk import limits
-from spindb.disk.told import text_of, told_text
+from spindb.disk.told import size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -102,8 +102,8 @@ class ConfigText:
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            if len(key) > limits.KEY:
-                self._report("config-key-too-long", f"{told_text(key, 50)} has {len(key):,} characters: left out")
+            if (length := size_of(key)) > limits.KEY:
+                self._report("config-key-too-long", f"{told_text(key, 50)} has {length:,} bytes: left out")
                 continue
             if len(leaves) == limits.LEAVES:
                 self._report("config-too-large", f"more than {limits.LEAVES:,} hyperparameters: the rest is left out")

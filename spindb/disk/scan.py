@@ -116,6 +116,8 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
         if found is None:
             if not in_a_run and (label := _foreign_label(set(names))):
                 yield Foreign(relative or ".", label)
+        elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
+            yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
         elif _is_text(relative):
             yield _found(relative, found, entries)
         else:

@@ -39,6 +39,11 @@ def told_text(text: str, length: int = _LENGTH) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def size_of(text: str) -> int:
+    """Bytes of the text in a database."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def _told(value: Any, depth: int) -> str:
     if isinstance(value, (str, bytes)):
         return repr(value[:_LENGTH])

@@ -19,6 +19,7 @@ from spindb.disk.extent import check_extent
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, odd_modules, utc
 from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
+from spindb.disk.told import size_of, told_text
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
@@ -57,9 +58,10 @@ class SpinningUp:
         times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
         snapshots = reader.part("", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times))
         algo, algo_source = configs.algorithm(config.values)
+        algo = reader.text(algo, "the algorithm's name")
         stem, seed = _name_and_seed(directory.name)
         stamp = _stamp(directory.name)
-        exp_name = config.values.get("exp_name")
+        exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
         begun = times.config if times.config is not None else times.progress
         config_seed = config.values.get("seed")
         if _is_whole(config_seed) and seed is not None and config_seed != seed:
@@ -69,6 +71,8 @@ class SpinningUp:
         for name in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
             reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", name)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
+        if env.id is not None:
+            env = replace(env, id=reader.text(env.id, "the environment's id"))
         leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
         if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}")):
             env = replace(env, id=named, source="name")
@@ -77,10 +81,10 @@ class SpinningUp:
             name=directory.name,
             format=self.name,
             status=_status(reader, table.rows),
-            exp_name=exp_name if isinstance(exp_name, str) else stem,
+            exp_name=stem if exp_name is None else exp_name,
             seed=config_seed if _is_whole(config_seed) else seed,
             algo=algo,
-            algo_source=algo_source,
+            algo_source=algo_source if algo is not None else None,
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
@@ -113,7 +117,23 @@ class _Reader(RunDirectory):
         if _PROGRESS in self.unreadable:
             return _NO_TABLE
         check_extent(data)
-        return tables.read_table(data, _PROGRESS)
+        table = tables.read_table(data, _PROGRESS)
+        long = [column for column in table.columns if size_of(column.name) > limits.KEY]
+        for column in long:
+            length = size_of(column.name)
+            self.report(
+                "column-name-too-long", f"{told_text(column.name, 50)} has {length:,} bytes: left out", _PROGRESS
+            )
+        return replace(table, columns=tuple(c for c in table.columns if c not in long)) if long else table
+
+    def text(self, value: object, what: str) -> str | None:
+        """The value where it is text that can be a name, else None."""
+        if not isinstance(value, str):
+            return None
+        if len(value) > limits.TEXT:
+            self.report("config-text-too-long", f"{what} has {len(value):,} characters: left out", _CONFIG)
+            return None
+        return value
 
     def config(self) -> configs.ConfigText:
         """``config.json``, and what only the files that some projects write beside or instead know."""
