@@ -156,13 +156,15 @@ class EnvironmentHint:
     """What the files say of a run's environment, and which of them said it.
 
     ``source`` is ``config``, ``state id`` (the id stood in the saved state) or ``state class``
-    (the id follows from the class of the environment and its time limit).
+    (the id follows from the class of the environment, its time limit and its arguments). ``unclear`` says why
+    no id follows although the class is known.
     """
 
     id: str | None
     source: str | None
     classes: tuple[str, ...] = ()
     max_episode_steps: int | None = None
+    unclear: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

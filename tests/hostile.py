@@ -268,12 +268,6 @@ def cases() -> dict[str, Case]:
         ),
         "long-column": Case({"progress.txt": f"Epoch\tA{LETTERS}\n0\t1\n1\t2\n".encode()}, "column-name-too-long"),
         "table-huge-numbers": Case({"progress.txt": b"Epoch\tA\n0\t" + b"9" * 100_000 + b"\n1\t1e999999\n"}, ""),
-        "table-binary": Case(
-            {"progress.txt": os.urandom(100_000).replace(b"\n", b" ") + b"\n"},
-            "encoding",
-            metrics=False,
-            status="empty",
-        ),
         "names-of-tensors": Case({**WHOLE, "tf1_save/model_info.pkl": model_info(nested_lists())}, "snapshot-odd"),
         "fifo-model-info": Case({**WHOLE, "tf1_save/model_info.pkl": fifo}, "snapshot-odd"),
         "zip-bomb": Case({"pyt_save/model.pt": bomb()}, "snapshot-unloadable"),

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +17,14 @@ import typer
 
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import print_json, say, show
+from spindb.disk.problem_codes import rank, severity
 from spindb.signals import active, interrupts
 
 if TYPE_CHECKING:
     from spindb.ingest.summary import RunProblem, Summary
 
-_SHOWN_PROBLEMS = 10
+_EXAMPLES = 2  # of each code of problems
+_LEAST_WIDTH = 40
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +45,12 @@ def ingest(
     jobs: Annotated[int, typer.Option(help="Processes that read. (default: all cores)", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and follow training as it happens.")] = False,
+    stamp_zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Time zone of the stamps in names: Europe/Berlin, +02:00. (default: this machine's)", metavar="ZONE"
+        ),
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(
@@ -68,6 +81,7 @@ def ingest(
                 dry_run=dry_run,
                 progress=progress.update,
                 time_limit=time_limit,
+                stamp_zone=stamp_zone,
             )
     except KeyboardInterrupt:
         raise _interrupted(dry_run) from None
@@ -75,13 +89,13 @@ def ingest(
         print_json(_as_dict(summary))
     _report(summary, location, chosen, dry_run)
     if watch and not dry_run:
-        _watch(location, chosen)
+        _watch(location, chosen, stamp_zone)
         return
     if summary.problems:
         raise typer.Exit(1)
 
 
-def _watch(location: str, paths: list[Path]) -> None:
+def _watch(location: str, paths: list[Path], stamp_zone: str | None) -> None:
     """A line on stdout for each run that changes, until interrupted."""
     import time
 
@@ -93,7 +107,7 @@ def _watch(location: str, paths: list[Path]) -> None:
 
     say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):  # the run that was being indexed is indexed by the next ingest
-        watch(location, paths, tell, note=say)
+        watch(location, paths, tell, note=say, stamp_zone=stamp_zone)
 
 
 def _interrupted(dry_run: bool) -> typer.Exit:
@@ -139,6 +153,7 @@ def _as_dict(summary: Summary) -> dict[str, object]:
         "foreign": dict(summary.foreign.most_common()),
         "missing": summary.missing,
         "pruned": summary.pruned,
+        "problem_counts": _counted(summary.problems),
         "problems": [
             {
                 "directory": str(found.directory),
@@ -154,10 +169,8 @@ def _as_dict(summary: Summary) -> dict[str, object]:
 
 def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -> None:
     problems = summary.problems
-    for found in problems[:_SHOWN_PROBLEMS]:
-        say(f"  {_place(found)}: {found.problem.message}")
-    if len(problems) > _SHOWN_PROBLEMS:
-        say(f"  … and {len(problems) - _SHOWN_PROBLEMS} more: spindb runs 'problems>0', spindb show RUN")
+    for line in _told(problems):
+        say(line)
     counts = [
         (summary.new, "new" + _of_which(summary.copies, "copied")),
         (summary.changed, "changed" + _of_which(summary.overwritten, "overwritten")),
@@ -185,7 +198,7 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
             "If a disk is not mounted there, mount it and ingest again: they come back"
         )
     if not summary.total and not summary.missing:
-        say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt")
+        say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt or a saved policy")
     if not dry_run:
         from spindb.index.engine import shown
 
@@ -211,8 +224,63 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else plural}"
 
 
+def _counted(problems: Sequence[RunProblem]) -> dict[str, int]:
+    """How many problems each code has, the worst code first."""
+    return {code: len(found) for code, found in _by_code(problems)}
+
+
+def _told(problems: Sequence[RunProblem]) -> Iterator[str]:
+    """The lines that say what was found, none wider than the terminal on stderr."""
+    width = _width()
+    for code, found in _by_code(problems):
+        directories = len({problem.directory for problem in found})
+        count = f"{len(found):,} in {_many(directories, 'directory')}"
+        yield from _wrapped(f"{code}: {count} ({severity(code).value})", "  ", width)
+        for problem in _examples(found):
+            yield from _wrapped(f"{_place(problem)}: {show(problem.problem.message)}", "    ", width)
+    if problems:
+        code = min((problem.problem.code for problem in problems), key=rank)
+        hint = f"all runs of a code: spindb runs 'problem={code}'; all problems of a run: spindb show RUN"
+        yield from _wrapped(hint, "  ", width)
+
+
+def _by_code(problems: Sequence[RunProblem]) -> Iterator[tuple[str, list[RunProblem]]]:
+    ordered = sorted(problems, key=lambda found: rank(found.problem.code))
+    for code, found in groupby(ordered, lambda found: found.problem.code):
+        yield code, list(found)
+
+
+def _examples(found: Sequence[RunProblem]) -> list[RunProblem]:
+    """A few problems, of different messages if there are such."""
+    examples = {problem.problem.message: problem for problem in reversed(found)}
+    chosen = list(reversed(examples.values()))[:_EXAMPLES]
+    others = [problem for problem in found if problem not in chosen]
+    return chosen + others[: _EXAMPLES - len(chosen)]
+
+
 def _place(found: RunProblem) -> str:
     path = found.directory / found.problem.path if found.problem.path else found.directory
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
-    return f"{path}:{found.problem.line}" if found.problem.line else str(path)
+    place = show(os.fspath(path))
+    return f"{place}:{found.problem.line}" if found.problem.line else place
+
+
+def _wrapped(text: str, indent: str, width: int | None) -> list[str]:
+    if width is None:
+        return [indent + text]
+    return textwrap.wrap(
+        text,
+        max(width - 1, _LEAST_WIDTH),
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )
+
+
+def _width() -> int | None:
+    """Columns of the terminal that stderr is, else ``COLUMNS`` where that is set, else None."""
+    if sys.stderr.isatty():
+        return shutil.get_terminal_size().columns
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() else None

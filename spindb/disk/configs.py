@@ -14,10 +14,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from spindb.canonical import canonical
+from spindb.canonical import canonical, equal_value
 from spindb.disk import limits
+from spindb.disk.cells import number_in_text
+from spindb.disk.environments import is_environment_id
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.told import size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
 
@@ -25,6 +28,7 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
 _LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
 _MAX_DEPTH = 64
+_MAX_WHOLE = 2**63
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")  # read in one pass, whatever the text
 _TOLD_KEYS = 10
 _LONG = 200  # characters of a value that is not worth keeping for other runs
@@ -49,7 +53,10 @@ class ConfigText:
     def __init__(self, data: bytes, path: str = "config.json") -> None:
         self.problems: list[Problem] = []
         self.path = path
-        self.values = self._parse(data)
+        self.readable = not is_lfs_pointer(data)
+        self.values = self._parse(data) if self.readable else {}
+        if not self.readable:
+            self._report("lfs-pointer", f"{LFS_REASON}; no hyperparameters are known")
 
     def add(self, other: ConfigText) -> None:
         """Take over what only another file knows, and its problems."""
@@ -210,21 +217,48 @@ _ALGORITHM_KEYS = (
 )
 
 
-def algorithm(values: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The algorithm and how it is known: said outright (``config``) or by the set of keys."""
-    for name in ("algo", "algorithm", "alg"):
-        if isinstance(values.get(name), str):
-            return values[name].lower(), "config"
+class ConfiguredAlgorithm(NamedTuple):
+    """The algorithm in lower case, how it is known (``config``, ``config keys``), and by which keys."""
+
+    algo: str | None = None
+    source: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
+    """The algorithm: said outright, or by the set of keys."""
+    for name in ("algo", "algorithm", "alg", "algo_name", "algorithm_name"):
+        value = values.get(name)
+        if isinstance(value, str) and value.strip():
+            return ConfiguredAlgorithm(value.strip().lower(), "config", (name,))
     for keys, algo in _ALGORITHM_KEYS:
         if keys <= values.keys():
-            return algo, "config keys"
-    return None, None
+            return ConfiguredAlgorithm(algo, "config keys", tuple(sorted(keys)))
+    return ConfiguredAlgorithm()
+
+
+_ENVIRONMENT_KEYS = ("env_name", "env_id", "env", "task")
+_VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
 
 def environment_id(values: Mapping[str, Any]) -> str | None:
-    """The environment's id where the config names one."""
-    for name in ("env_name", "env_id", "env", "task"):
+    """The environment's id where the config names one; one level down an id with a version, if there is but one."""
+    for name in _ENVIRONMENT_KEYS:
         value = values.get(name)
-        if isinstance(value, str) and value and not value.startswith("<"):
-            return value
-    return None
+        if is_environment_id(value):
+            return str(value)
+    inner = [value for value in values.values() if isinstance(value, dict)]
+    found = {text for part in inner for name in _ENVIRONMENT_KEYS if isinstance(text := part.get(name), str)}
+    versioned = {text for text in found if _VERSIONED.match(text) and is_environment_id(text)}
+    return versioned.pop() if len(versioned) == 1 else None
+
+
+def whole_number(value: Any) -> int | None:
+    """A seed: the whole number that a value is or spells (``"0"``, ``0.0``, ``np.int64(3)``), within 64 bits."""
+    value = equal_value(value)
+    if isinstance(value, str) and (found := number_in_text(value)) is not None and not found.inside:
+        value = found.number
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_WHOLE
+    return value if whole else None

@@ -15,16 +15,18 @@ import io
 import math
 import pickletools
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from spindb.disk import limits
-from spindb.disk.told import text_of, told, told_text
+from spindb.disk.described import Array, Built, Global, is_maker
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.told import text_of, told
 
-LFS_POINTER = b"version https://git-lfs"
-LFS_REASON = "a git-LFS pointer, not the file itself: run git lfs pull"
-_DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVO])([0-9]{0,9})\Z")
-_SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8}
+_DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVOMm])([0-9]{0,9})\Z")
+_SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8, "M": 8, "m": 8}
+_DTYPE_STATE = 8  # version, byte order, subarray, names, fields, item size, alignment, flags
+_HOLDS_OBJECTS = 1  # of the flags
 
 
 class PickleError(Exception):
@@ -38,80 +40,6 @@ class PickleError(Exception):
         self.classes = classes
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A class or function by its place, not imported."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-    def short(self, _: int) -> str:
-        """See `spindb.disk.told`."""
-        return told_text(str(self))
-
-
-# Functions that make an instance of their first argument; protocols 0 and 1 spell the old module name.
-_MAKERS = {f"{module}.{name}" for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")}
-
-
-def _is_maker(target: Any) -> bool:
-    return isinstance(target, Global) and str(target) in _MAKERS
-
-
-@dataclass(slots=True, eq=False)
-class Built:
-    """What a call (``called``) or an instantiation would have made: callable, arguments, state."""
-
-    callable: Any
-    args: Any = ()
-    kwargs: Any = None
-    state: Any = None
-    items: list[Any] = field(default_factory=list)
-    called: bool = False
-
-    @property
-    def call(self) -> str:
-        """What unpickling would call, as it would be written."""
-        args = self.args if isinstance(self.args, tuple) else (self.args,)
-        inside = told(args)[1:-1].removesuffix(",")
-        return f"{told_text(self.class_path) or 'something'}({inside})"
-
-    def short(self, depth: int) -> str:
-        """See `spindb.disk.told`."""
-        return f"{told_text(self.class_path) or 'something'}(…)"
-
-    @property
-    def class_path(self) -> str:
-        """``module.Class`` where it is known, else an empty text."""
-        target = self.callable
-        if _is_maker(target) and isinstance(self.args, tuple) and self.args:
-            target = self.args[0]
-        return str(target) if isinstance(target, Global) else ""
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        """The instance's attributes as far as the state is a dict (or a pair of dict and slots)."""
-        state = self.state
-        if isinstance(state, tuple) and len(state) == 2:
-            parts = [part for part in state if isinstance(part, dict)]
-            return {key: value for part in parts for key, value in part.items()}
-        return state if isinstance(state, dict) else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """A numpy array inside a joblib file: ``count`` bytes from ``start``, not decoded."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    order: str
-    start: int
-    count: int
-
-
 def read_pickle(data: bytes) -> Any:
     """Describe what a plain or joblib pickle holds.
 
@@ -123,7 +51,7 @@ def read_pickle(data: bytes) -> Any:
     """
     if not data:
         raise PickleError("the file is empty")
-    if data.startswith(LFS_POINTER):
+    if is_lfs_pointer(data):
         raise PickleError(LFS_REASON)
     return _Machine(io.BytesIO(data), _Budget()).run()
 
@@ -136,7 +64,7 @@ def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
     """
     if not data:
         raise PickleError("the file is empty")
-    if data.startswith(LFS_POINTER):
+    if is_lfs_pointer(data):
         raise PickleError(LFS_REASON)
     stream, budget = io.BytesIO(data), _Budget()
     return [_Machine(stream, budget).run() for _ in range(count)], stream.tell()
@@ -339,7 +267,7 @@ class _Machine:
 
     def do_reduce(self, _: Any) -> None:
         args, target = self.stack.pop(), self.stack.pop()
-        self.stack.append(Built(target, args, called=not _is_maker(target)))
+        self.stack.append(Built(target, args, called=not is_maker(target)))
 
     def do_build(self, _: Any) -> None:
         state = self.stack.pop()
@@ -367,11 +295,12 @@ class _Machine:
         """Step over the raw bytes that follow a complete wrapper."""
         dtype = state["dtype"]
         code = dtype.args[0] if isinstance(dtype, Built) and dtype.args else ""
-        if code == "O8" or code == "O":
+        layout = _dtype_layout(dtype)
+        if code == "O8" or code == "O" or (layout is not None and layout.flags & _HOLDS_OBJECTS):
             return self.nested()
         if state.get("numpy_array_alignment_bytes") is not None:
             self.stream.seek(self.stream.read(1)[0], io.SEEK_CUR)
-        shape, size = _shape(state["shape"]), _item_size(code)
+        shape, size = _shape(state["shape"]), _item_size(code, layout)
         start = self.stream.tell()
         count = math.prod(shape) * size
         if start + count > self.stream.getbuffer().nbytes:
@@ -398,10 +327,30 @@ def _shape(lengths: Any) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def _item_size(code: Any) -> int:
+class _Layout(NamedTuple):
+    """What a dtype's state says: bytes of an item where its type leaves them open, and flags."""
+
+    size: int | None
+    flags: int
+
+
+def _dtype_layout(dtype: Any) -> _Layout | None:
+    """The layout in a pickled dtype's state, None where there is none."""
+    state = dtype.state if isinstance(dtype, Built) else None
+    if not isinstance(state, tuple) or len(state) < _DTYPE_STATE:
+        return None
+    size, flags = state[5], state[7]
+    known = isinstance(size, int) and 0 < size <= limits.ELEMENTS  # -1 where the type says it
+    return _Layout(size if known else None, flags if isinstance(flags, int) else 0)
+
+
+def _item_size(code: Any, layout: _Layout | None) -> int:
+    """Bytes of an item: as the dtype's state has them (text, structures), else as its code says."""
     match = _DTYPE.match(code) if isinstance(code, str) else None
     if match is None:
         raise PickleError(f"arrays of {told(code)} can't be stepped over")
+    if layout is not None and layout.size is not None:
+        return layout.size
     kind, digits = match.groups()
     if kind == "U":
         return 4 * int(digits or 0)

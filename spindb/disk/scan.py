@@ -1,7 +1,8 @@
 """Finds run directories under a root and tells what changed since they were last read.
 
-The algorithm. Walk the tree in sorted order, depth first. A directory that a format recognises by the
-names in it is a run; runs inside runs are runs too; a run's save directories are never entered.
+The algorithm. Walk the tree in sorted order, depth first. A directory that a format recognises is a run, by the names
+in it, or by what lies in its saves where there are no metrics: a published policy, which lies in no run and in no
+directory of another logger. Runs inside runs are runs too; a run's save directories are never entered.
 Symbolic links to directories are followed once: a link that leads to a place already seen, or to a
 place that the walk reaches anyway, is left alone, so loops end. A directory that can't be listed is
 reported and skipped.
@@ -69,6 +70,7 @@ _FOREIGN: tuple[tuple[str, ...], ...] = (
     ("MLmodel",),
 )
 _NO_FILES = ("/proc/", "/sys/")  # what the kernel shows as files; links there lead to everything on the machine
+_EVENTS = "TensorBoard events"
 _EVENT_FILE = "events.out.tfevents."
 
 
@@ -113,9 +115,15 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
             continue
         names = [entry.name for entry in entries]
         found = recognise(names)
-        if found is None:
-            if not in_a_run and (label := _foreign_label(set(names))):
+        a_run = in_a_run or found is not None  # with metrics: saves in it are no policies by themselves
+        if found is None and not in_a_run:
+            label = _foreign_label(set(names))
+            if label is None or label == _EVENTS:
+                found = recognise(names, f"{base}/{relative}" if relative else base)
+            if found is None and label:
                 yield Foreign(relative or ".", label)
+        if found is None:
+            pass
         elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
             yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
         elif _is_text(relative):
@@ -123,7 +131,6 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
         else:
             shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
-        inside = in_a_run or found is not None
         try:
             below = [
                 e.name for e in entries if _enter(e, real_root, seen_links) and not (found and found.is_save(e.name))
@@ -131,7 +138,7 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
         except OSError as error:  # listed, but nothing in it may be looked at
             yield Problem("unreadable-directory", f"can't be entered: {error.strerror}; left out", relative)
             continue
-        stack += [(f"{relative}/{name}" if relative else name, inside) for name in reversed(below)]
+        stack += [(f"{relative}/{name}" if relative else name, a_run) for name in reversed(below)]
 
 
 def _foreign_label(names: set[str]) -> str | None:
@@ -139,7 +146,7 @@ def _foreign_label(names: set[str]) -> str | None:
     for together in _FOREIGN:
         if names.issuperset(together):
             return " + ".join(together)
-    return "TensorBoard events" if any(name.startswith(_EVENT_FILE) for name in names) else None
+    return _EVENTS if any(name.startswith(_EVENT_FILE) for name in names) else None
 
 
 def _is_text(path: str) -> bool:

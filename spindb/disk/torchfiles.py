@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spindb.disk import limits
-from spindb.disk.pickles import Built, Global, PickleError, read_pickle, read_pickles
+from spindb.disk.described import Built, Global
+from spindb.disk.pickles import PickleError, read_pickle, read_pickles
 from spindb.disk.told import text_of, told, told_text
 
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -10,15 +10,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
-    and_,
     bindparam,
     delete,
     exists,
     false,
-    func,
     insert,
     not_,
-    or_,
     select,
     update,
 )
@@ -27,8 +24,6 @@ from spindb.index import models
 from spindb.index.bulk import insert_rows
 from spindb.index.clock import now
 from spindb.index.rows import COLUMNS, Row, RunRows, number
-
-_GUESSES = ("siblings", "name")
 
 
 class Known(NamedTuple):
@@ -39,6 +34,7 @@ class Known(NamedTuple):
     status: str
     fingerprint: str
     metrics_size: int
+    started_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,9 @@ class Evaluation:
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     """Every run of a root by its relative path."""
     runs = models.runs.c
-    columns = select(runs.path, runs.id, runs.signature, runs.status, runs.fingerprint, runs.metrics_size)
+    columns = select(
+        *(runs.path, runs.id, runs.signature, runs.status, runs.fingerprint, runs.metrics_size, runs.started_source)
+    )
     found = connection.execute(columns.where(runs.root_id == root_id))
     return {path: Known(*of_it) for path, *of_it in found}
 
@@ -170,27 +168,6 @@ def prunable(connection: Connection, ids: Iterable[int]) -> list[int]:
     statement = select(models.runs.c.id).where(models.runs.c.archived == false(), *bare)
     free = set(connection.execute(statement).scalars())
     return [run_id for run_id in ids if run_id in free]
-
-
-def environments_from_siblings(connection: Connection, *, dry_run: bool = False) -> bool:
-    """Runs of whose environment nothing is known take that of their experiment, where it has but one.
-
-    Returns whether there is any such run; with `dry_run` that is all.
-    """
-    runs, sibling = models.runs, models.runs.alias("sibling")
-    known = select(func.min(sibling.c.env_id)).where(
-        sibling.c.root_id == runs.c.root_id,
-        sibling.c.exp_name == runs.c.exp_name,
-        sibling.c.env_source.not_in(_GUESSES),
-    )
-    one = known.with_only_columns(func.count(sibling.c.env_id.distinct())).scalar_subquery() == 1
-    unknown = or_(runs.c.env_id.is_(None), runs.c.env_source == "name")
-    condition = and_(unknown, runs.c.exp_name.is_not(None), one)
-    found = connection.execute(select(runs.c.id).where(condition).limit(1)).first() is not None
-    if found and not dry_run:
-        values = {"env_id": known.scalar_subquery(), "env_source": "siblings"}
-        connection.execute(update(runs).where(condition).values(values))
-    return found
 
 
 def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> int:

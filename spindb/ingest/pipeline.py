@@ -20,7 +20,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
+from spindb.disk.times import has_stamp, zone_named, zone_of_source
 from spindb.disk.told import text_of
+from spindb.errors import UsageError
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots, keep_superseded
@@ -29,6 +31,7 @@ from spindb.index.roots import Place, place_of, planned_place
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics, statistics_behind
+from spindb.index.write.siblings import environments_from_siblings
 from spindb.ingest.deadline import SECONDS
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
 from spindb.ingest.summary import Outcome, RunProblem, Summary
@@ -58,6 +61,7 @@ def ingest(
     progress: Progress | None = None,
     wrote: Wrote | None = None,
     time_limit: float | None = None,
+    stamp_zone: str | None = None,
 ) -> Summary:
     """Index every run under `paths` in the database at `location`, which is created where it is absent.
 
@@ -71,12 +75,15 @@ def ingest(
         wrote: called with the directory of each run that was new or had changed.
         time_limit: seconds of CPU time that reading one run may take (default 30); a run that takes longer is
             broken. Where it is given, runs that were broken are read again.
+        stamp_zone: time zone of the stamps in names (``Europe/Berlin``, ``+02:00``); None for this machine's, or the
+            one that was given for a run before.
 
     Raises:
-        NotFoundError, UsageError: a path is no directory that can be listed.
+        NotFoundError, UsageError: a path is no directory that can be listed; there is no such zone.
         DatabaseError: the database can't be used; SchemaError: it has another schema.
     """
     directories = [check_root(path) for path in paths]
+    _check_zone(stamp_zone)
     summary = Summary()
     with database_errors(location), garbage_seldom_collected():
         engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
@@ -88,13 +95,22 @@ def ingest(
             if writing is not None:
                 complete_indexes(writing)
             for directory in directories:
-                _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote, time_limit).run()
+                asked = (jobs, prune, dry_run, progress, wrote, time_limit, stamp_zone)
+                _Ingest(connection, directory, summary, *asked).run()
             behind = writing is not None and _behind(writing, summary)
         if engine is not None:
             if behind:
                 refresh_statistics(engine)
             engine.dispose()
     return summary
+
+
+def _check_zone(stamp_zone: str | None) -> None:
+    try:
+        if stamp_zone is not None:
+            zone_named(stamp_zone)
+    except ValueError as error:
+        raise UsageError(str(error), hint="Europe/Berlin, UTC or an offset such as +02:00") from None
 
 
 def _exists(location: str | Path) -> bool:
@@ -129,6 +145,7 @@ class _Ingest:
     progress: Progress | None
     wrote: Wrote | None
     time_limit: float | None
+    stamp_zone: str | None
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
 
@@ -177,11 +194,14 @@ class _Ingest:
     def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
         again = self.time_limit is not None and known is not None and known.status == "broken"
+        zone = self.stamp_zone or (zone_of_source(known.started_source) if known else None)
+        if known is not None and has_stamp(os.path.basename(path)):
+            again = again or zone_of_source(known.started_source) != zone
         if known is not None and known.status != "missing" and known.signature == found.signature and not again:
             return None
         signature = found.signature if found.settled else UNSETTLED + found.signature
         size = known.metrics_size if known else None
-        return Task(ToRead(found.path, path, found.format.name, size, found.size), signature, known)
+        return Task(ToRead(found.path, path, found.format.name, size, found.size, zone), signature, known)
 
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         if self.connection is None or self.dry_run:
@@ -279,7 +299,7 @@ class _Ingest:
             store.mark_missing(connection, fresh)
             dropped = store.prunable(connection, [run.id for run in gone.values()]) if self.prune else []
             store.remove_runs(connection, dropped)
-            store.environments_from_siblings(connection)
+            environments_from_siblings(connection)
             drop_emptied_roots(connection, self.emptied_roots - {place.root_id})
         self.summary.pruned += len(dropped)
         self.summary.missing += len(gone) - len(dropped)
@@ -288,7 +308,7 @@ class _Ingest:
         """Whether a move or what siblings know leaves something to do."""
         assert self.connection is not None
         with self.connection.begin():
-            return bool(self.emptied_roots) or store.environments_from_siblings(self.connection, dry_run=True)
+            return bool(self.emptied_roots) or environments_from_siblings(self.connection, dry_run=True)
 
 
 def _put(connection: Connection, writing: Batch, identity: Identity, rows: RunRows, signature: str) -> int:

@@ -30,7 +30,7 @@ class ToRead(NamedTuple):
     """A run directory to read: ``path`` is relative to what is ingested, ``place`` to the root, which may lie above.
 
     ``previous_size`` is how many bytes its metrics had when they were read before, ``size`` how many all of its files
-    have now.
+    have now; ``stamp_zone`` is the time zone of a stamp in its name, None for this machine's.
     """
 
     path: str
@@ -38,6 +38,7 @@ class ToRead(NamedTuple):
     format: str
     previous_size: int | None
     size: int = 0
+    stamp_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Reader:
 
     def record(self, run: ToRead, previous_size: int | None) -> RunRecord:
         """What the run's files say."""
-        return format_named(run.format).read(self.directory / run.path, run.place, previous_size)
+        return format_named(run.format).read(self.directory / run.path, run.place, previous_size, run.stamp_zone)
 
     def begins(self, run: ToRead, size: int) -> str | None:
         """The digest of the first `size` bytes of a run's metrics, None where it can't be told."""

@@ -38,6 +38,7 @@ def watch(
     *,
     note: Callable[[str], None] = lambda _: None,
     stop: threading.Event | None = None,
+    stamp_zone: str | None = None,
 ) -> None:
     """Ingest what changes under `paths` until interrupted or `stop` is set.
 
@@ -50,9 +51,10 @@ def watch(
         tell: called for each run that changed.
         note: called with a sentence where a root vanished or is back.
         stop: ends the watch.
+        stamp_zone: time zone of the stamps in names, as `ingest` takes it.
     """
     stop = stop or threading.Event()
-    follower = _Follower(location, [_Root(Path(os.path.abspath(path))) for path in paths], tell, note, stop)
+    follower = _Follower(location, [_Root(Path(os.path.abspath(path))) for path in paths], tell, note, stop, stamp_zone)
     while not stop.is_set() and follower.follow():
         pass
 
@@ -87,6 +89,7 @@ class _Follower:
     tell: Callable[[RunChange], None]
     note: Callable[[str], None]
     stop: threading.Event
+    stamp_zone: str | None
 
     def follow(self) -> bool:
         """Follow the roots that are there until one of them vanishes or is back; returns whether to go on."""
@@ -131,7 +134,7 @@ class _Follower:
             return
         written: list[Path] = []
         try:
-            ingest(self.location, directories, wrote=written.append)
+            ingest(self.location, directories, wrote=written.append, stamp_zone=self.stamp_zone)
         except (NotFoundError, UsageError):
             # One of them vanished just now. The change that this is will be reported, too.
             if all(map(_can_be_listed, directories)):
@@ -160,7 +163,7 @@ def _nearest(path: Path, root: Path) -> Path | None:
 
     None where the root itself is gone: what lies above is none of our business.
     """
-    present = None
+    present = policy = None
     for directory in (path, *path.parents):
         try:
             names = os.listdir(directory)
@@ -170,9 +173,11 @@ def _nearest(path: Path, root: Path) -> Path | None:
             present = present or directory
             if recognise(names) is not None:
                 return directory
+            if policy is None and recognise(names, directory) is not None:
+                policy = directory  # unless it lies in a run with metrics
         if directory == root:
             break
-    return present
+    return policy or present
 
 
 def _changes(location: str | Path, directories: Sequence[Path]) -> list[RunChange]:

@@ -83,7 +83,7 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
             f"{directory} is a file, not an output directory" if is_file else f"no such directory: {directory}"
         )
     names = os.listdir(directory)
-    found = recognise(names)
+    found = recognise(names, directory)
     if found is None and not any(map(_SPINNING_UP.is_save, names)):
         raise NotFoundError(
             f"{directory} is no output directory: it has no progress.txt and no save",

@@ -13,25 +13,28 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from spindb.disk import limits
-from spindb.disk.pickles import LFS_POINTER, LFS_REASON, PickleError, read_pickle
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.regular import TooLargeError, open_regular, read_regular
 from spindb.disk.run_directory import listed, why_failed, why_unreadable
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_part, read_signature
+from spindb.disk.times import utc
 from spindb.disk.told import text_of
 from spindb.disk.torchfiles import check_container
 from spindb.records import SnapshotRecord
 
 _TENSORFLOW = re.compile(r"(simple_save|tf1_save|checkpoint|tf2_save)(\d{0,18})\Z")
 _KINDS = {"checkpoint": "tf2_save"}
-_OF_TF2 = ("saved_model.pb", "variables", "keras_metadata.pb")  # a directory of that name can be anything else
+_SAVED_MODEL = "saved_model.pb"
+_OF_TF2 = (_SAVED_MODEL, "variables", "keras_metadata.pb")  # a directory of that name can be anything else
 _PYTORCH_DIRECTORY = "pyt_save"
 _PYTORCH = re.compile(r"model(\d{0,18})\.pt\Z")
 _STATE = re.compile(r"vars\d*\.pkl\Z")
@@ -48,6 +51,28 @@ def is_state(name: str) -> bool:
     return bool(_STATE.match(name))
 
 
+def holds_policy(directory: str | os.PathLike[str], names: Collection[str]) -> bool:
+    """Whether a directory with these entries holds a saved policy by itself, without the metrics of a run.
+
+    A SavedModel lies in ``simple_save*``, ``tf1_save*`` or ``tf2_save*``, or a ``model*.pt`` in ``pyt_save``. The name
+    ``checkpoint`` is other programs' too: beside it a config or a state must lie.
+    """
+    own = "config.json" in names or any(map(is_state, names))
+    for name in names:
+        match = _TENSORFLOW.match(name)
+        if match and (own or match[1] not in _KINDS):
+            if os.path.isfile(os.path.join(directory, name, _SAVED_MODEL)):
+                return True
+        elif name == _PYTORCH_DIRECTORY:
+            try:
+                inside, _ = listed(os.path.join(directory, name))
+            except OSError:
+                continue
+            if any(map(_PYTORCH.match, inside)):
+                return True
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class RunTimes:
     """When this run's own files were written (seconds since the epoch) and how far it got."""
@@ -57,14 +82,21 @@ class RunTimes:
     last_epoch: int | None
 
 
-def find_snapshots(directory: Path, names: list[str], times: RunTimes) -> tuple[SnapshotRecord, ...]:
+WhyOther = Callable[[Mapping[str, str]], str | None]
+"""Given a save's outputs, says why it can't be this run's; None where it can."""
+
+
+def find_snapshots(
+    directory: Path, names: list[str], times: RunTimes, why_other: WhyOther = lambda _: None
+) -> tuple[SnapshotRecord, ...]:
     """All snapshots of the run at `directory` whose entries are `names`, sorted by kind and itr.
 
-    One that can't be read is there all the same, with the reason.
+    One that can't be read is there all the same, with the reason; and so is one of another run, as stale.
     """
     found = [*_tensorflow(directory, names), *_pytorch(directory, names)]
     found.sort(key=lambda snapshot: (snapshot.kind, -1 if snapshot.itr is None else snapshot.itr))
-    return _mark_stale(directory, found, times)
+    marked = _mark_stale(directory, found, times)
+    return tuple(s if s.stale or not (why := why_other(s.outputs)) else replace(s, stale=why) for s in marked)
 
 
 def _tensorflow(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
@@ -93,7 +125,7 @@ def _read_saved_model(directory: Path, snapshot: SnapshotRecord) -> SnapshotReco
     size, saved_at = _extent_of(save)
     signature, unloadable = Signature(), None
     try:
-        signature = read_signature(read_part(save, "saved_model.pb", limits.SAVED_MODEL))
+        signature = read_signature(read_part(save, _SAVED_MODEL, limits.SAVED_MODEL))
         check_variables(save)
     except SavedModelError as error:
         unloadable = str(error)
@@ -203,7 +235,7 @@ def _why_no_module(path: Path) -> str | None:
     try:
         with _Sparing(open_regular(path)) as file:
             head = file.read(64)
-            if head.startswith(LFS_POINTER):
+            if is_lfs_pointer(head):
                 return LFS_REASON
             if head.startswith(b"PK"):
                 return _why_no_container(file)
@@ -237,17 +269,6 @@ class _Sparing(io.BufferedReader):
                 errno.EFBIG, f"its list of entries has {size:,} bytes and may have {limits.ZIP_DIRECTORY:,}"
             )
         return super().read(size)
-
-
-def utc(seconds: float) -> datetime | None:
-    """A time stamp as a naive datetime in UTC, which is what records and tables hold.
-
-    None for one before the year 1 or after 9999, which a file's time can be.
-    """
-    try:
-        return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -> tuple[SnapshotRecord, ...]:

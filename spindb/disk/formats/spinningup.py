@@ -1,24 +1,30 @@
 """The layout of OpenAI Spinning Up's logger, and of the many that grew from it.
 
-``progress.txt`` makes the run; ``config.json``, ``vars*.pkl`` and the save directories may be there.
+``progress.txt`` makes the run; ``config.json``, ``vars*.pkl`` and the save directories may be there. Without metrics a
+save makes a published policy (`spindb.disk.formats.snapshots.holds_policy`), a run with the status ``policy``.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TypeGuard, cast
+from typing import cast
 
 from spindb.disk import configs, limits, tables
+from spindb.disk.algorithms import in_config, judge, why_of_another_run
 from spindb.disk.content import content_of
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.extent import check_extent
-from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, odd_modules, utc
+from spindb.disk.formats.snapshots import RunTimes, find_snapshots, holds_policy, is_save, is_state, odd_modules
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.metricnames import performance_of, steps_of
 from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
+from spindb.disk.times import FileTimes, run_time, without_stamp
 from spindb.disk.told import size_of, told_text
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
@@ -27,11 +33,8 @@ _CONFIG = "config.json"
 _OTHER_CONFIGS = ("full-config.json", "config.yml", "config.yaml")
 _TEXT_FILES = frozenset({_PROGRESS, _CONFIG, *_OTHER_CONFIGS})
 _SEED_IN_NAME = re.compile(r"(.+)_s(\d{1,18})\Z")
-_MAX_SEED = 2**63
-_STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
-_PERFORMANCE = ("AverageTestEpRet", "AverageEpRet")
-_STEPS = ("totalenvinteracts", "totalsteps", "total_steps", "total_timesteps", "timesteps", "envsteps", "steps")
+_VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 _UNKNOWN = EnvironmentHint(None, None)
 _NO_TABLE = tables.Table((), 0)
 
@@ -41,8 +44,8 @@ class SpinningUp:
 
     name = "spinningup"
 
-    def recognise(self, names: Collection[str]) -> bool:
-        return _PROGRESS in names
+    def recognise(self, names: Collection[str], directory: str | os.PathLike[str] | None = None) -> bool:
+        return _PROGRESS in names or (directory is not None and holds_policy(directory, names))
 
     def matters(self, name: str) -> bool:
         return name in _TEXT_FILES or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
@@ -50,49 +53,52 @@ class SpinningUp:
     def is_save(self, name: str) -> bool:
         return is_save(name)
 
-    def read(self, directory: Path, path: str, previous_size: int | None = None) -> RunRecord:
+    def read(
+        self, directory: Path, path: str, previous_size: int | None = None, stamp_zone: str | None = None
+    ) -> RunRecord:
         reader = _Reader(directory)
         table = reader.part(_PROGRESS, "unreadable-file", _NO_TABLE, reader.table)
         config = reader.part(_CONFIG, "config-broken", configs.ConfigText(b"{}"), reader.config)
         axis = _axis(table.columns)
+        configured = in_config(config.values)
         times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
-        snapshots = reader.part("", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times))
-        algo, algo_source = configs.algorithm(config.values)
-        algo = reader.text(algo, "the algorithm's name")
-        stem, seed = _name_and_seed(directory.name)
-        stamp = _stamp(directory.name)
-        exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
-        begun = times.config if times.config is not None else times.progress
-        config_seed = config.values.get("seed")
-        if _is_whole(config_seed) and seed is not None and config_seed != seed:
-            reader.report(
-                "seed-differs", f"the name says seed {seed}, the config {config_seed}: the config counts", _CONFIG
-            )
+        why_other = partial(why_of_another_run, configured=configured)
+        snapshots = reader.part(
+            "", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times, why_other)
+        )
         for name in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
             reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", name)
+        stem, seed = _name_and_seed(directory.name)
+        exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
+        experiment = stem if exp_name is None else exp_name
+        verdict = judge(configured, latest(snapshots), directory, table.columns, (directory.name, experiment))
+        if verdict.contradiction:
+            reader.report("algo-differs", verdict.contradiction, "")
+        algo = reader.text(verdict.algo, "the algorithm's name")
+        when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
         if env.id is not None:
             env = replace(env, id=reader.text(env.id, "the environment's id"))
         leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
-        if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}")):
+        if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}", env.classes)):
             env = replace(env, id=named, source="name")
         return RunRecord(
             path=path,
             name=directory.name,
             format=self.name,
-            status=_status(reader, table.rows),
-            exp_name=stem if exp_name is None else exp_name,
-            seed=config_seed if _is_whole(config_seed) else seed,
+            status=_status(reader, table, config),
+            exp_name=experiment,
+            seed=reader.seed(config.values.get("seed"), seed),
             algo=algo,
-            algo_source=algo_source if algo is not None else None,
+            algo_source=verdict.source if algo is not None else None,
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
-            steps=next((c.name for c in table.columns if c.name.lower() in _STEPS), None),
-            performance=next((n for n in _PERFORMANCE if any(c.name == n for c in table.columns)), None),
-            started_at=stamp or (utc(begun) if begun is not None else None),
-            started_source="name" if stamp else "file time" if begun is not None else None,
-            updated_at=utc(times.progress) if times.progress is not None else None,
+            steps=steps_of(table.columns),
+            performance=performance_of(table.columns),
+            started_at=when.started_at,
+            started_source=when.started_source,
+            updated_at=when.updated_at,
             content=reader.content(previous_size),
             config=leaves,
             metrics=table.columns,
@@ -112,19 +118,22 @@ class _Reader(RunDirectory):
                 self.report("state-not-saved", f"the environment was not saved: {reason}", name)
 
     def table(self) -> tables.Table:
-        """``progress.txt``; no table where it can't be read, which is a problem already."""
+        """``progress.txt``; no table where there is none, and where it can't be read, which is a problem already."""
+        if _PROGRESS not in self.names:
+            return _NO_TABLE
         data = self.data(_PROGRESS)
         if _PROGRESS in self.unreadable:
             return _NO_TABLE
         check_extent(data)
         table = tables.read_table(data, _PROGRESS)
-        long = [column for column in table.columns if size_of(column.name) > limits.KEY]
-        for column in long:
-            length = size_of(column.name)
-            self.report(
-                "column-name-too-long", f"{told_text(column.name, 50)} has {length:,} bytes: left out", _PROGRESS
-            )
-        return replace(table, columns=tuple(c for c in table.columns if c not in long)) if long else table
+        kept = [column for column in table.columns if size_of(column.name) <= limits.KEY]
+        if len(kept) == len(table.columns):
+            return table
+        for column in table.columns:
+            if (length := size_of(column.name)) > limits.KEY:
+                named = told_text(column.name, 50)
+                self.report("column-name-too-long", f"{named} has {length:,} bytes: left out", _PROGRESS)
+        return replace(table, columns=tuple(kept))
 
     def text(self, value: object, what: str) -> str | None:
         """The value where it is text that can be a name, else None."""
@@ -160,7 +169,8 @@ class _Reader(RunDirectory):
             try:
                 hint = environment_in_state(data)
             except PickleError as error:
-                self.report("state-unreadable", f"the environment in it can't be read: {error}", state)
+                code = "lfs-pointer" if is_lfs_pointer(data) else "state-unreadable"
+                self.report(code, f"the environment in it can't be read: {error}", state)
                 hint = EnvironmentHint(None, None, hint.classes or classes_begun(error.classes))
                 continue
             except Exception as error:  # a bad state is a problem of the state alone
@@ -168,31 +178,36 @@ class _Reader(RunDirectory):
                 continue
             if hint.id or hint.classes:
                 break
+        if hint.unclear:
+            self.report("environment-unclear", hint.unclear, state)
         named = configs.environment_id(values)
         if named and not hint.id:
-            return EnvironmentHint(named, "config", hint.classes, hint.max_episode_steps)
+            return replace(hint, id=named, source="config")
+        if named and hint.id and named != hint.id and _VERSIONED.match(named):
+            message = f"the config says {named}, the saved environment is {hint.id}: the latter counts"
+            self.report("environment-differs", message, _CONFIG)
         return hint
+
+    def seed(self, configured: object, named: int | None) -> int | None:
+        """The seed in the config, else the one in the name."""
+        whole = configs.whole_number(configured)
+        if whole is None:
+            return named
+        if named is not None and whole != named:
+            self.report("seed-differs", f"the name says seed {named}, the config {whole}: the config counts", _CONFIG)
+        return whole
 
     def content(self, previous_size: int | None) -> Content:
         """Digests of metrics and config."""
         return content_of(self.data(_PROGRESS), self.data(_CONFIG), previous_size)
 
 
-def _stamp(directory_name: str) -> datetime | None:
-    """The start that the launcher wrote into the name, in the local time of that machine."""
-    match = _STAMP_IN_NAME.match(directory_name)
-    if not match or not match[2]:
-        return None
-    try:
-        return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H-%M-%S")
-    except ValueError:
-        return None
-
-
-def _status(reader: _Reader, rows: int) -> Status:
-    if _PROGRESS in reader.unreadable:
+def _status(reader: _Reader, table: tables.Table, config: configs.ConfigText) -> Status:
+    if _PROGRESS in reader.unreadable or not table.readable or not config.readable:
         return "broken"
-    return "ok" if rows else "empty"
+    if _PROGRESS not in reader.names:
+        return "policy"
+    return "ok" if table.rows else "empty"
 
 
 def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
@@ -215,16 +230,15 @@ def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
     """Experiment and seed as the launcher spells them in the name: ``[DATE_TIME-]EXP_sSEED``."""
     match = _SEED_IN_NAME.match(directory_name)
     stem, seed = (match[1], int(match[2])) if match else (directory_name, None)
-    return _STAMP_IN_NAME.sub("", stem) or stem, seed
-
-
-def _is_whole(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number that a database can hold."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_SEED
+    return without_stamp(stem) or stem, seed
 
 
 def _snapshot_problems(snapshots: tuple[SnapshotRecord, ...]) -> list[Problem]:
-    broken = [Problem("snapshot-unloadable", s.unloadable, s.path) for s in snapshots if s.unloadable]
+    broken = [
+        Problem("lfs-pointer" if LFS_REASON in s.unloadable else "snapshot-unloadable", s.unloadable, s.path)
+        for s in snapshots
+        if s.unloadable
+    ]
     stale = [Problem("snapshot-stale", s.stale, s.path) for s in snapshots if s.stale]
     odd = [Problem("snapshot-odd", s.odd, s.path) for s in snapshots if s.odd]
     return [*broken, *stale, *odd]
