@@ -173,7 +173,8 @@ class SnapshotRecord:
 
     ``path`` and ``state_path`` are relative to the run directory; ``size`` is in bytes;
     ``inputs`` and ``outputs`` map names such as ``x`` and ``pi`` to tensor names;
-    ``unloadable`` and ``stale`` hold the reason where the snapshot is so, else None.
+    ``unloadable`` and ``stale`` hold the reason where the snapshot is so, else None; ``odd`` what else is wrong with
+    it, which is kept as a problem alone.
     """
 
     kind: str
@@ -187,6 +188,7 @@ class SnapshotRecord:
     framework: str | None = None
     unloadable: str | None = None
     stale: str | None = None
+    odd: str | None = None
 
 
 class Content(NamedTuple):

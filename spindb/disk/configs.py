@@ -21,7 +21,7 @@ from spindb.disk import limits
 from spindb.disk.cells import number_in_text
 from spindb.disk.environments import is_environment_id
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
-from spindb.disk.told import text_of, told_text
+from spindb.disk.told import size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -30,6 +30,7 @@ _LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
 _MAX_DEPTH = 64
 _MAX_WHOLE = 2**63
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")  # read in one pass, whatever the text
+_TOLD_KEYS = 10
 _LONG = 200  # characters of a value that is not worth keeping for other runs
 
 _to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # made once: dumps makes one each time
@@ -91,7 +92,8 @@ class ConfigText:
         mapping = dict(pairs)
         if len(mapping) < len(pairs):
             twice = sorted(name for name, count in Counter(key for key, _ in pairs).items() if count > 1)
-            self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(twice)}")
+            shown = [*(told_text(name, 50) for name in twice[:_TOLD_KEYS]), *["…"][: len(twice) - _TOLD_KEYS]]
+            self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(shown)}")
         return mapping
 
     def _report(self, code: str, message: str, line: int | None = None) -> None:
@@ -107,8 +109,8 @@ class ConfigText:
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            if len(key) > limits.KEY:
-                self._report("config-key-too-long", f"{told_text(key, 50)} has {len(key):,} characters: left out")
+            if (length := size_of(key)) > limits.KEY:
+                self._report("config-key-too-long", f"{told_text(key, 50)} has {length:,} bytes: left out")
                 continue
             if len(leaves) == limits.LEAVES:
                 self._report("config-too-large", f"more than {limits.LEAVES:,} hyperparameters: the rest is left out")
@@ -142,7 +144,8 @@ def _from_yaml(text: str) -> Any:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+        reason = str(error) if isinstance(error, yaml.YAMLError) else text_of(error)
+        raise ValueError(f"not YAML: {' '.join(reason.split())}") from error
 
 
 def _with_text_keys(value: Any) -> Any:

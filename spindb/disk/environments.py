@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from spindb.disk.described import Array, Built
 from spindb.disk.gymclasses import BASES, Identified, identify, same_environment
-from spindb.disk.pickles import Array, Built, PickleError, read_pickle
+from spindb.disk.pickles import PickleError, read_pickle
 from spindb.records import EnvironmentHint
 
 _MAX_CHAIN = 32

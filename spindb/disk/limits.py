@@ -34,9 +34,14 @@ BYTES = MappingProxyType(
 """The limit of each text file of a run directory, by its name."""
 
 DIRECTORY = 1_000_000  # entries of any directory that runs are looked for in
+PATH = 1_500  # bytes of a run's path below what is ingested
 ENTRIES = 100_000  # of a run directory or a save: more names than any run has files
 MESSAGE = 500  # characters of a problem's message: names and values in it come from files
 PROBLEMS = 200  # of one run
+
+# Of policies that are played.
+MODULE = 1 << 30  # a file of torch.save
+VARIABLES_DATA = 1 << 30  # a shard of a SavedModel's variables
 
 # Of a table.
 HEADER = 256 * _KIB  # bytes of the first line
@@ -46,7 +51,8 @@ CELLS = 5_000_000
 
 # Of a config.
 LEAVES = 20_000
-KEY = 1_000  # characters of a key with the path to it
+KEY = 1_000  # bytes of a key with the path to it, and of a column's name: databases have indexes of them
+TEXT = 500  # characters of the name of an experiment, an environment or an algorithm
 
 # Of a pickle. The largest genuine states have some hundred instructions.
 OPCODES = 1_000_000  # of one file, pickles inside arrays included

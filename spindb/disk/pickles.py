@@ -15,12 +15,13 @@ import io
 import math
 import pickletools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from spindb.disk import limits
+from spindb.disk.described import Array, Built, Global, is_maker
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
-from spindb.disk.told import text_of, told, told_text
+from spindb.disk.told import text_of, told
 
 _DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVOMm])([0-9]{0,9})\Z")
 _SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8, "M": 8, "m": 8}
@@ -37,80 +38,6 @@ class PickleError(Exception):
     def __init__(self, message: str, classes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.classes = classes
-
-
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A class or function by its place, not imported."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-    def short(self, _: int) -> str:
-        """See `spindb.disk.told`."""
-        return told_text(str(self))
-
-
-# Functions that make an instance of their first argument; protocols 0 and 1 spell the old module name.
-_MAKERS = {f"{module}.{name}" for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")}
-
-
-def _is_maker(target: Any) -> bool:
-    return isinstance(target, Global) and str(target) in _MAKERS
-
-
-@dataclass(slots=True, eq=False)
-class Built:
-    """What a call (``called``) or an instantiation would have made: callable, arguments, state."""
-
-    callable: Any
-    args: Any = ()
-    kwargs: Any = None
-    state: Any = None
-    items: list[Any] = field(default_factory=list)
-    called: bool = False
-
-    @property
-    def call(self) -> str:
-        """What unpickling would call, as it would be written."""
-        args = self.args if isinstance(self.args, tuple) else (self.args,)
-        inside = told(args)[1:-1].removesuffix(",")
-        return f"{told_text(self.class_path) or 'something'}({inside})"
-
-    def short(self, depth: int) -> str:
-        """See `spindb.disk.told`."""
-        return f"{told_text(self.class_path) or 'something'}(…)"
-
-    @property
-    def class_path(self) -> str:
-        """``module.Class`` where it is known, else an empty text."""
-        target = self.callable
-        if _is_maker(target) and isinstance(self.args, tuple) and self.args:
-            target = self.args[0]
-        return str(target) if isinstance(target, Global) else ""
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        """The instance's attributes as far as the state is a dict (or a pair of dict and slots)."""
-        state = self.state
-        if isinstance(state, tuple) and len(state) == 2:
-            parts = [part for part in state if isinstance(part, dict)]
-            return {key: value for part in parts for key, value in part.items()}
-        return state if isinstance(state, dict) else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """A numpy array inside a joblib file: ``count`` bytes from ``start``, not decoded."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    order: str
-    start: int
-    count: int
 
 
 def read_pickle(data: bytes) -> Any:
@@ -340,7 +267,7 @@ class _Machine:
 
     def do_reduce(self, _: Any) -> None:
         args, target = self.stack.pop(), self.stack.pop()
-        self.stack.append(Built(target, args, called=not _is_maker(target)))
+        self.stack.append(Built(target, args, called=not is_maker(target)))
 
     def do_build(self, _: Any) -> None:
         state = self.stack.pop()

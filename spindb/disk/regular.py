@@ -25,11 +25,18 @@ _KINDS = {
 _MORE = 1 << 16
 
 
-class NotRegularError(OSError):
+class UnfitFileError(OSError):
+    """The file is none that is read; ``strerror``, and ``str()``, say why."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+class NotRegularError(UnfitFileError):
     """What is at the path is no regular file; ``strerror`` says what it is."""
 
 
-class TooLargeError(OSError):
+class TooLargeError(UnfitFileError):
     """The file is larger than it may be; ``strerror`` says how large and how large it may be."""
 
 
@@ -41,6 +48,16 @@ def open_regular(path: str | os.PathLike[str]) -> io.FileIO:
         OSError: it can't be opened.
     """
     return io.FileIO(_descriptor(path)[0])
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Make sure that a library can open the file at `path` without waiting for ever.
+
+    Raises:
+        NotRegularError: it is no regular file.
+        OSError: it can't be looked at.
+    """
+    _check_kind(os.stat(path))
 
 
 def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:

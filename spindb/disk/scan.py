@@ -124,10 +124,12 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
                 yield Foreign(relative or ".", label)
         if found is None:
             pass
+        elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
+            yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
         elif _is_text(relative):
             yield _found(relative, found, entries)
         else:
-            shown = relative.encode("utf-8", "backslashreplace").decode()
+            shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
         try:
             below = [

@@ -29,12 +29,19 @@ def told(value: Any, length: int = _LENGTH) -> str:
 def text_of(error: BaseException) -> str:
     """What an exception says, cut likewise. Its arguments may come from a file."""
     parts = [arg if isinstance(arg, str) else told(arg) for arg in error.args]
+    if any("integer string conversion" in part for part in parts):  # Python's own words name a setting of Python
+        return "a number in it has thousands of digits"
     return told_text(": ".join(part for part in parts if part) or type(error).__name__)
 
 
 def told_text(text: str, length: int = _LENGTH) -> str:
     """The text, cut to so many characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def size_of(text: str) -> int:
+    """Bytes of the text in a database."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _told(value: Any, depth: int) -> str:

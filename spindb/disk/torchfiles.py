@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spindb.disk import limits
-from spindb.disk.pickles import Built, Global, PickleError, read_pickle, read_pickles
+from spindb.disk.described import Built, Global
+from spindb.disk.pickles import PickleError, read_pickle, read_pickles
 from spindb.disk.told import text_of, told, told_text
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -108,7 +109,7 @@ def _name(name: Any) -> str:
 def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-        _check_sizes(archive, len(data))
+        check_container(archive, len(data))
         (pickled,) = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         place = pickled.removesuffix("data.pkl")
         if f"{place}byteorder" in archive.namelist() and archive.read(f"{place}byteorder") != b"little":
@@ -120,7 +121,7 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
         raise PickleError(f"no whole file of torch.save: {text_of(error)}") from error
 
 
-def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+def check_container(archive: zipfile.ZipFile, size: int) -> None:
     """PyTorch compresses nothing, so what lies in the file can't be more than the file.
 
     Raises:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.disk.times import has_stamp, zone_named, zone_of_source
@@ -38,6 +38,7 @@ from spindb.ingest.summary import Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
 from spindb.records import Problem, RunRecord
 
+_LIMIT_EXCEEDED = "54000"  # PostgreSQL's code for text that is too long for an index
 _BATCH = 100  # runs per transaction
 _IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
 
@@ -230,7 +231,9 @@ class _Ingest:
         try:
             with self.connection.begin():
                 return self.put(self.connection, place, batch)
-        except (ValueError, TypeError, OverflowError, DataError, IntegrityError) as error:
+        except (ValueError, TypeError, OverflowError, DataError, IntegrityError, OperationalError) as error:
+            if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) != _LIMIT_EXCEEDED:
+                raise
             if len(batch) > 1:
                 return [outcome for item in batch for outcome in self.write(place, [item])]
             task, _ = batch[0]

@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from spindb.disk.regular import check_regular
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.ids import found_id, typed_id
 from spindb.play.importable import current_directory_importable
@@ -158,6 +159,7 @@ def _unpickled(path: Path) -> Any:
     with current_directory_importable():
         try:
             joblib = importlib.import_module("joblib")
+            check_regular(path)
             with _quiet():
                 state = joblib.load(path)
             made = state["env"]

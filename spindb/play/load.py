@@ -9,10 +9,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from spindb.disk import limits
 from spindb.disk.environments import attributes_in_state, environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
@@ -110,7 +112,7 @@ def saved_attributes(playable: Playable) -> dict[str, Any]:
     if playable.snapshot.state_path is None:
         return {}
     try:
-        return attributes_in_state((playable.directory / playable.snapshot.state_path).read_bytes())
+        return attributes_in_state(read_regular(playable.directory / playable.snapshot.state_path, limits.STATE))
     except (OSError, PickleError):
         return {}
 
@@ -129,7 +131,7 @@ def _why_no_state(playable: Playable, *, told: bool) -> str | None:
     if name is None:
         return None if told else "no environment was saved beside this snapshot (vars.pkl)"
     try:
-        found = environment_in_state((playable.directory / name).read_bytes())
+        found = environment_in_state(read_regular(playable.directory / name, limits.STATE))
     except OSError as error:
         return f"{name} can't be read: {error.strerror}"
     except PickleError as error:
@@ -147,7 +149,7 @@ def digest_of(playable: Playable) -> str | None:
     digest = blake2b(digest_size=16)
     try:
         for file in files:
-            digest.update(file.read_bytes())
+            digest.update(read_regular(file, limits.MODULE))
     except OSError:
         return None
     return digest.hexdigest()

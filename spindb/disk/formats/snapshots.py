@@ -23,10 +23,12 @@ from pathlib import Path
 from spindb.disk import limits
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.pickles import PickleError, read_pickle
-from spindb.disk.regular import open_regular, read_regular
+from spindb.disk.regular import TooLargeError, open_regular, read_regular
 from spindb.disk.run_directory import listed, why_failed, why_unreadable
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_part, read_signature
 from spindb.disk.times import utc
+from spindb.disk.told import text_of
+from spindb.disk.torchfiles import check_container
 from spindb.records import SnapshotRecord
 
 _TENSORFLOW = re.compile(r"(simple_save|tf1_save|checkpoint|tf2_save)(\d{0,18})\Z")
@@ -127,7 +129,14 @@ def _read_saved_model(directory: Path, snapshot: SnapshotRecord) -> SnapshotReco
         check_variables(save)
     except SavedModelError as error:
         unloadable = str(error)
-    inputs, outputs = _model_info(save / "model_info.pkl") or (signature.inputs, signature.outputs)
+    inputs, outputs, odd = signature.inputs, signature.outputs, None
+    try:
+        inputs, outputs = _model_info(save / "model_info.pkl")
+    except FileNotFoundError:
+        pass
+    except (OSError, PickleError, KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else text_of(error)
+        odd = f"model_info.pkl can't be read: {reason}; inputs and outputs are those of the signature"
     if unloadable is None and not outputs:
         unloadable = "no model_info.pkl and no signature 'serving_default': the tensors can't be told"
     return replace(
@@ -138,6 +147,7 @@ def _read_saved_model(directory: Path, snapshot: SnapshotRecord) -> SnapshotReco
         outputs=outputs,
         framework=f"tensorflow {signature.tensorflow}" if signature.tensorflow else "tensorflow",
         unloadable=unloadable,
+        odd=odd,
     )
 
 
@@ -163,13 +173,14 @@ def _extent_of(save: Path) -> tuple[int, datetime | None]:
     return size, utc(newest)
 
 
-def _model_info(path: Path) -> tuple[dict[str, str], dict[str, str]] | None:
-    """Inputs and outputs as ``model_info.pkl`` has them; None where it is absent or damaged."""
-    try:
-        info = read_pickle(read_regular(path, limits.MODEL_INFO))
-        return _names(info["inputs"]), _names(info["outputs"])
-    except (OSError, PickleError, KeyError, TypeError, AttributeError, ValueError):
-        return None
+def _model_info(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Inputs and outputs as ``model_info.pkl`` has them.
+
+    Raises:
+        OSError, PickleError, KeyError, TypeError, AttributeError, ValueError: it is absent or damaged.
+    """
+    info = read_pickle(read_regular(path, limits.MODEL_INFO))
+    return _names(info["inputs"]), _names(info["outputs"])
 
 
 def _names(mapping: dict[str, str]) -> dict[str, str]:
@@ -239,6 +250,9 @@ def _why_no_container(file: io.BufferedReader) -> str | None:
     try:
         with zipfile.ZipFile(file) as container:
             names = container.namelist()
+            check_container(container, os.fstat(file.fileno()).st_size)
+    except PickleError as error:
+        return str(error)
     except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError):
         return "the zip container is cut off: the save was interrupted"
     if not any(name.endswith("data.pkl") for name in names):
@@ -251,7 +265,9 @@ class _Sparing(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > limits.ZIP_DIRECTORY:
-            raise zipfile.BadZipFile("a list of entries that no saved module has")
+            raise TooLargeError(
+                errno.EFBIG, f"its list of entries has {size:,} bytes and may have {limits.ZIP_DIRECTORY:,}"
+            )
         return super().read(size)
 
 

@@ -25,6 +25,7 @@ from spindb.disk.metricnames import performance_of, steps_of
 from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
+from spindb.disk.told import size_of, told_text
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
@@ -68,13 +69,16 @@ class SpinningUp:
         for name in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
             reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", name)
         stem, seed = _name_and_seed(directory.name)
-        exp_name = config.values.get("exp_name")
-        experiment = exp_name if isinstance(exp_name, str) else stem
+        exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
+        experiment = stem if exp_name is None else exp_name
         verdict = judge(configured, latest(snapshots), directory, table.columns, (directory.name, experiment))
         if verdict.contradiction:
             reader.report("algo-differs", verdict.contradiction, "")
+        algo = reader.text(verdict.algo, "the algorithm's name")
         when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
+        if env.id is not None:
+            env = replace(env, id=reader.text(env.id, "the environment's id"))
         leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
         if (
             env.id is None
@@ -89,8 +93,8 @@ class SpinningUp:
             status=_status(reader, table, config),
             exp_name=experiment,
             seed=reader.seed(config.values.get("seed"), seed),
-            algo=verdict.algo,
-            algo_source=verdict.source,
+            algo=algo,
+            algo_source=verdict.source if algo is not None else None,
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
@@ -125,7 +129,24 @@ class _Reader(RunDirectory):
         if _PROGRESS in self.unreadable:
             return _NO_TABLE
         check_extent(data)
-        return tables.read_table(data, _PROGRESS)
+        table = tables.read_table(data, _PROGRESS)
+        kept = [column for column in table.columns if size_of(column.name) <= limits.KEY]
+        if len(kept) == len(table.columns):
+            return table
+        for column in table.columns:
+            if (length := size_of(column.name)) > limits.KEY:
+                named = told_text(column.name, 50)
+                self.report("column-name-too-long", f"{named} has {length:,} bytes: left out", _PROGRESS)
+        return replace(table, columns=tuple(kept))
+
+    def text(self, value: object, what: str) -> str | None:
+        """The value where it is text that can be a name, else None."""
+        if not isinstance(value, str):
+            return None
+        if len(value) > limits.TEXT:
+            self.report("config-text-too-long", f"{what} has {len(value):,} characters: left out", _CONFIG)
+            return None
+        return value
 
     def config(self) -> configs.ConfigText:
         """``config.json``, and what only the files that some projects write beside or instead know."""
@@ -223,4 +244,5 @@ def _snapshot_problems(snapshots: tuple[SnapshotRecord, ...]) -> list[Problem]:
         if s.unloadable
     ]
     stale = [Problem("snapshot-stale", s.stale, s.path) for s in snapshots if s.stale]
-    return [*broken, *stale]
+    odd = [Problem("snapshot-odd", s.odd, s.path) for s in snapshots if s.odd]
+    return [*broken, *stale, *odd]

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from spindb.disk import limits
 from spindb.disk.graphs import DTYPES, read_graph
-from spindb.disk.savedmodel import Entry, SavedModelError, read_index, shard_file
+from spindb.disk.regular import read_regular
+from spindb.disk.savedmodel import Entry, SavedModelError, read_index, read_part, shard_file
 from spindb.errors import PolicyError
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph
@@ -28,7 +30,7 @@ def read_saved(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]
         PolicyError: the save is damaged.
     """
     try:
-        nodes = read_graph((save / "saved_model.pb").read_bytes())
+        nodes = read_graph(read_part(save, "saved_model.pb", limits.SAVED_MODEL))
         return Graph(save, nodes, Variables(save), inputs, outputs)
     except (OSError, SavedModelError) as error:
         raise PolicyError(f"{save} can't be loaded: {error}") from error
@@ -40,7 +42,8 @@ class Variables(Mapping[str, Any]):
     def __init__(self, save: Path) -> None:
         """Read the index of the SavedModel at `save`. Raises `SavedModelError` or `OSError` where it is damaged."""
         self._save = save
-        self._entries: dict[str, Entry] = read_index((save / "variables" / "variables.index").read_bytes())
+        index = read_part(save, "variables/variables.index", limits.VARIABLES_INDEX)
+        self._entries: dict[str, Entry] = read_index(index)
         self._shards: dict[int, bytes] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -55,8 +58,8 @@ class Variables(Mapping[str, Any]):
         entry = self._entries[name]
         try:
             if entry.shard not in self._shards:
-                self._shards[entry.shard] = shard_file(self._save, entry.shard).read_bytes()
+                self._shards[entry.shard] = read_regular(shard_file(self._save, entry.shard), limits.VARIABLES_DATA)
             data = self._shards[entry.shard][entry.offset : entry.offset + entry.size]
             return np.frombuffer(data, "<" + DTYPES[entry.dtype]).reshape(entry.shape)
-        except (KeyError, ValueError, SavedModelError) as error:
+        except (OSError, KeyError, ValueError, SavedModelError) as error:
             raise PolicyError(f"{self._save} is damaged: the variable {name!r} can't be read: {error}") from error

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from spindb.disk import limits
 from spindb.disk.nodes import Constant
+from spindb.disk.regular import read_regular
 from spindb.disk.savedmodel import SavedModelError, read_signature
 from spindb.errors import PolicyError
 from spindb.play.policies.arrays import ArrayPolicy
@@ -81,7 +83,7 @@ def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str,
     """
     found = read_saved(save, snapshot.inputs, snapshot.outputs)
     try:
-        shapes = read_signature((save / "saved_model.pb").read_bytes()).shapes
+        shapes = read_signature(read_regular(save / "saved_model.pb", limits.SAVED_MODEL)).shapes
     except (OSError, SavedModelError) as error:
         raise PolicyError(f"{save} can't be loaded: {error}") from error
     inputs = _meant(snapshot.inputs, _INPUTS)

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from spindb.disk import limits
 from spindb.disk.nodes import Constant, Node
 from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.disk.torchfiles import Module, Tensor, read_module
 from spindb.errors import PolicyError
 from spindb.play.policies.graph import GraphPolicy
@@ -48,7 +50,7 @@ _HINT = (
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
     """The policy in the file at `save`; see `spindb.play.policies.load_snapshot`."""
     try:
-        module = read_module(save.read_bytes())
+        module = read_module(read_regular(save, limits.MODULE))
     except (OSError, PickleError) as error:
         raise PolicyError(f"{save} can't be loaded: {error}") from error
     return GraphPolicy(graph_of(save, module), deterministic=deterministic)
