@@ -32,6 +32,7 @@ _SIZES = {"f4": 4, "f8": 8, "f2": 2, "i8": 8, "i4": 4, "i2": 2, "i1": 1, "u1": 1
 _REBUILD_TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 _REBUILD_PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 _MAX_DEPTH = 50
+_MAX_UNPACKED = 64 << 20  # bytes beyond those of the file: for one that was packed anew by other tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,9 @@ def _what_else(root: Any) -> str:
 def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
+        declared = sum(entry.file_size for entry in archive.infolist())  # which is all that zipfile will unpack
+        if declared > len(data) + _MAX_UNPACKED:
+            raise PickleError(f"holds {declared:,} bytes in a file of {len(data):,}: torch.save packs nothing")
         (pickled,) = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         place = pickled.removesuffix("data.pkl")
         if f"{place}byteorder" in archive.namelist() and archive.read(f"{place}byteorder") != b"little":

@@ -13,6 +13,7 @@ from spindb.disk.environments import attributes_in_state, environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
@@ -25,6 +26,7 @@ from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint, SnapshotRecord
 
 _MAX_LISTED = 5
+_MAX_BYTES = 4 << 30  # of a file of a policy
 _SPINNING_UP = SpinningUp()
 
 
@@ -147,7 +149,7 @@ def digest_of(playable: Playable) -> str | None:
     digest = blake2b(digest_size=16)
     try:
         for file in files:
-            digest.update(file.read_bytes())
+            digest.update(read_regular(file, _MAX_BYTES))
     except OSError:
         return None
     return digest.hexdigest()

@@ -47,7 +47,7 @@ def _cast(attributes: Attributes) -> Function:
 def _strided_slice(attributes: Attributes) -> Function:
     masks = {name: int(attributes.get(name) or 0) for name in ("begin_mask", "end_mask", "shrink_axis_mask")}
     if attributes.get("ellipsis_mask") or attributes.get("new_axis_mask"):
-        raise KeyError("StridedSlice with an ellipsis")
+        raise NotImplementedError("a StridedSlice with an ellipsis or a new axis")
 
     def run(x: Any, begin: Any, end: Any, strides: Any) -> Any:
         parts: list[Any] = []
@@ -104,7 +104,7 @@ def _one_hot(attributes: Attributes) -> Function:
 
 
 OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
-    "Identity": _plain(lambda x: x),
+    **dict.fromkeys(("Identity", "StopGradient", "Snapshot", "CheckNumerics"), _plain(lambda x: x)),
     "MatMul": _mat_mul,
     **dict.fromkeys(("BiasAdd", "Add", "AddV2"), _plain(np.add)),
     "AddN": _plain(lambda *xs: sum(xs[1:], xs[0])),

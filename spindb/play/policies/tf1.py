@@ -74,13 +74,13 @@ def by_numpy_else_tensorflow(
     by_numpy: Callable[[], ArrayPolicy], by_tensorflow: Callable[[], TF1Policy]
 ) -> ArrayPolicy:
     """The policy that numpy makes; where it does not know an operation TensorFlow's, with a note that says so."""
-    from spindb.play.policies.program import UnsupportedGraphError
+    from spindb.play.engine.problems import UnsupportedGraphError
 
     try:
         return by_numpy()
     except UnsupportedGraphError as unsupported:
         policy = by_tensorflow()
-        policy.notes = (f"played by TensorFlow: {unsupported.message.partition(': ')[2]}", *policy.notes)
+        policy.notes = (f"played by TensorFlow: {unsupported.reason}", *policy.notes)
         return policy
 
 
