@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from spindb.disk import limits
 from spindb.disk.environments import SavedRandom, random_in_state
 from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.errors import EnvironmentBuildError
 from spindb.play.envs import BuiltEnvironment, build_environment
 from spindb.play.load import Playable, saved_attributes
@@ -72,7 +74,7 @@ def _random_state(playable: Playable) -> Any:
     why = "no state was saved beside it"
     if path is not None:
         try:
-            found = random_in_state((playable.directory / path).read_bytes())
+            found = random_in_state(read_regular(playable.directory / path, limits.STATE))
             if found is not None:
                 return _generator(found)
             why = f"{path} holds no random state that was saved (Box2D and MuJoCo begin anew when they are unpickled)"

@@ -11,7 +11,7 @@ import numpy as np
 from spindb.disk import limits
 from spindb.disk.graphs import DTYPES, read_graph
 from spindb.disk.regular import read_regular
-from spindb.disk.savedmodel import Entry, SavedModelError, read_index, shard_file
+from spindb.disk.savedmodel import Entry, read_index, shard_file
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy
@@ -19,7 +19,7 @@ from spindb.play.policies.program import Graph
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
     """The policy in the SavedModel at `save`, by numpy; see `spindb.play.policies.load_snapshot`."""
     return GraphPolicy(read_saved(save, snapshot.inputs, snapshot.outputs), deterministic=deterministic)
 

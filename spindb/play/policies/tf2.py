@@ -34,7 +34,7 @@ _MAX_PASSED = 20  # identities between what is read and where it is assigned
 """What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
     """The policy in the SavedModel at `save`, by numpy; by TensorFlow where numpy does not know an operation.
 
     See `spindb.play.policies.load_snapshot`.
@@ -43,19 +43,23 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -
         save,
         snapshot,
         lambda graph: by_numpy_else_tensorflow(
-            lambda: GraphPolicy(graph, deterministic=deterministic), lambda: _by_tensorflow(graph, deterministic)
+            lambda: GraphPolicy(graph, deterministic=deterministic), lambda: _by_tensorflow(graph, deterministic, trust)
         ),
     )
 
 
-def load_by_numpy(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+def load_by_numpy(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> ArrayPolicy:
     """The same by numpy alone."""
     return _noted(save, snapshot, lambda graph: GraphPolicy(graph, deterministic=deterministic))
 
 
-def load_by_tensorflow(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+def load_by_tensorflow(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> ArrayPolicy:
     """The same by TensorFlow."""
-    return _noted(save, snapshot, lambda graph: _by_tensorflow(graph, deterministic))
+    return _noted(save, snapshot, lambda graph: _by_tensorflow(graph, deterministic, trust))
 
 
 def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPolicy]) -> ArrayPolicy:
@@ -66,9 +70,17 @@ def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPo
     return policy
 
 
-def _by_tensorflow(graph: Graph, deterministic: bool) -> TF1Policy:
+def _by_tensorflow(graph: Graph, deterministic: bool, trust: bool) -> TF1Policy:
     drawn = "pi" in graph.outputs and graph.drawn(graph.outputs["pi"])  # a session does not see into functions
-    return TF1Policy(graph.save, graph.inputs, graph.outputs, deterministic=deterministic, stochastic=drawn)
+    return TF1Policy(
+        graph.save,
+        graph.inputs,
+        graph.outputs,
+        graph.variables,
+        deterministic=deterministic,
+        stochastic=drawn,
+        trust=trust,
+    )
 
 
 def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str, ...]]:

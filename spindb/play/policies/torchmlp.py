@@ -48,7 +48,7 @@ _HINT = (
 )
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
     """The policy in the file at `save`; see `spindb.play.policies.load_snapshot`."""
     with evaluating(save):
         return GraphPolicy(graph_of(save, read_module(read_regular(save, _MAX_BYTES))), deterministic=deterministic)
