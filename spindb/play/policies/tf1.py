@@ -287,5 +287,6 @@ def _by_tensorflow(save: Path, what: str) -> Iterator[None]:
         if type(error).__name__ == "DeadlineExceededError":
             raise PolicyError(f"{save} {what}: it did not end within {_SECONDS} seconds") from error
         message = str(getattr(error, "message", None) or error).strip()
-        line = next(iter(message.splitlines()), "")[:300]
+        lines = [line for line in message.splitlines() if line.strip() and not line.startswith("Graph execution")]
+        line = next(iter(lines), "")[:300]
         raise PolicyError(f"{save} {what} by TensorFlow: {type(error).__name__}: {line}") from error
