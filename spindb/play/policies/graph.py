@@ -9,7 +9,7 @@ import numpy as np
 
 from spindb.disk.graphs import DTYPES
 from spindb.errors import PolicyError
-from spindb.play.engine.problems import shown
+from spindb.play.engine.problems import UnsupportedGraphError, shown
 from spindb.play.policies.arrays import ArrayPolicy, require_names
 from spindb.play.policies.program import PLACEHOLDERS, Graph, Program
 
@@ -77,9 +77,8 @@ class GraphPolicy(ArrayPolicy):
             node = self.graph.node(self._inputs[name])
             if node.op not in PLACEHOLDERS:
                 raise PolicyError(f"{self.save} is damaged: its input {name} is a {shown(node.op)}, no placeholder")
-            dtype = node.attributes.get("dtype")
-            if dtype is not None and dtype not in DTYPES.values():
-                raise PolicyError(f"{self.save} is damaged: its input {name} has no type that numpy has")
+            if node.attributes.get("dtype", "f4") not in DTYPES.values():
+                raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {name}")
 
     def _program(self, tensor: str) -> Program:
         return Program(self.graph, tensor, None if self.deterministic else lambda: self.rng)

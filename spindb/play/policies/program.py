@@ -345,7 +345,7 @@ class Program:
             )
         sources = self.graph.sources(node)
         if not signature.takes(len(sources)):
-            raise damaged(self.graph.save, node, f"it has {len(sources)} inputs and takes {signature}")
+            raise damaged(self.graph.save, node, f"its number of inputs is {len(sources)}, it takes {signature}")
         if node.op != "PlaceholderWithDefault":
             for name, port in sources:
                 self._require_port(name, port)
