@@ -393,7 +393,7 @@ def test_j9_a_damaged_save_is_exit_code_5(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     directory = run_directory("a_s0", config={"env": "CartPole-v1"})
-    for case in ("argmax with one input", "fill of 16 GB", "a number for many", "port that is no number"):
+    for case in ("argmax with one input", "fill of 16 GB", "split by 0", "port that is no number"):
         DAMAGED[case]().write(directory / "tf1_save")
         for command in (
             ("test-policy", directory, "-nr", "-n", 1),
