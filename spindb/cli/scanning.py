@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spindb.ingest.summary import RunProblem, Summary
 
 _SHOWN_PROBLEMS = 10
+_SHOWN_KEPT = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,11 @@ def ingest(
         typer.Argument(help="Directories. (default: $SPINDB_DATA_DIR, else ./data)", show_default=False),
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Drop runs whose directories are gone, unless you added something to them.")
+        bool,
+        typer.Option(
+            "--prune",
+            help="Drop runs whose directories are gone, unless you added something or they hold what was overwritten.",
+        ),
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes that read. (default: all cores)", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -106,9 +111,12 @@ def _as_dict(summary: Summary) -> dict[str, object]:
         "moved": summary.moved,
         "overwritten": summary.overwritten,
         "copies": summary.copies,
+        "kept": [{"run": kept.run, "kept_as": kept.kept_as} for kept in summary.kept],
+        "removed": summary.removed,
         "foreign": dict(summary.foreign.most_common()),
         "missing": summary.missing,
         "pruned": summary.pruned,
+        "spared": summary.spared,
         "problems": [
             {
                 "directory": str(found.directory),
@@ -141,6 +149,7 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     parts = [f"{count} {word}" for count, word in counts if count or word.startswith(always)]
     would = "would index " if dry_run else ""
     say(f"{would}{_many(summary.total, 'run')}: {', '.join(parts)}")
+    _report_kept(summary)
     if problems:
         directories = len({found.directory for found in problems})
         say(f"{_many(len(problems), 'problem')} in {_many(directories, 'directory')}")
@@ -149,7 +158,7 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if summary.foreign:
         named = ", ".join(f"{label} ({count})" for label, count in summary.foreign.most_common())
         say(f"{_many(summary.foreign.total(), 'directory')} of other loggers, not read: {named}")
-    if not summary.total and not summary.missing:
+    if not summary.total and not summary.missing and not summary.removed:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt")
     if not dry_run:
         from spindb.index.engine import shown
@@ -165,6 +174,19 @@ def _network_note(location: str) -> str:
     if kind is None:
         return ""
     return f"\nnote: it lies on a network file system ({kind}): write-ahead logging is off, write from one machine only"
+
+
+def _report_kept(summary: Summary) -> None:
+    """What an ingest did not drop, or left out."""
+    for kept in summary.kept[:_SHOWN_KEPT]:
+        say(f"run {kept.run} was overwritten by another training: what it held before is run {kept.kept_as}")
+    if len(summary.kept) > _SHOWN_KEPT:
+        say(f"… and {len(summary.kept) - _SHOWN_KEPT} more: spindb runs --all status=superseded")
+    if summary.removed:
+        say(f"{_many(summary.removed, 'removed run')} left out: spindb rm --list shows all, rm --undo brings back")
+    if summary.spared:
+        added = "people added to them, or they hold what was overwritten"
+        say(f"{_many(summary.spared, 'missing run')} not dropped: {added}")
 
 
 def _of_which(count: int, word: str) -> str:

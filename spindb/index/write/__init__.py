@@ -1,0 +1,1 @@
+"""Puts things into the database."""
