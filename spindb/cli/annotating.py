@@ -285,7 +285,7 @@ def _remove(ctx: typer.Context, words: Sequence[str], yes: bool, everything: boo
         raise typer.Exit(1)
     with connected(location, write=True) as connection:
         count = removal.remove(connection, ids)
-    say(f"{plural(count, 'run')} removed: spindb rm --undo brings back")
+    say(f"{plural(count, 'run')} removed: spindb rm --undo brings them back")
 
 
 def _bring_back(ctx: typer.Context, words: Sequence[str], db: str | None) -> None:

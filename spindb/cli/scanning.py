@@ -183,7 +183,7 @@ def _report_kept(summary: Summary) -> None:
     if len(summary.kept) > _SHOWN_KEPT:
         say(f"… and {len(summary.kept) - _SHOWN_KEPT} more: spindb runs --all status=superseded")
     if summary.removed:
-        say(f"{_many(summary.removed, 'removed run')} left out: spindb rm --list shows all, rm --undo brings back")
+        say(f"{_many(summary.removed, 'removed run')} left out: spindb rm --list shows them, rm --undo brings back")
     if summary.spared:
         added = "people added to them, or they hold what was overwritten"
         say(f"{_many(summary.spared, 'missing run')} not dropped: {added}")

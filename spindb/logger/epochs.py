@@ -47,7 +47,11 @@ class Logger:
         self.output_dir, self.output_file = claim(Path(output_dir), output_fname)
         if self.output_dir != Path(output_dir):
             beside = f"{output_dir} holds a run already: this one is written to {self.output_dir}"
-            warnings.warn(beside, RuntimeWarning, stacklevel=2 if type(self) is Logger else 3)
+            try:
+                warnings.warn(beside, RuntimeWarning, stacklevel=2 if type(self) is Logger else 3)
+            except RuntimeWarning:  # where warnings are errors
+                self.output_file.close()
+                raise
         self.log_headers: list[str] = []
         self.log_current_row: dict[str, Any] = {}
         self.first_row = True

@@ -59,6 +59,7 @@ def next_generation(connection: Connection, run_id: int) -> int:
     numbers = (
         select(func.max(runs.c.generation)).where(own),
         select(func.max(superseded.c.generation)).where(superseded.c.run_id == run_id),
+        select(func.max(evaluations.c.generation)).where(evaluations.c.run_id == run_id),
     )
     return 1 + max(connection.execute(number).scalar() or 0 for number in numbers)
 

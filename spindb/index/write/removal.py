@@ -19,7 +19,7 @@ from spindb.index.clock import now
 from spindb.index.models import roots, runs
 from spindb.index.portions import batches
 from spindb.index.roots import this_host
-from spindb.index.write.copies import link_copies
+from spindb.index.write.copies import link_copies, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Removed:
     directory: Path
     host: str
     removed_at: datetime
+    fingerprint: str
 
 
 def remove(connection: Connection, ids: Sequence[int]) -> int:
@@ -47,7 +48,7 @@ def remove(connection: Connection, ids: Sequence[int]) -> int:
 def removed_runs(connection: Connection) -> list[Removed]:
     """All runs that were removed, by id; those that went with another, as its earlier content, are left out."""
     c, other = runs.c, runs.alias("other")
-    columns = (c.id, c.name, c.path, roots.c.path.label("root"), roots.c.host, c.removed_at)
+    columns = (c.id, c.name, c.path, roots.c.path.label("root"), roots.c.host, c.removed_at, c.fingerprint)
     statement = (
         select(*columns)
         .join(roots, roots.c.id == c.root_id)
@@ -55,7 +56,10 @@ def removed_runs(connection: Connection) -> list[Removed]:
         .where(c.removed_at.is_not(None), other.c.id.is_(None))
         .order_by(c.id)
     )
-    return [Removed(r.id, r.name, Path(r.root) / r.path, r.host, r.removed_at) for r in connection.execute(statement)]
+    return [
+        Removed(r.id, r.name, Path(r.root) / r.path, r.host, r.removed_at, r.fingerprint)
+        for r in connection.execute(statement)
+    ]
 
 
 def when_removed(connection: Connection, ids: Sequence[int]) -> dict[int, datetime]:
@@ -81,9 +85,8 @@ def bring_back(connection: Connection, words: Sequence[str]) -> list[Removed]:
             raise NotFoundError(f"no removed run has the id, directory or name {word!r}", hint=_listed(there))
         found.update({run.id: run for run in meant})
     for run in found.values():
-        went_along = and_(
-            or_(runs.c.superseded_by == run.id, runs.c.copy_of == run.id), runs.c.removed_at == run.removed_at
-        )
+        alike = and_(runs.c.fingerprint == run.fingerprint, telling())
+        went_along = and_(or_(runs.c.superseded_by == run.id, alike), runs.c.removed_at == run.removed_at)
         connection.execute(update(runs).where(or_(runs.c.id == run.id, went_along)).values(removed_at=None))
     link_copies(connection)
     return list(found.values())
