@@ -122,7 +122,7 @@ class Recogniser:
         kept = self._connection.execute(_SERIES, {"run": known.id}).all()
         return bool(kept) and all(
             row.name in fresh
-            and _begins(series.decode(*fresh[row.name]), series.decode(row.series, row.odd_cells), whole)
+            and _begins(series.unpacked(*fresh[row.name]), series.decode(row.series, row.odd_cells), whole)
             for row in kept
         )
 

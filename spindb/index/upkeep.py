@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Table, and_, func, inspect, select, t
 
 from spindb.index import models, schema, series
 from spindb.index.engine import database_url, sqlite_path
+from spindb.index.maintenance.links import wrong_links
 from spindb.records import MetricSeries
 
 _WORTH_STATISTICS = 100  # runs; few are found fast however they are looked for
@@ -88,7 +89,7 @@ def damage(connection: Connection) -> list[str]:
                 found.append(str(line))
         for row in connection.execute(text("PRAGMA foreign_key_check")):
             found.append(f"{row[0]}: row {row[1]} belongs to a {row[2]} that is not there")
-    return found + _wrong_summaries(connection)
+    return [*found, *wrong_links(connection), *_wrong_summaries(connection)]
 
 
 def _wrong_summaries(connection: Connection) -> list[str]:

@@ -7,18 +7,19 @@ it open, so that of several that begin at once in one place each gets a director
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from spindb.disk.formats.snapshots import is_save
 
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # Windows has none
+    fcntl = importlib.import_module("fcntl")
 
 
 TABLE = "progress.txt"
