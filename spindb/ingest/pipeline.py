@@ -42,6 +42,7 @@ from spindb.records import Problem, RunRecord
 
 _LIMIT_EXCEEDED = "54000"  # PostgreSQL's code for text that is too long for an index
 _BATCH = 100  # runs per transaction
+_COSTLY = ("too-slow", "reader-died")  # to try again before the files change
 _IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
 
 Progress = Callable[[int, int], None]
@@ -383,7 +384,8 @@ def _put(writing: Batch, identity: Identity, rows: RunRows, signature: str) -> t
         if past is None:
             return run_id, None
     elif identity.unread:
-        writing.keep(identity.run_id, rows)
+        costly = any(problem.code in _COSTLY for problem in rows.record.problems)
+        writing.keep(identity.run_id, rows, signature if costly else None)
         return identity.run_id, None
     else:
         run_id = identity.run_id
