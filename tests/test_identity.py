@@ -553,6 +553,8 @@ def test_a2_runs_without_rows_are_told_by_their_config(
     run_directory("a_s1", config={**PPO_CONFIG, "seed": 1}, progress=b"")
     run_directory("bare", progress=b"")
     run_directory("bare2", progress=b"")
+    run_directory("void", config="{}", progress=b"")
+    run_directory("void2", config="{}", progress=b"")
     run_directory("policy", config=PPO_CONFIG, progress=b"", files={"tf1_save/saved_model.pb": b"a"})
     take()
     shutil.copytree(data / "a_s0", data / "copy")
@@ -567,9 +569,11 @@ def test_a2_runs_without_rows_are_told_by_their_config(
         (3, "bare", None),
         (4, "bare2", None),
         (5, "policy", None),
-        (6, "copy", 1),
-        (7, "policy2", 5),
-        (8, "policy3", None),
+        (6, "void", None),
+        (7, "void2", None),
+        (8, "copy", 1),
+        (9, "policy2", 5),
+        (10, "policy3", None),
     ]
 
 

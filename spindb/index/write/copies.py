@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 
-from spindb.index.models import runs, snapshots
+from spindb.index.models import configs, runs, snapshots
 from spindb.index.rows import RunRows
 
 DIGEST_OF_NOTHING = blake2b(b"", digest_size=16).hexdigest()
@@ -32,14 +32,15 @@ def is_telling(rows: RunRows) -> bool:
     record = rows.record
     if record.rows:
         return True
-    has_config = record.content.config not in ("", DIGEST_OF_NOTHING)
+    has_config = record.content.config not in ("", DIGEST_OF_NOTHING) and bool(rows.belongings["configs"])
     return record.status != "broken" and (has_config or bool(rows.belongings["snapshots"]))
 
 
 def telling() -> ColumnElement[bool]:
     """The same of runs in the database; what a directory held before is no copy of anything."""
     has_policy = exists().where(snapshots.c.run_id == runs.c.id)
-    has_config = runs.c.config_digest.not_in(("", DIGEST_OF_NOTHING))
+    has_values = exists().where(configs.c.run_id == runs.c.id)  # "{}" says nothing
+    has_config = and_(runs.c.config_digest.not_in(("", DIGEST_OF_NOTHING)), has_values)
     without_rows = and_(runs.c.status != "broken", or_(has_config, has_policy))
     return and_(runs.c.status != "superseded", or_(runs.c.rows > 0, without_rows))
 
