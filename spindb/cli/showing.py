@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spindb.cli.options import AsJson, Db, Run, database
+from spindb.cli.options import AsJson, Db, Run, database, run_meant
 from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
 from spindb.records import latest
 
@@ -37,10 +37,10 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
     from spindb.index import browse
     from spindb.index.connect import connected
     from spindb.index.overview import varying_keys
-    from spindb.index.resolve import find_run, snapshots_of
+    from spindb.index.resolve import snapshots_of
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         saved = snapshots_of(connection, found.id)
         whole = browse.whole(connection, found.id, internal=as_json)
         siblings = browse.siblings_of(connection, found.id)

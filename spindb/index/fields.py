@@ -28,7 +28,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from spindb.errors import FilterError
 from spindb.index.filters import Name
-from spindb.index.models import configs, evaluations, metrics, notes, problems, roots, runs, snapshots, tags
+from spindb.index.models import evaluations, notes, problems, roots, runs, snapshots, tags
 
 Kind = Literal["text", "number", "time", "flag", "codes"]
 STATISTICS = ("last", "first", "min", "max", "mean", "count", "argmin", "argmax")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Double, and_, false, func, literal, not_, or_
@@ -37,6 +37,10 @@ class Test:
     @property
     def value(self) -> Value:
         return self.values[0]
+
+    def of(self, *values: Value) -> Test:
+        """The same comparator with other values."""
+        return replace(self, values=values)
 
     def error(self, message: str, hint: str | None = None) -> FilterError:
         return error(self.query, message, self.value, hint)
@@ -81,9 +85,7 @@ def of_config(alias: FromClause, test: Test) -> ColumnElement[bool]:
 
 def of_metric(field: MetricField, alias: FromClause, test: Test, *, few: bool = False) -> ColumnElement[bool]:
     """That a metric passes the test. For `few` rows, which were found otherwise, its index stays out of it."""
-    column = alias.c[field.statistic]
-    if few:
-        column = column + 0
+    column: ColumnElement[Any] = alias.c[field.statistic] + 0 if few else alias.c[field.statistic]
     if test.comparator == "~":
         raise test.error(f"{field.shown} is a metric: ~ compares text")
     if test.comparator not in ("=", "!="):
@@ -91,7 +93,7 @@ def of_metric(field: MetricField, alias: FromClause, test: Test, *, few: bool = 
     equal = any_of(_equal_metric(field, alias, column, test))
     if test.comparator == "=":
         return equal
-    there = column.is_not(None)
+    there: ColumnElement[bool] = column.is_not(None)
     if field.statistic == "last":
         there = or_(there, func.coalesce(alias.c.last_text, "") != "")
     return and_(there, not_(func.coalesce(equal, false())))

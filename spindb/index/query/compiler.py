@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not_, select, true
 
@@ -23,10 +24,21 @@ from spindb.index.filters import Comparison, Filter, Membership, Name, Presence,
 from spindb.index.models import problems, runs, tags
 from spindb.index.query import comparisons
 from spindb.index.query.comparisons import Test
-from spindb.index.query.lists import all_of, any_of
+from spindb.index.query.lists import all_of, any_of, one_of
 from spindb.index.query.sources import MAX_JOINS, RowTest, Sources, Stored, ids_where, table_of
 from spindb.index.query.visibility import THERE, hidden
 from spindb.index.values import glob
+
+_MAX_HEIGHT = 6
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """A value that is there and equal to none of several."""
+
+    name: Name
+    values: tuple[Value, ...]
 
 
 @dataclass
@@ -78,45 +90,74 @@ class Compiler:
         """The condition that the text says, for all runs that were not removed: see `spindb.index.query.visibility`."""
         return and_(self.conjunction(self.tree), THERE)
 
-    def conjunction(self, tree: Filter) -> ColumnElement[bool]:
+    def conjunction(self, tree: Filter | _Apart) -> ColumnElement[bool]:
         """A condition that must hold: its fields are joined inside."""
-        if isinstance(tree, filters.All):
-            equalities_first = sorted(tree.items, key=lambda item: not _is_equality(item))
-            return all_of([self.conjunction(item) for item in equalities_first])
-        if isinstance(tree, filters.Within):
-            return self.within(tree, required=True)
-        return self.condition(tree, required=isinstance(tree, (Comparison, Membership)))
-
-    def condition(self, tree: Filter, *, required: bool = False) -> ColumnElement[bool]:
         match tree:
             case filters.All(items):
-                return all_of([self.condition(item) for item in items])
+                together = sorted(_together(items, "!="), key=lambda item: not _is_equality(item))
+                return all_of([self.conjunction(item) for item in together])
+            case filters.Within():
+                return self.within(tree, self.conjunction)
+            case Comparison() | Membership() | _Apart():
+                return self.comparison(tree, required=True)
+        return self.condition(tree)
+
+    def condition(self, tree: Filter | _Apart) -> ColumnElement[bool]:
+        return self.measured(tree)[0]
+
+    def measured(self, tree: Filter | _Apart) -> tuple[ColumnElement[bool], int]:
+        """A condition that may or may not hold, and how many parts of it stand within each other."""
+        match tree:
+            case filters.All(items):
+                return self.composed(all_of, _together(items, "!="))
             case filters.Either(items):
-                return any_of([self.condition(item) for item in _equalities_together(items)])
+                return self.composed(any_of, _together(items, "="))
             case filters.Not(filters.Not(item)):
-                return self.condition(item)
+                return self.measured(item)
             case filters.Not(item):
                 # Two-valued: a run without the field is among those for which the test does not hold.
-                return not_(func.coalesce(self.condition(item), false()))
+                inner, height = self.measured(item)
+                return self.flat(not_(func.coalesce(inner, false())), height + 1)
             case filters.Within():
-                return self.within(tree, required=False)
+                return self.within(tree, self.measured)
             case filters.Saved(name):
                 raise AssertionError(f"@{name} should have been expanded")
             case Tagged(tag):
-                return exists().where(tags.c.run_id == runs.c.id, tags.c.tag == tag)
+                return exists().where(tags.c.run_id == runs.c.id, tags.c.tag == tag), 0
             case Presence(name, present):
                 there = self.presence(self.find(name, self.text))
-                return there if present else not_(there)
+                return there if present else not_(there), 0
+        return self.comparison(tree, required=False), 0
+
+    def composed(
+        self, join: Callable[[Iterable[ColumnElement[bool]]], ColumnElement[bool]], items: Iterable[Filter | _Apart]
+    ) -> tuple[ColumnElement[bool], int]:
+        parts = [self.measured(item) for item in items]
+        return self.flat(join([part for part, _ in parts]), 1 + max((height for _, height in parts), default=0))
+
+    def flat(self, condition: ColumnElement[bool], height: int) -> tuple[ColumnElement[bool], int]:
+        """The condition, answered at once where it is too deep for a part of a statement: SQLite's parser takes
+        about twenty levels."""
+        if height < _MAX_HEIGHT:
+            return condition, height
+        sources = Sources(of_roots=self.sources.of_roots)
+        ids = self.connection.execute(select(runs.c.id).select_from(sources.tables()).where(condition)).scalars().all()
+        return one_of(self.dialect, runs.c.id, ids), 0
+
+    def comparison(self, tree: Comparison | Membership | _Apart, *, required: bool) -> ColumnElement[bool]:
+        match tree:
             case Membership(name, values):
                 return self.compare(name, "=", values, required)
+            case _Apart(name, values):
+                return self.compare(name, "!=", values, required)
             case Comparison(name, comparator, value):
                 return self.compare(name, comparator, (value,), required)
 
-    def within(self, tree: filters.Within, *, required: bool) -> ColumnElement[bool]:
+    def within(self, tree: filters.Within, compile_: Callable[[Filter], T]) -> T:
         """A saved query's condition; its errors show its own text."""
         outer, self.text = self.text, tree.text
         try:
-            return self.conjunction(tree.item) if required else self.condition(tree.item)
+            return compile_(tree.item)
         finally:
             self.text = outer
 
@@ -160,25 +201,24 @@ class Compiler:
         What one of them can't be compared with is not equal to it; what none can be compared with is an error.
         """
         refused: dict[Value, FilterError] = {}
-        parts = []
         taken: set[Value] = set()
+        parts = []
         for place, one in enumerate(fields):
             fitting = []
             for value in test.values:
                 try:
-                    _row_test(one, Test(test.query, test.comparator, (value,), test.dialect), table_of(one))
+                    _row_test(one, test.of(value), table_of(one))
                     fitting.append(value)
                 except FilterError as error:
                     refused.setdefault(value, error)
             taken.update(fitting)
             if fitting:
-                fit = Test(test.query, test.comparator, tuple(fitting), test.dialect)
-                parts.append(_in_set(one, lambda alias, one=one, fit=fit: _row_test(one, fit, alias), fields[:place]))
+                parts.append(_in_set(one, partial(_row_test, one, test.of(*fitting)), fields[:place]))
             elif test.comparator == "!=":
                 parts.append(_in_set(one, lambda alias: true(), fields[:place]))
-        for value, error in refused.items():
+        for value, reason in refused.items():
             if value not in taken:
-                raise error
+                raise reason
         return any_of(parts)
 
     def of_problems(self, found: RunField, test: Test) -> ColumnElement[bool]:
@@ -186,7 +226,7 @@ class Compiler:
         code = problems.c.code
         match test.comparator:
             case "=" | "!=":
-                row = comparisons.of_column(found, code, Test(test.query, "=", test.values, test.dialect))
+                row = comparisons.of_column(found, code, replace(test, comparator="="))
             case "~":
                 row = glob(code, test.value.text)
             case _:
@@ -207,18 +247,18 @@ def _row_test(found: Stored, test: Test, alias: Any) -> ColumnElement[bool]:
     )
 
 
-def _is_equality(tree: Filter) -> bool:
+def _is_equality(tree: Filter | _Apart) -> bool:
     return isinstance(tree, Comparison) and tree.comparator == "="
 
 
-def _equalities_together(items: Iterable[Filter]) -> list[Filter]:
-    """The parts of an ``or``, ``a=1 or a=2`` as ``a in (1, 2)``."""
+def _together(items: Iterable[Filter], comparator: str) -> list[Filter | _Apart]:
+    """The parts of an ``or``, ``a=1 or a=2`` as ``a in (1, 2)``; those of an ``and``, ``a!=1 a!=2`` likewise."""
     together: dict[tuple[str, bool], list[Comparison]] = {}
-    others: list[Filter] = []
+    others: list[Filter | _Apart] = []
     for item in items:
-        if isinstance(item, Comparison) and item.comparator == "=":
+        if isinstance(item, Comparison) and item.comparator == comparator:
             together.setdefault((item.name.text, item.name.quoted), []).append(item)
         else:
             others.append(item)
-    same = [Membership(group[0].name, tuple(item.value for item in group)) for group in together.values()]
-    return [*same, *others]
+    kind = Membership if comparator == "=" else _Apart
+    return [*(kind(group[0].name, tuple(item.value for item in group)) for group in together.values()), *others]

@@ -47,7 +47,8 @@ def _says(name: str, found: Stored) -> bool:
     """Whether a name is how the field is spelled."""
     if isinstance(found, ConfigField):
         return name.removeprefix("config.") in found.keys or name in found.keys
-    return name.removeprefix("metric.") in (found.shown, _spell(found)) or name == found.shown
+    spellings = found.shown, f"{found.shown}.{found.statistic}"
+    return name in spellings or name.removeprefix("metric.") in spellings
 
 
 def _spell(found: Stored, mixed: bool = False, key: str = "") -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, not_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, not_, select
 from sqlalchemy.sql.selectable import FromClause
 
 from spindb.index.fields import (
@@ -176,7 +176,7 @@ def has(found: Stored, run_id: ColumnElement[int]) -> ColumnElement[bool]:
     return exists().where(alias.c.run_id == run_id, _named(alias, found))
 
 
-def table_of(found: Stored) -> FromClause:
+def table_of(found: Stored) -> Table:
     """The table that holds the field's rows."""
     return configs if isinstance(found, ConfigField) else metrics
 
