@@ -200,7 +200,8 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
     with connected(location) as connection:
         text = as_filter(connection, ask.words, everything=ask.everything, notice=notices.append)
         whole = outline(connection, text, everything=ask.everything)
-        found = search(connection, ask.query(text, ("id", "status", "root", "path", "updated")))
+        columns = ("id", "status", "root", "path", "updated")
+        found = search(connection, ask.query(text, columns)._replace(total=whole.total))
         if not found.rows:
             return "", [*notices, *_nothing(connection, ask, text, whole)]
         if ask.columns is None or ask.columns.startswith(("+", "-")):
@@ -208,7 +209,7 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
         else:
             layout = _Layout(_changed((), ask.columns), (), ())
         names = [name for name in layout.columns if name not in (_CURVE, _AGE)]
-        shown = search(connection, ask.query(text, names))
+        shown = search(connection, ask.query(text, names)._replace(total=whole.total))
         extra = _extra(connection, found, layout.columns)
     cells = [dict(zip(names, row, strict=True)) | more for row, more in zip(shown.rows, extra, strict=True)]
     titles = _titles(layout.columns)
@@ -244,12 +245,11 @@ def _layout(connection: Connection, whole: Outline, changes: str | None) -> _Lay
     common: list[str] = []
     identity = ["id", "name"]
     for name in ("algo", "env"):
-        count, value = whole.values[name]
-        if count > 1:
+        if name not in whole.common:
             identity.append(name)
-        elif whole.total > 1 and value is not None:
-            common.append(f"{name}={value}")
-    seeds = ["seed"] if whole.values["seed"][1] is not None else []
+        elif whole.total > 1 and whole.common[name] is not None:
+            common.append(f"{name}={whole.common[name]}")
+    seeds = ["seed"] if whole.common.get("seed", 0) is not None else []
     keys = varying_keys(connection, whole.ids)
     own = ("seed", "exp_name", "env", "env_name", "env_id", "algo")
     telling = [row.key for row in keys if len(row.values) > 1 and row.key not in own and not row.opaque]

@@ -46,6 +46,8 @@ class Query(NamedTuple):
     limit: int | None = None
     everything: bool = False
     offset: int = 0
+    total: int | None = None
+    """How many runs match, where that is known already."""
 
 
 def search(connection: Connection, query: Query) -> Result:
@@ -107,6 +109,8 @@ class _Search:
         return (rows if len(rows) >= query.limit else self.sorted_page(wanted)), total
 
     def count(self) -> int:
+        if self.query.total is not None:
+            return self.query.total
         return count(self.connection, self.query.text, everything=self.query.everything)
 
     def cells(self, columns: Iterable[Field]) -> list[ColumnElement[Any]]:

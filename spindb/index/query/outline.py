@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, or_, select
 
 from spindb.index.models import runs
 from spindb.index.query.compiler import Compiler
-from spindb.index.query.lists import all_of
 
-_SAMPLE = 1000
+_SAMPLE = 500
 """Runs whose hyperparameters are looked at; of up to twice as many all are."""
 
 _PRIME = 1_000_003
-
-_SAME = {"algo": runs.c.algo, "env": runs.c.env_id, "seed": runs.c.seed}
+_FACTS = {"algo": runs.c.algo, "env": runs.c.env_id, "seed": runs.c.seed}
 
 
 class Outline(NamedTuple):
     """All runs that a filter selects.
 
-    ``hidden`` says how many more there are and why they are left out. ``values`` has how many different values some
-    fields take and one of them; a run without the field counts as one more. ``ids`` are the runs to look at for what
-    varies: all, or where ``sampled`` is set about a thousand spread over the whole.
+    ``hidden`` says how many more there are and why they are left out. ``common`` has the algorithm, environment and
+    seed where all runs have the same (None where none has one). ``ids`` are the runs to look at for what varies: all,
+    or where ``sampled`` is set about five hundred spread over the whole.
     """
 
     total: int
     hidden: Mapping[str, int]
-    values: Mapping[str, tuple[int, Any]]
+    common: Mapping[str, Any]
     ids: list[int]
     sampled: bool
 
@@ -42,30 +40,42 @@ def outline(connection: Connection, text: str, *, everything: bool = False) -> O
     """
     compiler = Compiler(connection, text, everything, counting=True)
     said, tables = compiler.said(), compiler.sources.tables()
-    shown = all_of([not_(condition) for condition in compiler.hidden.values()])
-    earlier: list[ColumnElement[bool]] = []  # kinds, so that a run of several kinds counts once
-    counts: list[ColumnElement[Any]] = []
-    for condition in compiler.hidden.values():
-        counts.append(_how_many(and_(condition, *map(not_, earlier))))
-        earlier.append(condition)
-    facts: list[ColumnElement[Any]] = []
-    for column in _SAME.values():
-        value = case((shown, column))
-        facts += [func.count(value), func.min(value), func.max(value)]
-    statement = select(_how_many(shown), *counts, *facts).select_from(tables).where(said)
-    total, *found = connection.execute(statement).one()
-    values = {}
-    for place, name in enumerate(_SAME):
-        count, least, most = found[len(counts) + 3 * place :][:3]
-        different = 0 if least is None else 1 if least == most else 2
-        values[name] = different + (count < total), least
-    ids = select(runs.c.id).select_from(tables).where(said, shown).order_by(runs.c.id)
+    shown = and_(said, *map(not_, compiler.hidden.values()))
+
+    def ask(*columns: ColumnElement[Any]) -> Select[Any]:
+        return select(*columns).select_from(tables)
+
+    total = connection.execute(ask(func.count()).where(shown)).scalar_one()
+    few = ask(runs.c.id, *_FACTS.values()).where(shown).order_by(runs.c.id)
     sampled = total > 2 * _SAMPLE
     if sampled:
         # Spread by a multiplier, not by every so-manieth: settings come in regular order.
-        ids = ids.where(runs.c.id % _PRIME * 48_271 % _PRIME < _PRIME * _SAMPLE // total)
-    hidden = {kind: count for kind, count in zip(compiler.hidden, found, strict=False) if count}
-    return Outline(total, hidden, values, list(connection.execute(ids).scalars()), sampled)
+        few = few.where(runs.c.id % _PRIME * 48_271 % _PRIME < _PRIME * _SAMPLE // total)
+    rows = connection.execute(few).all()
+    common = {}
+    for place, (name, column) in enumerate(_FACTS.items()):
+        values = {row[1 + place] for row in rows}
+        if len(values) != 1:
+            continue
+        value = values.pop()
+        other = ask(runs.c.id).where(shown, column.is_distinct_from(value)).limit(1)
+        if not sampled or connection.execute(other).first() is None:
+            common[name] = value
+    return Outline(total, _hidden(connection, compiler, ask), common, [row[0] for row in rows], sampled)
+
+
+def _hidden(connection: Connection, compiler: Compiler, ask: Callable[..., Select[Any]]) -> dict[str, int]:
+    """How many runs of each kind are left out; one of several kinds counts once."""
+    kinds = compiler.hidden
+    if not kinds:
+        return {}
+    earlier: list[ColumnElement[bool]] = []
+    counts: list[ColumnElement[int]] = []
+    for condition in kinds.values():
+        counts.append(_how_many(and_(condition, *map(not_, earlier))))
+        earlier.append(condition)
+    found = connection.execute(ask(*counts).where(compiler.said(), or_(*kinds.values()))).one()
+    return {kind: count for kind, count in zip(kinds, found, strict=True) if count}
 
 
 def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
