@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
 _LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
 _MAX_DEPTH = 64
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 
 _to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # made once: dumps makes one each time
 
