@@ -79,7 +79,7 @@ def compare(
     with needing(_EXTRA):
         from spindb.analysis.compare import compare as compare_settings
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         found = compare_settings(connection, ids, value, summary, split(group_by), lower=lower)
     if as_json:
         print_json([_as_dict(row) for row in found.rows])
@@ -257,7 +257,7 @@ def _chosen(
     from spindb.index.resolve import run_by_id
     from spindb.index.selection import selected
 
-    ids = selected(connection, words, everything=everything)
+    ids = selected(connection, words, everything=everything, notice=say)
     if select or exclude:
         places = {run_id: str(run_by_id(connection, run_id).directory) for run_id in ids}
         ids = [

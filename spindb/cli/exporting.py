@@ -63,7 +63,7 @@ def export(
     if form == "parquet" and out is None:
         raise UsageError("Parquet goes into a file", hint="--out runs.parquet")
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         rows = EXPORTS[table].rows(connection, ids)
         if out is None:
             _write_text(sys.stdout, EXPORTS[table], rows, form)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli import completion
-from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, words_of
+from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, run_meant, words_of
 from spindb.cli.output import (
     cell_len,
     clip,
@@ -49,10 +49,10 @@ def path(
     cd "$(spindb path 42)"
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, pick_snapshot, snapshots_of
+    from spindb.index.resolve import pick_snapshot, snapshots_of
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         place = found.directory
         if itr is not None:
             place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
@@ -67,10 +67,10 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
     spindb snapshots 42
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, snapshots_of
+    from spindb.index.resolve import snapshots_of
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         saved = snapshots_of(connection, found.id)
     if as_json:
         print_json([snapshot_as_dict(snapshot) for snapshot in saved])
@@ -106,6 +106,7 @@ def diff(
     """
     from spindb.analysis.differences import differences
     from spindb.index.connect import connected
+    from spindb.index.resolve import names_of
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -118,8 +119,8 @@ def diff(
     elif as_csv:
         print_csv(("key", *titles), ((row.key, *row.values) for row in rows))
     elif rows:
-        for run in found:
-            say(f"{run.id:>5}  {run.directory}")
+        for run, name in zip(found, names_of(found), strict=True):
+            say(f"{run.id:>5}  {name}")
         table = [("-" if value is None else value for value in row.values) for row in rows]
         _side_by_side([row.key for row in rows], titles, [list(values) for values in table])
     else:
@@ -132,13 +133,13 @@ def _several(connection: Connection, words: Sequence[str]) -> list[RunInfo]:
     Raises:
         UsageError: there are fewer than two.
     """
-    from spindb.index.resolve import find_run, run_by_id
-    from spindb.index.selection import selected
+    from spindb.index.resolve import run_by_id
+    from spindb.index.search import run_ids
+    from spindb.index.selection import references
 
-    if len(words) == 1 or (all(word.isdigit() or "-" in word for word in words) and not all(map(str.isdigit, words))):
-        found = [run_by_id(connection, run_id) for run_id in selected(connection, words)]
-    else:
-        found = [find_run(connection, word) for word in words]
+    named = references(connection, words, notice=say)
+    ids = run_ids(connection, " ".join(words)) if named is None else named
+    found = [run_by_id(connection, run_id) for run_id in ids]
     if len(found) < 2:
         raise UsageError("one run has nothing to differ from: name two or more")
     return found

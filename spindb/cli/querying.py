@@ -48,7 +48,7 @@ def params(
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         rows = keys_over(connection, ids, internal=internal)
         if varying:
             order = {row.key: position for position, row in enumerate(varying_keys(connection, ids))}
@@ -113,7 +113,7 @@ def metrics(
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
-        rows = metrics_over(connection, selected(connection, words_of(words), everything=everything))
+        rows = metrics_over(connection, selected(connection, words_of(words), everything=everything, notice=say))
     titles = ("metric", "runs", "points", "min", "max")
     table = [(row.name, row.runs, row.points, row.min, row.max) for row in rows]
     if as_json:
@@ -148,7 +148,7 @@ def doctor(
     if only is not None and only not in CODES:
         raise NotFoundError(f"no finding is called {only!r}", hint=f"findings: {', '.join(CODES)}")
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         findings = examine(connection, ids)
     if only is not None:
         found = sorted({run_id for finding in findings if finding.code == only for run_id in finding.ids})

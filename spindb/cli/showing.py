@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spindb.cli.options import AsJson, Db, Run, database
+from spindb.cli.options import AsJson, Db, Run, database, run_meant
 from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
 from spindb.records import latest
 
@@ -47,10 +47,10 @@ def show_run(
     spindb show 42 --superseded
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, run_by_id
+    from spindb.index.resolve import run_by_id
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         shown = [_Shown(connection, found, internal=as_json)]
         if superseded:
             earlier = shown[0].whole.earlier

@@ -75,7 +75,7 @@ def sweep(
     location = database(ctx, db)
     flags = Flags(episodes, length, deterministic, seed, env, env_factory, tuple(imports or ()), trust=trust)
     with connected(location) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
         waiting, done = _waiting(connection, ids, flags)
     say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
@@ -232,7 +232,7 @@ def best(
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
         found = [e for e in evaluated(connection, ids) if e.episodes >= least]
     ranked = sorted(found, key=lambda e: -e.mean_return)[:limit]

@@ -29,7 +29,7 @@ _INTERNAL_ROOTS = ("logger", "logger_kwargs")
 _LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
 _MAX_DEPTH = 64
 _MAX_WHOLE = 2**63
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")  # read in one pass, whatever the text
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)  # read in one pass, whatever the text
 _TOLD_KEYS = 10
 _LONG = 200  # characters of a value that is not worth keeping for other runs
 

@@ -7,6 +7,7 @@ fail later), everyone waits for a lock instead of failing.
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def sqlite_path(url: URL) -> Path | None:
 
 
 def open_engine(location: str | Path, *, write: bool = False) -> Engine:
-    """An engine for the database at `location`; a reader's SQLite connection can't write.
+    """An engine for the database at `location`, made once; a reader's SQLite connection can't write.
 
     Raises:
         DatabaseError: there is no such file (readers), or it is a directory.
@@ -84,7 +85,17 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
             raise DatabaseError(f"no database at {path}", hint="spindb ingest DATA_DIR creates it")
         if write and not path.parent.is_dir():
             raise DatabaseError(f"the directory {path.parent} does not exist")
-    engine = create_engine("sqlite://", creator=lambda: _connect(url.database or ":memory:", write), poolclass=NullPool)
+    return _file(url.database or ":memory:", write)
+
+
+# Making an engine takes three times as long as a narrow question. It holds no connection: what was opened is closed
+# after use, so that a process may go on after a fork, and a file may be replaced.
+_kept = functools.lru_cache(maxsize=16)
+
+
+@_kept
+def _file(database: str, write: bool) -> Engine:
+    engine = create_engine("sqlite://", creator=lambda: _connect(database, write), poolclass=NullPool)
     begin = "BEGIN IMMEDIATE" if write else "BEGIN"
 
     @event.listens_for(engine, "begin")
@@ -94,6 +105,7 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
     return engine
 
 
+@_kept
 def _server(url: URL, write: bool) -> Engine:
     """A database server; each connection is closed when it was used, so that commands hold none while they think.
 
