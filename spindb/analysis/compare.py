@@ -190,8 +190,8 @@ def _by_metric(
     """A seed's trainings by what they were measured by; those without a curve go with the others of their setting."""
     found: dict[str | None, list[tuple[int, ...]]] = {}
     for chain in one.chains:
-        metrics = {curves[run_id].metric: None for run_id in chain if run_id in curves} or {usual: None}
-        for metric in metrics:
+        metrics: list[str | None] = [curves[run_id].metric for run_id in chain if run_id in curves]
+        for metric in dict.fromkeys(metrics or [usual]):
             part = tuple(r for r in chain if r not in curves or curves[r].metric == metric)
             found.setdefault(metric, []).append(part)
     return found

@@ -31,8 +31,8 @@ _REPETITIONS = 1000
 class Line:
     """What is drawn of a setting.
 
-    ``x``, ``y``, ``low``, ``high`` and ``n`` have the shape (points,); ``n`` counts the seeds at each point, ``low`` and
-    ``high`` are NaN where fewer than two are there, and None without a band.
+    ``x``, ``y``, ``low``, ``high`` and ``n`` have the shape (points,); ``n`` counts the seeds at each point, ``low``
+    and ``high`` are NaN where fewer than two are there, and None without a band.
     """
 
     label: str

@@ -140,9 +140,8 @@ def _kinds(connection: Connection, ids: Sequence[int]) -> dict[int, str | None]:
     """The metric that counts steps in each run."""
     found: dict[int, str | None] = {}
     for batch in batches(ids):
-        found |= {
-            i: name for i, name in connection.execute(select(runs.c.id, runs.c.steps).where(runs.c.id.in_(batch)))
-        }
+        rows = connection.execute(select(runs.c.id, runs.c.steps).where(runs.c.id.in_(batch)))
+        found.update({row.id: row.steps for row in rows})
     return found
 
 
@@ -231,8 +230,9 @@ def _facets(connection: Connection, ids: Sequence[int], facet: str | None) -> di
 def _by_size(text: str | None) -> tuple[bool, float, str]:
     """Numbers by size, then everything else by its text, then runs that lack it."""
     value = None if text is None else json.loads(text)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return not is_number, value if is_number else text is None, text or ""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return False, float(value), ""
+    return True, float(text is None), text or ""
 
 
 def _column(connection: Connection, ids: Sequence[int], field: str) -> dict[int, Any]:

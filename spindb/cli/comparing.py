@@ -142,17 +142,28 @@ def _flat(row: Row, found: Comparison) -> dict[str, Any]:
 
 def _print(found: Comparison, summary: str, group_by: tuple[str, ...]) -> None:
     """A table for each environment and metric: what is never ranked together does not stand together."""
-    rankings = found.rankings
+    tables = _tables(found)
     dropped: dict[str, None] = {}
-    for (environment, metric), rows in rankings.items():
-        if len(rankings) > 1:
-            title = f"{environment}: {metric or 'no value'}"
-            typer.echo(("" if rows[0] is found.rows[0] else "\n") + title)
+    for position, (title, rows) in enumerate(tables.items()):
+        if len(tables) > 1:
+            typer.echo(("\n" if position else "") + show(title))
         dropped |= dict.fromkeys(_ranking(rows, group_by))
     what = " or ".join(found.metrics) or "nothing"
     say(f"{summary} of {what}; ±: Student's t; p: Welch against the best, by Holm")
     if dropped:
         say(f"no room for {', '.join(dropped)} (--csv)")
+
+
+def _tables(found: Comparison) -> dict[str, list[Row]]:
+    """Rows by the title of their table; settings without a value stand below others of their environment."""
+    metrics: dict[str, set[str]] = {}
+    for environment, metric in found.rankings:
+        metrics.setdefault(environment, set()).update({metric} - {""})
+    tables: dict[str, list[Row]] = {}
+    for (environment, metric), rows in sorted(found.rankings.items(), key=lambda item: (item[0][0], not item[0][1])):
+        measured = metric or (min(metrics[environment]) if len(metrics[environment]) == 1 else "no value")
+        tables.setdefault(f"{environment}: {measured}", []).extend(rows)
+    return tables
 
 
 def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
@@ -172,8 +183,9 @@ def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
         p = None if row.p is None else f"{row.p:.2g}"
         lines.append([*own, n, _mean(s), *numbers, p, row.verdict])
     head = [*names, "n", "mean ± 95 %", "median", "IQM", *_FURTHER, "p", ""]
-    enough = set(keys if group_by else needed(texts, keys))
-    further = [name for name, key in zip(names, keys, strict=False) if key not in enough]
+    first = list(keys if group_by else needed(texts, keys))
+    ordered = [*first[1:], *(key for key in keys if key not in first)]  # what tells most goes last
+    further = [short(key, keys) for key in ordered]
     numeric = [n for n, key in zip(names, keys, strict=False) if all(_is_number(row, key) for row in rows)]
     right = (*numeric, "n", "p", *head[len(names) + 1 : -1])
     return print_table(head, lines, right=right, droppable=[*further, "median", "IQM", *_FURTHER], fixed=("",))

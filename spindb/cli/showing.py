@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spindb.cli.options import AsJson, Db, Run, database
-from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.cli.output import age, clip, plural, print_json, print_table, say, show, show_hyperparameter, size
 from spindb.records import latest
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _MAX_SNAPSHOTS_SHOWN = 12
 _MAX_OTHERS_SHOWN = 4
+_MAX_HYPERPARAMETERS = 100
+_MAX_VALUE = 400  # characters
+_MAX_LAUNCH = 2000
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +32,15 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show_run)
 
 
-def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = None) -> None:
+def show_run(
+    ctx: typer.Context,
+    run: Run,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="What the logger wrote about itself, and attributes of objects, too.")
+    ] = False,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
     """Show one run whole: what launched it, hyperparameters, metrics, snapshots, evaluations, problems, notes.
 
     spindb show 42
@@ -42,14 +53,14 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
     with connected(database(ctx, db)) as connection:
         found = find_run(connection, run)
         saved = snapshots_of(connection, found.id)
-        whole = browse.whole(connection, found.id, internal=as_json)
+        whole = browse.whole(connection, found.id, internal=internal or as_json)
         siblings = browse.siblings_of(connection, found.id)
         varying = {row.key: row for row in varying_keys(connection, [found.id, *siblings])} if siblings else {}
     if as_json:
         print_json(_as_dict(found, whole, saved))
         return
     _show_head(found, whole, saved)
-    _show_config(found, whole, varying, len(siblings))
+    _show_config(found, whole, varying, len(siblings), None if internal else _MAX_HYPERPARAMETERS)
     _show_metrics(whole)
     _show_snapshots(found, saved)
     _show_evaluations(found, whole.evaluations)
@@ -110,7 +121,7 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
     facts += [("note", f"{show(at)}  {text}") for at, text in whole.notes]
     launch = _launch(found, whole, saved)
     if launch:
-        facts.append(("launched by", f"{launch}   (rebuilt from the config)"))
+        facts.append(("launched by", f"{clip(launch, _MAX_LAUNCH)}   (rebuilt from the config)"))
     for name, value in facts:
         typer.echo(f"{name:<12} {value}")
 
@@ -137,18 +148,23 @@ def _environment(found: RunInfo) -> str:
     return "unknown"
 
 
-def _show_config(found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int) -> None:
+def _show_config(
+    found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int, most: int | None
+) -> None:
     """First what differs from the runs beside it, with their values; then the rest."""
     values = {leaf.key: show_hyperparameter(leaf.value) for leaf in whole.config}
-    own = [key for key, row in varying.items() if key in values and not row.opaque]
+    own = [key for key, row in varying.items() if key in values and not row.opaque][:most]
     if own:
         _section(f"hyperparameters that differ from {plural(siblings, 'other run')} of {found.algo} in {found.env.id}")
-        others = [(key, values[key], _others(varying[key], values[key])) for key in own]
+        others = [(key, clip(values[key], _MAX_VALUE), _others(varying[key], values[key])) for key in own]
         print_table(("key", "value", "others"), others, fixed=("key",))
     rest = [key for key in values if key not in own]
     if rest:
         _section("the other hyperparameters" if own else "hyperparameters")
-        print_table(("key", "value"), [(key, values[key]) for key in rest], fixed=("key",))
+        rows = [(key, clip(values[key], _MAX_VALUE)) for key in rest[:most]]
+        print_table(("key", "value"), rows, fixed=("key",))
+        if most is not None and len(rest) > most:
+            typer.echo(f"  … and {len(rest) - most} more: spindb params {found.id}")
 
 
 def _others(row: VaryingKey, own: str) -> str:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeGuard, cast
 
+from spindb.canonical import equal_value
 from spindb.disk import configs, tables
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, odd_modules, utc
@@ -58,7 +59,7 @@ class SpinningUp:
         stamp = _stamp(directory.name)
         exp_name = config.values.get("exp_name")
         begun = times.config if times.config is not None else times.progress
-        config_seed = config.values.get("seed")
+        config_seed = _seed(config.values.get("seed"))
         if _is_whole(config_seed) and seed is not None and config_seed != seed:
             reader.report(
                 "seed-differs", f"the name says seed {seed}, the config {config_seed}: the config counts", _CONFIG
@@ -212,6 +213,12 @@ def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
     match = _SEED_IN_NAME.match(directory_name)
     stem, seed = (match[1], int(match[2])) if match else (directory_name, None)
     return _STAMP_IN_NAME.sub("", stem) or stem, seed
+
+
+def _seed(value: object) -> object:
+    """A seed as a number: numpy's are written as text, some as 0.0."""
+    found = equal_value(value)
+    return int(found) if isinstance(found, float) and found.is_integer() else found
 
 
 def _is_whole(value: object) -> TypeGuard[int]:

@@ -52,8 +52,8 @@ class Group:
 
     ``values`` maps fields that tell settings apart to this one's values as Python has them; a field that it lacks is
     not there, and None is a null; ``texts`` holds all that makes the setting, canonical. ``seeds`` go with ``runs``,
-    ids in ascending order; ``copies`` are runs that others stand for. ``key`` is a digest of what makes the group: equal
-    in every database.
+    ids in ascending order; ``copies`` are runs that others stand for. ``key`` is a digest of what makes the group:
+    equal in every database.
     """
 
     key: str

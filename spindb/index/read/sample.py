@@ -83,7 +83,7 @@ def _copies(contents: Mapping[int, tuple[str | None, int | None]]) -> dict[int, 
     first: dict[str, int] = {}
     found: dict[int, int] = {}
     for run_id, (fingerprint, copy_of) in contents.items():
-        if copy_of in contents:
+        if copy_of is not None and copy_of in contents:
             found[run_id] = copy_of
         elif fingerprint is not None and first.setdefault(fingerprint, run_id) != run_id:
             found[run_id] = first[fingerprint]
