@@ -129,8 +129,15 @@ def _draws(n: int) -> Array:
 
 
 def _bounds(found: Array) -> tuple[float, float]:
-    low, high = np.percentile(found, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
-    return float(low), float(high)
+    """The ends of the middle 95 % of an array: `numpy.percentile` for two ranks, without its overhead per call."""
+    ranks = [share * (len(found) - 1) for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)]
+    below = [int(rank) for rank in ranks]
+    ordered = np.partition(found, sorted({k for low in below for k in (low, min(low + 1, len(found) - 1))}))
+    low, high = (
+        float(ordered[k] + (ordered[min(k + 1, len(found) - 1)] - ordered[k]) * (rank - k))
+        for rank, k in zip(ranks, below, strict=True)
+    )
+    return low, high
 
 
 def iqm(values: Array, axis: int = -1) -> Array:

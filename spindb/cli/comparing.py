@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _EXTRA = "analysis"
 _PLAIN_WIDTH = 80
 _MAX_IDS = 10
+_MAX_COLUMNS_NAMED = 12
 _FURTHER = ("std", "min", "max", "se", "IQM low", "IQM high")
 GroupBy = Annotated[
     str | None,
@@ -151,7 +152,8 @@ def _print(found: Comparison, summary: str, group_by: tuple[str, ...]) -> None:
     what = " or ".join(found.metrics) or "nothing"
     say(f"{summary} of {what}; ±: Student's t; p: Welch against the best, by Holm")
     if dropped:
-        say(f"no room for {', '.join(dropped)} (--csv)")
+        more = [f"… ({len(dropped)} columns)"] if len(dropped) > _MAX_COLUMNS_NAMED else []
+        say(f"no room for {', '.join([*list(dropped)[:_MAX_COLUMNS_NAMED], *more])} (--csv)")
 
 
 def _tables(found: Comparison) -> dict[str, list[Row]]:
@@ -168,12 +170,13 @@ def _tables(found: Comparison) -> dict[str, list[Row]]:
 
 def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
     """One table; returns the columns that there was no room for."""
-    from spindb.index.read.groups import short
+    from spindb.index.read.groups import short_names
     from spindb.index.read.telling import needed, telling
 
     texts = [row.setting.texts for row in rows]
     keys = list(group_by) or sorted(telling(texts), key=lambda key: (key != "algo", key == "exp_name"))
-    names = [short(key, keys) for key in keys] or ["experiment"]
+    titles = short_names(keys)
+    names = list(titles.values()) or ["experiment"]
     lines = []
     for row in rows:
         s = row.statistics
@@ -185,7 +188,7 @@ def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
     head = [*names, "n", "mean ± 95 %", "median", "IQM", *_FURTHER, "p", ""]
     first = list(keys if group_by else needed(texts, keys))
     ordered = [*first[1:], *(key for key in keys if key not in first)]  # what tells most goes last
-    further = [short(key, keys) for key in ordered]
+    further = [titles[key] for key in ordered]
     numeric = [n for n, key in zip(names, keys, strict=False) if all(_is_number(row, key) for row in rows)]
     right = (*numeric, "n", "p", *head[len(names) + 1 : -1])
     return print_table(head, lines, right=right, droppable=[*further, "median", "IQM", *_FURTHER], fixed=("",))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -156,24 +156,27 @@ def groups_of(connection: Connection, ids: Sequence[int], group_by: Sequence[str
 
 def labelled(groups: Sequence[Group], keys: Sequence[str]) -> list[Group]:
     """The groups with values and labels of these fields alone; each label once, as far as the fields tell."""
+    place = {key: position for position, key in enumerate(keys)}
+    names = short_names(keys)
     found = []
     for group in groups:
-        values = {key: _value(group, key) for key in keys if key in group.texts}
-        found.append((group, values, " ".join(f"{short(k, keys)}={shown(v)}" for k, v in values.items())))
+        own = sorted(group.texts.keys() & place.keys(), key=place.__getitem__)
+        values = {key: _value(group, key) for key in own}
+        found.append((group, values, " ".join(f"{names[key]}={shown(value)}" for key, value in values.items())))
     times = Counter(label for _, _, label in found)
-    return [_labelled(group, values, label, keys if times[label] > 1 else ()) for group, values, label in found]
+    return [_labelled(group, values, label, names if times[label] > 1 else {}) for group, values, label in found]
 
 
-def _labelled(group: Group, values: Mapping[str, Any], label: str, keys: Sequence[str]) -> Group:
-    lacking = [f"{short(key, keys)}=-" for key in keys if key not in values]
+def _labelled(group: Group, values: Mapping[str, Any], label: str, names: Mapping[str, str]) -> Group:
+    lacking = [f"{name}=-" for key, name in names.items() if key not in values]
     whole = " ".join(filter(None, [label, *lacking])) or (group.name if len(group.exp_names) == 1 else "all runs")
     return replace(group, values=values, label=whole)
 
 
-def short(key: str, others: Iterable[str]) -> str:
-    """A hyperparameter's last part where no other of these ends so."""
-    last = key.rpartition(".")[2]
-    return last if sum(other.rpartition(".")[2] == last for other in others) == 1 else key
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Each hyperparameter's last part where no other of these ends so, else all of it."""
+    ends = Counter(key.rpartition(".")[2] for key in keys)
+    return {key: key.rpartition(".")[2] if ends[key.rpartition(".")[2]] == 1 else key for key in keys}
 
 
 def shown(value: Any) -> str:

@@ -51,13 +51,14 @@ def plural(count: int, word: str) -> str:
 def sample_of(connection: Connection, ids: Sequence[int]) -> Sample:
     """The runs of a selection that count.
 
-    Runs of equal content (metrics and configuration) are one, for which the lowest id of the selection stands.
+    Runs of equal content (metrics and configuration) are one, for which the lowest id of the selection stands; so are
+    runs without a row whose configuration, experiment and seed are equal.
     """
     c = runs.c
     wanted = (c.id, c.exp_name, c.seed, c.algo, c.env_id, c.env_classes)
     statement = select(*wanted, c.status, c.rows, c.fingerprint, c.copy_of).where(c.removed_at.is_(None))
     found: dict[int, RunFacts] = {}
-    contents: dict[int, tuple[str | None, int | None]] = {}
+    contents: dict[int, tuple[tuple[object, ...], int | None]] = {}
     overwritten: list[int] = []
     for batch in batches(sorted(set(ids))):
         for *facts, status, rows, fingerprint, copy_of in connection.execute(
@@ -67,7 +68,8 @@ def sample_of(connection: Connection, ids: Sequence[int]) -> Sample:
                 overwritten.append(facts[0])
                 continue
             found[facts[0]] = RunFacts(*facts)
-            contents[facts[0]] = (fingerprint if rows else None, copy_of)
+            # Where no row tells one from the other, what it is called has to.
+            contents[facts[0]] = ((fingerprint,) if rows else (fingerprint, *facts[1:3]), copy_of)
     copies = _copies(contents)
     counted = {run_id: facts for run_id, facts in found.items() if run_id not in copies}
     return Sample(counted, copies, tuple(overwritten))
@@ -78,15 +80,15 @@ def once(connection: Connection, ids: Iterable[int]) -> list[int]:
     return list(sample_of(connection, list(ids)).runs)
 
 
-def _copies(contents: Mapping[int, tuple[str | None, int | None]]) -> dict[int, int]:
+def _copies(contents: Mapping[int, tuple[tuple[object, ...], int | None]]) -> dict[int, int]:
     """Runs that another one stands for, with that one."""
-    first: dict[str, int] = {}
+    first: dict[tuple[object, ...], int] = {}
     found: dict[int, int] = {}
-    for run_id, (fingerprint, copy_of) in contents.items():
+    for run_id, (content, copy_of) in contents.items():
         if copy_of is not None and copy_of in contents:
             found[run_id] = copy_of
-        elif fingerprint is not None and first.setdefault(fingerprint, run_id) != run_id:
-            found[run_id] = first[fingerprint]
+        elif first.setdefault(content, run_id) != run_id:
+            found[run_id] = first[content]
     return {run_id: _end(run_id, found) for run_id in found if _end(run_id, found) != run_id}
 
 

@@ -103,16 +103,16 @@ def _everything(connection: Connection, settings: Settings) -> None:
                 settings.codes[run_id].append(settings.code(field, json.dumps(value, ensure_ascii=False)))
     c = configs.c
     known: dict[tuple[str, str], int | None] = {}
+    unseen = -1
     for batch in batches(list(runs)):
         statement = select(c.run_id, c.key, c.canonical).where(c.run_id.in_(batch), c.internal.is_(False))
         for run_id, key, text in connection.execute(statement):
-            pair = key, text
-            if pair in known:
-                code = known[pair]
-            elif key in _SAID_BY_COLUMNS or depends_on_seed(text):
-                code = _code(settings, key, _not_said(key, text, runs[run_id]))
-            else:
-                code = known[pair] = _code(settings, key, setting_text(key, text, None))
+            code = known.get((key, text), unseen)
+            if code == unseen:
+                if key in _SAID_BY_COLUMNS or depends_on_seed(text):
+                    code = _code(settings, key, _not_said(key, text, runs[run_id]))
+                else:
+                    code = known[key, text] = _code(settings, key, setting_text(key, text, None))
             if code is not None:
                 settings.codes[run_id].append(code)
 

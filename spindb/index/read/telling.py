@@ -5,6 +5,7 @@ The cost is that of reading each value once, however many fields there are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 EXPERIMENT = "exp_name"
@@ -27,28 +28,28 @@ def telling(settings: Sequence[Values]) -> list[str]:
     lead = [f for f in fields if f.varies and not f.opaque and f.common and f.name != EXPERIMENT]
     found = [field.name for field in sorted(lead, key=_place)]
     for field in lead:
-        partition.refine(field.members)
+        partition.refine(field.places, field.texts)
     named = {field.name for field in lead}
     others = [f for f in fields if f.name not in named and (f.varies or f.absent)]
     for field in sorted(others, key=lambda f: (f.opaque, f.name == EXPERIMENT, f.absent, f.name)):
         if partition.discrete:
             break
-        if partition.refine(field.members):
+        if partition.refine(field.places, field.texts):
             found.append(field.name)
     return found
 
 
 def needed(settings: Sequence[Values], names: Iterable[str]) -> list[str]:
     """Those of these fields without which some of the settings would look alike, those that tell most first."""
-    members: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
+    fields = {name: _Field(name) for name in names}
     for position, values in enumerate(settings):
-        for name in members.keys() & values.keys():
-            members[name].append((position, values[name]))
+        for name in fields.keys() & values.keys():
+            fields[name].add(position, values[name])
     partition = Partition(len(settings))
     found = []
-    for name in sorted(members, key=lambda n: (n == EXPERIMENT, -len({text for _, text in members[n]}), n)):
-        if partition.refine(members[name]):
-            found.append(name)
+    for field in sorted(fields.values(), key=lambda f: (f.name == EXPERIMENT, -len(set(f.texts)), f.name)):
+        if partition.refine(field.places, field.texts):
+            found.append(field.name)
     return found
 
 
@@ -65,10 +66,10 @@ class Partition:
         """Whether no two look alike."""
         return len(self._sizes) >= self._count
 
-    def refine(self, members: Sequence[tuple[int, str]]) -> bool:
+    def refine(self, places: Sequence[int], texts: Sequence[str]) -> bool:
         """Split classes by a field, given as positions and values of those that have it; whether that split any."""
         parts: dict[tuple[int, str], list[int]] = {}
-        for position, text in members:
+        for position, text in zip(places, texts, strict=True):
             parts.setdefault((self._class_of[position], text), []).append(position)
         split = False
         for (old, _), positions in parts.items():
@@ -85,42 +86,40 @@ class Partition:
 class _Field:
     """A field with the settings that have it."""
 
+    __slots__ = ("absent", "common", "name", "opaque", "places", "texts", "varies")
+
     def __init__(self, name: str) -> None:
         self.name = name
-        self.members: list[tuple[int, str]] = []
-        self.absent = 0
-        self.common = False
+        self.places: list[int] = []
+        self.texts: list[str] = []
 
-    def judge(self, settings: Sequence[Values], by_algorithm: Mapping[str, int]) -> None:
-        """How many settings lack it, and whether most settings of the algorithms that have it do have it."""
-        self.absent = len(settings) - len(self.members)
-        algorithms = {settings[position].get(ALGORITHM, "") for position, _ in self.members}
-        self.common = 2 * len(self.members) >= sum(by_algorithm[algorithm] for algorithm in algorithms)
+    def add(self, position: int, text: str) -> None:
+        """A setting that has it."""
+        self.places.append(position)
+        self.texts.append(text)
 
-    @property
-    def varies(self) -> bool:
-        first = self.members[0][1]
-        return any(text != first for _, text in self.members)
-
-    @property
-    def opaque(self) -> bool:
-        """Whether some value is no more than what Python says of an object."""
-        return any(text.startswith('"<') for _, text in self.members)
+    def judge(self, algorithms: Sequence[str], by_algorithm: Mapping[str, int]) -> None:
+        """Whether it varies; how many settings lack it; and whether most of the algorithms that have it do have it."""
+        texts = set(self.texts)
+        self.varies = len(texts) > 1
+        self.opaque = any(text[:2] == '"<' for text in texts)  # no more than what Python says of an object
+        self.absent = len(algorithms) - len(self.places)
+        mine = set(map(algorithms.__getitem__, self.places)) if self.absent else ()
+        self.common = 2 * len(self.places) >= sum(map(by_algorithm.__getitem__, mine))
 
 
 def _fields(settings: Sequence[Values]) -> list[_Field]:
     found: dict[str, _Field] = {}
-    by_algorithm: dict[str, int] = {}
+    algorithms = [values.get(ALGORITHM, "") for values in settings]
+    by_algorithm = Counter(algorithms)
     for position, values in enumerate(settings):
-        algorithm = values.get(ALGORITHM, "")
-        by_algorithm[algorithm] = by_algorithm.get(algorithm, 0) + 1
         for name, text in values.items():
             field = found.get(name)
             if field is None:
                 field = found[name] = _Field(name)
-            field.members.append((position, text))
+            field.add(position, text)
     for field in found.values():
-        field.judge(settings, by_algorithm)
+        field.judge(algorithms, by_algorithm)
     return list(found.values())
 
 
