@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -208,7 +209,8 @@ def unrelated_runs_are_added(cli: Cli, data: Path, work: Path) -> Case:
     """With keys and metrics that are called like others."""
     hostile = {
         "Performance": 3, "AverageEpRet": "high", "hidden_sizes": [5], "env": "CartPole-v1", "pi_lr": 0.5,
-        "gamma": None, "algo": "ppo", "epochs": 7, "clip_ratio": [1], "save_path": "/here", "status": "fine", "name": "x", "id": 1,
+        "gamma": None, "algo": "ppo", "epochs": 7, "clip_ratio": [1], "save_path": "/here", "status": "fine",
+        "name": "x", "id": 1,
     }  # fmt: skip
     rng = random.Random(1)
     for number in range(12):
@@ -282,6 +284,8 @@ def _run_directories(data: Path) -> list[Path]:
 
 # Studies
 
+_POLICY = re.compile(r"(tf1|simple|pyt)_save\d*")
+
 
 def examples(place: Path) -> None:
     """The runs that the documents stand on."""
@@ -295,7 +299,7 @@ def genuine(place: Path) -> None:
 
 
 def _without_policies(directory: str, names: list[str]) -> list[str]:
-    return [name for name in names if name.startswith(("tf1_save", "simple_save", "pyt_save"))]
+    return [name for name in names if _POLICY.fullmatch(name)]
 
 
 def generated(number: int) -> Callable[[Path], None]:
