@@ -6,11 +6,12 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Outcome, settle
+from conftest import EVALUATION, Outcome, settle
 
 from spindb.analysis import summaries
 from spindb.analysis.panels import Wanted, panels
@@ -23,6 +24,7 @@ from spindb.index.read.groups import groups_of
 from spindb.index.read.own import setting_text, stem
 from spindb.index.read.telling import needed, telling
 from spindb.index.search import run_ids
+from spindb.index.store import add_evaluation
 
 HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")
 Write = Callable[..., Path]
@@ -194,6 +196,17 @@ def test_a3_unknown_seeds_are_assumed_different_and_that_is_said(write: Write, c
     assert cli("doctor", "--ids", "twice").out == ""
 
 
+def test_a3_one_seed_of_several_settings_is_several(write: Write, cli: Cli) -> None:
+    """`--group-by` pools settings; runs of one seed and different settings are no reruns."""
+    for number, gamma in enumerate((0.9, 0.99)):
+        for seed in (0, 1):
+            write(f"r{number}_s{seed}", 10.0 * number + seed + 1, seed=seed, gamma=gamma)
+    write("again_s0", 5.0, seed=0, gamma=0.9)
+    compared(cli)
+    (row,) = json.loads(cli("compare", "--group-by", "algo", "--json").out)
+    assert (row["n"], len(row["runs"]), sorted(row["values"])) == (4, 5, [2.0, 3.0, 11.0, 12.0])
+
+
 # A4
 
 
@@ -275,6 +288,40 @@ def test_a8_training_and_test_return_are_ranked_apart(write: Write, cli: Cli) ->
     assert "AverageEpRet over TotalEnvInteracts" in picture.out
     assert "AverageTestEpRet over TotalEnvInteracts" in picture.out
     assert "AverageEpRet and AverageTestEpRet are drawn apart" in picture.err
+
+
+def evaluate(run_id: int, mean: float, **changes: Any) -> None:
+    played = replace(EVALUATION, mean_return=mean, env_id="CartPole-v1", **changes)
+    with connected("spindb.db", write=True) as connection:
+        add_evaluation(connection, run_id, played)
+
+
+def test_a8_best_ranks_what_was_played_alike(write: Write, cli: Cli) -> None:
+    for seed in (0, 1):
+        write(f"r_s{seed}", 10.0 + seed, seed=seed)
+    compared(cli)
+    evaluate(1, 5.0, deterministic=True)
+    evaluate(2, 7.0, deterministic=True)
+    evaluate(1, 900.0, deterministic=False)
+    evaluate(1, 70.0, deterministic=True, max_ep_len=10)
+    rows = json.loads(cli("best", "--json").out)
+    ranks = [(row["mean_return"], row["deterministic"], row["max_ep_len"], row["rank"]) for row in rows]
+    assert ranks == [(7.0, True, None, 1), (5.0, True, None, 2), (70.0, True, 10, 1), (900.0, False, None, 1)]
+    outcome = cli("best")
+    assert "CartPole-v1, actions deterministic, at most 10 steps" in outcome.out
+    assert "ranked apart" in outcome.err
+    assert len(json.loads(cli("best", "--limit", "1", "--json").out)) == 3
+
+
+def test_a2_best_counts_copies_once(write: Write, cli: Cli, tmp_path: Path) -> None:
+    write("r_s0", 10.0)
+    shutil.copytree(tmp_path / "data", tmp_path / "data" / "backup")
+    compared(cli)
+    evaluate(1, 5.0)
+    evaluate(2, 5.0)
+    evaluate(2, 6.0)
+    found = json.loads(cli("best", "--all", "--json").out)
+    assert [row["mean_return"] for row in found] == [6.0, 5.0]
 
 
 # A9

@@ -202,7 +202,7 @@ def moved_since(cli: Cli, data: Path, work: Path) -> Case:
 
 
 def in_parts_backwards(cli: Cli, data: Path, work: Path) -> Case:
-    return _ingest(cli, work / "a.db", *sorted(data.iterdir(), reverse=True))
+    return _ingest(cli, work / "a.db", *sorted((place for place in data.iterdir() if place.is_dir()), reverse=True))
 
 
 def unrelated_runs_are_added(cli: Cli, data: Path, work: Path) -> Case:
@@ -296,6 +296,9 @@ def genuine(place: Path) -> None:
     if not (SHARED / "runs").is_dir():
         pytest.skip("no ../shared/runs here")
     shutil.copytree(SHARED / "runs", place, ignore=_without_policies)
+    for run in _run_directories(place):  # runs of which nothing is known are never copies
+        if not any((run / name).exists() and (run / name).stat().st_size for name in ("progress.txt", "config.json")):
+            shutil.rmtree(run)
 
 
 def _without_policies(directory: str, names: list[str]) -> list[str]:
@@ -367,6 +370,7 @@ def usual(cli: Cli, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch:
     return answers(cli, as_it_is(cli, tmp_path / "usual" / "data", tmp_path / "usual"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("usual", STUDIES, indirect=True)
 def test_no_harmless_change_changes_an_answer(
     usual: dict[str, Any], cli: Cli, request: pytest.FixtureRequest, tmp_path: Path, subtests_of: Callable[..., None]
@@ -395,6 +399,7 @@ def subtests_of() -> Iterator[Callable[[str, Mapping[str, Any], Mapping[str, Any
     assert not differing, "\n".join(differing)
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 @pytest.mark.parametrize("usual", ["examples", "generated0"], indirect=True)
 def test_servers_answer_as_files_do(usual: dict[str, Any], cli: Cli, server: Server, tmp_path: Path) -> None:

@@ -142,14 +142,15 @@ def groups_of(connection: Connection, ids: Sequence[int], group_by: Sequence[str
     """
     sample = sample_of(connection, ids)
     settings = settings_of(connection, sample, group_by)
+    whole = settings_of(connection, sample) if group_by else None
     members: dict[tuple[object, ...], list[int]] = {}
-    for run_id, codes in settings.codes.items():
-        members.setdefault((settings.apart[run_id], *sorted(codes)), []).append(run_id)
+    for run_id in sample.runs:
+        members.setdefault(settings.identity(run_id), []).append(run_id)
     copies: dict[int, list[int]] = {}
     for run_id, original in sample.copies.items():
         copies.setdefault(original, []).append(run_id)
     found = [_group(runs, settings, copies) for runs in members.values()]
-    found = _with_replicates(connection, found, sample)
+    found = _with_replicates(connection, found, sample, whole)
     keys = list(group_by) or _keys(found)
     return Grouping(tuple(labelled(found, keys)), tuple(keys), sample)
 
@@ -230,41 +231,35 @@ def _group(runs: Sequence[int], settings: Settings, copies: Mapping[int, Sequenc
     )
 
 
-def _with_replicates(connection: Connection, groups: Sequence[Group], sample: Sample) -> list[Group]:
+def _with_replicates(
+    connection: Connection, groups: Sequence[Group], sample: Sample, whole: Settings | None
+) -> list[Group]:
     """The groups with their runs by seed; what runs cover is read only where a seed has several."""
-    several = [
-        run_id for group in groups for members in _by_seed(group).values() if len(members) > 1 for run_id in members
-    ]
+    seeds = [_by_seed(group, whole) for group in groups]
+    several = [run_id for found in seeds for _, members in found if len(members) > 1 for run_id in members]
     extents = extents_of(connection, several)
     found = []
-    for group in groups:
-        replicates = [
-            one for seed, members in _by_seed(group).items() for one in _replicates(seed, members, extents, sample.runs)
-        ]
+    for group, members in zip(groups, seeds, strict=True):
+        replicates = [one for seed, ids in members for one in _replicates(seed, ids, extents, sample.runs)]
         replicates.sort(key=lambda one: (one.seed is None, one.seed or 0, one.runs))
         found.append(replace(group, replicates=tuple(replicates)))
     return found
 
 
-def _by_seed(group: Group) -> dict[int | None, list[int]]:
-    found: dict[int | None, list[int]] = {}
+def _by_seed(group: Group, whole: Settings | None) -> list[tuple[int | None, list[int]]]:
+    """Runs of one seed and one whole setting: one seed of several settings, which fields may pool, is several."""
+    found: dict[tuple[int | None, tuple[object, ...]], list[int]] = {}
     for run_id, seed in zip(group.runs, group.seeds, strict=True):
-        found.setdefault(seed, []).append(run_id)
-    return found
+        found.setdefault((seed, whole.identity(run_id) if whole else ()), []).append(run_id)
+    return [(seed, members) for (seed, _), members in found.items()]
 
 
 def _replicates(
     seed: int | None, members: Sequence[int], extents: Mapping[int, Extent], facts: Mapping[int, RunFacts]
 ) -> list[Replicate]:
-    """Runs of one seed by environment (where groups pool those); each for itself where the seed is unknown."""
-    arenas: dict[Arena, list[int]] = {}
-    for run_id in members:
-        arenas.setdefault(arena_of(facts[run_id]), []).append(run_id)
-    found = []
-    for arena, ids in arenas.items():
-        linked = chains(ids, extents, seed_known=seed is not None) if len(members) > 1 else [tuple(ids)]
-        if seed is None:
-            found += [Replicate(None, (chain,), arena) for chain in linked]
-        else:
-            found.append(Replicate(seed, tuple(linked), arena))
-    return found
+    """The trainings of one seed; where it is unknown each is taken for a seed of its own."""
+    arena = arena_of(facts[members[0]])
+    linked = chains(members, extents, seed_known=seed is not None) if len(members) > 1 else [tuple(members)]
+    if seed is None:
+        return [Replicate(None, (chain,), arena) for chain in linked]
+    return [Replicate(seed, tuple(linked), arena)]

@@ -61,6 +61,10 @@ class Settings:
             self._pairs.append((name, text))
         return found
 
+    def identity(self, run_id: int) -> tuple[object, ...]:
+        """What is equal where the settings of two runs are one."""
+        return (self.apart[run_id], *sorted(self.codes[run_id]))
+
     def texts(self, run_id: int) -> dict[str, str]:
         """The setting of a run: field -> canonical text."""
         return dict(self._pairs[code] for code in self.codes[run_id])
