@@ -42,6 +42,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/grown.py
 	$(BIN)/python bench/asking.py
 	$(BIN)/python bench/acting.py
+	$(BIN)/python bench/piles.py
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python bench/torture.py kill 200

@@ -11,6 +11,7 @@ from spindb.analysis.panels import Panel
 
 _FRAME = 14  # columns that axis labels and borders take
 _HEIGHT = 16
+_SIGNS = 6  # that lines can have without colours; more of them are told apart by nothing
 
 
 def draw(
@@ -39,7 +40,7 @@ def draw(
             x_as_log=log_x,
             y_as_log=log_y,
             color=colours,
-            character_set="braille" if colours or len(panel.lines) == 1 else "ascii",
+            character_set="braille" if colours or not 1 < len(panel.lines) <= _SIGNS else "ascii",
         )
         blocks.append(text if isinstance(text, str) else "\n".join(text))
     return "\n\n".join([*blocks, note])

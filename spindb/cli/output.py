@@ -217,8 +217,12 @@ def _show_float(value: float) -> str:
 
 
 def show_hyperparameter(text: str) -> str:
-    """A hyperparameter's JSON text as a person would write it; ``null`` is a value here, not an absence."""
-    return "null" if text == "null" else show(json.loads(text))
+    """A hyperparameter's JSON text as a person would type it: numbers with all their digits, ``null`` for null."""
+    value = json.loads(text)
+    if value is None:
+        return "null"
+    short = show(value)
+    return repr(value) if isinstance(value, float) and float(short) != value and value == value else short
 
 
 def size(count: int) -> str:

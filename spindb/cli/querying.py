@@ -32,7 +32,9 @@ def params(
     varying: Annotated[
         bool, typer.Option("--varying", "-v", help="Only those that differ between these runs, absence included.")
     ] = False,
-    internal: Annotated[bool, typer.Option("--internal", help="What the logger wrote about itself too.")] = False,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="What the logger wrote about itself, and attributes of objects, too.")
+    ] = False,
     everything: Everything = False,
     as_json: AsJson = False,
     as_csv: AsCsv = False,

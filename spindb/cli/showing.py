@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsJson, Db, Run, database, run_meant
-from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.cli.output import age, clip, plural, print_json, print_table, say, show, show_hyperparameter, size
 from spindb.records import latest
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _MAX_SNAPSHOTS_SHOWN = 12
 _MAX_OTHERS_SHOWN = 4
+_MAX_HYPERPARAMETERS = 100
+_MAX_VALUE = 400  # characters
+_MAX_LAUNCH = 2000
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +39,9 @@ def show_run(
     run: Run,
     superseded: Annotated[
         bool, typer.Option("--superseded", help="Show what its directory held before it was overwritten.")
+    ] = False,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="What the logger wrote about itself, and attributes of objects, too.")
     ] = False,
     as_json: AsJson = False,
     db: Db = None,
@@ -51,11 +57,11 @@ def show_run(
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
-        shown = [_Shown(connection, found, internal=as_json)]
+        shown = [_Shown(connection, found, internal=internal or as_json)]
         if superseded:
             earlier = shown[0].whole.earlier
             ids = [row.id for row in earlier if row.id is not None]
-            shown = [_Shown(connection, run_by_id(connection, run_id), internal=as_json) for run_id in ids]
+            shown = [_Shown(connection, run_by_id(connection, run_id), internal=internal or as_json) for run_id in ids]
     if as_json:
         print_json([_as_dict(one) for one in shown] if superseded else _as_dict(shown[0]))
         return
@@ -64,7 +70,7 @@ def show_run(
     for position, one in enumerate(shown):
         if superseded or position:
             typer.echo("")
-        _show_one(one)
+        _show_one(one, None if internal else _MAX_HYPERPARAMETERS)
 
 
 class _Shown:
@@ -83,10 +89,10 @@ class _Shown:
         self.siblings, self.varying = len(siblings), {row.key: row for row in varying}
 
 
-def _show_one(one: _Shown) -> None:
+def _show_one(one: _Shown, most: int | None) -> None:
     found, whole = one.run, one.whole
     _show_head(found, whole, one.saved)
-    _show_config(found, whole, one.varying, one.siblings)
+    _show_config(found, whole, one.varying, one.siblings, most)
     _show_metrics(whole)
     _show_snapshots(found, one.saved)
     _show_evaluations(found, whole.evaluations)
@@ -165,7 +171,7 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
     facts += [("note", f"{show(at)}  {text}") for at, text in whole.notes]
     launch = _launch(found, whole, saved)
     if launch:
-        facts.append(("launched by", f"{launch}   (rebuilt from the config)"))
+        facts.append(("launched by", f"{clip(launch, _MAX_LAUNCH)}   (rebuilt from the config)"))
     for name, value in facts:
         typer.echo(f"{name:<12} {value}")
 
@@ -192,18 +198,23 @@ def _environment(found: RunInfo) -> str:
     return "unknown"
 
 
-def _show_config(found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int) -> None:
+def _show_config(
+    found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int, most: int | None
+) -> None:
     """First what differs from the runs beside it, with their values; then the rest."""
     values = {leaf.key: show_hyperparameter(leaf.value) for leaf in whole.config}
-    own = [key for key, row in varying.items() if key in values and not row.opaque]
+    own = [key for key, row in varying.items() if key in values and not row.opaque][:most]
     if own:
         _section(f"hyperparameters that differ from {plural(siblings, 'other run')} of {found.algo} in {found.env.id}")
-        others = [(key, values[key], _others(varying[key], values[key])) for key in own]
+        others = [(key, clip(values[key], _MAX_VALUE), _others(varying[key], values[key])) for key in own]
         print_table(("key", "value", "others"), others, fixed=("key",))
     rest = [key for key in values if key not in own]
     if rest:
         _section("the other hyperparameters" if own else "hyperparameters")
-        print_table(("key", "value"), [(key, values[key]) for key in rest], fixed=("key",))
+        rows = [(key, clip(values[key], _MAX_VALUE)) for key in rest[:most]]
+        print_table(("key", "value"), rows, fixed=("key",))
+        if most is not None and len(rest) > most:
+            typer.echo(f"  … and {len(rest) - most} more: spindb params {found.id}")
 
 
 def _others(row: VaryingKey, own: str) -> str:
