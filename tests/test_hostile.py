@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -15,13 +16,14 @@ from typing import Any
 
 import hostile
 import pytest
-from conftest import PPO_CONFIG, Outcome, rows_of, settle
+from conftest import PPO_CONFIG, REPOSITORY, Outcome, rows_of, settle
 
 from spindb.cli.scanning import _place
 from spindb.disk import limits
 from spindb.disk.formats import recognise
 from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.regular import NotRegularError, TooLargeError, open_regular, read_regular
+from spindb.disk.scan import scan
 from spindb.disk.told import told
 from spindb.ingest.deadline import TooSlowError, within
 from spindb.ingest.pipeline import ingest
@@ -483,6 +485,35 @@ def test_j3_a_root_that_is_gone_marks_nothing_as_missing(
     assert outcome.code == 3
     assert "no such directory" in outcome.err
     assert rows_of(database, "SELECT status FROM runs") == [("ok",)]
+
+
+def test_j4_the_limits_are_documented() -> None:
+    text = (REPOSITORY / "docs" / "formats.md").read_text()
+    for name, value in vars(limits).items():
+        if name.isupper() and isinstance(value, int) and not name.startswith("_"):
+            assert re.search(rf"^\| {value:,}( \w+)? \|.*\| `{name}` \|$", text, re.MULTILINE), name
+
+
+def test_j4_a_save_with_a_fifo_is_not_handed_to_a_library(tmp_path: Path) -> None:
+    from spindb.errors import PolicyError
+    from spindb.play.policies import load_snapshot
+    from spindb.records import SnapshotRecord
+
+    (tmp_path / "pyt_save").mkdir()
+    (tmp_path / "tf1_save" / "variables").mkdir(parents=True)
+    (tmp_path / "tf1_save" / "saved_model.pb").write_bytes(hostile.saved_model())
+    os.mkfifo(tmp_path / "pyt_save" / "model.pt")
+    os.mkfifo(tmp_path / "tf1_save" / "variables" / "variables.data-00000-of-00001")
+    for kind, path in (("pyt_save", "pyt_save/model.pt"), ("tf1_save", "tf1_save")):
+        with pytest.raises(PolicyError, match="a FIFO, not a regular file"):
+            load_snapshot(tmp_path, SnapshotRecord(kind, path))
+
+
+def test_a_link_to_the_whole_machine_is_not_followed(run_directory: Write, tmp_path: Path) -> None:
+    run_directory("a")
+    for name, target in (("root", "/"), ("proc", "/proc"), ("sys", "/sys/class")):
+        (tmp_path / "data" / name).symlink_to(target)
+    assert [found.path for found in scan(tmp_path / "data")] == ["a"]
 
 
 def test_j4_numbers_in_pickles_are_no_python_settings() -> None:

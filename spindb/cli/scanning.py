@@ -89,13 +89,13 @@ def ingest(
         print_json(_as_dict(summary))
     _report(summary, location, chosen, dry_run)
     if watch and not dry_run:
-        _watch(location, chosen, stamp_zone)
+        _watch(location, chosen, stamp_zone, time_limit)
         return
     if summary.problems:
         raise typer.Exit(1)
 
 
-def _watch(location: str, paths: list[Path], stamp_zone: str | None) -> None:
+def _watch(location: str, paths: list[Path], stamp_zone: str | None, time_limit: float | None) -> None:
     """A line on stdout for each run that changes, until interrupted."""
     import time
 
@@ -107,7 +107,7 @@ def _watch(location: str, paths: list[Path], stamp_zone: str | None) -> None:
 
     say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):  # the run that was being indexed is indexed by the next ingest
-        watch(location, paths, tell, note=say, stamp_zone=stamp_zone)
+        watch(location, paths, tell, note=say, stamp_zone=stamp_zone, time_limit=time_limit)
 
 
 def _interrupted(dry_run: bool) -> typer.Exit:

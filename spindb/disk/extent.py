@@ -22,7 +22,7 @@ def check_extent(data: bytes) -> None:
         _check(header, limits.HEADER, "bytes in its first line")
         _check(max(data.count(mark, 0, header) for mark in _SEPARATORS) + 1, limits.COLUMNS, "columns")
     if len(data) > limits.LINES:
-        lines = data.count(b"\n")
+        lines = max(data.count(b"\n"), data.count(b"\r"))
         _check(lines, limits.LINES, "lines")
         if len(data) > limits.CELLS:
             _check(lines + max(map(data.count, _SEPARATORS)), limits.CELLS, "cells")

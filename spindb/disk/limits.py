@@ -58,7 +58,7 @@ TEXT = 500  # characters of the name of an experiment, an environment or an algo
 OPCODES = 1_000_000  # of one file, pickles inside arrays included
 PICKLES = 20  # inside each other
 DIMENSIONS = 32  # of an array, as numpy has it
-ELEMENTS = 1 << 31  # of an array or tensor
+ELEMENTS = 1 << 31  # along each of them
 
 # Of a SavedModel.
 VARIABLES = 100_000

@@ -19,12 +19,20 @@ _LOST = (
     *("nul-bytes", "ragged-row", "more-odd-rows", "no-final-newline", "encoding"),
     *("epoch-goes-back", "second-header", "no-header", "glued-row"),
     *("config-too-large", "config-too-deep", "config-key-too-long", "config-key-twice", "config-duplicate-key"),
-    *("too-many-entries", "more-problems"),
+    *("config-text-too-long", "column-name-too-long", "too-many-entries", "more-problems"),
 )
 _UNUSABLE = (
     *("lfs-pointer", "too-slow", "reader-died", "unreadable-run", "unreadable-directory", "name-not-utf8"),
+    *("path-too-long",),
     *("unreadable-file", "too-large", "not-a-regular-file", "config-broken", "state-unreadable", "environment-unclear"),
-    *("snapshots-unreadable", "snapshot-unloadable", "snapshot-stale", "snapshot-odd-name", "ambiguous-number"),
+    *(
+        "snapshots-unreadable",
+        "snapshot-unloadable",
+        "snapshot-stale",
+        "snapshot-odd",
+        "snapshot-odd-name",
+        "ambiguous-number",
+    ),
     *("state-not-saved", "config-missing", "no-rows", "progress-empty"),
 )
 _ODD = (

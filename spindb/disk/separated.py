@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from spindb.disk.cells import is_number, parse_cell
 
 _BOM = b"\xef\xbb\xbf"
-_LINE_END = re.compile(r"\r*\n|\r")
+_LINE_END = re.compile(r"(?<!\r)\r*\n|\r")  # a run of CR is gone through once, and not once from each of them
 _SAMPLE = 50  # lines by which the separator is told
 _COMMENTS = ("#", "//")
 _NAMES = {None: "spaces", ",": "commas", ";": "semicolons"}
