@@ -20,7 +20,7 @@ from spindb.errors import NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.index.roots import this_host
-from spindb.play.envs import BuiltEnvironment, Render, build_environment
+from spindb.play.envs import BuiltEnvironment, Render, build_environment, import_environments
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.spaces import Environment
@@ -113,7 +113,7 @@ def saved_attributes(playable: Playable) -> dict[str, Any]:
         return {}
     try:
         return attributes_in_state(read_regular(playable.directory / playable.snapshot.state_path, limits.STATE))
-    except (OSError, PickleError):
+    except (OSError, PickleError, RecursionError, MemoryError):
         return {}
 
 
@@ -134,8 +134,8 @@ def _why_no_state(playable: Playable, *, told: bool) -> str | None:
         found = environment_in_state(read_regular(playable.directory / name, limits.STATE))
     except OSError as error:
         return f"{name} can't be read: {error.strerror}"
-    except PickleError as error:
-        return f"{name}: {error}"
+    except (PickleError, RecursionError, MemoryError) as error:
+        return f"{name}: {error or type(error).__name__}"
     if found.id:
         return None
     limit = f" with at most {found.max_episode_steps} steps" if found.max_episode_steps else ""
@@ -222,6 +222,7 @@ def load_policy(
     deterministic: bool = False,
     *,
     engine: Engine = "auto",
+    trust: bool = False,
     db: str | Path = "spindb.db",
 ) -> Policy:
     """Load a saved policy.
@@ -231,6 +232,7 @@ def load_policy(
         itr: which snapshot; None for the latest.
         deterministic: act by the mean, or the likeliest, action.
         engine: what evaluates it: ``numpy``, ``tensorflow``, or ``auto`` for numpy where it can.
+        trust: execute what the file says where nothing else serves.
         db: the database (path or URL) where `run` is not a directory.
 
     Returns:
@@ -242,7 +244,7 @@ def load_policy(
         PolicyError: the snapshot can't be loaded.
     """
     playable = locate(run, itr, db=db)
-    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine)
+    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine, trust=trust)
 
 
 def load_policy_and_env(
@@ -251,17 +253,25 @@ def load_policy_and_env(
     deterministic: bool = False,
     *,
     render: bool = False,
+    imports: Sequence[str] = (),
+    trust: bool = False,
     db: str | Path = "spindb.db",
 ) -> tuple[Any, Policy]:
     """The environment built anew, and the policy, as the original's function of that name gives them.
+
+    Arguments as of `load_policy`, and:
+        render: build the environment for a window.
+        imports: modules that are imported first: they register environments, or hold their classes.
 
     Raises:
         EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.
         NotFoundError, PolicyError: as `load_policy`.
     """
     playable = locate(run, itr, db=db)
-    built = environment_of(playable, render="human" if render else None)
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+    for module in imports:
+        import_environments(module)
+    built = environment_of(playable, imports=imports, render="human" if render else None, trust=trust)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
     require_fit(policy, built)
     return built.environment.env, policy
 
