@@ -17,7 +17,7 @@ import pytest
 import yaml
 from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
-from spindb.disk.formats.spinningup import digest_of
+from spindb.disk.content import digest_of
 from spindb.index import store
 from spindb.index.connect import connected
 from spindb.index.upkeep import damage
