@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
@@ -33,6 +34,9 @@ COMMANDS = {
     "demonstrating": ("demo",),
 }
 """Modules beside this one and the commands that each adds, in the order in which help lists them."""
+
+_TRACEBACK = "SPINDB_TRACEBACK"
+"""Environment variable: set, errors are followed by where they came from (an environment's own code, say)."""
 
 _HELP = """Every RL run you ever trained is one query away, and every saved policy plays again.
 
@@ -120,5 +124,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
         if error.hint:
             typer.echo(f"hint: {error.hint}", err=True)
+        if os.environ.get(_TRACEBACK):
+            traceback.print_exception(error)
         return error.exit_code
     return 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
+from sqlalchemy import Connection, Engine, Table, and_, func, inspect, select, text
 
 from spindb.index import models, schema, series
 from spindb.index.engine import database_url, sqlite_path
+from spindb.index.maintenance.links import wrong_links
 from spindb.records import MetricSeries
 
 _WORTH_STATISTICS = 100  # runs; few are found fast however they are looked for
@@ -37,11 +38,16 @@ def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
     elif connection.dialect.name == "postgresql":
         facts["bytes"] = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
     runs, roots = models.runs.c, models.roots.c
-    counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs).group_by(roots.id)
+    present = and_(runs.status != "superseded", runs.removed_at.is_(None))
+    of_root = and_(runs.root_id == roots.id, present)
+    counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs, of_root).group_by(roots.id)
     rows = connection.execute(counted.order_by(roots.host, roots.path))
     facts["roots"] = [{"host": host, "path": path_, "runs": count} for host, path_, count in rows]
     for table in _COUNTED:
         facts[table.name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    kinds = {"runs": present, "superseded": runs.status == "superseded", "removed": runs.removed_at.is_not(None)}
+    for name, condition in kinds.items():
+        facts[name] = connection.execute(select(func.count(runs.id)).where(condition)).scalar_one()
     return facts
 
 
@@ -83,7 +89,7 @@ def damage(connection: Connection) -> list[str]:
                 found.append(str(line))
         for row in connection.execute(text("PRAGMA foreign_key_check")):
             found.append(f"{row[0]}: row {row[1]} belongs to a {row[2]} that is not there")
-    return found + _wrong_summaries(connection)
+    return [*found, *wrong_links(connection), *_wrong_summaries(connection)]
 
 
 def _wrong_summaries(connection: Connection) -> list[str]:
