@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spindb.disk import functions
+from spindb.disk import limits
 from spindb.disk.functions import OUTPUTS, Function, inlined
 from spindb.disk.nodes import Node
 from spindb.disk.savedmodel import SavedModelError
@@ -67,7 +67,7 @@ def test_functions_that_call_each_other_without_end_are_refused(monkeypatch: pyt
     with pytest.raises(SavedModelError, match="call each other without end"):
         inlined(graph(call("f", "endless", "x")), {"endless": endless})
     twice = Function(("value",), (call("a", "twice", "value"), call("b", "twice", "value")), ("a:output:0",))
-    monkeypatch.setattr(functions, "_MAX_NODES", 30)
+    monkeypatch.setattr(limits, "NODES", 30)
     with pytest.raises(SavedModelError, match="call each other without end"):
         inlined(graph(call("f", "twice", "x")), {"twice": twice})
 
