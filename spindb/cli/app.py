@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import typer
 from typer.main import get_command
 
 import spindb
+from spindb.cli.door import OutputError, close_output, discard_output, echo, open_streams, output_error, say_error
 from spindb.cli.lean import spare
 from spindb.cli.output import JSON_VERSION
 from spindb.errors import SpindbError
@@ -52,7 +54,7 @@ _HELP = """Every RL run you ever trained is one query away, and every saved poli
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"spindb {spindb.__version__} (JSON output version {JSON_VERSION})")
+        echo(f"spindb {spindb.__version__} (JSON output version {JSON_VERSION})")
         raise typer.Exit
 
 
@@ -101,6 +103,9 @@ def _command_in(arguments: Sequence[str]) -> str | None:
     return None
 
 
+_OF_STREAMS = (errno.ENOSPC, errno.EPIPE, errno.EBADF, errno.EIO)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     sys.exit(run(arguments))
@@ -109,16 +114,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    open_streams()
     try:
-        spare(get_command(application(_command_in(given))))(args=given, prog_name="spindb")
+        code = _command(given)
+        close_output()
+    except OutputError as error:
+        discard_output()
+        if error.exit_code:
+            say_error(error)
+        return error.exit_code
+    return code
+
+
+def _command(arguments: Sequence[str]) -> int:
+    try:
+        spare(get_command(application(_command_in(arguments))))(args=arguments, prog_name="spindb")
     except SystemExit as stop:  # how the parser ends every command
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-    except BrokenPipeError:  # whoever reads has read enough, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OutputError:
+        raise
     except SpindbError as error:
-        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
-        if error.hint:
-            typer.echo(f"hint: {error.hint}", err=True)
+        say_error(error)
         return error.exit_code
+    except OSError as error:  # help, which the parser prints itself
+        if error.filename is None and error.errno in _OF_STREAMS:
+            raise output_error(error) from None
+        raise
     return 0

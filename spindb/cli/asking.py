@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spindb.cli.door import say_error
 from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, database
 from spindb.cli.output import plural, print_csv, print_json, print_json_lines, print_table, say
 from spindb.errors import UsageError
@@ -16,10 +17,12 @@ from spindb.errors import UsageError
 if TYPE_CHECKING:
     from spindb.index.plainsql import Answer
 
-_HELP = """.tables       the tables
-.schema NAME  the columns of one
-.quit         ends, as Ctrl-D does
-A statement ends with a semicolon and may go over several lines."""
+_HELP = (
+    ".tables       the tables",
+    ".schema NAME  the columns of one",
+    ".quit         ends, as Ctrl-D does",
+    "A statement ends with a semicolon and may go over several lines.",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +54,7 @@ def sql(
             except UsageError as error:
                 if statement is not None or not sys.stdin.isatty():
                     raise
-                say(f"error: {error}")
+                say_error(error)
                 continue
             _print(answer, as_json, as_jsonl, as_csv)
 
@@ -63,7 +66,8 @@ def _typed() -> Iterator[str]:
         return
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives `input` history and editing
-    say("only reading; .tables, .schema NAME, .help, .quit\n")
+    say("only reading; .tables, .schema NAME, .help, .quit")
+    say("")
     lines: list[str] = []
     while True:
         try:
@@ -78,7 +82,8 @@ def _typed() -> Iterator[str]:
         if not lines and line.strip() in (".quit", ".exit", "quit", "exit"):
             return
         if not lines and line.strip() == ".help":
-            say(_HELP)
+            for text in _HELP:
+                say(text)
             continue
         lines.append(line)
         if line.rstrip().endswith(";") or lines[0].startswith("."):

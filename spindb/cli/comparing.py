@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli import completion
+from spindb.cli.door import echo_block
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
 from spindb.cli.output import colourful, plural, print_csv, print_json, print_table, say, show, terminal_width
 from spindb.errors import NotFoundError, UsageError
@@ -279,7 +280,7 @@ def _draw_text(found: list[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> 
         from spindb.analysis.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
     note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
-    typer.echo(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
+    echo_block(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
 
 
 def _results(

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from spindb.cli.door import echo_document
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import plural, print_json, say, size, write_file
+from spindb.cli.output import echo, plural, print_json, say, size, write_file
 from spindb.errors import DatabaseError, NotFoundError, UsageError
 
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
@@ -35,11 +36,11 @@ def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     for name, value in facts.items():
         if name == "roots":
             for root in facts["roots"]:
-                typer.echo(f"{'root':<12} {root['path']} on {root['host']}: {root['runs']} runs")
+                echo(f"{'root':<12} {root['path']} on {root['host']}: {root['runs']} runs")
         elif name == "bytes":
-            typer.echo(f"{'size':<12} {size(value)}")
+            echo(f"{'size':<12} {size(value)}")
         else:
-            typer.echo(f"{name:<12} {value}")
+            echo(f"{name:<12} {value}")
 
 
 @db_app.command("upgrade")
@@ -191,9 +192,9 @@ def dump(
     with connected(database(ctx, db)) as connection:
         text = keepsakes.dump(connection)
     if out is None:
-        typer.echo(text, nl=False)
+        echo_document(text)
     else:
-        write_file(out, text)
+        write_file(out, text, private=True)
         say(f"written to {out}")
 
 

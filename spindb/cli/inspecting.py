@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli import completion
+from spindb.cli.door import echo_path
 from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, words_of
 from spindb.cli.output import (
     cell_len,
     clip,
+    echo,
     print_csv,
     print_json,
     print_table,
@@ -58,7 +60,7 @@ def path(
             place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
     if not place.exists():
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
-    typer.echo(str(place))
+    echo_path(str(place))
 
 
 def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
@@ -160,7 +162,7 @@ def _side_by_side(keys: Sequence[str], titles: Sequence[str], rows: Sequence[Seq
         print_table(("", *titles[first:last]), block, right=titles[first:last], fixed=("",))
         first = last
         if first < len(titles):
-            typer.echo("")
+            echo()
 
 
 def _comparable(connection: Connection, run: RunInfo) -> dict[str, str]:

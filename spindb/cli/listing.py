@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli import completion
+from spindb.cli.door import echo_block
 from spindb.cli.options import (
     AsCsv,
     AsIds,
@@ -28,6 +29,7 @@ from spindb.cli.output import (
     age,
     plural,
     print_csv,
+    print_ids,
     print_json,
     print_json_lines,
     say,
@@ -120,7 +122,7 @@ def runs(
     elif for_people:
         text, words_after = _listing(ask, location, terminal_width())
         if text:
-            typer.echo(text)
+            echo_block(text)
         for line in words_after:
             say(line)
     else:
@@ -153,7 +155,7 @@ def _print_data(ask: _Request, location: str, *, as_json: bool, as_jsonl: bool, 
     with connected(location) as connection:
         result = search(connection, ask.query(as_filter(connection, ask.words), columns))
     if as_ids:
-        typer.echo("".join(f"{row[0]}\n" for row in result.rows), nl=False)
+        print_ids(row[0] for row in result.rows)
     elif as_json:
         print_json([dict(zip(result.titles, row, strict=True)) for row in result.rows])
     elif as_jsonl:

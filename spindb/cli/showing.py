@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spindb.cli.options import AsJson, Db, Run, database
-from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.cli.output import age, echo, plural, print_json, print_table, say, show, show_hyperparameter, size
 from spindb.records import latest
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
         _section("problems")
         for problem in whole.problems:
             where = f"{problem.path}:{problem.line}" if problem.line else problem.path
-            typer.echo(f"  {where}: {problem.message}")
+            echo(f"  {where}: {problem.message}")
 
 
 def _as_dict(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> dict[str, Any]:
@@ -83,7 +83,8 @@ def _as_dict(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -
 
 
 def _section(title: str) -> None:
-    typer.echo(f"\n{title}")
+    echo()
+    echo(title)
 
 
 def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> None:
@@ -107,12 +108,14 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
         facts.append(("performance", f"{found.performance}  {sparkline(curve, 40)}"))
     if whole.tags:
         facts.append(("tags", ", ".join(whole.tags)))
-    facts += [("note", f"{show(at)}  {text}") for at, text in whole.notes]
+    for at, text in whole.notes:
+        first, *rest = text.splitlines() or [""]
+        facts += [("note", f"{show(at)}  {first}"), *(("", line) for line in rest)]
     launch = _launch(found, whole, saved)
     if launch:
         facts.append(("launched by", f"{launch}   (rebuilt from the config)"))
     for name, value in facts:
-        typer.echo(f"{name:<12} {value}")
+        echo(f"{name:<12} {value}")
 
 
 def _ago(time: datetime) -> str:
@@ -180,7 +183,7 @@ def _show_snapshots(found: RunInfo, saved: Sequence[SnapshotRecord]) -> None:
         _section("snapshots")
         snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:])
         if len(saved) > _MAX_SNAPSHOTS_SHOWN:
-            typer.echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
+            echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
 
 
 def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> None:

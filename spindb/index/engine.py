@@ -19,10 +19,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from spindb.errors import DatabaseError
+from spindb.errors import DatabaseError, UsageError
 from spindb.index.models import APPLICATION_ID
 
 _BUSY_SECONDS = 30.0
+_MAX_SHOWN = 200  # characters
 _CACHE = "cache_size = -65536"  # KiB
 _PAGE = "page_size = 8192"  # bytes, of new files: series of 100 epochs fill smaller pages badly
 _MAPPED = "mmap_size = 4294967296"  # bytes: pages are looked at where they lie
@@ -180,9 +181,15 @@ def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
 
 @contextmanager
 def database_errors(location: str | Path) -> Iterator[None]:
-    """Turn what the driver raises into `DatabaseError` with the database's name."""
+    """Turn what the driver raises into `DatabaseError` with the database's name; text that no database takes (a path
+    or a word that is no UTF-8) into `UsageError`."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{_cut(repr(error.object))} is no UTF-8 text, which is what databases hold",
+            hint="rename the file or directory",
+        ) from error
     except DBAPIError as error:
         raise _explained(error.orig, location) from error
     except sqlite3.Error as error:
@@ -208,10 +215,14 @@ _SERVER_HINTS = {
 }
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
 def _explained(error: Any, location: str | Path) -> DatabaseError:
     """What went wrong, and what to do."""
     url = database_url(location)
-    shown = url.render_as_string(hide_password=True).removeprefix("sqlite:///")
+    shown = str(sqlite_path(url) or url.render_as_string(hide_password=True).removeprefix("sqlite:///"))
     text = str(error).strip()
     if "file is not a database" in text or "malformed" in text:
         return DatabaseError(f"{shown} is not a SQLite database, or it is damaged ({text})")
