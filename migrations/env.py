@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from spindb.index.engine import open_engine
+from spindb.index.engine import migrating, open_engine
 from spindb.index.models import metadata
 
 
@@ -21,5 +21,5 @@ if given is not None:
 else:
     url = context.config.get_main_option("sqlalchemy.url")
     assert url is not None, "alembic.ini names no sqlalchemy.url"
-    with open_engine(url, write=True).begin() as opened:
+    with migrating(open_engine(url, write=True)) as opened:
         run(opened)

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 Cell = float | int | str | None
 """One value of a metric: a number (NaN and infinities included), text, or None for an empty cell."""
 
-Status = Literal["ok", "empty", "broken"]
+Status = Literal["ok", "empty", "broken", "policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Problem:
 class ConfigLeaf(NamedTuple):
     """One hyperparameter: a leaf of ``config.json``.
 
-    ``value`` is canonical JSON text (``NaN``, ``Infinity`` allowed) with memory addresses replaced;
-    ``raw`` is the JSON text before that where it differs; ``number`` is the numeric value of a
-    number, or of a string that spells one (which is what numpy scalars became); ``internal`` marks
-    what the logger wrote about itself.
+    ``value`` is JSON text (``NaN``, ``Infinity`` allowed) with memory addresses replaced; ``raw`` is
+    the JSON text before that where it differs; ``number`` is the numeric value of a number, or of a
+    string that spells one (which is what numpy scalars became); ``internal`` marks what the logger
+    wrote about itself; ``canonical`` is the same for equal values (see `spindb.canonical`).
     """
 
     key: str
@@ -49,6 +49,7 @@ class ConfigLeaf(NamedTuple):
     number: float | None = None
     raw: str | None = None
     internal: bool = False
+    canonical: str = ""
 
 
 class MetricSummary(NamedTuple):

@@ -242,7 +242,7 @@ def made_by(database: Path) -> dict[str, list[str]]:
     """The statement behind each object of a SQLite database; the order of constraints in it does not matter."""
     with closing(sqlite3.connect(database)) as raw:
         found = raw.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
-        return {name: sorted(line.strip(" \t,") for line in sql.splitlines()) for name, sql in found}
+        return {name: sorted(line.strip(" \t,").replace('"', "") for line in sql.splitlines()) for name, sql in found}
 
 
 def plain_pickle(value: object) -> bytes:

@@ -401,7 +401,7 @@ def test_an_older_or_foreign_database_is_refused(
 
     run_directory()
     ingest(database, [tmp_path / "data"])
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
     with pytest.raises(SchemaError, match="older"):
         ingest(database, [tmp_path / "data"])
 
@@ -418,7 +418,7 @@ def test_a_large_ingest_that_dies_leaves_its_indexes_to_the_next(
 
     def add(*names: str) -> None:
         for number, name in enumerate(names):
-            run_directory(f"{name}/{name}_s{number}", config=PPO_CONFIG | {"seed": number})
+            run_directory(f"{name}/{name}_s{number}", config=PPO_CONFIG | {"seed": number, "part": name})
 
     data = tmp_path / "data"
     add("a")

@@ -18,7 +18,7 @@ from spindb.errors import DatabaseError, SchemaError
 from spindb.index import engine as engine_module
 from spindb.index import schema
 from spindb.index.creation import create
-from spindb.index.engine import database_errors, network_file_system, open_engine
+from spindb.index.engine import database_errors, migrating, network_file_system, open_engine
 from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
 
 pytestmark = pytest.mark.sqlite
@@ -43,7 +43,7 @@ def alembic_config() -> Config:
 
 def test_migrations_lead_to_what_a_new_database_has(tmp_path: Path) -> None:
     schema.upgrade(open_engine(tmp_path / "new.db", write=True), "x")
-    with open_engine(tmp_path / "migrated.db", write=True).begin() as connection:
+    with migrating(open_engine(tmp_path / "migrated.db", write=True)) as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -61,7 +61,7 @@ def test_down_again(database: Path) -> None:
     engine = open_engine(database, write=True)
     schema.upgrade(engine, "x")
     config = alembic_config()
-    with engine.begin() as connection:
+    with migrating(engine) as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]

@@ -51,7 +51,7 @@ def _values(ctx: typer.Context, name: str) -> list[str]:
     if name in _VALUE_COLUMNS:
         column = _VALUE_COLUMNS[name]
         return _ask(ctx, f"SELECT DISTINCT {column} FROM runs WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608 - from the table above
-    statement = "SELECT value FROM configs WHERE key = ? GROUP BY value ORDER BY min(number), value LIMIT ?"
+    statement = "SELECT canonical FROM configs WHERE key = ? GROUP BY canonical ORDER BY min(number), canonical LIMIT ?"
     found = _ask(ctx, statement, name.removeprefix("config."), _LIMIT)
     return [value[1:-1] if re.fullmatch(r'"[\w.:-]+"', value) else value for value in found if " " not in value]
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
+from spindb.canonical import canonical
 from spindb.records import ConfigLeaf, Problem
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -144,7 +145,8 @@ def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
 def _leaf(key: str, value: Any, internal: bool) -> ConfigLeaf:
     raw = to_json(value)
     text = normalise(raw)
-    return ConfigLeaf(key, _TYPES[type(value)], text, number_of(value), raw if raw != text else None, internal)
+    same = canonical(value if raw == text else json.loads(text))
+    return ConfigLeaf(key, _TYPES[type(value)], text, number_of(value), raw if raw != text else None, internal, same)
 
 
 _leaf_once = lru_cache(maxsize=4096, typed=True)(_leaf)  # typed: 1, 1.0 and true are equal, too

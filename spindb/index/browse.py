@@ -52,7 +52,7 @@ def config_of(connection: Connection, run_id: int, *, internal: bool = False) ->
     """The hyperparameters of a run by key; with `internal` also what the logger wrote about itself."""
     statement = select(configs).where(configs.c.run_id == run_id).order_by(configs.c.key)
     leaves = [
-        ConfigLeaf(row.key, row.type, row.value, row.number, row.raw, row.internal)
+        ConfigLeaf(row.key, row.type, row.value, row.number, row.raw, row.internal, row.canonical)
         for row in connection.execute(statement)
     ]
     return [leaf for leaf in leaves if internal or not leaf.internal]

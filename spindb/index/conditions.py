@@ -21,14 +21,15 @@ from spindb.index import filters, queries
 from spindb.index.fields import PERFORMANCE, ROOT_FIELDS, ConfigField, Field, MetricField, Names, RunField, run_column
 from spindb.index.filters import Comparison, Filter, Membership, Name, Presence, Tagged, Value
 from spindb.index.models import configs, metrics, roots, runs, tags
+from spindb.index.query.visibility import visible
 from spindb.index.values import (
     NOT_A_NUMBER,
     as_number,
+    canonical_texts,
     compare,
     compare_any,
     error,
     glob,
-    json_texts,
     number_of,
     period,
 )
@@ -72,13 +73,9 @@ class Compiler:
         self.names = Names(self.connection)
 
     def selected(self) -> ColumnElement[bool]:
-        """The condition that the text says, for runs that are there unless it speaks of others.
-
-        Archived and missing runs are left out, unless `everything` is asked for or the text names
-        ``id``, ``archived`` or ``status``.
-        """
+        """The condition that the text says, for the runs that it speaks of: see `spindb.index.query.visibility`."""
         tree = queries.expanded(self.connection, filters.parse(self.text), self.text)
-        return and_(self.conjunction(tree), *_visible(tree, self.everything))
+        return and_(self.conjunction(tree), *visible(_names(tree), everything=self.everything))
 
     def source(self, *, leading: _Join | None = None) -> FromClause:
         """What to select from, perhaps with one join that must be there."""
@@ -240,19 +237,12 @@ class Compiler:
             text = json.dumps(value.text, ensure_ascii=False)
             is_text = alias.c.type == "str"
             return or_(and_(is_text, glob(alias.c.value, text)), and_(not_(is_text), glob(alias.c.value, value.text)))
-        number = NOT_A_NUMBER if value.quoted else as_number(value)
-        if isinstance(number, float) and not math.isnan(number):
-            equal = alias.c.number == number
-            if comparator in ("=", "!="):
-                return (
-                    equal
-                    if comparator == "="
-                    else and_(alias.c.run_id.is_not(None), not_(func.coalesce(equal, false())))
-                )
-            return compare(alias.c.number, comparator, number)
-        if comparator not in ("=", "!="):
+        if comparator in ("=", "!="):
+            return compare_any(alias.c.canonical, comparator, canonical_texts(self.text, value))
+        number = as_number(value)
+        if not isinstance(number, float) or math.isnan(number):
             raise error(self.text, f"{comparator} needs a number, not {value.text!r}", value)
-        return compare_any(alias.c.value, comparator, json_texts(self.text, value))
+        return compare(alias.c.number, comparator, number)
 
     def test_metric(
         self, found: MetricField, alias: FromClause, comparator: str, value: Value, few: bool
@@ -321,18 +311,6 @@ def _named(alias: FromClause, found: ConfigField | MetricField, of: FromClause) 
     if isinstance(found, ConfigField):
         return alias.c.key == found.key
     return alias.c.name == (of.c.performance if found.metric == PERFORMANCE else found.metric)
-
-
-def _visible(tree: Filter, everything: bool) -> list[ColumnElement[bool]]:
-    named = _names(tree)
-    if "id" in named:
-        return []
-    conditions: list[ColumnElement[bool]] = []
-    if not everything and "archived" not in named:
-        conditions.append(runs.c.archived == false())
-    if not everything and "status" not in named:
-        conditions.append(runs.c.status != "missing")
-    return conditions
 
 
 def _names(tree: Filter) -> set[str]:

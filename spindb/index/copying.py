@@ -14,6 +14,8 @@ from spindb.index.bulk import insert_rows
 from spindb.index.models import metadata, metrics, runs
 
 _BATCH = 2000  # rows
+_LINKS = ("copy_of", "superseded_by")
+"""Columns of runs that name other runs."""
 
 
 def copy_all(source: Connection, target: Connection) -> dict[str, int]:
@@ -35,7 +37,7 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
             written = [tuple(_written(table, row, target).values()) for row in batch]
             insert_rows(target, table, table.c.keys(), written)
             counts[table.name] += len(batch)
-    _link_copies(source, target)
+    _link_runs(source, target)
     if target.dialect.name == "postgresql":
         _advance_sequences(target)
     return counts
@@ -76,12 +78,12 @@ def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
 
 
 def _written(table: Table, row: dict[str, Any], target: Connection) -> dict[str, Any]:
-    """The row as the target's kind of database keeps it; copies are linked when all runs are there."""
+    """The row as the target's kind of database keeps it; runs are linked to others when all are there."""
     if table is metrics:
         cells = series.decode(row["series"], row["odd_cells"])
         row["series"], row["odd_cells"] = series.packed(cells, target.dialect.name)
     elif table is runs:
-        row["copy_of"] = None
+        row |= dict.fromkeys(_LINKS)
     return row
 
 
@@ -93,11 +95,13 @@ def _read(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _link_copies(source: Connection, target: Connection) -> None:
-    copies = source.execute(select(runs.c.id, runs.c.copy_of).where(runs.c.copy_of.is_not(None))).all()
-    if copies:
-        statement = update(runs).where(runs.c.id == bindparam("run")).values(copy_of=bindparam("original"))
-        target.execute(statement, [{"run": run, "original": original} for run, original in copies])
+def _link_runs(source: Connection, target: Connection) -> None:
+    for name in _LINKS:
+        column = runs.c[name]
+        links = source.execute(select(runs.c.id, column).where(column.is_not(None))).all()
+        if links:
+            statement = update(runs).where(runs.c.id == bindparam("run")).values({name: bindparam("other")})
+            target.execute(statement, [{"run": run, "other": other} for run, other in links])
 
 
 def _advance_sequences(target: Connection) -> None:

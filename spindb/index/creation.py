@@ -53,9 +53,9 @@ _BESIDE_TABLES = {
         """,
         # Which values are frequent per hyperparameter: by itself it takes the two columns for independent.
         "CREATE STATISTICS st_configs_key_number (mcv) ON key, number FROM configs",
-        "CREATE STATISTICS st_configs_key_value (mcv) ON key, value FROM configs",
+        "CREATE STATISTICS st_configs_key_canonical (mcv) ON key, canonical FROM configs",
         "ALTER STATISTICS st_configs_key_number SET STATISTICS 1000",
-        "ALTER STATISTICS st_configs_key_value SET STATISTICS 1000",
+        "ALTER STATISTICS st_configs_key_canonical SET STATISTICS 1000",
     ),
 }
 

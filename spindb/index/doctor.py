@@ -119,6 +119,10 @@ def _ending_in_nan(connection: Connection, ids: Sequence[int]) -> list[Finding]:
 
 def _copies(connection: Connection, ids: Sequence[int]) -> list[Finding]:
     members = _where(connection, ids, runs.c.copy_of.is_not(None))
+    for batch in batches(ids):  # copies stay behind their originals
+        statement = select(runs.c.id).where(runs.c.copy_of.in_(batch), runs.c.removed_at.is_(None))
+        members += tuple(connection.execute(statement).scalars())
+    members = tuple(sorted(set(members)))
     return [Finding("copy", f"{_runs(members)} with {CODES['copy']}", members)] if members else []
 
 

@@ -139,6 +139,20 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         return _sqlite(database, "ro&immutable=1")
 
 
+@contextmanager
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """One transaction that may make tables anew.
+
+    SQLite's foreign keys are off in it, which can only be said before one begins.
+    """
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            driver.execute("PRAGMA foreign_keys = OFF")
+        with connection.begin():
+            yield connection
+
+
 _NETWORK_TYPES = ("nfs", "cifs", "smb", "9p", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs")
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 __all__ = ["REVISIONS", "metadata"]
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Schema revisions, oldest first. A database at any other revision comes from a newer spindb."""
 
 TEXT = Text().with_variant(Text(collation="C"), "postgresql")
@@ -98,8 +98,11 @@ runs = Table(
     Column("copy_of", ForeignKey("runs.id", ondelete="SET NULL"), index=True),
     Column("signature", TEXT),  # digest of sizes and mtimes; none: to be read again
     Column("archived", Boolean, nullable=False, server_default=false()),
-    UniqueConstraint("root_id", "path"),
-    CheckConstraint("status IN ('ok', 'empty', 'broken', 'missing')", name="status"),
+    # The run that the directory holds now, where another training overwrote this one.
+    Column("superseded_by", ForeignKey("runs.id", ondelete="CASCADE"), index=True),
+    Column("removed_at", DateTime),  # when a person removed it from the index; none: it is there
+    UniqueConstraint("root_id", "path", "generation"),
+    CheckConstraint("status IN ('ok', 'empty', 'broken', 'policy', 'missing', 'superseded')", name="status"),
     Index("ix_runs_name_config_digest", "name", "config_digest"),  # by which a run that moved is known
     Index("ix_runs_exp_name", "exp_name"),
     Index("ix_runs_env_id", "env_id"),
@@ -113,12 +116,13 @@ configs = Table(
     _run_id(primary_key=True),
     Column("key", TEXT, primary_key=True),
     Column("type", TEXT, nullable=False),
-    Column("value", TEXT, nullable=False),  # canonical JSON text
+    Column("value", TEXT, nullable=False),  # JSON text, as it was written but for memory addresses
+    Column("canonical", TEXT, nullable=False),  # equal values have equal texts; see spindb.canonical
     Column("number", Double),
     Column("raw", TEXT),  # JSON text before addresses were replaced, where it differs
     Column("internal", Boolean, nullable=False, server_default=false()),
     Index("ix_configs_key_number_run_id", "key", "number", "run_id"),  # joins never touch the table
-    Index("ix_configs_key_value_run_id", "key", "value", "run_id"),
+    Index("ix_configs_key_canonical_run_id", "key", "canonical", "run_id"),
     sqlite_with_rowid=False,
 )
 
@@ -181,7 +185,8 @@ tags = Table(
     Index("ix_tags_tag", "tag"),
 )
 
-# What a run was before another training overwrote it: its content is gone, what people added is not.
+# What a run was before another training overwrote it, where its content was not kept: schema 0001 did not. Since then
+# it is a run of its own (`runs.superseded_by`).
 superseded = Table(
     "superseded",
     metadata,

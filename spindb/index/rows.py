@@ -13,7 +13,7 @@ Row = tuple[Any, ...]
 
 # Each table's columns but the run's id, which comes first.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "configs": ("key", "type", "value", "number", "raw", "internal"),
+    "configs": ("key", "type", "value", "canonical", "number", "raw", "internal"),
     "metrics": (
         *("name", "position", "count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax"),
         *("series", "odd_cells"),
@@ -94,8 +94,11 @@ def _run_values(record: RunRecord) -> dict[str, Any]:
 def config_rows(record: RunRecord) -> list[Row]:
     """Its hyperparameters."""
     return [
-        (storable(leaf.key), leaf.type, storable(leaf.value), number(leaf.number), storable(leaf.raw), leaf.internal)
-        for leaf in record.config
+        (
+            *(storable(it.key), it.type, storable(it.value), storable(it.canonical)),
+            *(number(it.number), storable(it.raw), it.internal),
+        )
+        for it in record.config
     ]
 
 

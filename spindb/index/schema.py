@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from spindb.errors import SchemaError
 from spindb.index.backup import back_up, beside
 from spindb.index.creation import create
+from spindb.index.engine import migrating
 from spindb.index.models import REVISIONS
 
 State = Literal["absent", "current", "older", "newer", "foreign"]
@@ -69,7 +70,7 @@ def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
         SchemaError: the database is not one of spindb's, or newer than this spindb.
     """
     _back_up_older(engine)
-    with engine.begin() as connection:
+    with migrating(engine) as connection:
         if state(connection) in ("foreign", "newer"):
             check(connection, name)
         before = revision(connection)

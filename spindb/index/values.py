@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
+from spindb.canonical import canonical
 from spindb.errors import FilterError
 from spindb.index.clock import now
 from spindb.index.filters import Value
@@ -18,6 +19,7 @@ from spindb.index.filters import Value
 _TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?)?)?\Z")
 _AGO = re.compile(r"(\d+)(min|h|d|w)\Z")
 _AGO_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_WORDS = {"true": "true", "false": "false", "null": "null", "none": "null", "nan": "NaN"}
 NOT_A_NUMBER = object()
 
 
@@ -45,19 +47,19 @@ def period(query: str, value: Value) -> tuple[datetime, datetime]:
     return begin, begin + steps[len(rest)]
 
 
-def json_texts(query: str, value: Value) -> list[str]:
-    """The canonical JSON texts that a value may mean: ``true`` is the flag or the word."""
-    as_text = json.dumps(value.text, ensure_ascii=False)
-    if value.quoted:
-        return [as_text]
-    if value.text.startswith(("[", "{")):
+def canonical_texts(query: str, value: Value) -> list[str]:
+    """The canonical texts (see `spindb.canonical`) that a typed value may mean.
+
+    Quotes only delimit. The words true, false, null, none and nan in any case are what they say, or the text.
+    """
+    if not value.quoted and value.text.startswith(("[", "{")):
         try:
-            return [json.dumps(json.loads(value.text), sort_keys=True, ensure_ascii=False)]
-        except ValueError:
+            return [canonical(json.loads(value.text))]
+        except (ValueError, RecursionError):
             raise error(query, f"{value.text!r} is no JSON list", value, hint="quote it to mean a text") from None
-    words = {"true": "true", "false": "false", "null": "null", "none": "null", "nan": "NaN"}
-    literal = words.get(value.text.lower())
-    return [literal, as_text] if literal else [as_text]
+    found = [canonical(value.text)]
+    literal = _WORDS.get(value.text.lower())
+    return found if literal is None or literal in found else [literal, *found]
 
 
 def number_of(query: str, value: Value, name: str) -> float:
