@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
 import spindb
-from spindb.cli.door import OutputError, close_output, discard_output, echo, open_streams, output_error, say_error
+from spindb.cli.door import OutputError, close_output, discard_output, echo, open_streams, output_error, say, say_error
 from spindb.cli.lean import spare
 from spindb.cli.output import JSON_VERSION
-from spindb.errors import SpindbError
+from spindb.errors import DamagedWarning, DatabaseError, SpindbError
 
 COMMANDS = {
     "scanning": ("ingest",),
@@ -116,7 +117,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     open_streams()
     try:
-        code = _command(given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DamagedWarning)
+            warnings.showwarning = _say_warning
+            code = _command(given)
         close_output()
     except OutputError as error:
         discard_output()
@@ -124,6 +128,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
             say_error(error)
         return error.exit_code
     return code
+
+
+def _told_of_damage() -> DatabaseError | None:
+    """What stands behind an error that nobody foresaw, where the database held wrong values and that was said."""
+    unknown = sys.modules.get("spindb.index.database.unknown")  # a command that asked no database has not loaded it
+    told = unknown.noted.told if unknown is not None else ""
+    return DatabaseError(told, hint="spindb db check") if told else None
+
+
+def _say_warning(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+    """Warnings of spindb's own as words; those of libraries as Python prints them."""
+    if issubclass(category, DamagedWarning):
+        say(f"warning: {message}")
+    else:
+        _as_python_does(message, category, *rest, **named)
+
+
+_as_python_does = warnings.showwarning
 
 
 def _command(arguments: Sequence[str]) -> int:
@@ -136,6 +158,12 @@ def _command(arguments: Sequence[str]) -> int:
     except SpindbError as error:
         say_error(error)
         return error.exit_code
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+        damaged = _told_of_damage()
+        if damaged is None:
+            raise
+        say_error(damaged)
+        return damaged.exit_code
     except OSError as error:  # help, which the parser prints itself
         if error.filename is None and error.errno in _OF_STREAMS:
             raise output_error(error) from None

@@ -13,6 +13,8 @@ from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import echo, plural, print_json, say, size, write_file
 from spindb.errors import DatabaseError, NotFoundError, UsageError
 
+_MAX_LINES = 200
+
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
 
 
@@ -78,7 +80,7 @@ def check(
 
     location = database(ctx, db)
     with connected(location) as connection:
-        found = damage(connection)
+        found = list(damage(connection))
         unindexed = missing_indexes(connection)
         astray: list[str] = []
         if deep and not found:
@@ -87,8 +89,10 @@ def check(
             astray = [f"run {d.run_id}: {d.what} ({d.directory})" for d in deviations(connection)]
     if as_json:
         print_json({"damage": found + astray})
-    for line in found + astray:
+    for line in (found + astray)[:_MAX_LINES]:
         say(f"  {line}")
+    if len(found + astray) > _MAX_LINES:
+        say(f"  … and {len(found + astray) - _MAX_LINES} more: --json lists all")
     if astray:
         say("spindb ingest reads what changed; spindb db rebuild reads all files again")
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from spindb.errors import SpindbError, UsageError
 from spindb.legible import legible, legible_json, legible_message, legible_styled
@@ -109,7 +109,7 @@ def echo_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 def records_on_stdout() -> Iterator[TextIO]:
     """Where many records (CSV, JSON lines) are written to stdout; in a terminal all but line ends is made legible."""
     with _output_errors():
-        yield _Legible() if to_terminal() else sys.stdout
+        yield cast(TextIO, _Legible()) if to_terminal() else sys.stdout
         sys.stdout.flush()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from spindb.cli.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
 from spindb.files import written_whole
+from spindb.index.database.unknown import json_value
 from spindb.legible import legible, legible_json
 
 __all__ = [
@@ -235,7 +236,7 @@ def _show_float(value: float) -> str:
 
 def show_hyperparameter(text: str) -> str:
     """A hyperparameter's JSON text as a person would write it; ``null`` is a value here, not an absence."""
-    return "null" if text == "null" else show(json.loads(text))
+    return "null" if text == "null" else show(json_value(text))
 
 
 def size(count: int) -> str:

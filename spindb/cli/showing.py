@@ -12,6 +12,7 @@ import typer
 
 from spindb.cli.options import AsJson, Db, Run, database
 from spindb.cli.output import age, echo, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.index.database.unknown import json_value
 from spindb.records import latest
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _as_dict(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -
         "launch": _launch(found, whole, saved),
         "tags": whole.tags,
         "notes": [{"at": at, "text": text} for at, text in whole.notes],
-        "config": {leaf.key: json.loads(leaf.value) for leaf in whole.config},
+        "config": {leaf.key: json_value(leaf.value) for leaf in whole.config},
         "metrics": {m.name: {**asdict(m), "last": last_value(m)} for m in whole.metrics},
         "snapshots": [snapshot_as_dict(s) for s in saved],
         "evaluations": [asdict(e) for e in whole.evaluations],
@@ -127,7 +128,7 @@ def _ago(time: datetime) -> str:
 def _launch(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> str | None:
     from spindb.analysis.launch import launch
 
-    config = {leaf.key: json.loads(leaf.value) for leaf in whole.config if not leaf.internal}
+    config = {leaf.key: json_value(leaf.value) for leaf in whole.config if not leaf.internal}
     return launch(config, found.algo, found.env.id, [snapshot.kind for snapshot in saved])
 
 

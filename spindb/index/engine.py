@@ -7,8 +7,10 @@ fail later), everyone waits for a lock instead of failing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +22,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from spindb.errors import DatabaseError, UsageError
+from spindb.index.database.cells import read_with_care
 from spindb.index.models import APPLICATION_ID
 
 _BUSY_SECONDS = 30.0
 _MAX_SHOWN = 200  # characters
 _CACHE = "cache_size = -65536"  # KiB
+# The schema of a file is its maker's: no function in it may do more than compute, no page of it is taken on trust.
+_WARY = ("trusted_schema = OFF", "cell_size_check = ON")
 _PAGE = "page_size = 8192"  # bytes, of new files: series of 100 epochs fill smaller pages badly
 _MAPPED = "mmap_size = 4294967296"  # bytes: pages are looked at where they lie
 
@@ -85,7 +90,10 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
             raise DatabaseError(f"no database at {path}", hint="spindb ingest DATA_DIR creates it")
         if write and not path.parent.is_dir():
             raise DatabaseError(f"the directory {path.parent} does not exist")
+    if write and path is not None:
+        _create(path)
     engine = create_engine("sqlite://", creator=lambda: _connect(url.database or ":memory:", write), poolclass=NullPool)
+    read_with_care(engine)
     begin = "BEGIN IMMEDIATE" if write else "BEGIN"
 
     @event.listens_for(engine, "begin")
@@ -93,6 +101,12 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _create(path: Path) -> None:
+    """A file that is not there yet is made for its owner alone; SQLite gives the files beside it the same rights."""
+    with contextlib.suppress(OSError):  # it is there, or opening it says what is wrong
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _server(url: URL, write: bool) -> Engine:
@@ -185,8 +199,10 @@ def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
     uri = database if database == ":memory:" else f"{Path(database).as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in pragmas:
+        for pragma in (*_WARY, *pragmas):
             connection.execute(f"PRAGMA {pragma}")
+        if sys.version_info >= (3, 12):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
     except sqlite3.Error:
         connection.close()
         raise

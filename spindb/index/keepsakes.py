@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Table, exists, insert, or_, select, update
 from spindb.errors import UsageError
 from spindb.index import models
 from spindb.index.clock import now
+from spindb.index.database.unknown import json_object
 from spindb.index.filters import parse
 
 FORMAT = 1
@@ -75,7 +76,7 @@ def _evaluation_as_dict(connection: Connection, row: Any) -> dict[str, Any]:
     episodes = select(c.ep_return, c.length, c.ending).where(c.evaluation_id == row.id).order_by(c.number)
     values = {name: getattr(row, name) for name in _EVALUATION}
     values["created_at"] = _time_text(row.created_at)
-    values["versions"] = json.loads(row.versions)
+    values["versions"] = json_object(row.versions)
     values["episodes"] = [[e.ep_return, e.length, e.ending] for e in connection.execute(episodes)]
     return {name: value for name, value in values.items() if value is not None}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from spindb.index.database.unknown import json_value
 from spindb.index.models import configs, metrics
 from spindb.index.portions import batches
 
@@ -53,7 +53,7 @@ def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = Fa
 def _key_row(key: str, types: set[str], values: Iterable[tuple[str, int]]) -> KeyRow:
     ordered = sorted(values, key=lambda item: (-item[1], item[0]))
     number = sum(count for _, count in ordered)
-    return KeyRow(key, number, tuple(sorted(types)), tuple((json.loads(v), n) for v, n in ordered))
+    return KeyRow(key, number, tuple(sorted(types)), tuple((json_value(v), n) for v, n in ordered))
 
 
 class VaryingKey(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 from spindb.errors import FilterError
 from spindb.index import filters, series
 from spindb.index.conditions import Compiler
+from spindb.index.database.unknown import json_value
 from spindb.index.fields import ConfigField, Field, MetricField, RunField
 from spindb.index.models import LARGEST, runs
 from spindb.index.portions import batches
@@ -136,7 +136,7 @@ def count(connection: Connection, text: str, *, everything: bool = False) -> int
 def _converter(found: Field) -> Callable[[Any, Any], Any] | None:
     """What makes a Python value of a field's cells, None where the cell is the value."""
     if isinstance(found, ConfigField):
-        return lambda text, _: None if text is None else json.loads(text)
+        return lambda text, _: None if text is None else json_value(text)
     if isinstance(found, MetricField) and found.statistic == "last":
         return series.last_cell
     if found == _TAGS:

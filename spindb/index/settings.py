@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from spindb.index.database.unknown import json_value
 from spindb.index.models import configs, runs
 from spindb.index.portions import batches
 from spindb.index.search import fields_of
@@ -156,7 +157,7 @@ def _everything_but_seed(connection: Connection, facts: Mapping[int, _Facts]) ->
         for run_id, key, value in connection.execute(statement):
             if key not in values[run_id] and key not in _SEED_KEYS and key not in _ENV_KEYS:
                 if value not in parsed:
-                    parsed[value] = json.loads(value)
+                    parsed[value] = json_value(value)
                 values[run_id][key] = parsed[value]
     for key in _own_paths(values):
         for known in values.values():

@@ -1,0 +1,180 @@
+"""J10: databases with wrong contents, and with what spindb did not make.
+
+Each column of each table is spoiled in turn, as the models list them: a new column is tested without a line here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import EVALUATION, REPOSITORY, Outcome
+from sqlalchemy import Boolean, Column, DateTime, Double, Integer, Text
+
+from spindb.index import store
+from spindb.index.connect import connected
+from spindb.index.models import metadata
+from spindb.index.store import EpisodeResult
+from spindb.ingest.pipeline import ingest
+
+pytestmark = pytest.mark.sqlite  # PostgreSQL checks its types itself
+
+Cli = Callable[..., Outcome]
+
+COMMANDS = (
+    ("runs",),
+    ("runs", "--json", "--all", "--columns", "+started,+updated,+pi_lr,+notes"),
+    ("show", "1"),
+    ("show", "1", "--json"),
+    ("diff", "1", "2"),
+    ("params",),
+    ("metrics",),
+    ("compare",),
+    ("doctor",),
+    ("snapshots", "1"),
+    ("note", "1", "--list"),
+    ("best",),
+    ("query", "list"),
+    ("export", "runs"),
+    ("export", "configs"),
+    ("export", "metrics"),
+    ("export", "evaluations"),
+    ("db", "info"),
+    ("db", "dump"),
+)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a row in every table."""
+    from dataclasses import replace
+
+    place = tmp_path_factory.mktemp("sound") / "spindb.db"
+    data = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-0003"
+    ingest(place, [data])
+    with connected(place, write=True) as connection:
+        played = replace(EVALUATION, episodes=(EpisodeResult(1.0, 10, "terminated"),), mean_return=1.0)
+        store.add_evaluation(connection, 1, played)
+    with closing(sqlite3.connect(place)) as raw, raw:
+        raw.execute("INSERT INTO tags VALUES (1, 'good')")
+        raw.execute("INSERT INTO notes (run_id, text, created_at) VALUES (1, 'a note', '2026-01-01 00:00:00.000000')")
+        raw.execute("INSERT INTO queries VALUES ('q', 'seed=0', '2026-01-01 00:00:00.000000')")
+        raw.execute("INSERT INTO problems (run_id, path, line, code, message) VALUES (1, 'p', 1, 'c', 'm')")
+        time = "2026-01-01 00:00:00.000000"
+        for table in metadata.sorted_tables:  # whatever is still empty
+            if not raw.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]:
+                cells = {c.name: _usual(c, time) for c in table.columns}
+                names, marks = ", ".join(f'"{n}"' for n in cells), ", ".join("?" * len(cells))
+                raw.execute(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", list(cells.values()))
+    return place
+
+
+def _usual(column: Column[Any], time: str) -> Any:
+    if column.foreign_keys:
+        return 1
+    if isinstance(column.type, DateTime):
+        return time
+    if isinstance(column.type, Text):
+        return {list: "[]", dict: "{}", object: "1", None: "x"}[column.info.get("json")]
+    return 1
+
+
+def _spoilt() -> Iterator[Any]:
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            for what, value in _wrong(column):
+                yield pytest.param(table.name, column.name, value, id=f"{table.name}.{column.name}-{what}")
+
+
+def _wrong(column: Column[Any]) -> Iterator[tuple[str, Any]]:
+    if column.name == "id":  # SQLite takes nothing but numbers for the row's own
+        return
+    if column.foreign_keys:
+        yield "dangling", 99999
+        return
+    if isinstance(column.type, (Integer, Double, DateTime, Boolean)):
+        yield "text", "no such \x1b[31m value"
+        yield "blob", b"\x00\xff"
+    if isinstance(column.type, Boolean):
+        yield "two", 2
+    elif isinstance(column.type, Integer) and not column.info.get("signed"):
+        yield "negative", -5
+    elif isinstance(column.type, DateTime):
+        yield "number", 7
+        yield "day", "2026-02-30 00:00:00.000000"
+    elif isinstance(column.type, Text):
+        yield "blob", b"\x00\xff"
+        if "json" in column.info or column.name == "series":
+            yield "json", "{no json"
+            yield "deep", "[" * 100_000
+        if column.info.get("json") in (list, dict) or column.name == "series":
+            yield "kind", "7"
+
+
+def _check(place: Path, cli: Cli, spoilt: list[tuple[str, str, Any, int]]) -> None:
+    """Spoil cells (table, column, value, which row), and see what `db check` and all commands say."""
+    expected = []
+    with closing(sqlite3.connect(place)) as raw, raw:
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        for table, column, value, number in spoilt:
+            own = metadata.tables[table].primary_key.columns
+            keys, where = ", ".join(f'"{k.name}"' for k in own), " AND ".join(f'"{k.name}" = ?' for k in own)
+            found = raw.execute(f"SELECT {keys} FROM {table} ORDER BY {keys}").fetchall()
+            key = found[min(number, len(found) - 1)]
+            raw.execute(f'UPDATE {table} SET "{column}" = ? WHERE {where}', (value, *key))
+            row = ", ".join(f"{k.name} {cell!r}" for k, cell in zip(own, key, strict=True))
+            expected.append((f"{table}, " if column in own else f"{table}, {row}: ", column))
+    checked = cli("db", "check")
+    assert checked.code == 4, checked
+    for row, column in expected:
+        assert any(row in line and column in line for line in checked.err.splitlines()), (row, column, checked.err)
+    for command in COMMANDS:
+        outcome = cli(*command)
+        assert outcome.code in (0, 2, 3, 4), (command, outcome)
+        assert "\x1b" not in outcome.out + outcome.err, (command, outcome)
+        if outcome.code == 4:
+            assert "db check" in outcome.err, (command, outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "column", "value"), list(_spoilt()))
+def test_j10_each_wrong_value_is_found_and_ends_no_command(
+    sound: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, table: str, column: str, value: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _check(Path(shutil.copy(sound, tmp_path / "spindb.db")), cli, [(table, column, value, 0)])
+
+
+@pytest.mark.parametrize("table", [name for name in metadata.tables if name != "tags"])  # which is a key alone
+@pytest.mark.parametrize("kind", [0, 1])
+def test_j10_wrong_columns_of_each_table(
+    sound: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, table: str, kind: int
+) -> None:
+    """All columns of a table at once, but for its keys."""
+    monkeypatch.chdir(tmp_path)
+    place = Path(shutil.copy(sound, tmp_path / "spindb.db"))
+    columns = metadata.tables[table].columns
+    wrong = {c.name: [value for _, value in _wrong(c)] for c in columns if not c.primary_key and not c.foreign_keys}
+    spoilt = [(table, name, values[min(kind, len(values) - 1)], 0) for name, values in wrong.items() if values]
+    _check(place, cli, spoilt)
+
+
+def test_j10_the_bad_cell_is_unknown_and_the_table_stays(sound: Path, tmp_path: Path, cli: Cli) -> None:
+    place = Path(shutil.copy(sound, tmp_path / "spindb.db"))
+    with closing(sqlite3.connect(place)) as raw, raw:
+        raw.execute("UPDATE configs SET value = '{' WHERE run_id = 2 AND key = 'pi_lr'")
+        raw.execute("UPDATE runs SET updated_at = 'yesterday' WHERE id = 1")
+    outcome = cli("--db", place, "runs", "--columns", "id,pi_lr,updated")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()[2:]
+    assert len(lines) == 5
+    assert lines[0].split() == ["1", "0.0003"]
+    assert lines[1].split()[1] == "?"
+    assert "runs, id 1: updated_at is not a time: 'yesterday'" in outcome.err
+    assert "configs, run_id 2, key 'pi_lr': value is not JSON: '{'" in outcome.err
+    assert "spindb db check" in outcome.err
