@@ -178,3 +178,122 @@ def test_j10_the_bad_cell_is_unknown_and_the_table_stays(sound: Path, tmp_path: 
     assert "runs, id 1: updated_at is not a time: 'yesterday'" in outcome.err
     assert "configs, run_id 2, key 'pi_lr': value is not JSON: '{'" in outcome.err
     assert "spindb db check" in outcome.err
+
+
+# What spindb did not make.
+
+
+def _evil(sound: Path, tmp_path: Path, *statements: str) -> Path:
+    place = Path(shutil.copy(sound, tmp_path / "evil.db"))
+    with closing(sqlite3.connect(place)) as raw, raw:
+        for statement in statements:
+            raw.execute(statement)
+    return place
+
+
+TRIGGER = "CREATE TRIGGER sly AFTER INSERT ON tags BEGIN DELETE FROM notes; END"
+VIEW = "CREATE VIEW lure AS SELECT * FROM runs"
+
+
+@pytest.mark.parametrize(("made", "named"), [(TRIGGER, "trigger sly on tags"), (VIEW, "view lure")])
+def test_j10_a_foreign_trigger_or_view_is_refused_where_something_is_written(
+    sound: Path, tmp_path: Path, cli: Cli, made: str, named: str
+) -> None:
+    place = _evil(sound, tmp_path, made)
+    before = place.read_bytes()
+    writing = (("tag", "+x", "1"), ("note", "1", "x"), ("archive", "1"), ("query", "save", "z", "seed=0"))
+    for command in (*writing, ("ingest", tmp_path), ("db", "upgrade"), ("rm", "-y", "1")):
+        outcome = cli("--db", place, *command)
+        assert outcome.code == 4, (command, outcome)
+        assert named in outcome.err
+        assert "DROP" in outcome.err
+        assert "--db" in outcome.err
+    assert place.read_bytes() == before
+    assert cli("--db", place, "runs").code == 0
+    checked = cli("--db", place, "db", "check")
+    assert checked.code == 4
+    assert named in checked.err
+    refused = cli("--db", place, "sql", "SELECT * FROM lure")
+    assert (refused.code, refused.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("ALTER TABLE tags RENAME TO hidden", "CREATE VIEW tags AS SELECT * FROM hidden"),
+        ("DROP VIEW metric_points", "CREATE VIEW metric_points AS SELECT 1 AS run_id"),
+        ("ALTER TABLE queries RENAME TO hidden", "CREATE VIRTUAL TABLE queries USING fts5(name, text, created_at)"),
+    ],
+)
+def test_j10_what_has_the_name_of_ours_and_is_not_is_never_read(
+    sound: Path, tmp_path: Path, cli: Cli, statements: tuple[str, ...]
+) -> None:
+    place = _evil(sound, tmp_path, *statements)
+    outcome = cli("--db", place, "runs")
+    assert (outcome.code, outcome.out) == (4, ""), outcome
+    assert "did not make" in outcome.err
+
+
+def test_j10_the_file_trusts_no_schema(sound: Path) -> None:
+    with connected(sound, write=True) as connection:
+        assert connection.exec_driver_sql("PRAGMA trusted_schema").scalar() == 0
+        assert connection.exec_driver_sql("PRAGMA cell_size_check").scalar() == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can make files of others")
+@pytest.mark.parametrize("how", ["file", "link", "link of another"])
+def test_j10_anothers_database_found_upward_is_refused(
+    sound: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    place = tmp_path / "a" / "spindb.db"
+    kept = Path(shutil.copy(sound, place if how == "file" else tmp_path / "kept.db"))
+    if how != "file":
+        place.symlink_to(kept)
+    os.chown(place, 12345, -1, follow_symlinks=how != "link of another")
+    monkeypatch.chdir(below)
+    monkeypatch.delenv("SPINDB_URL", raising=False)
+    for command in (("runs",), ("tag", "+x", "1"), ("ingest", below)):
+        outcome = cli(*command)
+        assert (outcome.code, outcome.out) == (4, ""), (command, outcome)
+        assert "another user (12345)" in outcome.err
+        assert f"--db {place}" in outcome.err
+    assert cli("--db", place, "runs").code == 0
+    monkeypatch.setenv("SPINDB_URL", str(place))
+    assert cli("runs").code == 0
+
+
+def test_j12_a_database_and_its_copies_are_their_owners_alone(tmp_path: Path, cli: Cli) -> None:
+    place = tmp_path / "spindb.db"
+    ingest(place, [REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-0003"])
+    cli("--db", place, "db", "backup", tmp_path / "copy.db")
+    cli("--db", place, "db", "dump", "--out", tmp_path / "dump.yaml")
+    cli("db", "copy", place, tmp_path / "other.db")
+    for name in ("spindb.db", "copy.db", "dump.yaml", "other.db"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600, name
+
+
+def test_j10_text_that_is_no_utf8(sound: Path, tmp_path: Path, cli: Cli) -> None:
+    place = _evil(sound, tmp_path, "UPDATE runs SET exp_name = CAST(x'ff41' AS TEXT) WHERE id = 2")
+    for command in COMMANDS:
+        outcome = cli("--db", place, *command)
+        assert outcome.code in (0, 2, 4), (command, outcome)
+        if outcome.code == 4:
+            assert "runs, id 2: exp_name" in outcome.err, outcome
+    checked = cli("--db", place, "db", "check")
+    assert checked.code == 4
+    assert "runs, id 2: exp_name is not text: a text that is no UTF-8" in checked.err
+
+
+def test_j10_damaged_pages_end_in_words(sound: Path, tmp_path: Path, cli: Cli) -> None:
+    whole = sound.read_bytes()
+    for number in range(40):
+        place = tmp_path / f"{number}.db"
+        spoilt = bytearray(whole)
+        start = 8192 + number * (len(whole) - 8192) // 40
+        spoilt[start : start + 64] = bytes((number * 7 + i * 13) % 256 for i in range(64))
+        place.write_bytes(spoilt)
+        for command in (("runs",), ("show", "1", "--json"), ("export", "metrics"), ("db", "check"), ("tag", "+x", "1")):
+            outcome = cli("--db", place, *command)
+            assert outcome.code in (0, 2, 3, 4), (number, command, outcome)

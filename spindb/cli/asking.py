@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +12,13 @@ import typer
 
 from spindb.cli.door import say_error
 from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, database
-from spindb.cli.output import plural, print_csv, print_json, print_json_lines, print_table, say
+from spindb.cli.output import plural, print_csv, print_json_lines, print_json_rows, print_table, say
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:
     from spindb.index.plainsql import Answer
 
+_MOST_ROWS = 10_000  # of a table, which is laid out when all of it is known
 _HELP = (
     ".tables       the tables",
     ".schema NAME  the columns of one",
@@ -38,6 +40,9 @@ def sql(
     as_json: AsJson = False,
     as_jsonl: AsJsonLines = False,
     as_csv: AsCsv = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="How long a statement may take; 0: any time.", min=0)
+    ] = 60,
     db: Db = None,
 ) -> None:
     """Run an SQL statement that reads, or open a prompt for such statements.
@@ -50,13 +55,12 @@ def sql(
     with reading(database(ctx, db)) as connection:
         for typed in [statement] if statement is not None else _typed():
             try:
-                answer = ask(connection, meaning(connection, typed))
+                with ask(connection, meaning(connection, typed), seconds=timeout) as answer:
+                    _print(answer, as_json, as_jsonl, as_csv)
             except UsageError as error:
                 if statement is not None or not sys.stdin.isatty():
                     raise
                 say_error(error)
-                continue
-            _print(answer, as_json, as_jsonl, as_csv)
 
 
 def _typed() -> Iterator[str]:
@@ -93,12 +97,16 @@ def _typed() -> Iterator[str]:
 
 def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
     if as_json:
-        print_json([dict(zip(answer.titles, row, strict=True)) for row in answer.rows])
+        print_json_rows(answer.titles, answer.rows)
     elif as_jsonl:
         print_json_lines(answer.titles, answer.rows)
     elif as_csv:
         print_csv(answer.titles, answer.rows)
     else:
-        if answer.rows:
-            print_table(answer.titles, answer.rows)
-        say(plural(len(answer.rows), "row"))
+        rows = list(itertools.islice(answer.rows, _MOST_ROWS + 1))
+        if rows:
+            print_table(answer.titles, rows[:_MOST_ROWS])
+        if len(rows) > _MOST_ROWS:
+            say(f"the first {_MOST_ROWS} rows, more were not read: --csv and --jsonl print all, LIMIT chooses")
+        else:
+            say(plural(len(rows), "row"))

@@ -35,6 +35,7 @@ __all__ = [
     "print_ids",
     "print_json",
     "print_json_lines",
+    "print_json_rows",
     "print_table",
     "say",
     "show",
@@ -58,6 +59,17 @@ _WIDE = ("W", "F")
 def print_json(value: Any) -> None:
     """JSON on stdout. NaN and infinities, which JSON lacks, become the texts ``NaN``, ``Infinity``."""
     echo_json(json.dumps(plain(value), ensure_ascii=False, indent=2))
+
+
+def print_json_rows(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A JSON list of one object per row on stdout, each written as it comes; as `print_json` prints it."""
+    with records_on_stdout() as file:
+        before = "["
+        for row in rows:
+            text = json.dumps(plain(dict(zip(titles, row, strict=True))), ensure_ascii=False, indent=2)
+            file.write(before + "".join(f"\n  {line}" for line in legible_json(text).split("\n")))
+            before = ","
+        file.write("[]\n" if before == "[" else "\n]\n")
 
 
 def print_json_lines(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

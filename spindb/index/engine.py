@@ -8,6 +8,7 @@ fail later), everyone waits for a lock instead of failing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import sys
@@ -29,7 +30,8 @@ _BUSY_SECONDS = 30.0
 _MAX_SHOWN = 200  # characters
 _CACHE = "cache_size = -65536"  # KiB
 # The schema of a file is its maker's: no function in it may do more than compute, no page of it is taken on trust.
-_WARY = ("trusted_schema = OFF", "cell_size_check = ON")
+_UNTRUSTED = "trusted_schema = OFF"
+_WARY = "cell_size_check = ON"
 _PAGE = "page_size = 8192"  # bytes, of new files: series of 100 epochs fill smaller pages badly
 _MAPPED = "mmap_size = 4294967296"  # bytes: pages are looked at where they lie
 
@@ -136,10 +138,12 @@ def _server(url: URL, write: bool) -> Engine:
 def _connect(database: str, write: bool) -> sqlite3.Connection:
     if write or database == ":memory:":
         journal = "DELETE" if network_file_system(Path(database)) else "WAL"
-        writer = (_PAGE, "foreign_keys = ON", f"journal_mode = {journal}", "synchronous = NORMAL")
+        writer = (_UNTRUSTED, _PAGE, "foreign_keys = ON", f"journal_mode = {journal}", "synchronous = NORMAL")
         return _sqlite(database, "rwc", *writer)
     # A file that another machine shortens while it is mapped ends the process.
     reading = (_CACHE,) if network_file_system(Path(database)) else (_CACHE, _MAPPED)
+    if _unpacks_untrusted():
+        reading = (*reading, _UNTRUSTED)
     if _writable(database) and _writable(os.path.dirname(database)):
         # Opened for writing although it never writes: only such a connection tidies the log away.
         return _sqlite(database, "rw", "query_only = ON", *reading)
@@ -150,7 +154,22 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         # memory; without a log beside it the file alone is complete.
         if os.path.exists(database + "-wal"):
             raise
-        return _sqlite(database, "ro&immutable=1")
+        return _sqlite(database, "ro&immutable=1", *reading)
+
+
+@functools.cache
+def _unpacks_untrusted() -> bool:
+    """Whether views of a schema that is not trusted may call JSON functions, as ``metric_points`` does: some versions
+    of SQLite took these for unsafe. There a reader, which runs no trigger, trusts; it knows no function but SQLite's.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as probe:
+        probe.execute("CREATE VIEW v AS SELECT json_extract('[1]', '$[0]')")
+        probe.execute(f"PRAGMA {_UNTRUSTED}")
+        try:
+            probe.execute("SELECT * FROM v").fetchall()
+        except sqlite3.Error:
+            return False
+    return True
 
 
 @contextmanager
@@ -199,7 +218,7 @@ def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
     uri = database if database == ":memory:" else f"{Path(database).as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in (*_WARY, *pragmas):
+        for pragma in (_WARY, *pragmas):
             connection.execute(f"PRAGMA {pragma}")
         if sys.version_info >= (3, 12):
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)

@@ -9,10 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
 
-from spindb.canonical import canonical
 from spindb.index import models, schema, series
 from spindb.index.database.guard import foreign
-from spindb.index.database.unknown import UNKNOWN, json_value, noted
+from spindb.index.database.unknown import noted
 from spindb.index.engine import database_url, sqlite_path
 from spindb.index.maintenance.contents import findings, shown
 from spindb.records import MetricSeries
@@ -94,17 +93,7 @@ def damage(connection: Connection) -> Iterator[str]:
 def wrong_cells(connection: Connection) -> Iterator[str]:
     """The cells that are not what their columns hold, a line each with table, row and column."""
     yield from map(str, findings(connection))
-    yield from _wrong_canonicals(connection)
     yield from _wrong_summaries(connection)
-
-
-def _wrong_canonicals(connection: Connection) -> Iterator[str]:
-    """Hyperparameters whose text for comparing is not that of their value: no filter would find them."""
-    c = models.configs.c
-    for run_id, key, value, kept in connection.execute(select(c.run_id, c.key, c.value, c.canonical)):
-        found = json_value(value)
-        if found is not UNKNOWN and canonical(found) != kept:
-            yield f"configs, run_id {run_id}, key {key!r}: canonical is {shown(kept)}, the value says {canonical(found)}"
 
 
 def _wrong_summaries(connection: Connection) -> Iterator[str]:
