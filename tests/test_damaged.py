@@ -5,6 +5,7 @@ Each column of each table is spoiled in turn, as the models list them: a new col
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator

@@ -152,6 +152,8 @@ def _command(arguments: Sequence[str]) -> int:
     try:
         spare(get_command(application(_command_in(arguments))))(args=arguments, prog_name="spindb")
     except SystemExit as stop:  # how the parser ends every command
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise output_error(stop.__context__) from None
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except OutputError:
         raise

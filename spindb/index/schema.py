@@ -81,9 +81,8 @@ def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
     with migrating(engine) as connection:
         if state(connection) in ("foreign", "newer"):
             check(connection, name)
+        refuse_foreign(connection, name, write=True)
         before = revision(connection)
-        if before is not None:
-            refuse_foreign(connection, name, write=True)
         if before is None:
             create(connection)
         elif before != REVISIONS[-1]:
