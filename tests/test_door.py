@@ -51,7 +51,7 @@ def test_j6_what_can_not_be_seen_is_spelled_out() -> None:
     assert legible_message("one\n  two\nerror: three") == "one\n  two\\nerror: three"
 
 
-_DOOR = "spindb/cli/door.py"
+_DOOR = "spindb/cli/terminal/door.py"
 _OF_TRAINING = ("spindb/logger/", "spindb/demo/")  # print what the user's own program logs
 
 

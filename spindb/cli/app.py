@@ -14,9 +14,18 @@ import typer
 from typer.main import get_command
 
 import spindb
-from spindb.cli.door import OutputError, close_output, discard_output, echo, open_streams, output_error, say, say_error
 from spindb.cli.lean import spare
 from spindb.cli.output import JSON_VERSION
+from spindb.cli.terminal.door import (
+    OutputError,
+    close_output,
+    discard_output,
+    echo,
+    open_streams,
+    output_error,
+    say,
+    say_error,
+)
 from spindb.errors import DamagedWarning, DatabaseError, SpindbError
 
 COMMANDS = {

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spindb.cli.door import say_error
 from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, database
 from spindb.cli.output import plural, print_csv, print_json_lines, print_json_rows, print_table, say
+from spindb.cli.terminal.door import say_error
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli import completion
-from spindb.cli.door import echo_block
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
 from spindb.cli.output import colourful, plural, print_csv, print_json, print_table, say, show, terminal_width
+from spindb.cli.terminal.door import echo_block
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 

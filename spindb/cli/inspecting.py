@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli import completion
-from spindb.cli.door import echo_path
 from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, words_of
 from spindb.cli.output import (
     cell_len,
@@ -23,6 +22,7 @@ from spindb.cli.output import (
     terminal_width,
 )
 from spindb.cli.showing import snapshot_as_dict, snapshot_table
+from spindb.cli.terminal.door import echo_path
 from spindb.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:

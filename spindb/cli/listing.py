@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli import completion
-from spindb.cli.door import echo_block
 from spindb.cli.options import (
     AsCsv,
     AsIds,
@@ -37,6 +36,7 @@ from spindb.cli.output import (
     table,
     terminal_width,
 )
+from spindb.cli.terminal.door import echo_block
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:

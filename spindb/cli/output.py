@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spindb.cli.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
+from spindb.cli.terminal.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
 from spindb.files import written_whole
 from spindb.index.database.unknown import json_value
 from spindb.legible import legible, legible_json

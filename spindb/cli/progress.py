@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spindb.cli.door import echo
+from spindb.cli.terminal.door import echo
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
