@@ -16,7 +16,7 @@ from typing import Any
 
 from spindb.cli.terminal.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
 from spindb.files import written_whole
-from spindb.index.database.unknown import json_value
+from spindb.index.database.unknown import UNKNOWN_NUMBER, json_value
 from spindb.legible import legible, legible_json
 
 __all__ = [
@@ -240,7 +240,7 @@ def show(value: Any) -> str:
 
 def _show_float(value: float) -> str:
     if math.isnan(value):
-        return "nan"
+        return str(value)
     if 1e5 <= abs(value) < 1e10:  # steps and seconds: 200000, not 2e+05
         return f"{value:.0f}"
     return f"{value:.5g}"
@@ -286,6 +286,8 @@ def _is_number(value: Any) -> bool:
 
 def plain(value: Any) -> Any:
     """The value as JSON can hold it: see `print_json`; times with a ``Z`` at the end."""
+    if value is UNKNOWN_NUMBER:
+        return None
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, datetime):

@@ -20,7 +20,7 @@ from spindb.index import schema
 from spindb.index.database.unknown import noted
 from spindb.index.engine import database_errors, open_engine, shown
 
-_MAX_NAMED = 5
+_MAX_NAMED = 3
 # What code raises that met a value of another type than the column's.
 _OF_DAMAGE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, DBAPIError)
 
@@ -34,15 +34,20 @@ def _damage_in_words(connection: Connection, name: str) -> Iterator[None]:
         wrong = _wrong_cells(connection)
         if not wrong:
             raise
-        raise DatabaseError(f"{name} holds wrong values: {'; '.join(wrong)}", hint="spindb db check") from error
+        raise DatabaseError(f"{name} holds wrong values:{_listed(wrong)}", hint="spindb db check") from error
     if noted.taken():
         wrong = _wrong_cells(connection) or ["see there"]
-        noted.told = f"{name} holds wrong values: {'; '.join(wrong)}"
+        listed = _listed(wrong)
+        noted.told = f"{name} holds wrong values:{listed}"
         warnings.warn(
-            f"{noted.told}; they are taken for unknown (spindb db check)",
+            f"{name} holds wrong values, which are taken for unknown (spindb db check lists all):{listed}",
             DamagedWarning,
             stacklevel=4,
         )
+
+
+def _listed(wrong: list[str]) -> str:
+    return "".join(f"\n  {line}" for line in wrong)
 
 
 def _wrong_cells(connection: Connection) -> list[str]:

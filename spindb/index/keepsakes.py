@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table, exists, insert, or_, select, update
 from spindb.errors import UsageError
 from spindb.index import models
 from spindb.index.clock import now
-from spindb.index.database.unknown import json_object
+from spindb.index.database.unknown import json_object, noted
 from spindb.index.filters import parse
 
 FORMAT = 1
@@ -31,7 +31,11 @@ _HEAD = "# What people added to a spindb database. spindb db restore FILE puts i
 
 
 def dump(connection: Connection) -> str:
-    """All tags, notes, archive marks, evaluations and saved queries as YAML text; equal databases, equal text."""
+    """All tags, notes, archive marks, evaluations and saved queries as YAML text; equal databases, equal text.
+
+    Raises:
+        ValueError: some of it can't be read.
+    """
     import yaml
 
     runs, roots = models.runs, models.roots
@@ -45,6 +49,8 @@ def dump(connection: Connection) -> str:
     found = [_run_as_dict(connection, row) for row in connection.execute(statement).all()]
     c = models.queries.c
     queries = {row.name: row.text for row in connection.execute(select(c.name, c.text).order_by(c.name))}
+    if noted.count:  # a dump that holds less than was written would be taken for all of it
+        raise ValueError("unknown values can't be dumped")
     content = {"spindb": FORMAT, "queries": queries, "runs": found}
     return _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
 
 from spindb.index import models, schema, series
 from spindb.index.database.guard import foreign
-from spindb.index.database.unknown import noted
+from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
 from spindb.index.engine import database_url, sqlite_path
 from spindb.index.maintenance.contents import findings, shown
 from spindb.records import MetricSeries
@@ -86,7 +86,7 @@ def damage(connection: Connection) -> Iterator[str]:
         for line in connection.execute(text("PRAGMA integrity_check")).scalars():
             if line != "ok":
                 yield str(line)
-    yield from (f"not made by spindb: {made}" for made in foreign(connection))
+    yield from (f"not made by spindb: {made}, which {made.drop} takes out" for made in foreign(connection))
     yield from wrong_cells(connection)
 
 
@@ -110,7 +110,7 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
         if noted.taken() or not all(isinstance(value, (int, float, str, type(None))) for value in cells):
             yield f"{cell}: series is not a list of cells: {shown(packed)}"
             continue
-        if len(cells) != rows:
+        if len(cells) != rows and rows is not UNKNOWN_NUMBER:
             yield f"{cell}: series has {len(cells)} cells, the run has {rows} rows"
             continue
         try:
@@ -118,7 +118,7 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
         except OverflowError:  # whole numbers beyond all floats have none
             continue
         for column, kept in zip(_OF_SERIES, stored, strict=True):
-            if not _same(getattr(summary, column), kept):
+            if kept is not UNKNOWN_NUMBER and not _same(getattr(summary, column), kept):
                 yield f"{cell}: {column} is {shown(kept)}, the series says {getattr(summary, column)!r}"
 
 

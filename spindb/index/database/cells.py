@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, DateTime, Double, Engine, Integer, Text
 from sqlalchemy.dialects.sqlite import DATETIME
 
-from spindb.index.database.unknown import UNKNOWN, noted
+from spindb.index.database.unknown import UNKNOWN, UNKNOWN_NUMBER, noted
 
 _PLAIN_NUMBERS = (int, float, type(None))
 
@@ -22,7 +22,7 @@ def _number(value: Any) -> Any:
     if value.__class__ in _PLAIN_NUMBERS:
         return value
     noted.unfit()
-    return None
+    return UNKNOWN_NUMBER
 
 
 def _text(value: Any) -> Any:

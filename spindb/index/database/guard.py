@@ -42,8 +42,19 @@ class Made(NamedTuple):
     table: str
     sql: str
 
+    @property
+    def drop(self) -> str:
+        """The statement that takes it out."""
+        kind = self.kind.upper().removeprefix("VIRTUAL ")
+        on = f" ON {_quoted(self.table)}" if self.sql == "" and self.kind in ("trigger", "rule") else ""
+        return f"DROP {kind} {_quoted(self.name)}{on}"
+
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (f" on {self.table}" if self.kind in ("trigger", "rule") else "")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def foreign(connection: Connection) -> list[Made]:
@@ -71,7 +82,7 @@ def refuse_foreign(connection: Connection, name: str, *, write: bool) -> None:
     found = [made for made in foreign(connection) if _stands_in_the_way(made, write, on_server)]
     if not found:
         return
-    drops = "; ".join(_drop(made, on_server) for made in found)
+    drops = "; ".join(made.drop for made in found)
     raise DatabaseError(
         f"{name} holds what spindb did not make, and does not use: {', '.join(map(str, found))}",
         hint=f"if you made it: {drops}; else --db PATH names another database",
@@ -84,10 +95,3 @@ def _stands_in_the_way(made: Made, write: bool, on_server: bool) -> bool:
     if on_server:  # others may keep views of their own beside our tables, which no statement of ours touches
         return write and made.kind in ("trigger", "rule") and made.table in metadata.tables
     return write and made.kind in ("trigger", "view")
-
-
-def _drop(made: Made, on_server: bool) -> str:
-    kind = made.kind.upper().removeprefix("VIRTUAL ")
-    name = '"' + made.name.replace('"', '""') + '"'
-    on = f' ON "{made.table}"' if on_server and made.kind in ("trigger", "rule") else ""
-    return f"DROP {kind} {name}{on}"

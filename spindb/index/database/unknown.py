@@ -13,6 +13,22 @@ UNKNOWN = "?"
 """In place of text, and of JSON, that is none."""
 
 
+class _UnknownNumber(float):
+    """Not a number, and printed as unknown."""
+
+    def __str__(self) -> str:
+        return UNKNOWN
+
+    __repr__ = __str__
+
+    def __format__(self, form: str) -> str:
+        return UNKNOWN
+
+
+UNKNOWN_NUMBER = _UnknownNumber("nan")
+"""In place of a number that is none: nothing can be counted or compared with it."""
+
+
 class Noted:
     """Whether unfit values were met since the count began."""
 
