@@ -27,6 +27,8 @@ pytestmark = pytest.mark.sqlite  # PostgreSQL checks its types itself
 
 Cli = Callable[..., Outcome]
 
+DATA = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-0003"
+
 COMMANDS = (
     ("runs",),
     ("runs", "--json", "--all", "--columns", "+started,+updated,+pi_lr,+notes"),
@@ -47,6 +49,8 @@ COMMANDS = (
     ("export", "evaluations"),
     ("db", "info"),
     ("db", "dump"),
+    ("tag", "+new", "1"),
+    ("ingest", str(DATA)),
 )
 
 
@@ -56,8 +60,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dataclasses import replace
 
     place = tmp_path_factory.mktemp("sound") / "spindb.db"
-    data = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-0003"
-    ingest(place, [data])
+    ingest(place, [DATA])
     with connected(place, write=True) as connection:
         played = replace(EVALUATION, episodes=(EpisodeResult(1.0, 10, "terminated"),), mean_return=1.0)
         store.add_evaluation(connection, 1, played)
@@ -298,3 +301,13 @@ def test_j10_damaged_pages_end_in_words(sound: Path, tmp_path: Path, cli: Cli) -
         for command in (("runs",), ("show", "1", "--json"), ("export", "metrics"), ("db", "check"), ("tag", "+x", "1")):
             outcome = cli("--db", place, *command)
             assert outcome.code in (0, 2, 3, 4), (number, command, outcome)
+
+
+@pytest.mark.parametrize("command", [("db", "copy"), ("db", "dump")])
+def test_j10_what_can_not_be_read_is_not_carried_elsewhere(
+    sound: Path, tmp_path: Path, cli: Cli, command: tuple[str, ...]
+) -> None:
+    place = _evil(sound, tmp_path, "UPDATE evaluations SET mean_return = 'high'")
+    outcome = cli(*command, place, tmp_path / "copy.db") if command[1] == "copy" else cli("--db", place, *command)
+    assert (outcome.code, outcome.out) == (4, ""), outcome
+    assert "evaluations, id 1: mean_return is not a number: 'high'" in outcome.err

@@ -142,8 +142,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _told_of_damage() -> DatabaseError | None:
     """What stands behind an error that nobody foresaw, where the database held wrong values and that was said."""
     unknown = sys.modules.get("spindb.index.database.unknown")  # a command that asked no database has not loaded it
-    told = unknown.noted.told if unknown is not None else ""
-    return DatabaseError(told, hint="spindb db check") if told else None
+    if unknown is None or not (unknown.noted.told or unknown.noted.count):
+        return None
+    return DatabaseError(unknown.noted.told or "the database holds wrong values", hint="spindb db check names them")
 
 
 def _say_warning(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
