@@ -131,7 +131,8 @@ def _explained(words: str, statement: str, seconds: float) -> UsageError:
     if "interrupted" in words or "statement timeout" in words:
         return UsageError(f"it takes longer than {seconds:g} seconds", hint="--timeout SECONDS; 0: any time")
     if "not authorized" in words or "read-only" in words or "prohibited" in words:
-        return UsageError(f"this prompt only reads: {words}", hint="spindb tag, note and archive write")
+        why = "" if words == "not authorized" else f": {words}"
+        return UsageError(f"this prompt only reads{why}", hint="spindb tag, note and archive write")
     shown = "".join(f"\n  {line}" for text in (words, statement.strip()) for line in text.splitlines())
     return UsageError(shown.removeprefix("\n  "), hint="docs/sql.md describes the tables")
 
