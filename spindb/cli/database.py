@@ -80,7 +80,7 @@ def check(
 
     location = database(ctx, db)
     with connected(location) as connection:
-        found = list(damage(connection))
+        found = damage(connection)
         unindexed = missing_indexes(connection)
         astray: list[str] = []
         if deep and not found:

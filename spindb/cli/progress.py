@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spindb.cli.terminal.door import echo
+from spindb.cli.terminal.door import echo_log
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -57,7 +57,7 @@ class _SoFar:
 
 def print_line(line: str) -> None:
     """Print on stdout, through what `so_far` put there."""
-    echo(line)
+    echo_log(line)
 
 
 def mean_and_error(values: list[float]) -> str:

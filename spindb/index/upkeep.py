@@ -80,14 +80,14 @@ def refresh_statistics(engine: Engine) -> None:
         connection.exec_driver_sql("VACUUM (ANALYZE) runs, configs, metrics")
 
 
-def damage(connection: Connection) -> Iterator[str]:
+def damage(connection: Connection) -> list[str]:
     """What is wrong with the database, a line each with table, row and column; none where it is sound."""
+    found: list[str] = []
     if connection.dialect.name == "sqlite":
-        for line in connection.execute(text("PRAGMA integrity_check")).scalars():
-            if line != "ok":
-                yield str(line)
-    yield from (f"not made by spindb: {made}, which {made.drop} takes out" for made in foreign(connection))
-    yield from wrong_cells(connection)
+        lines = connection.execute(text("PRAGMA integrity_check")).scalars()
+        found += [str(line) for line in lines if line != "ok"]
+    found += [f"not made by spindb: {made}, which {made.drop} takes out" for made in foreign(connection)]
+    return found + list(wrong_cells(connection))
 
 
 def wrong_cells(connection: Connection) -> Iterator[str]:

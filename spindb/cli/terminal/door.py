@@ -58,6 +58,20 @@ def echo(line: str = "") -> None:
     _write(legible(line) + "\n")
 
 
+def echo_log(text: str) -> None:
+    """Lines of a log that we laid out, on stdout: their ends and tabs are ours."""
+    _write(_log(text) + "\n")
+
+
+def say_log(text: str) -> None:
+    """The same on stderr."""
+    _complain(_log(text))
+
+
+def _log(text: str) -> str:
+    return "\n".join("\t".join(map(legible, line.split("\t"))) for line in text.split("\n"))
+
+
 def echo_block(text: str) -> None:
     """Lines that we laid out, on stdout: their ends and colours are ours, each text in them was made legible."""
     _write(legible_styled(text) + "\n")
