@@ -410,6 +410,7 @@ def test_j12_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     assert target.read_text() == "new"
 
 
+@pytest.mark.sqlite
 def test_j12_devices_are_written_directly(many: Path) -> None:
     for options in ("-o /dev/stdout", "--format csv -o /dev/null", "--format csv -o /dev/fd/1"):
         found = shell(f"{sys.executable} -m spindb export configs --format csv {options} | cat", many.parent)

@@ -22,8 +22,10 @@ DATA = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-0003"
 
 
 @pytest.fixture(scope="module")
-def lab(server: Server) -> Iterator[str]:
+def lab(request: pytest.FixtureRequest, server: Server) -> Iterator[str]:
     """A database on a server, asked by its superuser; with relations and functions that spindb did not make."""
+    if request.config.getoption("--postgresql"):
+        pytest.skip("names its server itself")
     server.execute("CREATE DATABASE sql_safety")
     url = server.url(database="sql_safety")
     ingest(url, [DATA])
@@ -226,7 +228,9 @@ def test_j11_a_statement_on_a_server_ends_in_time(lab: str, cli: Cli) -> None:
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.config.getoption("--postgresql"):
+        pytest.skip("of SQLite alone")
     place = tmp_path_factory.mktemp("sql") / "spindb.db"
     ingest(place, [DATA])
     return place
