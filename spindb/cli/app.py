@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -45,6 +46,9 @@ COMMANDS = {
     "demonstrating": ("demo",),
 }
 """Modules beside this one and the commands that each adds, in the order in which help lists them."""
+
+_TRACEBACK = "SPINDB_TRACEBACK"
+"""Environment variable: set, errors are followed by where they came from (an environment's own code, say)."""
 
 _HELP = """Every RL run you ever trained is one query away, and every saved policy plays again.
 
@@ -169,6 +173,8 @@ def _command(arguments: Sequence[str]) -> int:
         raise
     except SpindbError as error:
         say_error(error)
+        if os.environ.get(_TRACEBACK):
+            traceback.print_exception(error)
         return error.exit_code
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         damaged = _told_of_damage()

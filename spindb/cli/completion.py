@@ -74,10 +74,12 @@ def of_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of runs with their names, or names that begin so."""
     if incomplete.isdigit() or not incomplete:
         ids = _ask(
-            ctx, "SELECT id FROM runs WHERE CAST(id AS TEXT) LIKE ? ORDER BY id LIMIT ?", incomplete + "%", _LIMIT
+            ctx,
+            "SELECT id FROM runs WHERE removed_at IS NULL AND CAST(id AS TEXT) LIKE ? ORDER BY id LIMIT ?",
+            *(incomplete + "%", _LIMIT),
         )
         return [str(run_id) for run_id in ids]
-    return _starting(incomplete, _ask(ctx, "SELECT DISTINCT name FROM runs ORDER BY name"))
+    return _starting(incomplete, _ask(ctx, "SELECT DISTINCT name FROM runs WHERE removed_at IS NULL ORDER BY name"))
 
 
 def of_tag(ctx: typer.Context, incomplete: str) -> list[str]:

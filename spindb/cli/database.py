@@ -186,7 +186,7 @@ def dump(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write. (default: stdout)")] = None,
     db: Db = None,
 ) -> None:
-    """Write all that people added, tags, notes, archive marks, evaluations, saved queries, as YAML.
+    """Write what files can't give, as YAML: tags, notes, archive and removal marks, evaluations, what was overwritten.
 
     spindb db dump --out annotations.yaml
     """
@@ -226,6 +226,11 @@ def restore(
         f"{plural(done.evaluations, 'evaluation')}, {plural(done.archived, 'archive mark')} added; "
         f"saved queries added: {done.queries}"
     )
+    if done.superseded or done.removed:
+        contents = plural(done.superseded, "overwritten content")
+        say(f"{contents} put back, {plural(done.removed, 'run')} removed again")
+    for place in done.changed:
+        say(f"  removed, but it holds something else now: {place}")
     for place in done.unknown:
         say(f"  not here: {place}")
     if done.unknown:

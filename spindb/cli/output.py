@@ -10,7 +10,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -232,10 +232,20 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return _show_float(value)
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
+        return _show_time(value)
     if isinstance(value, (list, dict)):
         return legible(json.dumps(value, ensure_ascii=False))
     return legible(str(value))
+
+
+def _show_time(value: datetime) -> str:
+    """A time (UTC where it has no zone) in the reader's zone, which is named."""
+    try:
+        local = (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone()
+    except (OverflowError, ValueError, OSError):  # on the edge of what calendars and systems know
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    zone = local.tzname() or ""
+    return f"{local:%Y-%m-%d %H:%M} {zone if zone[:1].isalpha() else local.strftime('%z')}".rstrip()
 
 
 def _show_float(value: float) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,9 @@ from spindb.index.database.unknown import json_value
 from spindb.records import latest
 
 if TYPE_CHECKING:
-    from spindb.index.browse import EvaluationRow, RunWhole
+    from sqlalchemy import Connection
+
+    from spindb.index.browse import EvaluationRow, RunWhole, SupersededRow
     from spindb.index.overview import VaryingKey
     from spindb.index.resolve import RunInfo
     from spindb.records import SnapshotRecord
@@ -30,34 +32,68 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show_run)
 
 
-def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = None) -> None:
+def show_run(
+    ctx: typer.Context,
+    run: Run,
+    superseded: Annotated[
+        bool, typer.Option("--superseded", help="Show what its directory held before it was overwritten.")
+    ] = False,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
     """Show one run whole: what launched it, hyperparameters, metrics, snapshots, evaluations, problems, notes.
 
     spindb show 42
+
+    spindb show 42 --superseded
     """
-    from spindb.index import browse
     from spindb.index.connect import connected
-    from spindb.index.overview import varying_keys
-    from spindb.index.resolve import find_run, snapshots_of
+    from spindb.index.resolve import find_run, run_by_id
 
     with connected(database(ctx, db)) as connection:
         found = find_run(connection, run)
-        saved = snapshots_of(connection, found.id)
-        whole = browse.whole(connection, found.id, internal=as_json)
-        siblings = browse.siblings_of(connection, found.id)
-        varying = {row.key: row for row in varying_keys(connection, [found.id, *siblings])} if siblings else {}
+        shown = [_Shown(connection, found, internal=as_json)]
+        if superseded:
+            earlier = shown[0].whole.earlier
+            ids = [row.id for row in earlier if row.id is not None]
+            shown = [_Shown(connection, run_by_id(connection, run_id), internal=as_json) for run_id in ids]
     if as_json:
-        print_json(_as_dict(found, whole, saved))
+        print_json([_as_dict(one) for one in shown] if superseded else _as_dict(shown[0]))
         return
-    _show_head(found, whole, saved)
-    _show_config(found, whole, varying, len(siblings))
+    if superseded:
+        _show_earlier(found, earlier)
+    for position, one in enumerate(shown):
+        if superseded or position:
+            echo("")
+        _show_one(one)
+
+
+class _Shown:
+    """A run with all that is shown of it."""
+
+    def __init__(self, connection: Connection, found: RunInfo, *, internal: bool) -> None:
+        from spindb.index import browse
+        from spindb.index.overview import varying_keys
+        from spindb.index.resolve import snapshots_of
+
+        self.run = found
+        self.saved = snapshots_of(connection, found.id)
+        self.whole = browse.whole(connection, found.id, internal=internal)
+        siblings = browse.siblings_of(connection, found.id)
+        varying = varying_keys(connection, [found.id, *siblings]) if siblings else []
+        self.siblings, self.varying = len(siblings), {row.key: row for row in varying}
+
+
+def _show_one(one: _Shown) -> None:
+    found, whole = one.run, one.whole
+    _show_head(found, whole, one.saved)
+    _show_config(found, whole, one.varying, one.siblings)
     _show_metrics(whole)
-    _show_snapshots(found, saved)
+    _show_snapshots(found, one.saved)
     _show_evaluations(found, whole.evaluations)
     if whole.earlier:
         _section("overwritten: this directory held other runs before")
-        before = ("rows", "last", "max", "metric", "until")
-        print_table(before, [(s.rows, s.last, s.max, s.performance, s.superseded_at) for s in whole.earlier])
+        _earlier_table(whole.earlier)
     if whole.problems:
         _section("problems")
         for problem in whole.problems:
@@ -65,9 +101,25 @@ def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = Non
             echo(f"  {where}: {problem.message}")
 
 
-def _as_dict(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> dict[str, Any]:
+def _show_earlier(found: RunInfo, earlier: Sequence[SupersededRow]) -> None:
+    if not earlier:
+        say(f"run {found.id} was never overwritten")
+        return
+    echo(f"the directory of run {found.id} held before: {found.directory}")
+    _earlier_table(earlier)
+    if any(row.id is None for row in earlier):
+        say("rows without an id were kept by an older spindb: their curves are gone")
+
+
+def _earlier_table(earlier: Sequence[SupersededRow]) -> None:
+    titles = ("id", "rows", "last", "max", "metric", "until")
+    print_table(titles, [(s.id, s.rows, s.last, s.max, s.performance, s.superseded_at) for s in earlier])
+
+
+def _as_dict(one: _Shown) -> dict[str, Any]:
     from spindb.index.browse import last_value
 
+    found, whole, saved = one.run, one.whole, one.saved
     return {
         **asdict(found),
         "directory": str(found.directory),
@@ -102,6 +154,9 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
         ("started", f"{show(found.started_at)} (from {found.started_source})" if found.started_at else "unknown"),
         ("last row", f"{show(found.updated_at)}, {_ago(found.updated_at)}" if found.updated_at else "unknown"),
     ]
+    if found.superseded_by:
+        until = f"until another training overwrote it (seen {show(found.ingested_at)})"
+        facts.append(("superseded", f"by run {found.superseded_by}, whose directory this was {until}"))
     if found.copy_of:
         facts.append(("copy of", f"run {found.copy_of}"))
     curve = whole.curves.get(found.performance or "")

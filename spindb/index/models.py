@@ -95,7 +95,7 @@ runs = Table(
     Column("metrics_size", BigInteger, nullable=False),  # bytes
     Column("metrics_digest", TEXT, nullable=False),
     Column("config_digest", TEXT, nullable=False),
-    Column("generation", Integer, nullable=False, server_default="0"),  # how often it was overwritten
+    Column("generation", Integer, nullable=False, server_default="0"),  # which of its directory's contents it is
     Column("copy_of", ForeignKey("runs.id", ondelete="SET NULL"), index=True),
     Column("signature", TEXT),  # digest of sizes and mtimes; none: to be read again
     Column("archived", Boolean, nullable=False, server_default=false()),

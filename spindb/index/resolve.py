@@ -15,7 +15,8 @@ from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.unknown import json_object, json_texts
 from spindb.index.fields import nearest
 from spindb.index.models import LARGEST, roots, runs, snapshots
-from spindb.index.roots import this_host
+from spindb.index.roots import real, roots_here
+from spindb.index.write.removal import when_removed
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 
 _MAX_LISTED = 10
@@ -45,6 +46,7 @@ class RunInfo:
     archived: bool
     generation: int = 0
     copy_of: int | None = None
+    superseded_by: int | None = None
 
 
 def find_run(connection: Connection, text: str) -> RunInfo:
@@ -61,14 +63,14 @@ def find_run(connection: Connection, text: str) -> RunInfo:
         return by_path
     prefix = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     for condition in (runs.c.name == text, runs.c.name.like(prefix, escape="\\")):
-        found = _select(connection, condition)
+        found = _select(connection, condition & (runs.c.status != "superseded"))
         if len(found) == 1:
             return found[0]
         if found:
             listed = "\n".join(f"  {run.id:>5}  {run.directory}" for run in found[:_MAX_LISTED])
             more = f"\n  … and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
             raise UsageError(f"{text!r} means {len(found)} runs:\n{listed}{more}", hint="name one by its id")
-    names = connection.execute(select(runs.c.name).distinct()).scalars()
+    names = connection.execute(select(runs.c.name).where(runs.c.removed_at.is_(None)).distinct()).scalars()
     near = nearest(text, (str(name) for name in names))
     hint = f"did you mean {' or '.join(near)}?" if near else "spindb runs lists what there is"
     if os.sep in text and Path(text).is_dir():
@@ -85,19 +87,24 @@ def run_by_id(connection: Connection, run_id: int) -> RunInfo:
     found = _select(connection, runs.c.id == run_id) if run_id <= LARGEST else []
     if found:
         return found[0]
-    ids = list(connection.execute(select(runs.c.id).order_by(runs.c.id)).scalars())
+    if run_id <= LARGEST and (removed := when_removed(connection, [run_id])):
+        raise NotFoundError(
+            f"run {run_id} was removed from the index on {removed[run_id]:%Y-%m-%d}",
+            hint=f"spindb rm --undo {run_id} brings it back",
+        )
+    ids = list(connection.execute(select(runs.c.id).where(runs.c.removed_at.is_(None)).order_by(runs.c.id)).scalars())
     there = f"ids here: {shorten(ids)}" if ids else "the database holds no runs"
     raise NotFoundError(f"no run has the id {run_id}; {there}", hint="spindb runs lists them")
 
 
 def run_at(connection: Connection, directory: Path) -> RunInfo | None:
     """The run whose directory on this host is `directory`, if it is indexed."""
-    absolute = Path(os.path.abspath(directory))
-    known = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()))
-    for root_id, root in known.all():
-        if absolute == Path(root) or Path(root) in absolute.parents:
+    absolute = real(directory)
+    for root, root_id in roots_here(connection).items():
+        if absolute == root or root in absolute.parents:
             inside = absolute.relative_to(root).as_posix()
-            found = _select(connection, (runs.c.root_id == root_id) & (runs.c.path == inside))
+            there = (runs.c.root_id == root_id) & (runs.c.path == inside) & (runs.c.status != "superseded")
+            found = _select(connection, there)
             if found:
                 return found[0]
     return None
@@ -105,7 +112,8 @@ def run_at(connection: Connection, directory: Path) -> RunInfo | None:
 
 def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:
     statement = select(runs, roots.c.path.label("root"), roots.c.host).join(roots, roots.c.id == runs.c.root_id)
-    return [_run_info(row) for row in connection.execute(statement.where(condition).order_by(runs.c.id))]
+    there = statement.where(condition, runs.c.removed_at.is_(None))
+    return [_run_info(row) for row in connection.execute(there.order_by(runs.c.id))]
 
 
 def _run_info(row: Row[Any]) -> RunInfo:
@@ -131,6 +139,7 @@ def _run_info(row: Row[Any]) -> RunInfo:
         archived=row.archived,
         generation=row.generation,
         copy_of=row.copy_of,
+        superseded_by=row.superseded_by,
     )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from spindb.errors import NotFoundError
-from spindb.index.models import roots, runs
-from spindb.index.roots import this_host
+from spindb.index.models import LARGEST, runs
+from spindb.index.roots import real, roots_here
 from spindb.index.search import run_ids
 
 _IDS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*,?\Z")
@@ -60,8 +60,15 @@ def _ids(connection: Connection, text: str) -> str:
         missing = sorted(set(single) - known)
         if missing:
             from spindb.index.resolve import shorten
+            from spindb.index.write.removal import when_removed
 
-            there = list(connection.execute(select(runs.c.id).order_by(runs.c.id)).scalars())
+            if removed := sorted(when_removed(connection, [n for n in missing if n <= LARGEST])):
+                which = f"run{'s' if len(removed) > 1 else ''} {shorten(removed)}"
+                undo = f"spindb rm --undo {' '.join(map(str, removed))} brings back what was removed"
+                raise NotFoundError(f"removed from the index: {which}", hint=undo)
+            there = list(
+                connection.execute(select(runs.c.id).where(runs.c.removed_at.is_(None)).order_by(runs.c.id)).scalars()
+            )
             ids = f"ids here: {shorten(there)}" if there else "the database holds no runs"
             raise NotFoundError(f"no run has the id {shorten(missing)}; {ids}", hint="spindb runs lists them")
     return " or ".join(parts)
@@ -78,10 +85,11 @@ def _under(connection: Connection, directory: Path) -> list[int]:
     found = run_at(connection, directory)
     if found is not None:
         return [found.id]
-    absolute = Path(os.path.abspath(directory))
-    there = select(runs.c.id, runs.c.path, roots.c.path.label("root")).join(roots, roots.c.id == runs.c.root_id)
-    rows = connection.execute(there.where(roots.c.host == this_host()))
-    ids = [row.id for row in rows if absolute in (Path(row.root) / row.path).parents]
+    absolute, known = real(directory), {root_id: root for root, root_id in roots_here(connection).items()}
+    there = select(runs.c.id, runs.c.path, runs.c.root_id).where(
+        runs.c.root_id.in_(known), runs.c.status != "superseded", runs.c.removed_at.is_(None)
+    )
+    ids = [row.id for row in connection.execute(there) if absolute in (known[row.root_id] / row.path).parents]
     if not ids:
         raise NotFoundError(f"no run of the database lies under {directory}", hint=f"spindb ingest {directory}")
     return ids

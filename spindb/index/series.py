@@ -105,6 +105,14 @@ def decode(series: Packed, odd_cells: str | None = None) -> list[Cell]:
     return [_NON_FINITE.get(c, c) if isinstance(c, str) else c for c in cells]
 
 
+def unpacked(text: str, odd_cells: str | None) -> list[Cell]:
+    """The cells of what `packed` made, for either kind of database."""
+    if not text.startswith("{"):
+        return decode(text, odd_cells)
+    literals = text[1:-1].split(",") if len(text) > len("{}") else []
+    return decode([None if literal == "NULL" else float(literal) for literal in literals], odd_cells)
+
+
 def last_cell(last: float | None, text: str | None) -> float | str | None:
     """The last cell out of a metric's `last` and `last_text`: a number, NaN, text, or None where it is empty."""
     if last is not None:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
+from sqlalchemy import Connection, Engine, Table, and_, func, inspect, select, text
 
 from spindb.index import models, schema, series
 from spindb.index.database.guard import foreign
 from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
 from spindb.index.engine import database_url, sqlite_path
 from spindb.index.maintenance.contents import findings, shown
+from spindb.index.maintenance.links import wrong_links
 from spindb.records import MetricSeries
 
 _OF_SERIES = ("count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax")
@@ -43,11 +44,16 @@ def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
     elif connection.dialect.name == "postgresql":
         facts["bytes"] = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
     runs, roots = models.runs.c, models.roots.c
-    counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs).group_by(roots.id)
+    present = and_(runs.status != "superseded", runs.removed_at.is_(None))
+    of_root = and_(runs.root_id == roots.id, present)
+    counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs, of_root).group_by(roots.id)
     rows = connection.execute(counted.order_by(roots.host, roots.path))
     facts["roots"] = [{"host": host, "path": path_, "runs": count} for host, path_, count in rows]
     for table in _COUNTED:
         facts[table.name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    kinds = {"runs": present, "superseded": runs.status == "superseded", "removed": runs.removed_at.is_not(None)}
+    for name, condition in kinds.items():
+        facts[name] = connection.execute(select(func.count(runs.id)).where(condition)).scalar_one()
     return facts
 
 
@@ -87,7 +93,7 @@ def damage(connection: Connection) -> list[str]:
         lines = connection.execute(text("PRAGMA integrity_check")).scalars()
         found += [str(line) for line in lines if line != "ok"]
     found += [f"not made by spindb: {made}, which {made.drop} takes out" for made in foreign(connection)]
-    return found + list(wrong_cells(connection))
+    return [*found, *wrong_links(connection), *wrong_cells(connection)]
 
 
 def wrong_cells(connection: Connection) -> Iterator[str]:
