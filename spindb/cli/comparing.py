@@ -13,7 +13,8 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
-from spindb.cli.output import colourful, plural, print_csv, print_json, print_table, say, show, terminal_width
+from spindb.cli.output import colourful, echo, plural, print_csv, print_json, print_table, say, show, terminal_width
+from spindb.cli.terminal.door import echo_block
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 
@@ -147,7 +148,7 @@ def _print(found: Comparison, summary: str, group_by: tuple[str, ...]) -> None:
     dropped: dict[str, None] = {}
     for position, (title, rows) in enumerate(tables.items()):
         if len(tables) > 1:
-            typer.echo(("\n" if position else "") + show(title))
+            echo(("\n" if position else "") + show(title))
         dropped |= dict.fromkeys(_ranking(rows, group_by))
     what = " or ".join(found.metrics) or "nothing"
     say(f"{summary} of {what}; ±: Student's t; p: Welch against the best, by Holm")
@@ -345,7 +346,7 @@ def _draw_text(found: Sequence[Panel], wanted: Wanted, log_x: bool, log_y: bool)
         from spindb.analysis.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
     note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
-    typer.echo(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
+    echo_block(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
 
 
 def _results(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, ru
 from spindb.cli.output import (
     cell_len,
     clip,
+    echo,
     print_csv,
     print_json,
     print_table,
@@ -23,7 +23,9 @@ from spindb.cli.output import (
     terminal_width,
 )
 from spindb.cli.showing import snapshot_as_dict, snapshot_table
+from spindb.cli.terminal.door import echo_path
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.unknown import json_value
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -62,7 +64,7 @@ def path(
             place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
     if not place.exists():
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
-    typer.echo(str(place))
+    echo_path(str(place))
 
 
 def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
@@ -165,7 +167,7 @@ def _side_by_side(keys: Sequence[str], titles: Sequence[str], rows: Sequence[Seq
         print_table(("", *titles[first:last]), block, right=titles[first:last], fixed=("",))
         first = last
         if first < len(titles):
-            typer.echo("")
+            echo()
 
 
 def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
@@ -189,7 +191,7 @@ def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
 def _hyperparameter(leaf: ConfigLeaf) -> Fact:
     from spindb.analysis.differences import Fact
 
-    value = json.loads(leaf.canonical)
+    value = json_value(leaf.canonical)
     return Fact(
         leaf.canonical, show_hyperparameter(leaf.canonical), value if isinstance(value, str) else leaf.canonical
     )

@@ -13,6 +13,7 @@ import typer
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import plural, print_json, say
 from spindb.cli.progress import print_line, so_far
+from spindb.cli.terminal.door import say_log
 from spindb.errors import DatabaseError, PlaybackError, UsageError
 from spindb.extras import needing
 from spindb.signals import active, interrupts
@@ -139,7 +140,7 @@ def test_policy(
         try:
             require_fit(policy, built)
             _announce_play(playable, built, policy)
-            write = say if as_json else print_line
+            write = say_log if as_json else print_line
             write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
             trace = _trace(policy, playable, gamma) if values is not None else None
             with _recorder(built, video, policy if captions else None) as recorders, so_far(episodes) as lines:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsJson, Db, Run, database, run_meant
-from spindb.cli.output import age, clip, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.cli.output import age, clip, echo, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.index.database.unknown import json_value
 from spindb.records import latest
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def show_run(
         _show_earlier(found, earlier)
     for position, one in enumerate(shown):
         if superseded or position:
-            typer.echo("")
+            echo("")
         _show_one(one, None if internal else _MAX_HYPERPARAMETERS)
 
 
@@ -103,14 +104,14 @@ def _show_one(one: _Shown, most: int | None) -> None:
         _section("problems")
         for problem in whole.problems:
             where = f"{problem.path}:{problem.line}" if problem.line else problem.path
-            typer.echo(f"  {where}: {problem.message}")
+            echo(f"  {where}: {problem.message}")
 
 
 def _show_earlier(found: RunInfo, earlier: Sequence[SupersededRow]) -> None:
     if not earlier:
         say(f"run {found.id} was never overwritten")
         return
-    typer.echo(f"the directory of run {found.id} held before: {found.directory}")
+    echo(f"the directory of run {found.id} held before: {found.directory}")
     _earlier_table(earlier)
     if any(row.id is None for row in earlier):
         say("rows without an id were kept by an older spindb: their curves are gone")
@@ -131,7 +132,7 @@ def _as_dict(one: _Shown) -> dict[str, Any]:
         "launch": _launch(found, whole, saved),
         "tags": whole.tags,
         "notes": [{"at": at, "text": text} for at, text in whole.notes],
-        "config": {leaf.key: json.loads(leaf.value) for leaf in whole.config},
+        "config": {leaf.key: json_value(leaf.value) for leaf in whole.config},
         "metrics": {m.name: {**asdict(m), "last": last_value(m)} for m in whole.metrics},
         "snapshots": [snapshot_as_dict(s) for s in saved],
         "evaluations": [asdict(e) for e in whole.evaluations],
@@ -141,7 +142,8 @@ def _as_dict(one: _Shown) -> dict[str, Any]:
 
 
 def _section(title: str) -> None:
-    typer.echo(f"\n{title}")
+    echo()
+    echo(title)
 
 
 def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> None:
@@ -168,12 +170,14 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
         facts.append(("performance", f"{found.performance}  {sparkline(curve, 40)}"))
     if whole.tags:
         facts.append(("tags", ", ".join(whole.tags)))
-    facts += [("note", f"{show(at)}  {text}") for at, text in whole.notes]
+    for at, text in whole.notes:
+        first, *rest = text.splitlines() or [""]
+        facts += [("note", f"{show(at)}  {first}"), *(("", line) for line in rest)]
     launch = _launch(found, whole, saved)
     if launch:
         facts.append(("launched by", f"{clip(launch, _MAX_LAUNCH)}   (rebuilt from the config)"))
     for name, value in facts:
-        typer.echo(f"{name:<12} {value}")
+        echo(f"{name:<12} {value}")
 
 
 def _ago(time: datetime) -> str:
@@ -185,7 +189,7 @@ def _ago(time: datetime) -> str:
 def _launch(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> str | None:
     from spindb.analysis.launch import launch
 
-    config = {leaf.key: json.loads(leaf.value) for leaf in whole.config if not leaf.internal}
+    config = {leaf.key: json_value(leaf.value) for leaf in whole.config if not leaf.internal}
     return launch(config, found.algo, found.env.id, [snapshot.kind for snapshot in saved])
 
 
@@ -214,7 +218,7 @@ def _show_config(
         rows = [(key, clip(values[key], _MAX_VALUE)) for key in rest[:most]]
         print_table(("key", "value"), rows, fixed=("key",))
         if most is not None and len(rest) > most:
-            typer.echo(f"  … and {len(rest) - most} more: spindb params {found.id}")
+            echo(f"  … and {len(rest) - most} more: spindb params {found.id}")
 
 
 def _others(row: VaryingKey, own: str) -> str:
@@ -246,7 +250,7 @@ def _show_snapshots(found: RunInfo, saved: Sequence[SnapshotRecord]) -> None:
         _section("snapshots")
         snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:])
         if len(saved) > _MAX_SNAPSHOTS_SHOWN:
-            typer.echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
+            echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
 
 
 def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import plural, print_csv, print_json, print_table, say, show
+from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 from spindb.signals import active, interrupts
@@ -251,7 +251,7 @@ def _print_best(found: Mapping[Conditions, Sequence[Evaluated]]) -> None:
     """A table for the evaluations under equal conditions: others don't compare."""
     for position, (conditions, places) in enumerate(found.items()):
         if len(found) > 1:
-            typer.echo(("\n" if position else "") + show(conditions.words))
+            echo(("\n" if position else "") + show(conditions.words))
         _print(places)
     for conditions, places in found.items():
         top = places[0]

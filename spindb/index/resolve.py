@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.unknown import json_object, json_texts
 from spindb.index.fields import nearest
 from spindb.index.models import LARGEST, roots, runs, snapshots
 from spindb.index.query.find import shortest_names
@@ -157,7 +157,7 @@ def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RunI
 
 
 def _run_info(row: Row[Any]) -> RunInfo:
-    classes = tuple(json.loads(row.env_classes)) if row.env_classes else ()
+    classes = json_texts(row.env_classes) if row.env_classes else ()
     return RunInfo(
         id=row.id,
         name=row.name,
@@ -195,8 +195,8 @@ def snapshots_of(connection: Connection, run_id: int) -> list[SnapshotRecord]:
             size=row.size,
             saved_at=row.saved_at,
             state_path=row.state_path,
-            inputs=json.loads(row.inputs),
-            outputs=json.loads(row.outputs),
+            inputs=json_object(row.inputs),
+            outputs=json_object(row.outputs),
             framework=row.framework,
             unloadable=row.unloadable,
             stale=row.stale,
