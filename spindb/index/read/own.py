@@ -26,6 +26,8 @@ import json
 import re
 from functools import lru_cache
 
+from spindb.index.database.unknown import json_value
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _OF_THE_RUN = frozenset({
     "computer", "createdat", "cudadevice", "cudaid", "cwd", "date", "datetime", "deviceid", "gpu", "gpuid",
