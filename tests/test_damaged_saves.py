@@ -201,7 +201,10 @@ def load(save: Save, place: Path) -> GraphPolicy:
     return GraphPolicy(read_saved(save.write(place / "tf1_save"), {"x": "x:0"}, save.outputs))
 
 
-@pytest.mark.parametrize("case", DAMAGED)
+LARGE = ("two hundred thousand nodes",)
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c in LARGE else c for c in DAMAGED])
 def test_j9_a_damaged_graph_is_refused_in_words(case: str, tmp_path: Path) -> None:
     before = peak()
     DAMAGED[case]().write(tmp_path / "tf1_save")
@@ -215,6 +218,7 @@ def test_j9_a_damaged_graph_is_refused_in_words(case: str, tmp_path: Path) -> No
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.slow
 def test_j9_deep_graphs_act(tmp_path: Path) -> None:
     policy = load(chain(100_000), tmp_path)
     assert policy.act(np.ones(4)).tolist() == [-1.0] * 4
@@ -317,6 +321,7 @@ def actor(weight: np.ndarray) -> torchlike.Network:
     return torchlike.Network("someone.core.AC", {"pi": torchlike.Network("someone.A", {"pi": pi})})
 
 
+@pytest.mark.slow
 def test_j9_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     before, file = peak(), io.BytesIO()
     source = zipfile.ZipFile(io.BytesIO(torchlike.zipped(actor(np.zeros((2, 4), "f4")))))
@@ -422,10 +427,10 @@ KINDS = ["bytes", "nodes", "variables", "torch"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_j9_mutants_give_an_action_or_are_refused(kind: str) -> None:
-    found = mutants(kind, 0, 600)
+    found = mutants(kind, 0, 300)
     assert found["others"] == 0, found["first"]
-    assert found["action"] > 10
-    assert found["refused"] > 100
+    assert found["action"] > 5
+    assert found["refused"] > 50
     assert found["megabytes"] < 1600
     assert found["slowest"] < 30
 

@@ -485,6 +485,6 @@ def test_damage_is_found(run_directory: Write, database: Path, tmp_path: Path) -
     with open_engine(database, write=True).begin() as connection:
         assert damage(connection) == []
         connection.exec_driver_sql("UPDATE metrics SET last = 99 WHERE name = 'AverageEpRet'")
-        assert damage(connection) == ["run 1, metric AverageEpRet: the summary does not fit the series"]
+        assert damage(connection) == ["metrics, run_id 1, name 'AverageEpRet': last is 99.0, the series says 2.5"]
         connection.exec_driver_sql("UPDATE metrics SET series = '[' WHERE name = 'AverageEpRet'")
-        assert damage(connection) == ["run 1, metric AverageEpRet: the series can't be read"]
+        assert damage(connection) == ["metrics, run_id 1, name 'AverageEpRet': series is not a list of cells: '['"]

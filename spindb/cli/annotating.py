@@ -86,11 +86,11 @@ def tag(
     signs = " ".join([*(f"+{tag}" for tag in add), *(f"-{tag}" for tag in remove)])
     with _writing(ctx, db) as connection:
         ids = _meant(connection, rest, everything)
-        say(f"{signs} on {plural(len(ids), 'run')}")
-        if dry_run:
-            return
-        added, removed = annotate.tag_runs(connection, ids, add, remove)
-    say(f"{plural(added, 'tag')} added, {removed} taken off")
+        added, removed = (0, 0) if dry_run else annotate.tag_runs(connection, ids, add, remove)
+    # Said when it is written: a disk may be full at the very end.
+    say(f"{signs} on {plural(len(ids), 'run')}")
+    if not dry_run:
+        say(f"{plural(added, 'tag')} added, {removed} taken off")
 
 
 def _list_tags(ctx: typer.Context, words: Sequence[str], everything: bool, as_json: bool, db: str | None) -> None:
@@ -151,8 +151,8 @@ def note(
     written = " ".join(text) if text else _edited()
     with _writing(ctx, db) as connection:
         ids = _meant(connection, [which], everything)
-        say(f"a note on {plural(len(ids), 'run')}")
         annotate.add_note(connection, ids, written)
+    say(f"a note on {plural(len(ids), 'run')}")
 
 
 def _list_notes(ctx: typer.Context, which: str, everything: bool, as_json: bool, db: str | None) -> None:
@@ -221,10 +221,10 @@ def _set_archived(
         raise UsageError(f"which runs? {verb} takes a filter or ids", hint=f"for all runs: spindb {verb} 'id:any'")
     with _writing(ctx, db) as connection:
         ids = _meant(connection, words, everything)
-        say(f"{verb} {plural(len(ids), 'run')}")
-        if not dry_run:
-            changed = archive_runs(connection, ids, archived)
-            say(f"{changed} changed" if changed == len(ids) else f"{changed} changed, the others were so already")
+        changed = None if dry_run else archive_runs(connection, ids, archived)
+    say(f"{verb} {plural(len(ids), 'run')}")
+    if changed is not None:
+        say(f"{changed} changed" if changed == len(ids) else f"{changed} changed, the others were so already")
 
 
 def remove(
@@ -328,4 +328,4 @@ def _writing(ctx: typer.Context, db: str | None) -> AbstractContextManager[Conne
 def _meant(connection: Connection, words: Sequence[str], everything: bool) -> list[int]:
     from spindb.index.selection import selected
 
-    return selected(connection, words_of(words), everything=everything)
+    return selected(connection, words_of(words), everything=everything, notice=say)

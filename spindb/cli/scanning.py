@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import print_json, say, show
+from spindb.cli.output import echo, print_json, say, show
 from spindb.disk.problem_codes import rank, severity
 from spindb.signals import active, interrupts
 
@@ -94,13 +94,13 @@ def ingest(
         print_json(_as_dict(summary))
     _report(summary, location, chosen, dry_run)
     if watch and not dry_run:
-        _watch(location, chosen, stamp_zone)
+        _watch(location, chosen, stamp_zone, time_limit)
         return
     if summary.problems:
         raise typer.Exit(1)
 
 
-def _watch(location: str, paths: list[Path], stamp_zone: str | None) -> None:
+def _watch(location: str, paths: list[Path], stamp_zone: str | None, time_limit: float | None) -> None:
     """A line on stdout for each run that changes, until interrupted."""
     import time
 
@@ -108,11 +108,11 @@ def _watch(location: str, paths: list[Path], stamp_zone: str | None) -> None:
 
     def tell(change: RunChange) -> None:
         value = "" if change.last is None else f"  {change.performance} {show(change.last)}"
-        typer.echo(f"{time.strftime('%H:%M:%S')}  run {change.run_id}  {change.name}  {change.rows} rows{value}")
+        echo(f"{time.strftime('%H:%M:%S')}  run {change.run_id}  {change.name}  {change.rows} rows{value}")
 
     say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):  # the run that was being indexed is indexed by the next ingest
-        watch(location, paths, tell, note=say, stamp_zone=stamp_zone)
+        watch(location, paths, tell, note=say, stamp_zone=stamp_zone, time_limit=time_limit)
 
 
 def _interrupted(dry_run: bool) -> typer.Exit:
@@ -211,17 +211,17 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if not dry_run:
         from spindb.index.engine import shown
 
-        say(f"database: {shown(location)}{_network_note(location)}")
+        say(f"database: {shown(location)}")
+        _say_network(location)
 
 
-def _network_note(location: str) -> str:
+def _say_network(location: str) -> None:
     from spindb.index.engine import database_url, network_file_system, sqlite_path
 
     path = sqlite_path(database_url(location))
     kind = network_file_system(path) if path else None
-    if kind is None:
-        return ""
-    return f"\nnote: it lies on a network file system ({kind}): write-ahead logging is off, write from one machine only"
+    if kind is not None:
+        say(f"note: it lies on a network file system ({kind}): write-ahead logging is off, write from one machine only")
 
 
 def _report_kept(summary: Summary) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spindb.cli.options import AsJson, Db, Run, database
-from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.cli.options import AsJson, Db, Run, database, run_meant
+from spindb.cli.output import age, clip, echo, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.index.database.unknown import json_value
 from spindb.records import latest
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _MAX_SNAPSHOTS_SHOWN = 12
 _MAX_OTHERS_SHOWN = 4
+_MAX_HYPERPARAMETERS = 100
+_MAX_VALUE = 400  # characters
+_MAX_LAUNCH = 2000
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +41,9 @@ def show_run(
     superseded: Annotated[
         bool, typer.Option("--superseded", help="Show what its directory held before it was overwritten.")
     ] = False,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="What the logger wrote about itself, and attributes of objects, too.")
+    ] = False,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
@@ -47,15 +54,15 @@ def show_run(
     spindb show 42 --superseded
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, run_by_id
+    from spindb.index.resolve import run_by_id
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
-        shown = [_Shown(connection, found, internal=as_json)]
+        found = run_meant(connection, run)
+        shown = [_Shown(connection, found, internal=internal or as_json)]
         if superseded:
             earlier = shown[0].whole.earlier
             ids = [row.id for row in earlier if row.id is not None]
-            shown = [_Shown(connection, run_by_id(connection, run_id), internal=as_json) for run_id in ids]
+            shown = [_Shown(connection, run_by_id(connection, run_id), internal=internal or as_json) for run_id in ids]
     if as_json:
         print_json([_as_dict(one) for one in shown] if superseded else _as_dict(shown[0]))
         return
@@ -63,8 +70,8 @@ def show_run(
         _show_earlier(found, earlier)
     for position, one in enumerate(shown):
         if superseded or position:
-            typer.echo("")
-        _show_one(one)
+            echo("")
+        _show_one(one, None if internal else _MAX_HYPERPARAMETERS)
 
 
 class _Shown:
@@ -83,10 +90,10 @@ class _Shown:
         self.siblings, self.varying = len(siblings), {row.key: row for row in varying}
 
 
-def _show_one(one: _Shown) -> None:
+def _show_one(one: _Shown, most: int | None) -> None:
     found, whole = one.run, one.whole
     _show_head(found, whole, one.saved)
-    _show_config(found, whole, one.varying, one.siblings)
+    _show_config(found, whole, one.varying, one.siblings, most)
     _show_metrics(whole)
     _show_snapshots(found, one.saved)
     _show_evaluations(found, whole.evaluations)
@@ -97,14 +104,14 @@ def _show_one(one: _Shown) -> None:
         _section("problems")
         for problem in whole.problems:
             where = f"{problem.path}:{problem.line}" if problem.line else problem.path
-            typer.echo(f"  {where}: {problem.message}")
+            echo(f"  {where}: {problem.message}")
 
 
 def _show_earlier(found: RunInfo, earlier: Sequence[SupersededRow]) -> None:
     if not earlier:
         say(f"run {found.id} was never overwritten")
         return
-    typer.echo(f"the directory of run {found.id} held before: {found.directory}")
+    echo(f"the directory of run {found.id} held before: {found.directory}")
     _earlier_table(earlier)
     if any(row.id is None for row in earlier):
         say("rows without an id were kept by an older spindb: their curves are gone")
@@ -125,7 +132,7 @@ def _as_dict(one: _Shown) -> dict[str, Any]:
         "launch": _launch(found, whole, saved),
         "tags": whole.tags,
         "notes": [{"at": at, "text": text} for at, text in whole.notes],
-        "config": {leaf.key: json.loads(leaf.value) for leaf in whole.config},
+        "config": {leaf.key: json_value(leaf.value) for leaf in whole.config},
         "metrics": {m.name: {**asdict(m), "last": last_value(m)} for m in whole.metrics},
         "snapshots": [snapshot_as_dict(s) for s in saved],
         "evaluations": [asdict(e) for e in whole.evaluations],
@@ -135,7 +142,8 @@ def _as_dict(one: _Shown) -> dict[str, Any]:
 
 
 def _section(title: str) -> None:
-    typer.echo(f"\n{title}")
+    echo()
+    echo(title)
 
 
 def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> None:
@@ -162,12 +170,14 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
         facts.append(("performance", f"{found.performance}  {sparkline(curve, 40)}"))
     if whole.tags:
         facts.append(("tags", ", ".join(whole.tags)))
-    facts += [("note", f"{show(at)}  {text}") for at, text in whole.notes]
+    for at, text in whole.notes:
+        first, *rest = text.splitlines() or [""]
+        facts += [("note", f"{show(at)}  {first}"), *(("", line) for line in rest)]
     launch = _launch(found, whole, saved)
     if launch:
-        facts.append(("launched by", f"{launch}   (rebuilt from the config)"))
+        facts.append(("launched by", f"{clip(launch, _MAX_LAUNCH)}   (rebuilt from the config)"))
     for name, value in facts:
-        typer.echo(f"{name:<12} {value}")
+        echo(f"{name:<12} {value}")
 
 
 def _ago(time: datetime) -> str:
@@ -179,7 +189,7 @@ def _ago(time: datetime) -> str:
 def _launch(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> str | None:
     from spindb.analysis.launch import launch
 
-    config = {leaf.key: json.loads(leaf.value) for leaf in whole.config if not leaf.internal}
+    config = {leaf.key: json_value(leaf.value) for leaf in whole.config if not leaf.internal}
     return launch(config, found.algo, found.env.id, [snapshot.kind for snapshot in saved])
 
 
@@ -192,18 +202,23 @@ def _environment(found: RunInfo) -> str:
     return "unknown"
 
 
-def _show_config(found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int) -> None:
+def _show_config(
+    found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int, most: int | None
+) -> None:
     """First what differs from the runs beside it, with their values; then the rest."""
     values = {leaf.key: show_hyperparameter(leaf.value) for leaf in whole.config}
-    own = [key for key, row in varying.items() if key in values and not row.opaque]
+    own = [key for key, row in varying.items() if key in values and not row.opaque][:most]
     if own:
         _section(f"hyperparameters that differ from {plural(siblings, 'other run')} of {found.algo} in {found.env.id}")
-        others = [(key, values[key], _others(varying[key], values[key])) for key in own]
+        others = [(key, clip(values[key], _MAX_VALUE), _others(varying[key], values[key])) for key in own]
         print_table(("key", "value", "others"), others, fixed=("key",))
     rest = [key for key in values if key not in own]
     if rest:
         _section("the other hyperparameters" if own else "hyperparameters")
-        print_table(("key", "value"), [(key, values[key]) for key in rest], fixed=("key",))
+        rows = [(key, clip(values[key], _MAX_VALUE)) for key in rest[:most]]
+        print_table(("key", "value"), rows, fixed=("key",))
+        if most is not None and len(rest) > most:
+            echo(f"  … and {len(rest) - most} more: spindb params {found.id}")
 
 
 def _others(row: VaryingKey, own: str) -> str:
@@ -235,7 +250,7 @@ def _show_snapshots(found: RunInfo, saved: Sequence[SnapshotRecord]) -> None:
         _section("snapshots")
         snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:])
         if len(saved) > _MAX_SNAPSHOTS_SHOWN:
-            typer.echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
+            echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
 
 
 def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> None:

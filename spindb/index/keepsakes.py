@@ -27,6 +27,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists
 from spindb.errors import UsageError
 from spindb.index import models
 from spindb.index.clock import now
+from spindb.index.database.unknown import json_object, noted
 from spindb.index.filters import parse
 from spindb.index.maintenance import past
 from spindb.index.write.contents import next_generation
@@ -41,7 +42,11 @@ _HEAD = "# What people added to a spindb database, and what was overwritten. spi
 
 
 def dump(connection: Connection) -> str:
-    """All that a restore puts back, as YAML text; equal databases, equal text."""
+    """All that a restore puts back, as YAML text; equal databases, equal text.
+
+    Raises:
+        ValueError: some of it can't be read.
+    """
     import yaml
 
     runs, roots, other = models.runs, models.roots, models.runs.alias("other")
@@ -57,6 +62,8 @@ def dump(connection: Connection) -> str:
     found = [_run_as_dict(connection, row) for row in connection.execute(statement).all()]
     c = models.queries.c
     queries = {row.name: row.text for row in connection.execute(select(c.name, c.text).order_by(c.name))}
+    if noted.count:  # a dump that holds less than was written would be taken for all of it
+        raise ValueError("unknown values can't be dumped")
     content = {"spindb": FORMAT, "queries": queries, "runs": found}
     return _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
@@ -116,7 +123,7 @@ def _evaluation_as_dict(connection: Connection, row: Any) -> dict[str, Any]:
     episodes = select(c.ep_return, c.length, c.ending).where(c.evaluation_id == row.id).order_by(c.number)
     values = {name: getattr(row, name) for name in _EVALUATION}
     values["created_at"] = past.time_text(row.created_at)
-    values["versions"] = json.loads(row.versions)
+    values["versions"] = json_object(row.versions)
     values["episodes"] = [[e.ep_return, e.length, e.ending] for e in connection.execute(episodes)]
     return {name: value for name, value in values.items() if value is not None}
 

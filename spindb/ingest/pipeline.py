@@ -126,7 +126,7 @@ def _prepare(engine: Engine, name: str, *, create: bool) -> None:
     with engine.connect() as connection:
         absent = schema.state(connection) == "absent"
         if not (absent and create):
-            schema.check(connection, name)
+            schema.check(connection, name, write=create)
             return
     schema.upgrade(engine, name)
 

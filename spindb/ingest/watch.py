@@ -39,6 +39,7 @@ def watch(
     note: Callable[[str], None] = lambda _: None,
     stop: threading.Event | None = None,
     stamp_zone: str | None = None,
+    time_limit: float | None = None,
 ) -> None:
     """Ingest what changes under `paths` until interrupted or `stop` is set.
 
@@ -52,9 +53,11 @@ def watch(
         note: called with a sentence where a root vanished or is back.
         stop: ends the watch.
         stamp_zone: time zone of the stamps in names, as `ingest` takes it.
+        time_limit: seconds for reading one run, as `ingest` takes it.
     """
     stop = stop or threading.Event()
-    follower = _Follower(location, [_Root(Path(os.path.abspath(path))) for path in paths], tell, note, stop, stamp_zone)
+    roots = [_Root(Path(os.path.abspath(path))) for path in paths]
+    follower = _Follower(location, roots, tell, note, stop, stamp_zone, time_limit)
     while not stop.is_set() and follower.follow():
         pass
 
@@ -90,6 +93,7 @@ class _Follower:
     note: Callable[[str], None]
     stop: threading.Event
     stamp_zone: str | None
+    time_limit: float | None
 
     def follow(self) -> bool:
         """Follow the roots that are there until one of them vanishes or is back; returns whether to go on."""
@@ -134,7 +138,13 @@ class _Follower:
             return
         written: list[Path] = []
         try:
-            ingest(self.location, directories, wrote=written.append, stamp_zone=self.stamp_zone)
+            ingest(
+                self.location,
+                directories,
+                wrote=written.append,
+                stamp_zone=self.stamp_zone,
+                time_limit=self.time_limit,
+            )
         except (NotFoundError, UsageError):
             # One of them vanished just now. The change that this is will be reported, too.
             if all(map(_can_be_listed, directories)):

@@ -59,9 +59,11 @@ def cost(op: str, attributes: Mapping[str, Any], inputs: Sequence[Any]) -> tuple
         ValueError: a length is negative, or the shapes do not fit. Others as numpy has them, for inputs of odd types.
     """
     count, work = _COUNTS.get(op, _broadcast)(attributes, inputs)
-    itemsize = max((np.asarray(value).dtype.itemsize for value in inputs), default=1)
-    wide = 8 if op in _WIDE or itemsize > 8 or not any(np.asarray(v).dtype.kind == "f" for v in inputs) else itemsize
-    return count * wide + _OVERHEAD, work + count
+    sizing = {which % len(inputs) for which in SIGNATURES[op].sizing}
+    types = [np.asarray(value).dtype for which, value in enumerate(inputs) if which not in sizing]
+    known = op not in _WIDE and any(dtype.kind == "f" for dtype in types)
+    itemsize = max(dtype.itemsize for dtype in types) if known else 8
+    return count * itemsize + _OVERHEAD, work + count
 
 
 def elements(shape: Any) -> int:
