@@ -66,7 +66,7 @@ def name_environment(env_id: str, where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["config", "state"])
-@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize("indexed", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("env_id", ["evilmod:CartPole-v1", "evilmod:evil:CartPole-v1", "evilmod:ns/CartPole-v1"])
 def test_j2_an_id_from_files_imports_no_module(here: Path, env_id: str, indexed: bool, where: str) -> None:
     name_environment(env_id, where)

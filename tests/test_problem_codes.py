@@ -53,7 +53,7 @@ def pile(run_directory: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SPINDB_URL", raising=False)
     for number in range(30):
-        run_directory(f"a/empty{number:02}", config={}, progress=b"")
+        run_directory(f"a/empty{number:02}", config={"number": number}, progress=b"")
     rows = b"".join(b"%d\t1\t2\n" % epoch + b"0\t1\n" for epoch in range(8))
     run_directory("z/lossy", config={}, progress=b"Epoch\tAverageEpRet\tX\n" + rows)
     return tmp_path

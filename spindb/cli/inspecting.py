@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spindb.canonical import canonical
 from spindb.cli import completion
-from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, words_of
+from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, run_meant, words_of
 from spindb.cli.output import (
     cell_len,
     clip,
+    echo,
     print_csv,
     print_json,
     print_table,
@@ -21,12 +23,16 @@ from spindb.cli.output import (
     terminal_width,
 )
 from spindb.cli.showing import snapshot_as_dict, snapshot_table
+from spindb.cli.terminal.door import echo_path
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.unknown import json_value
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from spindb.analysis.differences import Fact
     from spindb.index.resolve import RunInfo
+    from spindb.records import ConfigLeaf
 
 _MAX_VALUE = 24
 
@@ -49,16 +55,16 @@ def path(
     cd "$(spindb path 42)"
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, pick_snapshot, snapshots_of
+    from spindb.index.resolve import pick_snapshot, snapshots_of
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         place = found.directory
         if itr is not None:
             place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
     if not place.exists():
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
-    typer.echo(str(place))
+    echo_path(str(place))
 
 
 def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
@@ -67,10 +73,10 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
     spindb snapshots 42
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, snapshots_of
+    from spindb.index.resolve import snapshots_of
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         saved = snapshots_of(connection, found.id)
     if as_json:
         print_json([snapshot_as_dict(snapshot) for snapshot in saved])
@@ -106,6 +112,7 @@ def diff(
     """
     from spindb.analysis.differences import differences
     from spindb.index.connect import connected
+    from spindb.index.resolve import names_of
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -114,14 +121,14 @@ def diff(
     rows = differences(facts, everything=everything)
     titles = [f"{run.id}" for run in found]
     if as_json:
-        print_json([{"key": row.key, "values": dict(zip(titles, row.values, strict=True))} for row in rows])
+        print_json([{"key": row.key, "values": dict(zip(titles, row.exact, strict=True))} for row in rows])
     elif as_csv:
-        print_csv(("key", *titles), ((row.key, *row.values) for row in rows))
+        print_csv(("key", *titles), ((row.key, *row.exact) for row in rows))
     elif rows:
-        for run in found:
-            say(f"{run.id:>5}  {run.directory}")
-        table = [("-" if value is None else value for value in row.values) for row in rows]
-        _side_by_side([row.key for row in rows], titles, [list(values) for values in table])
+        for run, name in zip(found, names_of(found), strict=True):
+            say(f"{run.id:>5}  {name}")
+        table = [["-" if value is None else value for value in row.values] for row in rows]
+        _side_by_side([row.key for row in rows], titles, table)
     else:
         say("no difference")
 
@@ -132,13 +139,13 @@ def _several(connection: Connection, words: Sequence[str]) -> list[RunInfo]:
     Raises:
         UsageError: there are fewer than two.
     """
-    from spindb.index.resolve import find_run, run_by_id
-    from spindb.index.selection import selected
+    from spindb.index.resolve import run_by_id
+    from spindb.index.search import run_ids
+    from spindb.index.selection import references
 
-    if len(words) == 1 or (all(word.isdigit() or "-" in word for word in words) and not all(map(str.isdigit, words))):
-        found = [run_by_id(connection, run_id) for run_id in selected(connection, words)]
-    else:
-        found = [find_run(connection, word) for word in words]
+    named = references(connection, words, notice=say)
+    ids = run_ids(connection, " ".join(words)) if named is None else named
+    found = [run_by_id(connection, run_id) for run_id in ids]
     if len(found) < 2:
         raise UsageError("one run has nothing to differ from: name two or more")
     return found
@@ -160,18 +167,38 @@ def _side_by_side(keys: Sequence[str], titles: Sequence[str], rows: Sequence[Seq
         print_table(("", *titles[first:last]), block, right=titles[first:last], fixed=("",))
         first = last
         if first < len(titles):
-            typer.echo("")
+            echo()
 
 
-def _comparable(connection: Connection, run: RunInfo) -> dict[str, str]:
-    """What a run is compared by, as text: hyperparameters, then facts, then the last and the best of each metric."""
+def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
+    """What a run is compared by: hyperparameters, then facts, then the last and the best of each metric.
+
+    Each is compared exactly: hyperparameters by their canonical texts, numbers by all their digits.
+    """
+    from spindb.analysis.differences import Fact
     from spindb.index import browse
 
     facts = {"algo": run.algo, "env": run.env.id, "status": run.status, "rows": run.rows}
-    metrics = browse.metrics_of(connection, run.id)
-    return {
-        **{leaf.key: show_hyperparameter(leaf.value) for leaf in browse.config_of(connection, run.id)},
-        **{f"run.{key}": show(value) for key, value in facts.items() if value is not None},
-        **{f"metric.{m.name}": show(browse.last_value(m)) for m in metrics},
-        **{f"metric.{m.name}.max": show(m.max) for m in metrics if m.name == run.performance},
-    }
+    found = {leaf.key: _hyperparameter(leaf) for leaf in browse.config_of(connection, run.id)}
+    found |= {f"run.{key}": Fact(str(v), show(v), str(v)) for key, v in facts.items() if v is not None}
+    for metric in browse.metrics_of(connection, run.id):
+        found[f"metric.{metric.name}"] = _number(browse.last_value(metric))
+        if metric.name == run.performance:
+            found[f"metric.{metric.name}.max"] = _number(metric.max)
+    return found
+
+
+def _hyperparameter(leaf: ConfigLeaf) -> Fact:
+    from spindb.analysis.differences import Fact
+
+    value = json_value(leaf.canonical)
+    return Fact(
+        leaf.canonical, show_hyperparameter(leaf.canonical), value if isinstance(value, str) else leaf.canonical
+    )
+
+
+def _number(value: float | str | None) -> Fact:
+    from spindb.analysis.differences import Fact
+
+    exact = canonical(value) if isinstance(value, float) else str(value or "")
+    return Fact(exact, show(value), exact)

@@ -13,6 +13,7 @@ import typer
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import plural, print_json, say
 from spindb.cli.progress import print_line, so_far
+from spindb.cli.terminal.door import say_log
 from spindb.errors import DatabaseError, PlaybackError, UsageError
 from spindb.extras import needing
 from spindb.signals import active, interrupts
@@ -115,7 +116,7 @@ def test_policy(
     _require_files(video, values)
     by = _engine(engine)
     location = database(ctx, db)
-    playable = _find(run if run is not None else str(run_id), None if itr == _LATEST else itr, location)
+    playable = _find(run, run_id, None if itr == _LATEST else itr, location)
     if faithful and itr == _LATEST:
         playable = as_the_original_chooses(playable)
     _announce(playable, chosen=itr != _LATEST)
@@ -139,7 +140,7 @@ def test_policy(
         try:
             require_fit(policy, built)
             _announce_play(playable, built, policy)
-            write = say if as_json else print_line
+            write = say_log if as_json else print_line
             write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
             trace = _trace(policy, playable, gamma) if values is not None else None
             with _recorder(built, video, policy if captions else None) as recorders, so_far(episodes) as lines:
@@ -235,21 +236,17 @@ def _write_values(trace: ValueTrace, path: Path) -> None:
     save(draw_agreement(pairs, *axes, title), path)
 
 
-def _find(run: str, itr: int | None, location: str) -> Playable:
-    from spindb.play.load import indexed_id, locate
+def _find(run: str | None, run_id: int | None, itr: int | None, location: str) -> Playable:
+    from spindb.index.query.reference import RunId, parse
+    from spindb.play.load import locate
 
-    is_directory = not run.isdigit() and Path(run).is_dir()
-    if not is_directory:
-        return locate(run, itr, db=location)
-    try:
-        run_id = indexed_id(Path(run), location)
-    except DatabaseError:  # playing from a directory needs no database
-        run_id = None
-    return locate(Path(run), itr, run_id=run_id)
+    return locate(RunId(run_id) if run_id is not None else parse(run or ""), itr, db=location)
 
 
 def _announce(playable: Playable, chosen: bool) -> None:
     snapshot = playable.snapshot
+    if playable.note:
+        say(playable.note)
     say(f"policy: {os.path.join(playable.directory, snapshot.path)}")
     if playable.elsewhere:
         say(f"warning: this run was ingested on {playable.elsewhere}: what is played lies at the same place here")

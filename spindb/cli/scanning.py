@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import print_json, say, show
+from spindb.cli.output import echo, print_json, say, show
 from spindb.disk.problem_codes import rank, severity
 from spindb.signals import active, interrupts
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 2  # of each code of problems
 _LEAST_WIDTH = 40
+_SHOWN_KEPT = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +41,11 @@ def ingest(
         typer.Argument(help="Directories. (default: $SPINDB_DATA_DIR, else ./data)", show_default=False),
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Drop runs whose directories are gone, unless you added something to them.")
+        bool,
+        typer.Option(
+            "--prune",
+            help="Drop runs whose directories are gone, unless you added something or they hold what was overwritten.",
+        ),
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes that read. (default: all cores)", min=0)] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -103,7 +108,7 @@ def _watch(location: str, paths: list[Path], stamp_zone: str | None, time_limit:
 
     def tell(change: RunChange) -> None:
         value = "" if change.last is None else f"  {change.performance} {show(change.last)}"
-        typer.echo(f"{time.strftime('%H:%M:%S')}  run {change.run_id}  {change.name}  {change.rows} rows{value}")
+        echo(f"{time.strftime('%H:%M:%S')}  run {change.run_id}  {change.name}  {change.rows} rows{value}")
 
     say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):  # the run that was being indexed is indexed by the next ingest
@@ -150,10 +155,13 @@ def _as_dict(summary: Summary) -> dict[str, object]:
         "moved": summary.moved,
         "overwritten": summary.overwritten,
         "copies": summary.copies,
+        "kept": [{"run": kept.run, "kept_as": kept.kept_as} for kept in summary.kept],
+        "removed": summary.removed,
         "foreign": dict(summary.foreign.most_common()),
         "missing": summary.missing,
         "pruned": summary.pruned,
         "problem_counts": _counted(summary.problems),
+        "spared": summary.spared,
         "problems": [
             {
                 "directory": str(found.directory),
@@ -184,6 +192,7 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     parts = [f"{count} {word}" for count, word in counts if count or word.startswith(always)]
     would = "would index " if dry_run else ""
     say(f"{would}{_many(summary.total, 'run')}: {', '.join(parts)}")
+    _report_kept(summary)
     if problems:
         directories = len({found.directory for found in problems})
         say(f"{_many(len(problems), 'problem')} in {_many(directories, 'directory')}")
@@ -197,22 +206,35 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
             f"no run is left under {', '.join(map(str, paths))}: {_many(summary.missing, 'run')} marked as missing. "
             "If a disk is not mounted there, mount it and ingest again: they come back"
         )
-    if not summary.total and not summary.missing:
+    if not summary.total and not summary.missing and not summary.removed:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt or a saved policy")
     if not dry_run:
         from spindb.index.engine import shown
 
-        say(f"database: {shown(location)}{_network_note(location)}")
+        say(f"database: {shown(location)}")
+        _say_network(location)
 
 
-def _network_note(location: str) -> str:
+def _say_network(location: str) -> None:
     from spindb.index.engine import database_url, network_file_system, sqlite_path
 
     path = sqlite_path(database_url(location))
     kind = network_file_system(path) if path else None
-    if kind is None:
-        return ""
-    return f"\nnote: it lies on a network file system ({kind}): write-ahead logging is off, write from one machine only"
+    if kind is not None:
+        say(f"note: it lies on a network file system ({kind}): write-ahead logging is off, write from one machine only")
+
+
+def _report_kept(summary: Summary) -> None:
+    """What an ingest did not drop, or left out."""
+    for kept in summary.kept[:_SHOWN_KEPT]:
+        say(f"run {kept.run} was overwritten by another training: what it held before is run {kept.kept_as}")
+    if len(summary.kept) > _SHOWN_KEPT:
+        say(f"… and {len(summary.kept) - _SHOWN_KEPT} more: spindb runs --all status=superseded")
+    if summary.removed:
+        say(f"{_many(summary.removed, 'removed run')} left out: spindb rm --list shows them, rm --undo brings back")
+    if summary.spared:
+        added = "people added to them, or they hold what was overwritten"
+        say(f"{_many(summary.spared, 'missing run')} not dropped: {added}")
 
 
 def _of_which(count: int, word: str) -> str:

@@ -35,7 +35,7 @@ _QUOTED = re.compile(r"b?(['\"])(.*)\1\Z", re.DOTALL)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3}){2,}(?:\.\d+)?\Z|[+-]?[1-9]\d{0,2},\d{3}\.\d+\Z")
 _THOUSANDS_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+,\d+\Z")
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?\Z")
-_AMBIGUOUS = re.compile(r"[+-]?\d*[,.']?\d[\d,.']*(?:[eE][+-]?\d+)?\s*%?\Z")
+_AMBIGUOUS = re.compile(r"[+-]?[\d,.']*\d(?:[eE][+-]?\d+)?\s*%?\Z")
 # As C's printf writes them on Windows, and with their kind elsewhere.
 _NOT_FINITE = {
     "1.#inf": "inf",
@@ -103,8 +103,9 @@ def number_in_text(text: str) -> TextNumber | None:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Whether a text looks like a number and has several readings, or none that is certain."""
-    return len(text) <= _LONGEST and bool(_AMBIGUOUS.match(text.strip()))
+    """Whether a text looks like a number with a comma, an apostrophe or a percent sign, which have several readings."""
+    text = text.strip()
+    return len(text) <= _LONGEST and any(sign in text for sign in ",'%") and bool(_AMBIGUOUS.match(text))
 
 
 def _plain_number(text: str, *, grouped: bool) -> float | None:

@@ -2,8 +2,8 @@
 
 The logger turned what JSON can't hold into strings: objects became ``"<… at 0x7f…>"`` or one-key
 dicts ``{str(object): {attributes}}``, and its own fields were written too. Addresses are replaced
-here so that equal configurations compare equal; what the logger wrote about itself is marked
-internal, so that people see hyperparameters.
+here so that equal configurations compare equal; what the logger wrote about itself and the attributes
+of objects are marked internal, so that people see hyperparameters.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from spindb.records import ConfigLeaf, Problem
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
-_LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
+_OBJECT = re.compile(r"<(?:class ')?(?:[\w.]*\.)?(\w+)\b.*>", re.DOTALL)  # what Python says of an object
 _MAX_DEPTH = 64
 _MAX_WHOLE = 2**63
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")  # read in one pass, whatever the text
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)  # read in one pass, whatever the text
 _TOLD_KEYS = 10
 _LONG = 200  # characters of a value that is not worth keeping for other runs
 
@@ -158,8 +158,10 @@ def _walk(
     values: Mapping[str, Any], prefix: str = "", internal: bool = False, depth: int = 0
 ) -> Iterator[tuple[str, Any, bool]]:
     for name, value in values.items():
-        key = prefix + normalise(name)
-        inside = internal or key in _INTERNAL_ROOTS or bool(_LOGGER_OBJECT.match(name))
+        # A key that is an object has that object's attributes below: what a logger dumped, no hyperparameters.
+        dumped = _OBJECT.fullmatch(name) if name[:1] == "<" and name[-1:] == ">" else None
+        key = prefix + (dumped[1] if dumped else normalise(name))
+        inside = internal or key in _INTERNAL_ROOTS or dumped is not None
         if isinstance(value, dict) and value and depth < _MAX_DEPTH and len(key) <= limits.KEY:
             yield from _walk(value, key + ".", inside, depth + 1)
         else:

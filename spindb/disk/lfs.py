@@ -5,6 +5,9 @@ from __future__ import annotations
 _BEGINNINGS = (b"version https://git-lfs", b"version https://hawser")  # hawser was its name before it was published
 _BOM = b"\xef\xbb\xbf"
 
+LFS_LARGEST = 1024
+"""Bytes of the largest pointer, by git-LFS's own specification."""
+
 LFS_REASON = "a git-LFS pointer, not the file itself: run git lfs pull"
 """What is said of such a file wherever one is met."""
 

@@ -26,6 +26,7 @@ _OTHER = (
 )
 _WORDS = (*_RETURN, *_REWARD, *_SCORE, *_TEST, *_MEAN, *_EPISODE, *_OTHER)
 _FIRST = ("AverageTestEpRet", "AverageEpRet")  # as the original logger has them, within their kind
+_LONGEST = 80  # letters of a name that is made of the words above
 _OWN_WORD = "performance"
 _STEPS = (
     *("totalenvinteracts", "totalsteps", "totaltimesteps", "timesteps", "envsteps", "steps", "totalenvsteps"),
@@ -81,6 +82,8 @@ def _letters(name: str) -> str:
 
 def _words(letters: str) -> list[str]:
     """The letters as known words from end to end; none where they are not."""
+    if len(letters) > _LONGEST:
+        return []
     ends: dict[int, list[str]] = {0: []}  # how each place was reached
     for place in range(len(letters)):
         if place in ends:

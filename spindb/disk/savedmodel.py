@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from spindb.disk import limits, wire
+from spindb.disk.lfs import LFS_LARGEST, LFS_REASON, is_lfs_pointer
 from spindb.disk.regular import read_regular
 
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
@@ -50,6 +51,8 @@ def check_variables(directory: Path) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise SavedModelError(f"variables/{data.name} is no regular file: no variables to load")
         if status.st_size < needed:
+            if status.st_size <= LFS_LARGEST:
+                read_part(directory, f"variables/{data.name}", LFS_LARGEST)
             raise SavedModelError(
                 f"variables/{data.name} has {status.st_size:,} of {needed:,} bytes: the save was interrupted"
             )
@@ -59,14 +62,17 @@ def read_part(directory: Path, name: str, limit: int) -> bytes:
     """The bytes of a file of the SavedModel at `directory`.
 
     Raises:
-        SavedModelError: it is missing, no regular file, or has more than `limit` bytes.
+        SavedModelError: it is missing, no regular file, a git-LFS pointer, or has more than `limit` bytes.
     """
     try:
-        return read_regular(directory / name, limit)
+        data = read_regular(directory / name, limit)
     except (FileNotFoundError, NotADirectoryError):
         raise SavedModelError(f"{name} is missing: the save was interrupted or not copied whole") from None
     except OSError as error:
         raise SavedModelError(f"{name} can't be read: {error.strerror or error}") from error
+    if is_lfs_pointer(data):
+        raise SavedModelError(f"{name} is {LFS_REASON}")
+    return data
 
 
 def read_signature(data: bytes) -> Signature:

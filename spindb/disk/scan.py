@@ -4,8 +4,8 @@ The algorithm. Walk the tree in sorted order, depth first. A directory that a fo
 in it, or by what lies in its saves where there are no metrics: a published policy, which lies in no run and in no
 directory of another logger. Runs inside runs are runs too; a run's save directories are never entered.
 Symbolic links to directories are followed once: a link that leads to a place already seen, or to a
-place that the walk reaches anyway, is left alone, so loops end. A directory that can't be listed is
-reported and skipped.
+place that the walk reaches anyway, is left alone, so loops end. Who asks for the places that links lead to gets them
+instead, to walk them as roots of their own. A directory that can't be listed is reported and skipped.
 
 A run's *signature* digests name, size and mtime (nanoseconds) of the files that matter to it, and the
 version of the readers (`formats.READERS`). Where it equals the stored one the run is unchanged. A file
@@ -75,13 +75,13 @@ _EVENT_FILE = "events.out.tfevents."
 
 
 def check_root(root: Path) -> Path:
-    """The absolute root.
+    """The real path of the root, absolute and without links.
 
     Raises:
         NotFoundError: there is nothing at that path.
         UsageError: it is no directory or can't be listed.
     """
-    absolute = Path(os.path.abspath(root))
+    absolute = Path(os.path.realpath(root))
     try:
         os.listdir(absolute)
     except FileNotFoundError:
@@ -95,10 +95,11 @@ def check_root(root: Path) -> Path:
     return absolute
 
 
-def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
+def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | Foreign | Problem]:
     """All runs under `root`, directories of other loggers, and a `Problem` for each that can't be listed.
 
-    Paths are relative to `root`, with ``/`` between their parts.
+    Paths are relative to `root`, with ``/`` between their parts. Where `leads` is given, links out of the root are not
+    followed: the real paths that they lead to are added to it, those that are gone too.
     """
     seen_links: set[str] = set()
     real_root, base = os.path.realpath(root), os.fspath(root)
@@ -133,7 +134,9 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
         try:
             below = [
-                e.name for e in entries if _enter(e, real_root, seen_links) and not (found and found.is_save(e.name))
+                e.name
+                for e in entries
+                if not (found and found.is_save(e.name)) and _enter(e, real_root, seen_links, leads)
             ]
         except OSError as error:  # listed, but nothing in it may be looked at
             yield Problem("unreadable-directory", f"can't be entered: {error.strerror}; left out", relative)
@@ -160,10 +163,16 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
+def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str], leads: list[Path] | None) -> bool:
     if entry.is_dir(follow_symlinks=False):
         return True
-    return entry.is_symlink() and _leads_on(entry, real_root, seen_links)
+    if not entry.is_symlink():
+        return False
+    if leads is None:
+        return _leads_on(entry, real_root, seen_links)
+    if _leads_on(entry, real_root, seen_links) or not os.path.exists(entry.path):
+        leads.append(Path(os.path.realpath(entry.path)))
+    return False
 
 
 def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:

@@ -9,18 +9,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, case, func
+from sqlalchemy.sql.selectable import FromClause
 
 from spindb.canonical import canonical
 from spindb.errors import FilterError
 from spindb.index.clock import now
 from spindb.index.filters import Value
+from spindb.index.models import LARGEST
 
 _TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?\Z")
 _AGO = re.compile(r"(\d+)(min|h|d|w)\Z")
 _AGO_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _WORDS = {"true": "true", "false": "false", "null": "null", "none": "null", "nan": "NaN"}
-NOT_A_NUMBER = object()
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}\Z")
 
 
 def period(query: str, value: Value) -> tuple[datetime, datetime]:
@@ -84,11 +86,12 @@ def canonical_texts(query: str, value: Value) -> list[str]:
     return found if literal is None or literal in found else [literal, *found]
 
 
-def number_of(query: str, value: Value, name: str) -> float:
+def number_of(query: str, value: Value, name: str) -> float | int:
     """The number that is typed. Raises `FilterError` where it is none."""
     number = as_number(value)
-    if not isinstance(number, float):
-        raise error(query, f"{name} is a number: it can't be compared with {value.text!r}", value)
+    if number is None:
+        hint = f"{name}:none finds runs without one" if value.text.lower() in ("null", "none") else None
+        raise error(query, f"{name} is a number: it can't be compared with {value.text!r}", value, hint)
     return number
 
 
@@ -97,12 +100,17 @@ def error(query: str, message: str, value: Value, hint: str | None = None) -> Fi
     return FilterError(message, query, value.start, value.end, hint=hint)
 
 
-def as_number(value: Value) -> float | object:
-    """The number that is typed, else `NOT_A_NUMBER`."""
+def as_number(value: Value) -> float | int | None:
+    """The number that is typed, a whole one where it is written and stored so; None where it is none."""
+    text = value.text
+    if not text.isascii() or "_" in text or text != text.strip():
+        return None
+    if _WHOLE.match(text) and abs(number := int(text)) <= LARGEST:
+        return number
     try:
-        return NOT_A_NUMBER if "_" in value.text else float(value.text)
+        return float(text)
     except ValueError:
-        return NOT_A_NUMBER
+        return None
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -121,12 +129,18 @@ def compare(column: ColumnElement[Any], comparator: str, value: Any) -> ColumnEl
     return condition
 
 
-def compare_any(column: ColumnElement[Any], comparator: str, values: list[str]) -> ColumnElement[bool]:
-    """Whether the column is one of several texts, or none of them."""
-    return column.in_(values) if comparator == "=" else column.not_in(values)
-
-
 def glob(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
-    """``*`` for any text, ``?`` for one character, in any case of letters."""
+    """``*`` for any text, ``?`` for one character, A to Z in either case."""
     literal = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return column.ilike(literal.replace("*", "%").replace("?", "_"), escape="\\")
+
+
+def displayed(alias: FromClause) -> ColumnElement[str]:
+    """The text of a hyperparameter as it is shown: text without its quotes, anything else as JSON.
+
+    Of JSON's escapes only those of quotes and backslashes are undone: control characters are shown escaped, too.
+    """
+    inside = func.substr(alias.c.value, 2, func.length(alias.c.value) - 2)
+    # A control character never stands in JSON as it is: it holds the place of backslashes meanwhile.
+    plain = func.replace(func.replace(func.replace(inside, "\\\\", "\x01"), '\\"', '"'), "\x01", "\\")
+    return case((alias.c.type == "str", plain), else_=alias.c.value)

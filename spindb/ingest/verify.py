@@ -31,10 +31,13 @@ class Deviation:
 
 
 def deviations(connection: Connection) -> Iterator[Deviation]:
-    """Read every run of this host again and compare; those that changed since the last ingest deviate too."""
+    """Read every run of this host again and compare; those that changed since the last ingest deviate too.
+
+    Left out are runs that were missing, overwritten or removed: no files say what they are.
+    """
     wanted = select(runs.c.id, runs.c.path, runs.c.format, runs.c.fingerprint, roots.c.path.label("root"))
     here = wanted.join(roots, roots.c.id == runs.c.root_id).where(
-        roots.c.host == this_host(), runs.c.status.in_(("ok", "empty", "policy"))
+        roots.c.host == this_host(), runs.c.status.in_(("ok", "empty", "policy")), runs.c.removed_at.is_(None)
     )
     for run in connection.execute(here.order_by(runs.c.id)).all():
         directory = Path(run.root, run.path)

@@ -55,7 +55,7 @@ class _Team:
     """Workers, what they have in hand and what waits for them.
 
     When a worker dies, all futures of its pool fail, and which snapshot it was can't be told. So each of these becomes
-    a suspect, and is played again in a pool of its own: the one that fails there as well is the culprit.
+    a suspect, and is played again alone: the one that fails there as well is the culprit.
     """
 
     def __init__(self, flags: Flags, jobs: int) -> None:
@@ -64,6 +64,7 @@ class _Team:
         self.waiting: deque[Playable] = deque()
         self.suspects: deque[Playable] = deque()
         self.running: dict[Future[Result | None], Playable] = {}
+        self._again: Playable | None = None
         self._pool: ProcessPoolExecutor | None = None
         self._others = set(active_children())
 
@@ -76,6 +77,7 @@ class _Team:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(self.jobs, get_context("spawn"), _begin)
             playable = queue.popleft()
+            self._again = playable if queue is self.suspects else None
             try:
                 self.running[self._pool.submit(_attempt, playable, self.flags)] = playable
             except BrokenProcessPool:  # a worker died since the last result came
@@ -95,7 +97,7 @@ class _Team:
         lost = list(self.running.values())
         self.running.clear()
         self._leave_pool()
-        if len(lost) == 1:
+        if len(lost) == 1 and lost[0] is self._again:
             yield lost[0], _DIED
         else:
             self.suspects.extend(lost)

@@ -100,7 +100,8 @@ def load_snapshot(
         snapshot: which one.
         deterministic: act by the mean, or the likeliest, action.
         engine: what evaluates it; ``auto`` is numpy where it can, TensorFlow where it must.
-        trust: what numpy does not know may be unpickled by PyTorch, which executes code of the file's choice.
+        trust: what is refused otherwise may be unpickled by PyTorch, or loaded by TensorFlow with all that it does:
+            both execute what the file says.
 
     Raises:
         PolicyError: the snapshot is not whole, its kind can't be played so, or what plays it is missing.
@@ -121,7 +122,7 @@ def load_snapshot(
     _require_regular(place)
     with needing("play"):
         load = getattr(importlib.import_module(module), function)
-    policy: Policy = load(place, snapshot, deterministic=deterministic)
+    policy: Policy = load(place, snapshot, deterministic=deterministic, trust=trust)
     return policy
 
 
