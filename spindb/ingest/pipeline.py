@@ -34,7 +34,7 @@ from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics, statistics_behind
 from spindb.index.write.copies import link_copies
 from spindb.index.write.siblings import environments_from_siblings
-from spindb.ingest.deadline import SECONDS
+from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
 from spindb.ingest.summary import Kept, Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
@@ -90,7 +90,7 @@ def ingest(
     _check_zone(stamp_zone)
     directories = _outermost(check_root(path) for path in paths)
     summary = Summary()
-    with database_errors(location), garbage_seldom_collected():
+    with database_errors(location), garbage_seldom_collected(), timed():
         engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
         if engine is not None:
             _prepare(engine, shown(location), create=not dry_run)
