@@ -55,10 +55,12 @@ def records(runs: int, epochs: int) -> Iterator[RunRecord]:
         dice = random.Random(setting)
         name = f"exp{setting}_s{seed}"
         leaves = [
-            ConfigLeaf(f"h{i}", "int", str(v := dice.randrange(10)), float(v)) for i in range(HYPERPARAMETERS - 2)
+            ConfigLeaf(f"h{i}", "int", str(v := dice.randrange(10)), float(v), canonical=str(v))
+            for i in range(HYPERPARAMETERS - 2)
         ]
         rate = 10.0 ** -dice.randrange(1, 6)
-        leaves += [ConfigLeaf("lr", "float", repr(rate), rate), ConfigLeaf("seed", "int", str(seed), float(seed))]
+        leaves.append(ConfigLeaf("lr", "float", repr(rate), rate, canonical=repr(rate)))
+        leaves.append(ConfigLeaf("seed", "int", str(seed), float(seed), canonical=str(seed)))
         level = 100 * rng.random()
         metrics = [
             MetricSeries("Epoch", epoch_cells),
