@@ -128,18 +128,20 @@ def test_d6_filters_that_are_too_deep_are_an_error_in_words(connection: Connecti
     assert len(str(caught.value)) < 2000
 
 
+def _chain(writing: Connection, letter: str, text: str) -> None:
+    """Queries that stand for the one before them."""
+    for n in range(1, 60):
+        queries.save(writing, f"{letter}{n}", text.format(f"{letter}{n - 1}"))
+
+
 def test_d6_saved_queries_that_grow_are_an_error_in_words(place: Path) -> None:
     with connected(place, write=True) as writing:
         queries.save(writing, "q0", "h0=1 or h1=2")
-        for n in range(1, 40):
-            queries.save(writing, f"q{n}", f"@q{n - 1} or @q{n - 1} h2=3" if n < 16 else f"not @q{n - 1}")
         with pytest.raises(FilterError, match="10000 times"):
-            run_ids(writing, "@q39")
+            _chain(writing, "q", "@{0} or @{0} h2=3")
         queries.save(writing, "d0", "h0=1")
-        for n in range(1, 60):
-            queries.save(writing, f"d{n}", f"not @d{n - 1}")
         with pytest.raises(FilterError, match="more than 100 levels"):
-            run_ids(writing, "@d59")
+            _chain(writing, "d", "not @{0}")
         assert run_ids(writing, "@d40") == run_ids(writing, "h0=1")
         writing.rollback()
 

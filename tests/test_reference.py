@@ -181,6 +181,7 @@ def test_c1_policies_of_the_run_that_is_meant_are_found(place: Path, cli: Cli) -
             assert os.path.abspath(place_named.removeprefix("error: ")) == str(place / directory), command
 
 
+@pytest.mark.sqlite  # files are what is looked for upward
 def test_c1_python_finds_run_and_database_as_the_command_line_does(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
