@@ -150,3 +150,109 @@ def test_diff_takes_filters_and_breaks_into_blocks(study: Path, cli: Cli, monkey
     lines = cli("diff", "1-6").out.splitlines()
     assert max(map(len, lines)) <= 50
     assert sum(line.startswith("─") for line in lines) > 1
+
+
+@pytest.fixture
+def mixed(run_directory: Write, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Eight runs: four of ppo with one learning rate each, then four of td3."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPINDB_URL", raising=False)
+    for number in range(8):
+        config = {"algo": ("ppo", "td3")[number // 4], "env": "CartPole-v1", "seed": 0, "lr": number % 4, "width": 8}
+        run_directory(f"r{number}", config=config | {"width": 9 if number == 7 else 8}, rows=[(0, 1.0 * number)])
+    settle(tmp_path)
+    assert cli("ingest", "data").code == 0
+    return tmp_path
+
+
+def test_d2_the_footer_speaks_of_the_whole_result(mixed: Path, cli: Cli) -> None:
+    """The first page holds nothing but ppo, the result td3 as well."""
+    outcome = cli("runs", "--limit", "2")
+    assert outcome.err == "runs 1-2 of 8 (--page 2 shows more), all env=CartPole-v1\n"
+    heads = [head(cli("runs", "--limit", "2", "--page", page).out) for page in ("1", "2", "3", "4")]
+    assert heads == [["id", "name", "algo", "lr", "width", "seed", "rows", "perf", "curve", "age"]] * 4
+    assert cli("runs", "algo=ppo", "--limit", "2").err.endswith("all algo=ppo env=CartPole-v1\n")
+    assert "width" not in head(cli("runs", "algo=ppo", "--limit", "2").out)
+
+
+def test_d2_what_is_hidden_is_counted(mixed: Path, cli: Cli) -> None:
+    import shutil
+
+    shutil.copytree("data/r3", "data/r3copy")
+    settle(mixed)
+    cli("ingest", "data")
+    assert cli("archive", "1", "2").code == 0
+    assert cli("runs").err.splitlines()[-1] == "2 archived, 1 copy not shown: --all"
+    assert cli("runs", "--limit", "2").err.splitlines()[-1] == "2 archived, 1 copy not shown: --all"
+    assert cli("runs", "algo=td3").err.splitlines() == ["4 runs, all algo=td3 env=CartPole-v1"]
+    assert cli("runs", "lr=3 algo=ppo").err.splitlines()[-1] == "1 copy not shown: --all"
+    assert cli("runs", "--all").err.splitlines() == ["9 runs, all env=CartPole-v1"]
+    assert cli("runs", "archived=true").err.splitlines()[0].startswith("2 runs")
+    assert cli("runs", "id<4").err.splitlines() == ["3 runs, all algo=ppo env=CartPole-v1"]
+    assert cli("runs", "id=1 archived=false").err.splitlines()[0] == "no run matches 'id=1 archived=false'"
+
+
+def test_d2_columns_of_many_runs_are_chosen_by_a_sample_and_this_is_said(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    from conftest import REPOSITORY
+
+    monkeypatch.syspath_prepend(str(REPOSITORY / "bench"))
+    from filled import fill
+
+    monkeypatch.setenv("SPINDB_URL", str(tmp_path / "spindb.db"))
+    fill(str(tmp_path / "spindb.db"), 1200, 1)
+    first, last = cli("runs", "--limit", "3"), cli("runs", "--limit", "3", "--page", "400")
+    assert head(first.out) == head(last.out)
+    assert "algo" in head(first.out)
+    line = next(line for line in first.err.splitlines() if line.startswith("columns: "))
+    assert 300 < int(line.split()[5]) < 700
+    assert cli("runs", "h0=1 h1=2", "--limit", "3").err.count("columns:") == 0
+    del sys.modules["filled"]
+
+
+def test_i4_the_first_of_each_performance_metric_make_the_page(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many runs of two performance metrics: a page is what sorting them all gives."""
+    from conftest import REPOSITORY
+    from sqlalchemy import event, update
+
+    from spindb.index.connect import connected
+    from spindb.index.models import runs
+    from spindb.index.search import Query, search
+
+    monkeypatch.syspath_prepend(str(REPOSITORY / "bench"))
+    from filled import fill
+
+    place = tmp_path / "spindb.db"
+    fill(str(place), 2200, 2)
+    with connected(place, write=True) as writing:
+        writing.execute(update(runs).where(runs.c.id % 3 == 0).values(performance="Metric3"))
+        writing.execute(update(runs).where(runs.c.id % 50 == 0).values(performance=None))
+    with connected(place) as connection:
+        for sort in (("-Performance.max",), ("Performance", "-seed"), ("-Performance.max", "h1")):
+            whole = search(connection, Query("", ("id",), sort)).rows
+            for offset in (0, 30, 2190):
+                page = search(connection, Query("", ("id",), sort, limit=7, offset=offset))
+                assert page.rows == whole[offset : offset + 7]
+        statements: list[str] = []
+        event.listen(connection, "before_cursor_execute", lambda *a: statements.append(a[2]))
+        search(connection, Query("", ("id",), ("-Performance.max",), limit=7))
+        assert sum("metrics_1.name = " in statement for statement in statements) == 2
+
+
+def test_i4_an_engine_is_made_once_for_each_database(tmp_path: Path) -> None:
+    from spindb.index.engine import open_engine
+
+    place = tmp_path / "a.db"
+    place.touch()
+    assert open_engine(place) is open_engine(str(place))
+    assert open_engine(place) is not open_engine(place, write=True)
+    place.unlink()
+    from spindb.errors import DatabaseError
+
+    with pytest.raises(DatabaseError, match="no database"):
+        open_engine(place)

@@ -12,7 +12,7 @@ from spindb.index.clock import now
 from spindb.index.fields import nearest
 from spindb.index.filters import Filter
 
-_MAX_TESTS = 100_000  # queries that name each other twice stand for twice as many tests at each step
+_MAX_REPEATED = 10_000  # tests; queries that name each other twice stand for twice as many at each step
 _NAME = re.compile(r"[^\s=!<>~()@,:'\"]+\Z")
 
 
@@ -63,6 +63,7 @@ class _Expansion:
         self.connection = connection
         self.read: dict[str, tuple[str, Filter]] = {}
         self.tests = 0
+        self.repeated = 0
 
     def of(self, tree: Filter, text: str, within: tuple[str, ...], depth: int) -> Filter:
         match tree:
@@ -84,7 +85,8 @@ class _Expansion:
         name = query.name
         if name in within:
             raise error(f"@{name} stands for itself")
-        if name not in self.read:
+        again, before = name in self.read, self.tests
+        if not again:
             found = self.connection.execute(select(models.queries.c.text).where(models.queries.c.name == name)).scalar()
             if found is None:
                 raise error(f"no saved query is called {name!r}", _hint(self.connection, name))
@@ -93,8 +95,9 @@ class _Expansion:
             raise error(f"more than {filters.MAX_DEPTH} levels of parentheses, not and saved queries")
         found, tree = self.read[name]
         inner = self.of(tree, found, (*within, name), depth)
-        if self.tests > _MAX_TESTS:
-            raise error(f"saved queries that stand for more than {_MAX_TESTS} tests")
+        self.repeated += (self.tests - before) * again
+        if self.repeated > _MAX_REPEATED:
+            raise error(f"saved queries repeat each other's tests more than {_MAX_REPEATED} times")
         return filters.Within(found, inner)
 
 

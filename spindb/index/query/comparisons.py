@@ -89,7 +89,8 @@ def of_metric(field: MetricField, alias: FromClause, test: Test, *, few: bool = 
     if test.comparator == "~":
         raise test.error(f"{field.shown} is a metric: ~ compares text")
     if test.comparator not in ("=", "!="):
-        return compare(column, test.comparator, _number(test, test.value, field.shown, "METRIC=nan finds NaN"))
+        number = _number(test, test.value, field.shown, "METRIC=nan finds NaN")
+        return compare(column, test.comparator, _double(number))
     equal = any_of(_equal_metric(field, alias, column, test))
     if test.comparator == "=":
         return equal
@@ -138,7 +139,7 @@ def _equal_metric(
     numbers: list[float] = []
     for value in test.values:
         if bounds := _range(value, _is_number):
-            yield and_(*(compare(column, c, _number(test, v, field.shown)) for c, v in bounds))
+            yield and_(*(compare(column, c, _double(_number(test, v, field.shown))) for c, v in bounds))
             continue
         number = number_of(test.query, value, field.shown)
         if not math.isnan(number):
@@ -148,9 +149,10 @@ def _equal_metric(
         else:
             raise error(test.query, "NaN can only be looked for in the last value: METRIC=nan", value)
     if len(numbers) == 1:
-        yield compare(column, "=", numbers[0])
+        yield compare(column, "=", _double(numbers[0]))
     elif numbers:
-        yield from (column.in_(numbers[n : n + 100]) for n in range(0, len(numbers), 100))
+        doubles = [_double(number) for number in numbers]
+        yield from (column.in_(doubles[n : n + 100]) for n in range(0, len(doubles), 100))
 
 
 def _config_order(alias: FromClause, comparator: str, query: str, value: Value) -> ColumnElement[bool]:
@@ -200,6 +202,10 @@ def _number(test: Test, value: Value, name: str, hint: str | None = None) -> flo
     if isinstance(number, float) and number.is_integer() and abs(number) < 2**63:
         return int(number)
     return number
+
+
+def _double(number: float | int) -> ColumnElement[float]:
+    return literal(float(number), Double)
 
 
 def _typed(number: float | int) -> ColumnElement[Any]:
