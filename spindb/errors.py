@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "DamagedWarning",
     "DatabaseError",
     "EnvironmentBuildError",
     "FilterError",
@@ -31,6 +32,10 @@ __all__ = [
     "SpindbError",
     "UsageError",
 ]
+
+
+class DamagedWarning(UserWarning):
+    """Values of the database that can't be what their columns hold were taken for unknown."""
 
 
 class SpindbError(Exception):
@@ -50,6 +55,9 @@ class UsageError(SpindbError):
     exit_code = 2
 
 
+_LONGEST_SHOWN = 500  # characters of a query
+
+
 class FilterError(UsageError):
     """A query that can't be read or names something unknown.
 
@@ -63,8 +71,13 @@ class FilterError(UsageError):
         self.end = max(start + 1, end if end is not None else start + 1)
 
     def __str__(self) -> str:
-        marks = " " * self.start + "^" * (self.end - self.start)
-        return f"{self.message}\n  {self.text}\n  {marks}"
+        first, last = 0, len(self.text)
+        if last > _LONGEST_SHOWN:  # the part around what is meant
+            first = max(0, self.start - _LONGEST_SHOWN // 4)
+            last = first + _LONGEST_SHOWN
+        begun, ended = "… " if first else "", " …" if last < len(self.text) else ""
+        marks = " " * (self.start - first + len(begun)) + "^" * (min(self.end, max(last, self.start + 1)) - self.start)
+        return f"{self.message}\n  {begun}{self.text[first:last]}{ended}\n  {marks}"
 
 
 class NotFoundError(SpindbError):

@@ -448,7 +448,7 @@ def test_a12_doctor_knows_infinity_and_epochs_that_go_back(write: Write, cli: Cl
         connection.exec_driver_sql(
             "INSERT INTO problems (run_id, path, code, message) VALUES (1, 'progress.txt', 'epoch-goes-back', 'x')"
         )
-    assert cli("doctor", "--ids", "rewound").out == "1\n"
+    assert cli("doctor", "--ids", "restarted").out == "1\n"
 
 
 # I2

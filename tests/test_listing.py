@@ -91,7 +91,7 @@ def test_no_result_says_why(study: Path, cli: Cli) -> None:
     ]
     assert "holds for 0 of 6 runs" in cli("runs", "seed=7 or seed=8").err
     cli("archive", "1-3")
-    assert cli("runs", "pi_lr>5e-4").err.endswith("3 runs archived or missing: --all shows them\n")
+    assert cli("runs", "pi_lr>5e-4").err.endswith("3 archived not shown: --all\n")
     assert cli("runs", "1", "--ids").out == "1\n"  # named outright
 
 

@@ -94,7 +94,7 @@ def _plot(cli: Cli, case: Case, tokens: Tokens) -> Answer:
 
 
 def _doctor(cli: Cli, case: Case, tokens: Tokens) -> Answer:
-    codes = ("seeds", "twice", "nan", "inf", "empty", "truncated", "rewound")
+    codes = ("seeds", "twice", "nan", "inf", "empty", "truncated", "restarted")
     found = [finding for finding in _asked(cli, case, "doctor") if finding["finding"] in codes]
     return [(f["finding"], f["message"], sorted(tokens[run_id] for run_id in f["ids"])) for f in found]
 

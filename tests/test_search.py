@@ -131,6 +131,8 @@ EXAMPLES = [
     ("hidden_sizes~*32*", [1]),
     ("config.hidden_sizes=[64,32]", [1]),
     ("q.activation=relu", [4]),
+    ("activation=tanh", [4]),  # of two paths as short, the first by the alphabet
+    ("activation=relu", []),
     ("q.activation~RE*", [4]),
     ("env_name~hop*", [2]),
     # metrics
@@ -171,7 +173,6 @@ ERRORS = [
     ("pi_l<3", 0, 4, "pi_lr"),
     ("hidden_size=3", 0, 11, "ac_kwargs.hidden_sizes"),
     ("AvgEpRet>1", 0, 8, "AverageEpRet"),
-    ("activation=tanh", 0, 10, "write one of them in full"),
     ("config.pi=3", 0, 9, "config.pi_lr"),
     ("metric.Averag>3", 0, 13, "metric.AverageEpRet"),
     ("seed=abc", 5, 8, None),
@@ -244,11 +245,12 @@ def test_run_by_id_path_name_and_prefix(
 
 def test_an_ambiguous_name_lists_its_runs(run_directory: Callable[..., Path], database: Path, tmp_path: Path) -> None:
     run_directory("x/run_s0")
-    run_directory("y/run_s0")
+    run_directory("y/run_s0", rows=[(0, 7.0)])
     ingest(database, [tmp_path / "data"])
     with open_engine(database).connect() as reading, pytest.raises(UsageError, match="means 2 runs") as caught:
         find_run(reading, "run_s0")
-    assert str(tmp_path / "data" / "y" / "run_s0") in str(caught.value)
+    lines = [line.split() for line in str(caught.value).splitlines()[1:]]
+    assert lines == [["1", "x/run_s0"], ["2", "y/run_s0"]]
 
 
 def test_an_itr_that_was_not_saved_lists_those_that_were() -> None:

@@ -26,6 +26,7 @@ from spindb.index.connect import connected
 from spindb.index.engine import shown
 from spindb.index.selection import selected
 from spindb.index.tables import EXPORTS, config_values
+from spindb.legible import legible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +57,7 @@ class Database:
         with self._reading() as connection:
             facts = describe(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
-        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(facts[name]))}</td></tr>" for name in names)
+        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(legible(str(facts[name])))}</td></tr>" for name in names)
         return f"<table>{cells}</table>"
 
     def _reading(self) -> AbstractContextManager[Connection]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, select
 from spindb.analysis.curves import BANDS, Line, line, require, usual_band
 from spindb.analysis.joined import joined
 from spindb.errors import UsageError
+from spindb.index.database.unknown import json_value
 from spindb.index.models import runs
 from spindb.index.points import EPOCH, ROW, STEPS, RawCurve, curves_by_id
 from spindb.index.portions import batches
@@ -223,13 +223,13 @@ def _facets(connection: Connection, ids: Sequence[int], facet: str | None) -> di
     for run_id in sorted(ids, key=lambda run_id: _by_size(texts[run_id])):
         text = texts[run_id]
         absent = "environment unknown" if facet == ENVIRONMENT else f"{facet}=-"
-        found.setdefault(absent if text is None else f"{facet}={shown(json.loads(text))}", set()).add(run_id)
+        found.setdefault(absent if text is None else f"{facet}={shown(json_value(text))}", set()).add(run_id)
     return found
 
 
 def _by_size(text: str | None) -> tuple[bool, float, str]:
     """Numbers by size, then everything else by its text, then runs that lack it."""
-    value = None if text is None else json.loads(text)
+    value = None if text is None else json_value(text)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return False, float(value), ""
     return True, float(text is None), text or ""

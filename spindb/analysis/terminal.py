@@ -8,6 +8,7 @@ import numpy as np
 import uniplot
 
 from spindb.analysis.panels import Panel
+from spindb.legible import legible
 
 _FRAME = 14  # columns that axis labels and borders take
 _HEIGHT = 16
@@ -32,8 +33,8 @@ def draw(
             xs=[np.asarray(line.x) for line in panel.lines],
             ys=[np.asarray(line.y) for line in panel.lines],
             lines=True,
-            title=" ".join(filter(None, (f"{panel.ylabel} over {panel.xlabel}", panel.title))),
-            legend_labels=[f"{line.label} (n={int(line.n.max())})" for line in panel.lines],
+            title=legible(" ".join(filter(None, (f"{panel.ylabel} over {panel.xlabel}", panel.title)))),
+            legend_labels=[legible(f"{line.label} (n={int(line.n.max())})") for line in panel.lines],
             legend_placement="vertical",
             width=max(20, width - _FRAME),
             height=_HEIGHT,

@@ -15,6 +15,7 @@ from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
 from spindb.cli.output import colourful, print_csv, print_json, say, terminal_width
 from spindb.cli.rankings import print_comparison, warn
+from spindb.cli.terminal.door import echo_block
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 
@@ -78,7 +79,7 @@ def compare(
     with needing(_EXTRA):
         from spindb.analysis.compare import compare as compare_settings
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         found = compare_settings(connection, ids, value, summary, split(group_by), lower=lower)
     if as_json:
         print_json([_as_dict(row, found) for row in found.rows])
@@ -236,7 +237,7 @@ def _chosen(
     from spindb.index.resolve import run_by_id
     from spindb.index.selection import selected
 
-    ids = selected(connection, words, everything=everything)
+    ids = selected(connection, words, everything=everything, notice=say)
     if select or exclude:
         places = {run_id: str(run_by_id(connection, run_id).directory) for run_id in ids}
         ids = [
@@ -258,7 +259,7 @@ def _draw_text(found: Sequence[Panel], wanted: Wanted, log_x: bool, log_y: bool)
         from spindb.analysis.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
     note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
-    typer.echo(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
+    echo_block(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
 
 
 def _results(

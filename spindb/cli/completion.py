@@ -14,16 +14,38 @@ from pathlib import Path
 
 import typer
 
+from spindb.errors import DatabaseError
+from spindb.legible import legible
 from spindb.location import located
 
 _RUN_FIELDS = (
     *("id", "name", "exp_name", "seed", "algo", "env", "status", "rows", "format", "path", "root", "host"),
-    *("started", "updated", "archived", "copy_of", "tags", "notes", "snapshots", "evaluations", "problems"),
+    *(
+        "started",
+        "updated",
+        "archived",
+        "copy_of",
+        "superseded_by",
+        "tags",
+        "notes",
+        "snapshots",
+        "evaluations",
+        "problems",
+        "problem",
+    ),
     *("eval.mean", "eval.episodes"),
 )
 _WORDS = ("and", "or", "not")
 _STATISTICS = ("first", "min", "max", "mean", "count", "argmin", "argmax")
-_VALUE_COLUMNS = {"env": "env_id", "algo": "algo", "exp_name": "exp_name", "exp": "exp_name", "status": "status"}
+_VALUE_COLUMNS = {
+    "env": "runs.env_id",
+    "env_id": "runs.env_id",
+    "algo": "runs.algo",
+    "status": "runs.status",
+    "exp_name": "runs.exp_name",
+    "exp": "runs.exp_name",
+    "problem": "problems.code",
+}
 _TERM = re.compile(r"[^\s()]*\Z")
 _COMPARATOR = re.compile(r"(.+?)(!=|<=|>=|==|=|<|>|~)(.*)\Z", re.DOTALL)
 _LIMIT = 200
@@ -49,11 +71,22 @@ def _terms(ctx: typer.Context, term: str) -> Iterable[str]:
 
 def _values(ctx: typer.Context, name: str) -> list[str]:
     if name in _VALUE_COLUMNS:
-        column = _VALUE_COLUMNS[name]
-        return _ask(ctx, f"SELECT DISTINCT {column} FROM runs WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608 - from the table above
-    statement = "SELECT canonical FROM configs WHERE key = ? GROUP BY canonical ORDER BY min(number), canonical LIMIT ?"
-    found = _ask(ctx, statement, name.removeprefix("config."), _LIMIT)
+        table, _, column = _VALUE_COLUMNS[name].partition(".")
+        return _ask(ctx, f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608 - from the table above
+    keys = _keys(ctx, name.removeprefix("config."))
+    marks = ", ".join("?" * len(keys))
+    statement = (
+        f"SELECT canonical FROM configs WHERE key IN ({marks}) "  # noqa: S608 - question marks
+        "GROUP BY canonical ORDER BY min(number), canonical LIMIT ?"
+    )
+    found = _ask(ctx, statement, *keys, _LIMIT)
     return [value[1:-1] if re.fullmatch(r'"[\w.:-]+"', value) else value for value in found if " " not in value]
+
+
+def _keys(ctx: typer.Context, name: str) -> list[str]:
+    """The hyperparameters that a name stands for: see `spindb.index.fields`."""
+    path = name.replace(":", ".")
+    return [key for key in _distinct(ctx, "configs", "key") if key in (name, path) or key.endswith("." + path)]
 
 
 def of_fields(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -72,10 +105,12 @@ def of_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of runs with their names, or names that begin so."""
     if incomplete.isdigit() or not incomplete:
         ids = _ask(
-            ctx, "SELECT id FROM runs WHERE CAST(id AS TEXT) LIKE ? ORDER BY id LIMIT ?", incomplete + "%", _LIMIT
+            ctx,
+            "SELECT id FROM runs WHERE removed_at IS NULL AND CAST(id AS TEXT) LIKE ? ORDER BY id LIMIT ?",
+            *(incomplete + "%", _LIMIT),
         )
         return [str(run_id) for run_id in ids]
-    return _starting(incomplete, _ask(ctx, "SELECT DISTINCT name FROM runs ORDER BY name"))
+    return _starting(incomplete, _ask(ctx, "SELECT DISTINCT name FROM runs WHERE removed_at IS NULL ORDER BY name"))
 
 
 def of_tag(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -112,6 +147,10 @@ def _starting(begun: str, names: Iterable[str]) -> list[str]:
 
 def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
     """The first column of a statement's rows, as text; nothing where there is no such database."""
+    return [text for text in _answers(ctx, statement, values) if legible(text) == text]  # others can't be typed
+
+
+def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) -> list[str]:
     try:
         location = located(ctx.params.get("db") or ctx.find_root().params.get("db"))
         if location.startswith("postgresql"):
@@ -120,8 +159,10 @@ def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
         if "://" not in str(path) and path.is_file():
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
                 connection.execute("PRAGMA query_only = ON")
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.text_factory = lambda raw: raw.decode(errors="replace")
                 return [str(row[0]) for row in connection.execute(statement, values)]
-    except (sqlite3.Error, OSError):
+    except (sqlite3.Error, OSError, DatabaseError):
         pass
     return []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +9,11 @@ import typer
 
 from spindb.canonical import canonical
 from spindb.cli import completion
-from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, words_of
+from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, run_meant, words_of
 from spindb.cli.output import (
     cell_len,
     clip,
+    echo,
     print_csv,
     print_json,
     print_table,
@@ -23,7 +23,9 @@ from spindb.cli.output import (
     terminal_width,
 )
 from spindb.cli.showing import snapshot_as_dict, snapshot_table
+from spindb.cli.terminal.door import echo_path
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.unknown import json_value
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -53,16 +55,16 @@ def path(
     cd "$(spindb path 42)"
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, pick_snapshot, snapshots_of
+    from spindb.index.resolve import pick_snapshot, snapshots_of
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         place = found.directory
         if itr is not None:
             place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
     if not place.exists():
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
-    typer.echo(str(place))
+    echo_path(str(place))
 
 
 def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
@@ -71,10 +73,10 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
     spindb snapshots 42
     """
     from spindb.index.connect import connected
-    from spindb.index.resolve import find_run, snapshots_of
+    from spindb.index.resolve import snapshots_of
 
     with connected(database(ctx, db)) as connection:
-        found = find_run(connection, run)
+        found = run_meant(connection, run)
         saved = snapshots_of(connection, found.id)
     if as_json:
         print_json([snapshot_as_dict(snapshot) for snapshot in saved])
@@ -110,6 +112,7 @@ def diff(
     """
     from spindb.analysis.differences import differences
     from spindb.index.connect import connected
+    from spindb.index.resolve import names_of
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -122,8 +125,8 @@ def diff(
     elif as_csv:
         print_csv(("key", *titles), ((row.key, *row.exact) for row in rows))
     elif rows:
-        for run in found:
-            say(f"{run.id:>5}  {run.directory}")
+        for run, name in zip(found, names_of(found), strict=True):
+            say(f"{run.id:>5}  {name}")
         table = [["-" if value is None else value for value in row.values] for row in rows]
         _side_by_side([row.key for row in rows], titles, table)
     else:
@@ -136,13 +139,13 @@ def _several(connection: Connection, words: Sequence[str]) -> list[RunInfo]:
     Raises:
         UsageError: there are fewer than two.
     """
-    from spindb.index.resolve import find_run, run_by_id
-    from spindb.index.selection import selected
+    from spindb.index.resolve import run_by_id
+    from spindb.index.search import run_ids
+    from spindb.index.selection import references
 
-    if len(words) == 1 or (all(word.isdigit() or "-" in word for word in words) and not all(map(str.isdigit, words))):
-        found = [run_by_id(connection, run_id) for run_id in selected(connection, words)]
-    else:
-        found = [find_run(connection, word) for word in words]
+    named = references(connection, words, notice=say)
+    ids = run_ids(connection, " ".join(words)) if named is None else named
+    found = [run_by_id(connection, run_id) for run_id in ids]
     if len(found) < 2:
         raise UsageError("one run has nothing to differ from: name two or more")
     return found
@@ -164,7 +167,7 @@ def _side_by_side(keys: Sequence[str], titles: Sequence[str], rows: Sequence[Seq
         print_table(("", *titles[first:last]), block, right=titles[first:last], fixed=("",))
         first = last
         if first < len(titles):
-            typer.echo("")
+            echo()
 
 
 def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
@@ -188,7 +191,7 @@ def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
 def _hyperparameter(leaf: ConfigLeaf) -> Fact:
     from spindb.analysis.differences import Fact
 
-    value = json.loads(leaf.canonical)
+    value = json_value(leaf.canonical)
     return Fact(
         leaf.canonical, show_hyperparameter(leaf.canonical), value if isinstance(value, str) else leaf.canonical
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,7 @@ from spindb.cli.output import (
     age,
     plural,
     print_csv,
+    print_ids,
     print_json,
     print_json_lines,
     say,
@@ -35,11 +37,13 @@ from spindb.cli.output import (
     table,
     terminal_width,
 )
+from spindb.cli.terminal.door import echo_block
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from spindb.index.query.outline import Outline
     from spindb.index.search import Query, Result
 
 _DATA_COLUMNS = (
@@ -49,7 +53,7 @@ _DATA_COLUMNS = (
 _TITLES = {"Performance": "perf", "Performance.max": "best"}
 _PAGE = 50
 _MAX_VARYING = 8
-_WIDTH_OF_FILES = 80
+_MAX_KEYS = 5
 _REFRESH_SECONDS = 2.0
 _CURVE, _AGE = "curve", "age"
 
@@ -120,7 +124,7 @@ def runs(
     elif for_people:
         text, words_after = _listing(ask, location, terminal_width())
         if text:
-            typer.echo(text)
+            echo_block(text)
         for line in words_after:
             say(line)
     else:
@@ -151,9 +155,12 @@ def _print_data(ask: _Request, location: str, *, as_json: bool, as_jsonl: bool, 
 
     columns = ("id",) if as_ids else _changed(_DATA_COLUMNS, ask.columns)
     with connected(location) as connection:
-        result = search(connection, ask.query(as_filter(connection, ask.words), columns))
+        text = as_filter(connection, ask.words, everything=ask.everything, notice=say)
+        result = search(connection, ask.query(text, columns))
+    for line in _meanings(result.meaning):
+        say(line)
     if as_ids:
-        typer.echo("".join(f"{row[0]}\n" for row in result.rows), nl=False)
+        print_ids(row[0] for row in result.rows)
     elif as_json:
         print_json([dict(zip(result.titles, row, strict=True)) for row in result.rows])
     elif as_jsonl:
@@ -187,22 +194,26 @@ def _watch(ask: _Request, location: str) -> None:
 def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list[str]]:
     """The table as text, and what to say below it."""
     from spindb.index.connect import connected
+    from spindb.index.query.outline import outline
     from spindb.index.search import search
     from spindb.index.selection import as_filter
 
+    notices: list[str] = []
     with connected(location) as connection:
-        text = as_filter(connection, ask.words)
-        found = search(connection, ask.query(text, ("id", "status", "algo", "env", "seed", "updated")))
+        text = as_filter(connection, ask.words, everything=ask.everything, notice=notices.append)
+        whole = outline(connection, text, everything=ask.everything)
+        columns = ("id", "status", "root", "path", "updated")
+        found = search(connection, ask.query(text, columns)._replace(total=whole.total))
         if not found.rows:
-            return "", _nothing(connection, ask, text, found)
+            return "", [*notices, *_nothing(connection, ask, text, whole)]
         if ask.columns is None or ask.columns.startswith(("+", "-")):
-            layout = _layout(connection, found, ask.columns)
+            layout = _layout(connection, whole, ask.columns)
         else:
             layout = _Layout(_changed((), ask.columns), (), ())
         names = [name for name in layout.columns if name not in (_CURVE, _AGE)]
-        rows = search(connection, ask.query(text, names)).rows
+        shown = search(connection, ask.query(text, names)._replace(total=whole.total))
         extra = _extra(connection, found, layout.columns)
-    cells = [dict(zip(names, row, strict=True)) | more for row, more in zip(rows, extra, strict=True)]
+    cells = [dict(zip(names, row, strict=True)) | more for row, more in zip(shown.rows, extra, strict=True)]
     titles = _titles(layout.columns)
     printed, dropped = table(
         list(titles.values()),
@@ -211,7 +222,8 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
         droppable=[titles[name] for name in layout.droppable],
         width=width,
     )
-    return printed, _after(ask, found, layout, [name for name, title in titles.items() if title in dropped])
+    left_out = [name for name, title in titles.items() if title in dropped]
+    return printed, [*notices, *_after(ask, len(found.rows), whole, layout, left_out), *_meanings(shown.meaning)]
 
 
 def _cell(value: Any) -> Any:
@@ -228,20 +240,19 @@ class _Layout:
     common: tuple[str, ...]
 
 
-def _layout(connection: Connection, found: Result, changes: str | None) -> _Layout:
-    """The usual columns for these runs: what identifies them, what varies, how they did."""
+def _layout(connection: Connection, whole: Outline, changes: str | None) -> _Layout:
+    """The usual columns for these runs: what identifies them, what varies among all of them, how they did."""
     from spindb.index.overview import varying_keys
 
     common: list[str] = []
     identity = ["id", "name"]
-    for position, name in ((2, "algo"), (3, "env")):
-        values = {row[position] for row in found.rows}
-        if len(values) > 1:
+    for name in ("algo", "env"):
+        if name not in whole.common:
             identity.append(name)
-        elif len(found.rows) > 1 and values != {None}:
-            common.append(f"{name}={values.pop()}")
-    seeds = ["seed"] if any(row[4] is not None for row in found.rows) else []
-    keys = varying_keys(connection, [row[0] for row in found.rows])
+        elif whole.total > 1 and whole.common[name] is not None:
+            common.append(f"{name}={whole.common[name]}")
+    seeds = ["seed"] if whole.common.get("seed", 0) is not None else []
+    keys = varying_keys(connection, whole.ids)
     own = ("seed", "exp_name", "env", "env_name", "env_id", "algo")
     telling = [row.key for row in keys if len(row.values) > 1 and row.key not in own and not row.opaque]
     varying = telling[:_MAX_VARYING]
@@ -267,19 +278,22 @@ def _changed(usual: Sequence[str], changes: str | None) -> tuple[str, ...]:
 
 
 def _extra(connection: Connection, found: Result, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """What no field holds: the curve, or what the status is where there is none; the age."""
+    """What no field holds: names that tell these runs apart; the curve, or the status where there is none; the age."""
     from spindb.analysis.spark import sparkline
     from spindb.index.clock import now
     from spindb.index.points import performance_curves
+    from spindb.index.query.find import shortest_names
 
     curves = performance_curves(connection, [row[0] for row in found.rows]) if _CURVE in columns else {}
+    names = shortest_names([os.path.normpath(os.path.join(root, path)) for _, _, root, path, _ in found.rows])
     moment = now()
     return [
         {
+            "name": name,
             _CURVE: sparkline(curves[run_id]) if status == "ok" and run_id in curves else _status(status),
             _AGE: age((moment - updated).total_seconds()) if updated else "",
         }
-        for run_id, status, *_, updated in found.rows
+        for name, (run_id, status, _, _, updated) in zip(names, found.rows, strict=True)
     ]
 
 
@@ -298,40 +312,60 @@ def _titles(columns: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _after(ask: _Request, found: Result, layout: _Layout, dropped: Sequence[str]) -> list[str]:
-    count = len(found.rows)
-    if count < found.total:
+def _after(ask: _Request, count: int, whole: Outline, layout: _Layout, dropped: Sequence[str]) -> list[str]:
+    from spindb.index.query.outline import words_of
+
+    if count < whole.total:
         first = ask.offset + 1
-        more = f" (--page {ask.offset // (ask.limit or 1) + 2} shows more)" if ask.offset + count < found.total else ""
-        lines = [f"runs {first}-{ask.offset + count} of {found.total}{more}"]
+        more = f" (--page {ask.offset // (ask.limit or 1) + 2} shows more)" if ask.offset + count < whole.total else ""
+        lines = [f"runs {first}-{ask.offset + count} of {whole.total}{more}"]
     else:
         lines = [plural(count, "run")]
     lines[0] += "".join(f", all {fact}" if not i else f" {fact}" for i, fact in enumerate(layout.common))
+    if whole.sampled and ask.columns is None:
+        lines.append(f"columns: hyperparameters that vary among {len(whole.ids)} of these runs")
     hidden = [name for name in dropped if name not in (_AGE, "rows")]
     if hidden:
         lines.append(f"no room for {', '.join(hidden)} (--columns +{hidden[0]})")
+    if whole.hidden:
+        lines.append(f"{words_of(whole.hidden)} not shown: --all")
     return lines
 
 
-def _nothing(connection: Connection, ask: _Request, text: str, found: Result) -> list[str]:
-    """Why no run is shown: the page, the filter term by term, or an empty database."""
+def _meanings(meaning: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Which keys a name stood for, a line each."""
+    return [
+        f"{name}: {', '.join(keys[:_MAX_KEYS])}{f' and {len(keys) - _MAX_KEYS} more' if len(keys) > _MAX_KEYS else ''}"
+        for name, keys in meaning.items()
+    ]
+
+
+def _nothing(connection: Connection, ask: _Request, text: str, whole: Outline) -> list[str]:
+    """Why no run is shown: the page, runs that are hidden, the filter term by term, or an empty database."""
+    from spindb.index.query.outline import words_of
     from spindb.index.search import count, explain
 
-    if found.total:
-        return [f"no page {ask.offset // (ask.limit or 1) + 1}: {found.total} runs match"]
-    total = count(connection, "", everything=ask.everything)
-    hidden = 0 if ask.everything else count(connection, text, everything=True)
-    lines = [f"no run matches {text!r}" if text else "no runs here yet: spindb ingest DATA_DIR"]
-    if hidden:
-        return [
-            lines[0] if text else "no runs to show",
-            f"{plural(hidden, 'run')} archived or missing: --all shows them",
-        ]
+    if whole.total:
+        return [f"no page {ask.offset // (ask.limit or 1) + 1}: {whole.total} runs match"]
+    if whole.hidden:
+        first = f"no run matches {text!r}" if text else "no runs to show"
+        return [first, f"{words_of(whole.hidden)} not shown: --all"]
     if not text:
-        return lines
+        return ["no runs here yet: spindb ingest DATA_DIR"]
+    lines = [f"no run matches {text!r}"]
+    total = count(connection, "", everything=ask.everything)
     terms = explain(connection, text, everything=ask.everything)
     width = max((len(t.term) for t in terms), default=0)
     for t in terms:
         rest = f"; without it {plural(t.without, 'run')}" if len(terms) > 1 else ""
         lines.append(f"  {t.term:<{width}}  holds for {show(t.alone)} of {plural(total, 'run')}{rest}")
-    return lines
+    return [*lines, *_codes(connection, text)]
+
+
+def _codes(connection: Connection, text: str) -> list[str]:
+    """Which codes of problems there are, where the filter names one that no run has."""
+    from spindb.index.query.problems import unknown_codes
+
+    unknown, known = unknown_codes(connection, text)
+    there = f"codes here: {', '.join(known)}" if known else "no run here has a problem"
+    return [f"no run has the problem {', '.join(unknown)}; {there}"] if unknown else []

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spindb.cli import completion
+from spindb.cli.output import say
 from spindb.errors import UsageError
 from spindb.location import located
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from spindb.index.resolve import RunInfo
 
 Db = Annotated[
     str | None,
@@ -20,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines: an object per line.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 AsIds = Annotated[bool, typer.Option("--ids", help="Print ids alone, a line each: for pipes.")]
-Everything = Annotated[bool, typer.Option("--all", help="Archived and missing runs too.")]
+Everything = Annotated[bool, typer.Option("--all", help="Hidden runs too: archived, missing, overwritten, copies.")]
 FilterWords = Annotated[
     list[str] | None,
     typer.Argument(
@@ -53,12 +59,26 @@ def words_of(words: Sequence[str] | None) -> list[str]:
     if list(words or []) != ["-"]:
         return list(words or [])
     ids = sys.stdin.read().split()
-    wrong = [word for word in ids if not word.isdigit()]
+    wrong = [word for word in ids if not (word.isascii() and word.isdigit())]
     if wrong:
         raise UsageError(f"stdin holds {wrong[0]!r} where an id was expected", hint="spindb runs … --ids prints ids")
     if not ids:
         raise UsageError("stdin holds no ids")
     return ids
+
+
+def run_meant(connection: Connection, word: str) -> RunInfo:
+    """The run that a word means (see `spindb.index.query.reference`); says so where that may surprise.
+
+    Raises:
+        NotFoundError: there is none; UsageError: there are several.
+    """
+    from spindb.index.resolve import find_run
+
+    found = find_run(connection, word)
+    if found.note:
+        say(found.note)
+    return found
 
 
 def at_most_one(**formats: bool) -> None:

@@ -10,7 +10,17 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import plural, print_csv, print_json, print_table, say, show, show_hyperparameter
+from spindb.cli.output import (
+    echo,
+    plural,
+    print_csv,
+    print_ids,
+    print_json,
+    print_table,
+    say,
+    show,
+    show_hyperparameter,
+)
 from spindb.errors import NotFoundError
 
 _MAX_VALUES_SHOWN = 6
@@ -50,7 +60,7 @@ def params(
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         rows = keys_over(connection, ids, internal=internal)
         if varying:
             order = {row.key: position for position, row in enumerate(varying_keys(connection, ids))}
@@ -115,7 +125,7 @@ def metrics(
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
-        rows = metrics_over(connection, selected(connection, words_of(words), everything=everything))
+        rows = metrics_over(connection, selected(connection, words_of(words), everything=everything, notice=say))
     titles = ("metric", "runs", "points", "min", "max")
     table = [(row.name, row.runs, row.points, row.min, row.max) for row in rows]
     if as_json:
@@ -150,17 +160,17 @@ def doctor(
     if only is not None and only not in CODES:
         raise NotFoundError(f"no finding is called {only!r}", hint=f"findings: {', '.join(CODES)}")
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         findings = examine(connection, ids)
     if only is not None:
         found = sorted({run_id for finding in findings if finding.code == only for run_id in finding.ids})
-        typer.echo("".join(f"{run_id}\n" for run_id in found), nl=False)
+        print_ids(found)
     elif as_json:
         print_json([{"finding": f.code, "message": f.message, "ids": f.ids} for f in findings])
     else:
         for finding in findings:
-            typer.echo(f"{finding.code:<12} {finding.message}")
-            typer.echo(f"{'':<12} {' '.join(map(str, finding.ids))}")
+            echo(f"{finding.code:<12} {finding.message}")
+            echo(f"{'':<12} {' '.join(map(str, finding.ids))}")
         say(f"{plural(len(ids), 'run')}, {plural(len(findings), 'finding') if findings else 'nothing found'}")
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from spindb.cli.output import plural, print_table, say, show
+from spindb.cli.output import echo, plural, print_table, say, show
 
 if TYPE_CHECKING:
     from spindb.analysis.compare import Comparison, Row
@@ -23,7 +21,7 @@ def print_comparison(found: Comparison, summary: str, group_by: tuple[str, ...])
     dropped: dict[str, None] = {}
     for position, (title, rows) in enumerate(tables.items()):
         if len(tables) > 1:
-            typer.echo(("\n" if position else "") + show(title))
+            echo(("\n" if position else "") + show(title))
         dropped |= dict.fromkeys(_ranking(rows, group_by))
     what = " or ".join(found.metrics) or "nothing"
     say(f"{summary} of {what}; ±: Student's t; p: Welch against the best, by Holm")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import plural, print_csv, print_json, print_table, say, show
+from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
+from spindb.signals import active, interrupts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("best")(best)
 
 
+@interrupts()
 def sweep(
     ctx: typer.Context,
     words: FilterWords = None,
@@ -36,11 +38,18 @@ def sweep(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.", min=0)] = 0,
     env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
     env_factory: Annotated[
         str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
     ] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")] = None,
     everything: Everything = False,
@@ -59,17 +68,19 @@ def sweep(
         import numpy  # noqa: F401 - asked for here, not in every worker
 
         from spindb.play.evaluating import Flags
+        from spindb.play.rollout import require_seed
 
+    require_seed(seed)
     if env is not None and env_factory is not None:
         raise UsageError("--env and --env-factory exclude each other")
     location = database(ctx, db)
-    flags = Flags(episodes, length, deterministic, seed, env, env_factory)
+    flags = Flags(episodes, length, deterministic, seed, env, env_factory, tuple(imports or ()), trust=trust)
     with connected(location) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
         waiting, done = _waiting(connection, ids, flags)
     say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
-    failures = _evaluate(waiting, flags, jobs or os.cpu_count() or 1, location)
+    failures, ended = _evaluate(waiting, flags, jobs or os.cpu_count() or 1, location)
     with connected(location) as connection:
         rows = _of_this_sweep(connection, ids, flags)
     _print(rows)
@@ -77,7 +88,9 @@ def sweep(
         _plot(rows, out, flags)
     for place, reason in failures:
         say(f"  {place}: {reason}")
-    if failures:
+    if ended is not None:
+        say(f"interrupted by {ended}: what was evaluated so far is recorded, the same command evaluates the rest")
+    if failures or ended is not None:
         raise typer.Exit(1)
 
 
@@ -119,28 +132,37 @@ def _same(e: Evaluated, flags: Flags) -> bool:
     return not e.env_source.startswith("--")
 
 
-def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -> list[tuple[str, str]]:
-    """Play them, recording each result as it comes; an interruption keeps what was done."""
+def _evaluate(
+    waiting: list[Playable], flags: Flags, jobs: int, location: str
+) -> tuple[list[tuple[str, str]], str | None]:
+    """Play them, recording each result as it comes; an interruption keeps what was done.
+
+    Returns:
+        Snapshots that failed with the reason, and the signal that ended it before all were played.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from spindb.index import store
     from spindb.index.connect import connected
-    from spindb.play.evaluating import sweep as evaluate_all
+    from spindb.play.workers import sweep as evaluate_all
 
     failures: list[tuple[str, str]] = []
     columns = (TextColumn("snapshots"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar, active().held():
         task = bar.add_task("", total=len(waiting))
-        for playable, result in evaluate_all(waiting, flags, min(jobs, max(1, len(waiting)))):
-            bar.advance(task)
-            if isinstance(result, str):
-                failures.append((str(playable.directory / playable.snapshot.path), result))
-                continue
-            assert playable.run_id is not None
-            with connected(location, write=True) as connection:
-                store.add_evaluation(connection, playable.run_id, result)
-    return failures
+        try:
+            for playable, result in evaluate_all(waiting, flags, min(jobs, max(1, len(waiting)))):
+                bar.advance(task)
+                if isinstance(result, str):
+                    failures.append((str(playable.directory / playable.snapshot.path), result))
+                    continue
+                assert playable.run_id is not None
+                with connected(location, write=True) as connection:
+                    store.add_evaluation(connection, playable.run_id, result)
+        except KeyboardInterrupt:
+            return failures, active().received or "SIGINT"
+    return failures, None
 
 
 def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list[Evaluated]:
@@ -211,7 +233,7 @@ def best(
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything)
+        ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
         found = {conditions: places[:limit] for conditions, places in ranked(connection, ids, least).items()}
     rows = [_row(e, place + 1) for places in found.values() for place, e in enumerate(places)]
@@ -229,7 +251,7 @@ def _print_best(found: Mapping[Conditions, Sequence[Evaluated]]) -> None:
     """A table for the evaluations under equal conditions: others don't compare."""
     for position, (conditions, places) in enumerate(found.items()):
         if len(found) > 1:
-            typer.echo(("\n" if position else "") + show(conditions.words))
+            echo(("\n" if position else "") + show(conditions.words))
         _print(places)
     for conditions, places in found.items():
         top = places[0]

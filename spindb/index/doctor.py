@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
@@ -20,10 +21,11 @@ CODES = {
     "running": "fewer rows than `epochs`, the last one written a moment ago",
     "stalled": "fewer rows than `epochs`, and none for much longer than a row takes, but less than a day",
     "crashed": "fewer rows than `epochs`, and none for a day or more",
+    "unfinished": "fewer rows than `epochs`; when the last was written is not known, since the files are copies",
     "empty": "no row: ended before the first epoch",
     "broken": "metrics that can't be read",
     "truncated": "rows that are cut short, glued or damaged",
-    "rewound": "epochs that go back: a second run appended, or two writers in one file",
+    "restarted": "epochs that go back: a second run was appended, or two processes wrote into one file",
     "nan": "a metric ends in NaN",
     "inf": "a metric ends in an infinity",
     "copy": "the same content as another run",
@@ -35,11 +37,13 @@ CODES = {
 }
 """Every finding and what it means, in the order in which they are told."""
 
-_REWOUND = "epoch-goes-back"
-_TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows")
+_TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows", "glued-row")
+_RESTARTED = ("epoch-goes-back",)
 _SILENCE_OF_A_DAY = timedelta(days=1)
 _LEAST_SILENCE = timedelta(minutes=10)
 _ROWS_OF_SILENCE = 10
+_AT_ONCE = timedelta(minutes=1)
+_RECENT = ("running", "stalled")
 _MAX_NAMED = 4
 
 
@@ -79,17 +83,42 @@ def _unfinished(connection: Connection, ids: Sequence[int]) -> list[Finding]:
             .where(runs.c.id.in_(batch), runs.c.status == "ok", runs.c.rows < epochs.c.number - 1)
         )
         for run_id, rows, updated, seconds in connection.execute(statement):
-            found.setdefault(_liveness(rows, updated, seconds), []).append(run_id)
+            code = _liveness(rows, updated, seconds)
+            if code in _RECENT and updated is not None and _copied_together(connection, run_id, updated):
+                code = "unfinished"
+            found.setdefault(code, []).append(run_id)
     return [Finding(code, f"{_runs(members)} with {CODES[code]}", tuple(members)) for code, members in found.items()]
 
 
 def _liveness(rows: int, updated: datetime | None, seconds: float | None) -> str:
     """``running``, ``stalled`` or ``crashed``: silence against the time that a row takes."""
-    silence = now() - updated if updated else _SILENCE_OF_A_DAY
+    if updated is None:
+        return "unfinished"
+    silence = now() - updated
     row = timedelta(seconds=min(seconds / rows, 86400)) if seconds and rows and seconds > 0 else timedelta()
     if silence < max(_LEAST_SILENCE, _ROWS_OF_SILENCE * row):
         return "running"
     return "stalled" if silence < _SILENCE_OF_A_DAY else "crashed"
+
+
+def _copied_together(connection: Connection, run_id: int, updated: datetime) -> bool:
+    """Whether the files of this run and of another of its root were all written within a minute.
+
+    So they are after a clone or an unpacked archive; training that goes on writes its config long before its rows.
+    """
+    own, other = runs.alias("own"), runs.alias("other")
+
+    def at_once(run: Any) -> ColumnElement[bool]:
+        moments = (run.c.started_at, run.c.updated_at)
+        near = [moment.between(updated - _AT_ONCE, updated + _AT_ONCE) for moment in moments]
+        return and_(run.c.started_source == "file time", *near)
+
+    statement = (
+        select(other.c.id)
+        .join(own, and_(own.c.root_id == other.c.root_id, own.c.id != other.c.id))
+        .where(own.c.id == run_id, at_once(own), at_once(other), other.c.copy_of.is_(None))
+    )
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def _by_status(connection: Connection, ids: Sequence[int]) -> list[Finding]:
@@ -102,13 +131,11 @@ def _by_status(connection: Connection, ids: Sequence[int]) -> list[Finding]:
 
 
 def _with_problems(connection: Connection, ids: Sequence[int]) -> list[Finding]:
-    damaged = exists().where(problems.c.run_id == runs.c.id, problems.c.code.in_(_TRUNCATED))
-    back = exists().where(problems.c.run_id == runs.c.id, problems.c.code == _REWOUND)
     found = []
-    for code, condition in (("truncated", damaged), ("rewound", back)):
-        members = _where(connection, ids, condition)
-        if members:
-            found.append(Finding(code, f"{_runs(members)} with {CODES[code]}", members))
+    for finding, codes in (("truncated", _TRUNCATED), ("restarted", _RESTARTED)):
+        has_one = exists().where(problems.c.run_id == runs.c.id, problems.c.code.in_(codes))
+        if members := _where(connection, ids, has_one):
+            found.append(Finding(finding, f"{_runs(members)} with {CODES[finding]}", members))
     return found
 
 

@@ -1,8 +1,19 @@
-"""What a name in a query means: a run column, a hyperparameter or a metric of this database.
+"""What a name in a query means: a run column, hyperparameters or metrics; for each run the first that it has.
 
-A bare name means a run column, then a hyperparameter, then a metric; ``config.``, ``metric.`` say it
-outright. A metric takes a statistic (``.max``), ``.last`` where none is given. A hyperparameter may be
-named by its last part where that is unambiguous, and with ``:`` for ``.`` as Spinning Up writes it.
+========================= =================================================================================
+name                      stands for, in this order
+========================= =================================================================================
+a run column              that column, in every run
+``Performance``           each run's own performance metric, whatever keys and metrics are called so
+any other bare name       the hyperparameter of that key; the metric of that name; hyperparameters whose path
+                          ends so
+``config.NAME``           the hyperparameter of that key; hyperparameters whose path ends so
+``metric.NAME``           the metric of that name
+========================= =================================================================================
+
+Of hyperparameters whose path ends so the shorter path comes first, then the alphabet decides; what a logger wrote about
+itself comes last. A metric takes a statistic (``.max``), ``.last`` where none is given. ``:`` in a path does for ``.``,
+as Spinning Up writes it. What other runs of the database hold changes nothing for a run.
 """
 
 from __future__ import annotations
@@ -10,18 +21,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, exists, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from spindb.errors import FilterError
 from spindb.index.filters import Name
-from spindb.index.models import configs, evaluations, metrics, notes, problems, roots, runs, snapshots, tags
+from spindb.index.models import evaluations, notes, problems, roots, runs, snapshots, tags
 
-Kind = Literal["text", "number", "time", "flag"]
+Kind = Literal["text", "number", "time", "flag", "codes"]
 STATISTICS = ("last", "first", "min", "max", "mean", "count", "argmin", "argmax")
 PERFORMANCE = "Performance"
 """The metric that each run's performance is in: AverageTestEpRet, else AverageEpRet."""
+
+_OF_LOGGERS = ("logger.", "logger_kwargs.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +48,42 @@ class RunField:
 
 @dataclass(frozen=True, slots=True)
 class ConfigField:
-    """A hyperparameter by its full key."""
+    """A hyperparameter by its full key; with several keys the first that a run has."""
 
-    key: str
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MetricField:
-    """A statistic of a metric."""
+    """A statistic of a metric; without a metric's name, of each run's own performance metric."""
 
-    metric: str
+    metric: str | None
     statistic: str = "last"
 
+    @property
+    def shown(self) -> str:
+        return self.metric or PERFORMANCE
 
-Field = RunField | ConfigField | MetricField
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Several fields, of which the first that a run has is its value."""
+
+    fields: tuple[ConfigField | MetricField, ...]
+
+
+Field = RunField | ConfigField | MetricField | Alternatives
+
+
+def alternatives(field: Field) -> tuple[ConfigField | MetricField, ...]:
+    """The fields that a name stands for, in order; none for a run column."""
+    match field:
+        case RunField():
+            return ()
+        case Alternatives(fields):
+            return fields
+        case _:
+            return (field,)
 
 
 def _count_of(table: Table) -> ColumnElement[Any]:
@@ -59,11 +95,11 @@ def _of_evaluations(statistic: ColumnElement[Any]) -> ColumnElement[Any]:
     return select(statistic).where(evaluations.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
 
 
-def _joined(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """All of the run's texts, with commas between."""
+def _joined(column: ColumnElement[Any], *, once: bool = False) -> ColumnElement[Any]:
+    """All of the run's texts, or each different one once, with commas between."""
     table = column.table
     texts = select(column.label("text")).where(table.c.run_id == runs.c.id).correlate(runs).order_by(column)
-    inner = texts.subquery()
+    inner = (texts.distinct() if once else texts).subquery()
     return select(func.aggregate_strings(inner.c.text, ", ")).select_from(inner).scalar_subquery()
 
 
@@ -84,11 +120,13 @@ _RUN_COLUMNS: dict[str, tuple[ColumnElement[Any], Kind]] = {
     "updated": (runs.c.updated_at, "time"),
     "archived": (runs.c.archived, "flag"),
     "copy_of": (runs.c.copy_of, "number"),
+    "superseded_by": (runs.c.superseded_by, "number"),
     "tags": (_joined(tags.c.tag), "text"),
     "notes": (_joined(notes.c.text), "text"),
     "snapshots": (_count_of(snapshots), "number"),
     "evaluations": (_count_of(evaluations), "number"),
     "problems": (_count_of(problems), "number"),
+    "problem": (_joined(problems.c.code, once=True), "codes"),
     "eval.mean": (_of_evaluations(func.max(evaluations.c.mean_return)), "number"),
     "eval.episodes": (_of_evaluations(func.sum(evaluations.c.episodes)), "number"),
 }
@@ -96,6 +134,12 @@ _ALIASES = {"exp": "exp_name", "env_id": "env"}
 ROOT_FIELDS = ("root", "host")
 """Those which stand in the table of roots."""
 RUN_FIELDS = tuple(_RUN_COLUMNS)
+
+
+def run_field(name: Name) -> RunField | None:
+    """The run column that a name means, None where it means something else: in quotes it never means one."""
+    column = _ALIASES.get(name.text, name.text)
+    return RunField(column, _RUN_COLUMNS[column][1]) if column in _RUN_COLUMNS and not name.quoted else None
 
 
 def run_column(field: RunField) -> ColumnElement[Any]:
@@ -108,109 +152,118 @@ class Names:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._there: dict[ColumnElement[str], dict[str, bool]] = {configs.c.key: {}, metrics.c.name: {}}
+        self._found: dict[tuple[str, bool], Field] = {}
 
     def find(self, name: Name, query: str) -> Field:
-        """The field that `name` means.
+        """What `name` stands for.
 
         Raises:
-            FilterError: nothing here has that name (the nearest ones are named), or several have.
+            FilterError: nothing here has that name; the nearest ones are given.
         """
+        place = name.text, name.quoted
+        if place not in self._found:
+            self._found[place] = self._find(name, query)
+        return self._found[place]
+
+    def _find(self, name: Name, query: str) -> Field:
+        column = run_field(name)
+        if column is not None:
+            return column
         word = name.text
         head, dot, rest = word.partition(".")
-        if dot and head == "config" and not self.is_key(word):
-            return self.config(rest, name, query)
-        if dot and head == "metric" and not self.is_metric(word):
-            return self.metric(rest, name, query)
-        column = _ALIASES.get(word, word)
-        if column in _RUN_COLUMNS and not name.quoted:
-            return RunField(column, _RUN_COLUMNS[column][1])
-        found = self.exact_key(word) or self.exact_metric(word) or self.key_by_last_part(word, name, query)
+        own, _, statistic = word.partition(".")
+        if own == PERFORMANCE and statistic in ("", *STATISTICS):
+            return MetricField(None, statistic or "last")
+        if dot and head == "config":
+            found = self._fields(self.keys_of(rest))
+            near = [f"config.{key}" for key in self.keys] if found is None else []
+        elif dot and head == "metric":
+            found = self._fields((), [*self.metrics_of(rest), *self.metrics_of(word)])
+            near = [f"metric.{metric}" for metric in self.metrics] if found is None else []
+        else:
+            exact, ending = self.exact_keys(word), self.keys_by_last_part(word)
+            found = self._fields(exact, self.metrics_of(word), ending)
+            near = [*RUN_FIELDS, *self.keys, *self.metrics, PERFORMANCE] if found is None else []
         if found is None:
-            raise self.unknown(name, query, [*RUN_FIELDS, *self.keys(), *self.metrics(), PERFORMANCE])
+            raise self.unknown(name, query, near)
         return found
 
-    def config(self, key: str, name: Name, query: str) -> Field:
-        found = self.exact_key(key) or self.key_by_last_part(key, name, query)
-        if found is None:
-            raise self.unknown(name, query, [f"config.{k}" for k in self.keys()])
-        return found
+    @staticmethod
+    def _fields(
+        keys: tuple[str, ...], of_metrics: Iterable[MetricField] = (), more: tuple[str, ...] = ()
+    ) -> Field | None:
+        """These as one field, None where there is none."""
+        between = tuple(of_metrics)
+        parts = [(keys + more, ())] if not between else [(keys, between), (more, ())]
+        fields: list[ConfigField | MetricField] = []
+        for some, then in parts:
+            fields += [ConfigField(some)] if some else []
+            fields += then
+        if len(fields) < 2:
+            return fields[0] if fields else None
+        return Alternatives(tuple(fields))
 
-    def metric(self, metric: str, name: Name, query: str) -> Field:
-        found = self.exact_metric(metric)
-        if found is None:
-            raise self.unknown(name, query, [f"metric.{m}" for m in [*self.metrics(), PERFORMANCE]])
-        return found
+    def keys_of(self, word: str) -> tuple[str, ...]:
+        """The hyperparameter of that key, then those whose path ends so."""
+        return self.exact_keys(word) + self.keys_by_last_part(word)
 
-    def exact_key(self, key: str) -> ConfigField | None:
-        for spelling in dict.fromkeys((key, key.replace(":", "."))):
-            if self.is_key(spelling):
-                return ConfigField(spelling)
-        return None
+    def exact_keys(self, word: str) -> tuple[str, ...]:
+        return tuple(key for key in dict.fromkeys((word, word.replace(":", "."))) if key in self.keys)
 
-    def exact_metric(self, word: str) -> MetricField | None:
-        if self.is_metric(word):
-            return MetricField(word)
+    def keys_by_last_part(self, word: str) -> tuple[str, ...]:
+        ending = "." + word.replace(":", ".")
+        found = [key for key in self.keys if key.endswith(ending)]
+        return tuple(sorted(found, key=lambda key: (key.startswith(_OF_LOGGERS), key.count("."), key)))
+
+    def metrics_of(self, word: str) -> list[MetricField]:
+        """The metric of that name, then the statistic that the name ends in."""
         metric, _, statistic = word.rpartition(".")
+        found = [MetricField(word)] if self.is_metric(word) else []
         if statistic in STATISTICS and self.is_metric(metric):
-            return MetricField(metric, statistic)
-        return None
-
-    def key_by_last_part(self, part: str, name: Name, query: str) -> ConfigField | None:
-        ending = "." + part.replace(":", ".")
-        found = [key for key in self.keys() if key.endswith(ending)]
-        visible = [key for key in found if not key.startswith(("logger.", "logger_kwargs."))]
-        candidates = visible or found
-        if len(candidates) > 1:
-            raise FilterError(
-                f"{name.text!r} is the last part of several hyperparameters: {', '.join(candidates)}",
-                query,
-                name.start,
-                name.end,
-                hint="write one of them in full",
-            )
-        return ConfigField(candidates[0]) if candidates else None
+            found.append(MetricField(metric, statistic))
+        return found
 
     def unknown(self, name: Name, query: str, known: list[str]) -> FilterError:
         near = nearest(name.text, known)
         hint = f"did you mean {' or '.join(near)}?" if near else "spindb params and spindb metrics list what there is"
         return FilterError(f"nothing here is called {name.text!r}", query, name.start, name.end, hint=hint)
 
-    def is_key(self, key: str) -> bool:
-        return self._is_there(configs.c.key, key)
-
     def is_metric(self, metric: str) -> bool:
-        if metric == PERFORMANCE:
-            return True
-        return self._is_there(metrics.c.name, metric)
+        return metric in self.metrics
 
-    def _is_there(self, column: ColumnElement[str], name: str) -> bool:
-        there = self._there[column]
-        if name not in there:
-            there[name] = bool(self.connection.execute(select(exists().where(column == name))).scalar())
-        return there[name]
+    @property
+    def keys(self) -> dict[str, None]:
+        """Every hyperparameter of the database, in order."""
+        return self._names[0]
 
-    def keys(self) -> list[str]:
-        """Every hyperparameter of the database, sorted."""
-        return _distinct(self.connection, configs, "key")
+    @property
+    def metrics(self) -> dict[str, None]:
+        """Every metric of the database, in order."""
+        return self._names[1]
 
-    def metrics(self) -> list[str]:
-        """Every metric of the database, sorted."""
-        return _distinct(self.connection, metrics, "name")
+    @cached_property
+    def _names(self) -> tuple[dict[str, None], dict[str, None]]:
+        found: tuple[dict[str, None], dict[str, None]] = ({}, {})
+        for kind, name in self.connection.exec_driver_sql(_ALL_NAMES):
+            found[kind][name] = None
+        return found
 
 
-def _distinct(connection: Connection, table: Table, column: str) -> list[str]:
+def _steps(table: str, column: str, place: str) -> str:
     """Distinct values of an indexed column: one step through the index per value, not per row."""
-    name, key = table.name, column
-    statement = f"""
-        WITH RECURSIVE found(value) AS (
-            SELECT min({key}) FROM {name}
+    return f"""
+        {place}(value) AS (
+            SELECT min({column}) FROM {table}
             UNION ALL
-            SELECT (SELECT min({key}) FROM {name} WHERE {key} > found.value) FROM found WHERE found.value IS NOT NULL
-        )
-        SELECT value FROM found WHERE value IS NOT NULL
-        """  # noqa: S608 - both names come from the tables above
-    return [str(value) for value in connection.execute(text(statement)).scalars()]
+            SELECT (SELECT min({column}) FROM {table} WHERE {column} > {place}.value)
+            FROM {place} WHERE {place}.value IS NOT NULL
+        )"""  # noqa: S608 - our own names
+
+
+_ALL_NAMES = f"""
+    WITH RECURSIVE {_steps("configs", "key", "keys")}, {_steps("metrics", "name", "names")}
+    SELECT 0, value FROM keys WHERE value IS NOT NULL UNION ALL SELECT 1, value FROM names WHERE value IS NOT NULL
+"""  # noqa: S608 - our own names
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:

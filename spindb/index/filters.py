@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,7 +108,10 @@ Filter = Comparison | Membership | Presence | Tagged | Saved | Within | Not | Al
 EVERYTHING = All(())
 """The filter of an empty query."""
 
-_MAX_DEPTH = 100
+MAX_DEPTH = 100
+"""Levels of parentheses, ``not`` and saved queries together."""
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _BLANK = re.compile(r"\s*")
 _KEYWORD = re.compile(r"(and|or|not)(?=[\s()]|$)", re.IGNORECASE)
 _TRAILING_AND = re.compile(r"\s+and\s*\Z", re.IGNORECASE)
@@ -127,6 +131,9 @@ def parse(query: str) -> Filter:
         FilterError: the query can't be read; the error knows where.
     """
     parser = _Parser(query)
+    if wrong := _UNSTORABLE.search(query):
+        message = "no value can hold this character: it is no text in UTF-8"
+        raise parser.error(message, wrong.start(), wrong.end())
     parser.skip()
     if parser.at_end():
         return EVERYTHING
@@ -134,6 +141,19 @@ def parse(query: str) -> Filter:
     if not parser.at_end():
         raise parser.error("this parenthesis closes nothing")
     return tree
+
+
+def names_in(tree: Filter) -> Iterator[Name]:
+    """The names that a filter compares, those of saved queries too where they were expanded."""
+    waiting = [tree]
+    while waiting:
+        match waiting.pop():
+            case All(items) | Either(items):
+                waiting.extend(items)
+            case Not(item) | Within(item=item):
+                waiting.append(item)
+            case Comparison(name) | Membership(name) | Presence(name):
+                yield name
 
 
 def terms(query: str) -> list[str]:
@@ -203,8 +223,8 @@ class _Parser:
     def one(self, depth: int) -> Filter:
         if depth == 0:
             self.starts.append(self.position)
-        if depth > _MAX_DEPTH:
-            raise self.error(f"more than {_MAX_DEPTH} levels of parentheses")
+        if depth > MAX_DEPTH:
+            raise self.error(f"more than {MAX_DEPTH} levels of parentheses and not")
         if self.at_end():
             raise self.error("a test is missing here, such as seed=0")
         word = self.keyword()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from spindb.index.database.unknown import json_value
 from spindb.index.models import configs, metrics
 from spindb.index.portions import batches
 
@@ -50,7 +50,7 @@ def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = Fa
 def _key_row(key: str, types: set[str], values: Mapping[str, int]) -> KeyRow:
     """Equal values have one canonical text, by which they are counted and shown."""
     ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-    return KeyRow(key, sum(values.values()), tuple(sorted(types)), tuple((json.loads(v), n) for v, n in ordered))
+    return KeyRow(key, sum(values.values()), tuple(sorted(types)), tuple((json_value(v), n) for v, n in ordered))
 
 
 class VaryingKey(NamedTuple):

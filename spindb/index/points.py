@@ -37,17 +37,21 @@ class RawCurve(NamedTuple):
     y: list[float]
 
 
-def metric_name(connection: Connection, name: str) -> str:
-    """The metric that `name` means.
+def metric_of(connection: Connection, name: str) -> str | None:
+    """The metric that a name stands for; None for each run's own performance metric.
+
+    ``Performance`` is always each run's own, ``metric.NAME`` a metric of any name.
 
     Raises:
-        FilterError: there is none of that name; the nearest are given.
+        FilterError: there is no metric of that name; the nearest are given.
     """
     names = Names(connection)
-    if not names.is_metric(name):
-        names.metric(name, Name(name, 0, len(name)), name)
-        raise names.unknown(Name(name, 0, len(name)), name, [*names.metrics(), PERFORMANCE])
-    return name
+    if name == PERFORMANCE:
+        return None
+    for metric in (name, name.removeprefix("metric.")):
+        if names.is_metric(metric):
+            return metric
+    raise names.unknown(Name(name, 0, len(name)), name, [*names.metrics, PERFORMANCE])
 
 
 def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = STEPS) -> list[RawCurve]:
@@ -62,20 +66,22 @@ def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = S
     Raises:
         FilterError: a metric that no run of the database has.
     """
-    value = metric_name(connection, value)
+    metric = metric_of(connection, value)
     y, x = metrics.alias("y"), metrics.alias("x")
     statement = select(runs.c.id, y.c.name, x.c.name, x.c.series, y.c.series)
-    statement = statement.join(y, and_(y.c.run_id == runs.c.id, _named(y.c.name, value)))
-    named = axis if axis in _OF_EACH_RUN else metric_name(connection, axis)
-    on = and_(x.c.run_id == runs.c.id, _axis(x.c.name, named))
-    statement = statement.join(x, on, isouter=axis in _OF_EACH_RUN)
+    statement = statement.join(y, and_(y.c.run_id == runs.c.id, _named(y.c.name, metric)))
+    is_metric = axis not in _OF_EACH_RUN
+    on_axis = _named(x.c.name, metric_of(connection, axis)) if is_metric else _axis(x.c.name, axis)
+    on = and_(x.c.run_id == runs.c.id, on_axis)
+    statement = statement.join(x, on, isouter=not is_metric)
     found = []
     for batch in batches(ids):
         rows = connection.execute(statement.where(runs.c.id.in_(batch)).order_by(runs.c.id))
-        for run_id, metric, name, xs, ys in rows:
+        for run_id, of, name, xs, ys in rows:
             values = series.curve(ys)
             places = [float(row) for row in range(len(values))] if xs is None else series.curve(xs)
-            found.append(RawCurve(run_id, metric, name, places, values))
+            known = min(len(places), len(values))  # they differ where one of them is damaged, which is noted
+            found.append(RawCurve(run_id, of, name, places[:known], values[:known]))
     return found
 
 
@@ -89,8 +95,8 @@ def performance_curves(connection: Connection, ids: Sequence[int]) -> dict[int, 
     return {curve.run_id: curve.y for curve in curves(connection, ids, PERFORMANCE, ROW)}
 
 
-def _named(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
-    return column == (runs.c.performance if value == PERFORMANCE else value)
+def _named(column: ColumnElement[str], metric: str | None) -> ColumnElement[bool]:
+    return column == (runs.c.performance if metric is None else metric)
 
 
 def _axis(column: ColumnElement[str], axis: str) -> ColumnElement[bool]:
@@ -98,6 +104,4 @@ def _axis(column: ColumnElement[str], axis: str) -> ColumnElement[bool]:
         return column.is_(None)
     if axis == EPOCH:
         return column == runs.c.axis
-    if axis == STEPS:
-        return or_(column == runs.c.steps, and_(runs.c.steps.is_(None), column == runs.c.axis))
-    return column == axis
+    return or_(column == runs.c.steps, and_(runs.c.steps.is_(None), column == runs.c.axis))

@@ -12,6 +12,7 @@ from spindb.index.clock import now
 from spindb.index.fields import nearest
 from spindb.index.filters import Filter
 
+_MAX_TESTS = 100_000  # queries that name each other twice stand for twice as many tests at each step
 _NAME = re.compile(r"[^\s=!<>~()@,:'\"]+\Z")
 
 
@@ -50,25 +51,51 @@ def expanded(connection: Connection, tree: Filter, text: str, within: tuple[str,
     """The tree with every ``@NAME`` replaced by the tree of that query.
 
     Raises:
-        FilterError: there is no such query, or it stands for itself.
+        FilterError: there is no such query, it stands for itself, or the whole is too deep or too large.
     """
-    match tree:
-        case filters.All(items):
-            return filters.All(tuple(expanded(connection, item, text, within) for item in items))
-        case filters.Either(items):
-            return filters.Either(tuple(expanded(connection, item, text, within) for item in items))
-        case filters.Not(item):
-            return filters.Not(expanded(connection, item, text, within))
-        case filters.Saved(name, start, end):
-            if name in within:
-                raise FilterError(f"@{name} stands for itself", text, start, end)
-            found = connection.execute(select(models.queries.c.text).where(models.queries.c.name == name)).scalar()
+    return _Expansion(connection).of(tree, text, within, 0)
+
+
+class _Expansion:
+    """Replaces saved queries by their trees; each is read once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.read: dict[str, tuple[str, Filter]] = {}
+        self.tests = 0
+
+    def of(self, tree: Filter, text: str, within: tuple[str, ...], depth: int) -> Filter:
+        match tree:
+            case filters.All(items):
+                return filters.All(tuple(self.of(item, text, within, depth) for item in items))
+            case filters.Either(items):
+                return filters.Either(tuple(self.of(item, text, within, depth + 1) for item in items))
+            case filters.Not(item):
+                return filters.Not(self.of(item, text, within, depth + 1))
+            case filters.Saved(name, start, end):
+                return self.saved(filters.Saved(name, start, end), text, within, depth + 1)
+        self.tests += 1
+        return tree
+
+    def saved(self, query: filters.Saved, text: str, within: tuple[str, ...], depth: int) -> Filter:
+        def error(message: str, hint: str | None = None) -> FilterError:
+            return FilterError(message, text, query.start, query.end, hint=hint)
+
+        name = query.name
+        if name in within:
+            raise error(f"@{name} stands for itself")
+        if name not in self.read:
+            found = self.connection.execute(select(models.queries.c.text).where(models.queries.c.name == name)).scalar()
             if found is None:
-                message = f"no saved query is called {name!r}"
-                raise FilterError(message, text, start, end, hint=_hint(connection, name))
-            inner = expanded(connection, filters.parse(found), found, (*within, name))
-            return filters.Within(found, inner)
-    return tree
+                raise error(f"no saved query is called {name!r}", _hint(self.connection, name))
+            self.read[name] = found, filters.parse(found)
+        if depth > filters.MAX_DEPTH:
+            raise error(f"more than {filters.MAX_DEPTH} levels of parentheses, not and saved queries")
+        found, tree = self.read[name]
+        inner = self.of(tree, found, (*within, name), depth)
+        if self.tests > _MAX_TESTS:
+            raise error(f"saved queries that stand for more than {_MAX_TESTS} tests")
+        return filters.Within(found, inner)
 
 
 def _hint(connection: Connection, name: str) -> str:

@@ -1,21 +1,26 @@
-"""From what a person types to a run and one of its snapshots."""
+"""From a reference (`spindb.index.query.reference`) to a run and one of its snapshots."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.unknown import json_object, json_texts
 from spindb.index.fields import nearest
 from spindb.index.models import LARGEST, roots, runs, snapshots
-from spindb.index.roots import this_host
+from spindb.index.query.find import shortest_names
+from spindb.index.query.lists import one_of
+from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, reference
+from spindb.index.query.visibility import THERE, visible
+from spindb.index.roots import real, roots_here
+from spindb.index.rows import storable
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 
 _MAX_LISTED = 10
@@ -45,71 +50,114 @@ class RunInfo:
     archived: bool
     generation: int = 0
     copy_of: int | None = None
+    superseded_by: int | None = None
+    note: str | None = None
+    """How the reference was read, where that may surprise."""
 
 
-def find_run(connection: Connection, text: str) -> RunInfo:
-    """The run that `text` means: an id, a path, a unique name or a prefix of one.
+def find_run(connection: Connection, run: RunRef | str) -> RunInfo:
+    """The run that is meant; a word is read as `spindb.index.query.reference.parse` reads it.
 
     Raises:
         NotFoundError: there is no such run; the nearest names are given.
-        UsageError: several runs have that name or prefix; they are listed.
+        UsageError: several runs have that name or begin so; they are listed.
     """
-    if text.isascii() and text.isdigit():
-        return run_by_id(connection, int(text))
-    by_path = run_at(connection, Path(text))
-    if by_path is not None:
-        return by_path
-    prefix = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    for condition in (runs.c.name == text, runs.c.name.like(prefix, escape="\\")):
-        found = _select(connection, condition)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            listed = "\n".join(f"  {run.id:>5}  {run.directory}" for run in found[:_MAX_LISTED])
-            more = f"\n  … and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
-            raise UsageError(f"{text!r} means {len(found)} runs:\n{listed}{more}", hint="name one by its id")
-    names = connection.execute(select(runs.c.name).distinct()).scalars()
-    near = nearest(text, (str(name) for name in names))
+    match reference(run):
+        case RunId(number):
+            return run_by_id(connection, number)
+        case RunDirectory(path):
+            found = run_at(connection, path)
+            if found is None:
+                there = path.is_dir()
+                hint = f"spindb ingest {path}" if there else "spindb runs --columns id,root,path says where runs lie"
+                raise NotFoundError(f"no run of the database lies at {path}", hint=hint)
+            return found
+        case RunName(text):
+            return _by_name(connection, text)
+
+
+def _by_name(connection: Connection, name: str) -> RunInfo:
+    """The run of that name, else the only one whose name begins so, else the one in the directory of that name."""
+    found, exact = named(connection, name)
+    if len(found) == 1:
+        return found[0]
+    if not exact and Path(name).is_dir():
+        here = run_at(connection, Path(name))
+        if here is not None:
+            return replace(here, note=f"no run is called {name!r}: the run in the directory {name} is meant")
+    if found:
+        listed = found[:_MAX_LISTED]
+        lines = [f"  {run.id:>5}  {place}" for run, place in zip(listed, names_of(listed), strict=True)]
+        more = f"\n  … and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+        raise UsageError(f"{name!r} means {len(found)} runs:\n" + "\n".join(lines) + more, hint="name one by its id")
+    near = nearest(name, (str(known) for known in connection.execute(select(runs.c.name).distinct()).scalars()))
     hint = f"did you mean {' or '.join(near)}?" if near else "spindb runs lists what there is"
-    if os.sep in text and Path(text).is_dir():
-        hint = f"it is not in the database: spindb ingest {text}"
-    raise NotFoundError(f"no run has the id, path or name {text!r}", hint=hint)
+    if Path(name).is_dir():
+        hint = f"the directory {name} is not in the database: spindb ingest {name}"
+    raise NotFoundError(f"no run is called {name!r}", hint=hint)
+
+
+def named(connection: Connection, name: str) -> tuple[list[RunInfo], bool]:
+    """The runs of that name, else those whose names begin so; and whether they have the name itself."""
+    name = storable(name)
+    exact = _preferred(connection, runs.c.name == name)
+    return exact or _preferred(connection, func.substr(runs.c.name, 1, len(name)) == name), bool(exact)
+
+
+def names_of(found: Sequence[RunInfo]) -> list[str]:
+    """The shortest trailing paths that tell these runs apart."""
+    return shortest_names([run.directory for run in found])
+
+
+def _preferred(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:
+    """Runs that are shown by default, else those that are hidden."""
+    return _select(connection, and_(condition, *visible())) or _select(connection, condition)
 
 
 def run_by_id(connection: Connection, run_id: int) -> RunInfo:
     """The run with that id.
 
     Raises:
-        NotFoundError: there is none; the ids that exist are given.
+        NotFoundError: there is none, or it was removed; the ids that exist are given.
     """
     found = _select(connection, runs.c.id == run_id) if run_id <= LARGEST else []
     if found:
         return found[0]
-    ids = list(connection.execute(select(runs.c.id).order_by(runs.c.id)).scalars())
-    there = f"ids here: {shorten(ids)}" if ids else "the database holds no runs"
-    raise NotFoundError(f"no run has the id {run_id}; {there}", hint="spindb runs lists them")
+    raise missing(connection, [run_id])
+
+
+def missing(connection: Connection, ids: Sequence[int]) -> NotFoundError:
+    """That no run has these ids, removed runs named as such, and which ids there are."""
+    asked = one_of(connection.dialect.name, runs.c.id, [i for i in ids if i <= LARGEST])
+    gone = set(connection.execute(select(runs.c.id).where(asked, runs.c.removed_at.is_not(None))).scalars())
+    if gone:
+        which = f"run{'s' if len(gone) > 1 else ''} {shorten(sorted(gone))}"
+        undo = f"spindb rm --undo {' '.join(map(str, sorted(gone)[:_MAX_LISTED]))} brings back what was removed"
+        return NotFoundError(f"removed from the index: {which}", hint=undo)
+    there = list(connection.execute(select(runs.c.id).where(THERE).order_by(runs.c.id)).scalars())
+    known = f"ids here: {shorten(there)}" if there else "the database holds no runs"
+    return NotFoundError(f"no run has the id {shorten(sorted(ids))}; {known}", hint="spindb runs lists them")
 
 
 def run_at(connection: Connection, directory: Path) -> RunInfo | None:
-    """The run whose directory on this host is `directory`, if it is indexed."""
-    absolute = Path(os.path.abspath(directory))
-    known = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()))
-    for root_id, root in known.all():
-        if absolute == Path(root) or Path(root) in absolute.parents:
-            inside = absolute.relative_to(root).as_posix()
-            found = _select(connection, (runs.c.root_id == root_id) & (runs.c.path == inside))
-            if found:
+    """The run whose directory on this host is `directory`, if it is indexed; the one that it holds now."""
+    place = real(directory)
+    for root, root_id in roots_here(connection).items():
+        if place == root or root in place.parents:
+            inside = storable(place.relative_to(root).as_posix())
+            at = and_(runs.c.root_id == root_id, runs.c.path == inside, runs.c.superseded_by.is_(None))
+            if found := _select(connection, at):
                 return found[0]
     return None
 
 
 def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:
     statement = select(runs, roots.c.path.label("root"), roots.c.host).join(roots, roots.c.id == runs.c.root_id)
-    return [_run_info(row) for row in connection.execute(statement.where(condition).order_by(runs.c.id))]
+    return [_run_info(row) for row in connection.execute(statement.where(condition, THERE).order_by(runs.c.id))]
 
 
 def _run_info(row: Row[Any]) -> RunInfo:
-    classes = tuple(json.loads(row.env_classes)) if row.env_classes else ()
+    classes = json_texts(row.env_classes) if row.env_classes else ()
     return RunInfo(
         id=row.id,
         name=row.name,
@@ -131,6 +179,7 @@ def _run_info(row: Row[Any]) -> RunInfo:
         archived=row.archived,
         generation=row.generation,
         copy_of=row.copy_of,
+        superseded_by=row.superseded_by,
     )
 
 
@@ -146,8 +195,8 @@ def snapshots_of(connection: Connection, run_id: int) -> list[SnapshotRecord]:
             size=row.size,
             saved_at=row.saved_at,
             state_path=row.state_path,
-            inputs=json.loads(row.inputs),
-            outputs=json.loads(row.outputs),
+            inputs=json_object(row.inputs),
+            outputs=json_object(row.outputs),
             framework=row.framework,
             unloadable=row.unloadable,
             stale=row.stale,

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from spindb.errors import FilterError
-from spindb.index import filters, series
-from spindb.index.conditions import Compiler
-from spindb.index.fields import ConfigField, Field, MetricField, RunField
+from spindb.index import filters
+from spindb.index.fields import Field, alternatives
 from spindb.index.models import LARGEST, runs
 from spindb.index.portions import batches
+from spindb.index.query.cells import converter, width
+from spindb.index.query.compiler import Compiler
+from spindb.index.query.lists import one_of
+from spindb.index.query.meaning import meaning_of
+from spindb.index.query.sources import MAX_JOINS, Lead, Sources
 
-_TAGS = RunField("tags", "text")
 _MANY = 2000  # runs; below, sorting them all is cheaper than walking an index past those that don't match
+_MAX_LEADS = 8  # indexes that are walked for one sort key
+_MAX_CELLS = 500  # that one statement selects
+_MAX_EXPLAINED = 20  # terms; each is counted twice
 
 
 class Result(NamedTuple):
-    """Rows of a search: one title per column, values as Python has them (lists and None included)."""
+    """Rows of a search: one title per column, values as Python has them (lists and None included).
+
+    ``meaning`` says which hyperparameters and metrics a name stood for in these rows, where that is not what the name
+    itself says: several, or one that is spelled otherwise.
+    """
 
     titles: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     total: int
+    meaning: Mapping[str, tuple[str, ...]]
 
 
 class Query(NamedTuple):
@@ -37,54 +46,194 @@ class Query(NamedTuple):
     limit: int | None = None
     everything: bool = False
     offset: int = 0
+    total: int | None = None
+    """How many runs match, where that is known already."""
 
 
 def search(connection: Connection, query: Query) -> Result:
-    """Run a query.
+    """Run a query, of any number of terms, columns and sort keys.
 
-    Runs that are archived or missing are left out, unless `everything` is asked for or the filter
-    itself speaks of ``id``, ``archived`` or ``status``.
+    Which runs are left out unless `everything` is asked for or the filter itself speaks of them:
+    `spindb.index.query.visibility`.
 
     Raises:
         FilterError: the query can't be read or names something unknown.
     """
     limit = query.limit if query.limit is None else min(query.limit, LARGEST)
     query = query._replace(limit=limit, offset=min(query.offset, LARGEST))
-    compiler = Compiler(connection, query.text, query.everything)
-    condition = compiler.selected()
-    columns = [compiler.column(name) for name in query.columns]
-    wanted = select(*(e for column in columns for e in column)).where(condition)
-    if query.limit is None:
-        rows = _page(connection, compiler, wanted, query)
-        total = len(rows)
-    elif compiler.selective:
-        counted = wanted.add_columns(func.count().over())
-        rows = _page(connection, compiler, counted, query)
-        total = rows[0][-1] if rows else query.offset and count(connection, query.text, everything=query.everything)
-    else:
-        total = count(connection, query.text, everything=query.everything)
-        rows = _read_off(connection, compiler, wanted, query) if total > _MANY else []
-        if len(rows) < query.limit:
-            rows = _page(connection, compiler, wanted, query)
-    widths = [len(column) for column in columns]
-    return Result(tuple(query.columns), _rows(rows, widths, compiler.columns), total)
+    asked = _Search(connection, query)
+    ids, values, total = asked.page()
+    rows = tuple(zip(*(values[found] for found in asked.columns), strict=True)) if asked.columns else ((),) * len(ids)
+    return Result(tuple(query.columns), rows, total, meaning_of(connection, asked.compiler.asked, ids))
 
 
-def _page(connection: Connection, compiler: Compiler, wanted: Select[Any], query: Query) -> Sequence[Any]:
-    """Few runs are found by what they must hold, and sorted then."""
-    order = [key for name in query.sort for key in compiler.order(name)]
-    page = wanted.select_from(compiler.source()).order_by(*order, runs.c.id)
-    return connection.execute(page.limit(query.limit).offset(query.offset or None)).all()
+class _Search:
+    """One question on its way through the database."""
+
+    def __init__(self, connection: Connection, query: Query) -> None:
+        self.connection, self.query = connection, query
+        self.compiler = Compiler(connection, query.text, query.everything)
+        self.condition = self.compiler.selected()
+        self.columns = [self.compiler.field(name) for name in query.columns]
+        sort: dict[Field, bool] = {}  # a key that comes a second time decides nothing
+        for name in query.sort:
+            sort.setdefault(*self.compiler.sorted_by(name))
+        self.sort = list(sort.items())
+
+    def page(self) -> tuple[list[int], dict[Field, list[Any]], int]:
+        """The ids of the page, the values of each column, and how many runs match."""
+        first, *more = _portions(self.columns)
+        if sum(_tables(found) for found, _ in self.sort) > MAX_JOINS:
+            ids, total = self.sorted_here()
+            values = self.values_of(ids, self.columns)
+            return ids, values, total
+        rows, total = self.rows(first)
+        ids = [row[0] for row in rows]
+        values = dict(zip(first, _values(rows, first), strict=True))
+        for portion in more:
+            values |= self.values_of(ids, portion)
+        return ids, values, total
+
+    def rows(self, columns: Sequence[Field]) -> tuple[Sequence[Any], int]:
+        """The page's rows, ids first, and how many runs match."""
+        query = self.query
+        wanted = select(runs.c.id, *self.cells(columns)).where(self.condition)
+        if query.limit is None:
+            rows = self.sorted_page(wanted)
+            return rows, len(rows) + query.offset if rows or not query.offset else self.count()
+        if self.compiler.selective:
+            rows = self.sorted_page(wanted.add_columns(func.count().over()))
+            return rows, rows[0][-1] if rows else query.offset and self.count()
+        total = self.count()
+        rows = self.read_off(wanted) if total > _MANY else []
+        return (rows if len(rows) >= query.limit else self.sorted_page(wanted)), total
+
+    def count(self) -> int:
+        if self.query.total is not None:
+            return self.query.total
+        return count(self.connection, self.query.text, everything=self.query.everything)
+
+    def cells(self, columns: Iterable[Field]) -> list[ColumnElement[Any]]:
+        cells = [cell for found in columns for cell in self.compiler.sources.cells(found)]
+        return [cell.label(f"c{place}") for place, cell in enumerate(cells)]
+
+    def order(self, sort: Sequence[tuple[Field, bool]]) -> list[ColumnElement[Any]]:
+        keys = [(key, down) for found, down in sort for key in self.compiler.sources.keys(found)]
+        return [(key.desc() if down else key.asc()).nulls_last() for key, down in keys]
+
+    def sorted_page(self, wanted: Select[Any]) -> Sequence[Any]:
+        """Few runs are found by what they must hold, and sorted then."""
+        order = self.order(self.sort)
+        page = wanted.select_from(self.compiler.sources.tables()).order_by(*order, runs.c.id)
+        return self.connection.execute(self.cut(page)).all()
+
+    def read_off(self, wanted: Select[Any]) -> Sequence[Any]:
+        """The first of many are read off the index of what they are sorted by, as far as runs have that.
+
+        Where several indexes lead, the first of each are what the page is chosen from.
+        """
+        leads = self.compiler.sources.leads(self.sort[0][0], self.own_metrics) if self.sort else []
+        if len(leads) == 1 and any(join is leads[0].join for join in self.compiler.sources.joins.values()):
+            return self.connection.execute(self.cut(self.led(wanted, leads[0]))).all()
+        if not leads or len(leads) > _MAX_LEADS or self.query.limit is None:
+            return []
+        end = self.query.limit + self.query.offset
+        ids = [
+            row[0]
+            for lead in leads
+            for row in self.connection.execute(self.led(select(runs.c.id).where(self.condition), lead).limit(end))
+        ]
+        if len(ids) < end:
+            return []
+        return self.sorted_page(wanted.where(one_of(self.compiler.dialect, runs.c.id, ids)))
+
+    def led(self, wanted: Select[Any], lead: Lead) -> Select[Any]:
+        down = self.sort[0][1]
+        rest = self.order(self.sort[1:])
+        page = wanted.select_from(self.compiler.sources.tables(lead.join)).where(lead.condition)
+        return page.order_by(lead.order.desc() if down else lead.order.asc(), *rest, runs.c.id)
+
+    def own_metrics(self) -> list[str]:
+        """The metrics that are performances of runs, as far as few are."""
+        names: list[str] = []
+        own = runs.c.performance
+        while len(names) <= _MAX_LEADS:
+            found = self.connection.execute(
+                select(func.min(own)).where(own > names[-1]) if names else select(func.min(own))
+            )
+            name = found.scalar()
+            if name is None:
+                break
+            names.append(name)
+        return names
+
+    def cut(self, page: Select[Any]) -> Select[Any]:
+        return page.limit(self.query.limit).offset(self.query.offset or None)
+
+    def sorted_here(self) -> tuple[list[int], int]:
+        """The page's ids where there are more sort keys than a statement takes."""
+        statement = select(runs.c.id).where(self.condition).select_from(self.compiler.sources.tables())
+        ids = list(self.connection.execute(statement.order_by(runs.c.id)).scalars())
+        for found, down in reversed(self.sort):
+            keys = self.keys_of(ids, found)
+            for place in reversed(range(len(next(iter(keys.values()), ())))):
+                there = [run_id for run_id in ids if keys[run_id][place] is not None]
+                missing = [run_id for run_id in ids if keys[run_id][place] is None]
+                ids = [*sorted(there, key=lambda run_id: keys[run_id][place], reverse=down), *missing]
+        first = self.query.offset
+        return ids[first : None if self.query.limit is None else first + self.query.limit], len(ids)
+
+    def keys_of(self, ids: Sequence[int], found: Field) -> dict[int, tuple[Any, ...]]:
+        sources = Sources()
+        statement = select(runs.c.id, *sources.keys(found)).select_from(sources.tables())
+        rows = self.connection.execute(statement.where(one_of(self.compiler.dialect, runs.c.id, ids)))
+        return {row[0]: tuple(row[1:]) for row in rows}
+
+    def values_of(self, ids: Sequence[int], columns: Sequence[Field]) -> dict[Field, list[Any]]:
+        """The values of columns for these runs, in order."""
+        values: dict[Field, list[Any]] = {}
+        for portion in _portions(columns):
+            sources = Sources()
+            cells = [cell for found in portion for cell in sources.cells(found)]
+            labelled = [cell.label(f"c{place}") for place, cell in enumerate(cells)]
+            statement = select(runs.c.id, *labelled).select_from(sources.tables())
+            rows = self.connection.execute(statement.where(one_of(self.compiler.dialect, runs.c.id, ids)))
+            by_id = {row[0]: row for row in rows}
+            values |= dict(zip(portion, _values([by_id[run_id] for run_id in ids], portion), strict=True))
+        return values
 
 
-def _read_off(connection: Connection, compiler: Compiler, wanted: Select[Any], query: Query) -> Sequence[Any]:
-    """The first of many are read off the index of what they are sorted by, as far as runs have that."""
-    lead = compiler.lead(query.sort[0]) if query.sort else None
-    if lead is None:
-        return []
-    rest = [key for name in query.sort[1:] for key in compiler.order(name)]
-    page = wanted.select_from(compiler.source(leading=lead.join)).where(lead.there).order_by(lead.key, *rest, runs.c.id)
-    return connection.execute(page.limit(query.limit).offset(query.offset or None)).all()
+def _tables(found: Field) -> int:
+    return len(alternatives(found))
+
+
+def _portions(columns: Iterable[Field]) -> list[list[Field]]:
+    """The different fields, cut into portions that one statement takes; one portion at least."""
+    portions: list[list[Field]] = [[]]
+    tables = cells = 0
+    for found in dict.fromkeys(columns):
+        tables, cells = tables + _tables(found), cells + width(found)
+        if portions[-1] and (tables > MAX_JOINS or cells > _MAX_CELLS):
+            portions.append([])
+            tables, cells = _tables(found), width(found)
+        portions[-1].append(found)
+    return portions
+
+
+def _values(rows: Sequence[Any], columns: Sequence[Field]) -> list[list[Any]]:
+    """The values of each column: an id, then the cells of one column after another."""
+    found, place = [], 1
+    for column in columns:
+        convert, end = converter(column), place + width(column)
+        found.append(_column(rows, place, end, convert))
+        place = end
+    return found
+
+
+def _column(rows: Sequence[Any], begin: int, end: int, convert: Callable[[Sequence[Any]], Any] | None) -> list[Any]:
+    if convert is None:
+        return [row[begin] for row in rows]
+    return [convert(row[begin:end]) for row in rows]
 
 
 def run_ids(connection: Connection, text: str, *, everything: bool = False) -> list[int]:
@@ -114,8 +263,10 @@ class TermCount(NamedTuple):
 
 
 def explain(connection: Connection, text: str, *, everything: bool = False) -> list[TermCount]:
-    """Why a filter finds what it finds: each of its terms by itself, and all but it."""
+    """Why a filter finds what it finds: each of its terms by itself, and all but it. Nothing for very many terms."""
     terms = filters.terms(text)
+    if len(terms) > _MAX_EXPLAINED:
+        return []
     counts = []
     for position, term in enumerate(terms):
         others = " ".join(terms[:position] + terms[position + 1 :])
@@ -130,28 +281,5 @@ def count(connection: Connection, text: str, *, everything: bool = False) -> int
     """How many runs a filter selects."""
     compiler = Compiler(connection, text, everything, counting=True)
     condition = compiler.selected()
-    return int(connection.execute(select(func.count()).select_from(compiler.source()).where(condition)).scalar_one())
-
-
-def _converter(found: Field) -> Callable[[Any, Any], Any] | None:
-    """What makes a Python value of a field's cells, None where the cell is the value."""
-    if isinstance(found, ConfigField):
-        return lambda text, _: None if text is None else json.loads(text)
-    if isinstance(found, MetricField) and found.statistic == "last":
-        return series.last_cell
-    if found == _TAGS:
-        return lambda text, _: tuple(text.split(", ")) if text else ()
-    return None
-
-
-def _rows(rows: Sequence[Any], widths: Sequence[int], fields: Sequence[Field]) -> tuple[tuple[Any, ...], ...]:
-    """The rows of a statement with one value per field: a field takes one cell or two."""
-    places = [0, *itertools.accumulate(widths)]
-    columns = [
-        (place, place + width - 1, _converter(found))
-        for place, width, found in zip(places, widths, fields, strict=False)
-    ]
-    return tuple(
-        tuple(row[first] if convert is None else convert(row[first], row[last]) for first, last, convert in columns)
-        for row in rows
-    )
+    statement = select(func.count()).select_from(compiler.sources.tables()).where(condition)
+    return int(connection.execute(statement).scalar_one())

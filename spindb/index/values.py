@@ -6,25 +6,30 @@ import json
 import operator
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, case, func
+from sqlalchemy.sql.selectable import FromClause
 
 from spindb.canonical import canonical
 from spindb.errors import FilterError
 from spindb.index.clock import now
 from spindb.index.filters import Value
+from spindb.index.models import LARGEST
 
-_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?)?)?\Z")
+_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?\Z")
 _AGO = re.compile(r"(\d+)(min|h|d|w)\Z")
 _AGO_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _WORDS = {"true": "true", "false": "false", "null": "null", "none": "null", "nan": "NaN"}
-NOT_A_NUMBER = object()
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}\Z")
 
 
 def period(query: str, value: Value) -> tuple[datetime, datetime]:
-    """The time that begins and ends what is typed: a day, a month, a second; a moment for ``7d``, seven days ago."""
+    """When what is typed begins and ends, in UTC: a day, a month, a second; a moment for ``7d``, seven days ago.
+
+    A time is local time of the machine that asks, unless it ends in a zone: ``Z`` or ``+02:00``.
+    """
     if ago := _AGO.match(value.text):
         then = now() - timedelta(**{_AGO_UNITS[ago[2]]: int(ago[1])})
         return then, then
@@ -32,19 +37,38 @@ def period(query: str, value: Value) -> tuple[datetime, datetime]:
     try:
         if match is None:
             raise ValueError
-        year, *rest = (int(part) for part in match.groups() if part is not None)
+        *parts, zone = match.groups()
+        year, *rest = (int(part) for part in parts if part is not None)
         month, day, hour, minute, second = [*rest, *(1, 1, 0, 0, 0)[len(rest) :]]
         begin = datetime(year, month, day, hour, minute, second)
-    except ValueError:
+        return _in_utc(begin, zone), _in_utc(_end(begin, len(rest)), zone)
+    except (ValueError, OverflowError):
         raise error(
             query, f"{value.text!r} is no time", value, hint="2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
         ) from None
-    if not rest:
-        return begin, begin.replace(year=year + 1)
-    if len(rest) == 1:
-        return begin, (begin + timedelta(days=31)).replace(day=1)
+
+
+def _end(begin: datetime, parts: int) -> datetime:
+    """The end of a year, a month, a day, a minute or a second: of what so many parts behind the year say."""
+    if parts == 0:
+        return begin.replace(year=begin.year + 1)
+    if parts == 1:
+        return (begin + timedelta(days=31)).replace(day=1)
     steps = {2: timedelta(days=1), 4: timedelta(minutes=1), 5: timedelta(seconds=1)}
-    return begin, begin + steps[len(rest)]
+    return begin + steps[parts]
+
+
+def _in_utc(local: datetime, zone: str | None) -> datetime:
+    """A time as tables hold it: UTC, without a zone."""
+    if zone is None:
+        aware = local.astimezone()
+    else:
+        aware = datetime.fromisoformat(f"{local.isoformat()}{'+00:00' if zone == 'Z' else _with_colon(zone)}")
+    return aware.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def _with_colon(zone: str) -> str:
+    return zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
 
 
 def canonical_texts(query: str, value: Value) -> list[str]:
@@ -62,11 +86,12 @@ def canonical_texts(query: str, value: Value) -> list[str]:
     return found if literal is None or literal in found else [literal, *found]
 
 
-def number_of(query: str, value: Value, name: str) -> float:
+def number_of(query: str, value: Value, name: str) -> float | int:
     """The number that is typed. Raises `FilterError` where it is none."""
     number = as_number(value)
-    if not isinstance(number, float):
-        raise error(query, f"{name} is a number: it can't be compared with {value.text!r}", value)
+    if number is None:
+        hint = f"{name}:none finds runs without one" if value.text.lower() in ("null", "none") else None
+        raise error(query, f"{name} is a number: it can't be compared with {value.text!r}", value, hint)
     return number
 
 
@@ -75,12 +100,17 @@ def error(query: str, message: str, value: Value, hint: str | None = None) -> Fi
     return FilterError(message, query, value.start, value.end, hint=hint)
 
 
-def as_number(value: Value) -> float | object:
-    """The number that is typed, else `NOT_A_NUMBER`."""
+def as_number(value: Value) -> float | int | None:
+    """The number that is typed, a whole one where it is written and stored so; None where it is none."""
+    text = value.text
+    if not text.isascii() or "_" in text or text != text.strip():
+        return None
+    if _WHOLE.match(text) and abs(number := int(text)) <= LARGEST:
+        return number
     try:
-        return NOT_A_NUMBER if "_" in value.text else float(value.text)
+        return float(text)
     except ValueError:
-        return NOT_A_NUMBER
+        return None
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -99,12 +129,18 @@ def compare(column: ColumnElement[Any], comparator: str, value: Any) -> ColumnEl
     return condition
 
 
-def compare_any(column: ColumnElement[Any], comparator: str, values: list[str]) -> ColumnElement[bool]:
-    """Whether the column is one of several texts, or none of them."""
-    return column.in_(values) if comparator == "=" else column.not_in(values)
-
-
 def glob(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
-    """``*`` for any text, ``?`` for one character, in any case of letters."""
+    """``*`` for any text, ``?`` for one character, A to Z in either case."""
     literal = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return column.ilike(literal.replace("*", "%").replace("?", "_"), escape="\\")
+
+
+def displayed(alias: FromClause) -> ColumnElement[str]:
+    """The text of a hyperparameter as it is shown: text without its quotes, anything else as JSON.
+
+    Of JSON's escapes only those of quotes and backslashes are undone: control characters are shown escaped, too.
+    """
+    inside = func.substr(alias.c.value, 2, func.length(alias.c.value) - 2)
+    # A control character never stands in JSON as it is: it holds the place of backslashes meanwhile.
+    plain = func.replace(func.replace(func.replace(inside, "\\\\", "\x01"), '\\"', '"'), "\x01", "\\")
+    return case((alias.c.type == "str", plain), else_=alias.c.value)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
+from spindb.disk import limits
 from spindb.disk.environments import attributes_in_state, environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.disk.scan import FoundRun, scan
-from spindb.errors import NotFoundError, PolicyError, UsageError
+from spindb.errors import DatabaseError, NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
+from spindb.index.query.reference import RunDirectory, RunName, RunRef, reference
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.index.roots import this_host
-from spindb.play.envs import BuiltEnvironment, Render, build_environment
+from spindb.location import located
+from spindb.play.envs import BuiltEnvironment, Render, build_environment, import_environments
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.spaces import Environment
@@ -39,31 +43,45 @@ class Playable:
     beside: tuple[SnapshotRecord, ...] = ()
     elsewhere: str | None = None
     """The host that it was recorded on, where that is not this one: the files here may be others."""
+    note: str | None = None
+    """How the run was found, where that may surprise."""
 
 
 def locate(
-    run: int | str | Path, itr: int | None = None, *, db: str | Path | None = None, run_id: int | None = None
+    run: RunRef | SupportsIndex | str | Path,
+    itr: int | None = None,
+    *,
+    db: str | Path | None = None,
+    run_id: int | None = None,
 ) -> Playable:
     """Find the snapshot to play.
 
     Args:
-        run: an output directory, or a run's id, name or prefix of a name in the database.
+        run: a run's id, directory or name: see `spindb.index.query.reference`. A directory need not be indexed.
         itr: which snapshot; None for the latest.
-        db: the database (path or URL); only needed where `run` is no directory.
+        db: the database (path or URL); without one as the command line finds it, where `run` is no directory.
         run_id: the id of the run at the directory, where it is known already.
 
     Raises:
         NotFoundError: there is no such run, directory or itr; the message lists what does exist.
         DatabaseError: the database can't be used.
     """
-    text = str(run)
-    if isinstance(run, Path) or (isinstance(run, str) and (os.sep in text or Path(text).is_dir())):
-        return _locate_directory(Path(run), itr, run_id)
-    if db is None:
-        raise NotFoundError(f"no directory {text!r} here, and no database that could know it", hint="--db names one")
-    with connected(db) as connection:
-        found = find_run(connection, text)
-        snapshots = snapshots_of(connection, found.id)
+    ref = reference(run)
+    if isinstance(ref, RunDirectory):
+        return _locate_directory(ref.path, itr, _id_at(ref.path, db) if run_id is None else run_id)
+    try:
+        with connected(located(None if db is None else str(db))) as connection:
+            found = find_run(connection, ref)
+            snapshots = snapshots_of(connection, found.id)
+    except (NotFoundError, DatabaseError):
+        if not isinstance(ref, RunName) or not Path(ref.text).is_dir():
+            raise
+        note = f"no run is called {ref.text!r}: the directory {ref.text} is meant"
+        return replace(_locate_directory(Path(ref.text), itr, run_id), note=note)
+    if found.status == "superseded":
+        raise NotFoundError(
+            f"run {found.id} was overwritten: its directory holds run {found.superseded_by} now, its policies are gone"
+        )
     if not found.directory.is_dir():
         raise NotFoundError(
             f"run {found.id} was at {found.directory} on {found.host}, and is not there now",
@@ -71,7 +89,17 @@ def locate(
         )
     chosen = pick_snapshot(snapshots, itr, found.directory)
     elsewhere = None if found.host == this_host() else found.host
-    return Playable(found.directory, chosen, found.env, found.id, tuple(snapshots), elsewhere)
+    return Playable(found.directory, chosen, found.env, found.id, tuple(snapshots), elsewhere, found.note)
+
+
+def _id_at(directory: Path, db: str | Path | None) -> int | None:
+    """The id of the run at a directory, None where no database is given or it does not know."""
+    if db is None:
+        return None
+    try:
+        return indexed_id(directory, db)
+    except DatabaseError:  # playing from a directory needs no database
+        return None
 
 
 def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> Playable:
@@ -81,7 +109,7 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
             f"{directory} is a file, not an output directory" if is_file else f"no such directory: {directory}"
         )
     names = os.listdir(directory)
-    found = recognise(names)
+    found = recognise(names, directory)
     if found is None and not any(map(_SPINNING_UP.is_save, names)):
         raise NotFoundError(
             f"{directory} is no output directory: it has no progress.txt and no save",
@@ -110,8 +138,8 @@ def saved_attributes(playable: Playable) -> dict[str, Any]:
     if playable.snapshot.state_path is None:
         return {}
     try:
-        return attributes_in_state((playable.directory / playable.snapshot.state_path).read_bytes())
-    except (OSError, PickleError):
+        return attributes_in_state(read_regular(playable.directory / playable.snapshot.state_path, limits.STATE))
+    except (OSError, PickleError, RecursionError, MemoryError):
         return {}
 
 
@@ -129,11 +157,11 @@ def _why_no_state(playable: Playable, *, told: bool) -> str | None:
     if name is None:
         return None if told else "no environment was saved beside this snapshot (vars.pkl)"
     try:
-        found = environment_in_state((playable.directory / name).read_bytes())
+        found = environment_in_state(read_regular(playable.directory / name, limits.STATE))
     except OSError as error:
         return f"{name} can't be read: {error.strerror}"
-    except PickleError as error:
-        return f"{name}: {error}"
+    except (PickleError, RecursionError, MemoryError) as error:
+        return f"{name}: {error or type(error).__name__}"
     if found.id:
         return None
     limit = f" with at most {found.max_episode_steps} steps" if found.max_episode_steps else ""
@@ -147,7 +175,7 @@ def digest_of(playable: Playable) -> str | None:
     digest = blake2b(digest_size=16)
     try:
         for file in files:
-            digest.update(file.read_bytes())
+            digest.update(read_regular(file, limits.MODULE))
     except OSError:
         return None
     return digest.hexdigest()
@@ -215,21 +243,24 @@ def indexed_id(directory: Path, db: str | Path) -> int | None:
 
 
 def load_policy(
-    run: int | str | Path,
+    run: SupportsIndex | str | Path,
     itr: int | None = None,
     deterministic: bool = False,
     *,
     engine: Engine = "auto",
-    db: str | Path = "spindb.db",
+    trust: bool = False,
+    db: str | Path | None = None,
 ) -> Policy:
     """Load a saved policy.
 
     Args:
-        run: an output directory, or a run's id, name or prefix of a name in the database.
+        run: a run's id, directory or name: a number or a text of digits is an id, a `Path` or a text with a
+            separator a directory, any other text the name of a run, or the only beginning of one.
         itr: which snapshot; None for the latest.
         deterministic: act by the mean, or the likeliest, action.
         engine: what evaluates it: ``numpy``, ``tensorflow``, or ``auto`` for numpy where it can.
-        db: the database (path or URL) where `run` is not a directory.
+        db: the database (path or URL) where `run` is not a directory; without one as the command line finds it:
+            ``SPINDB_URL``, else the nearest ``spindb.db`` upward.
 
     Returns:
         A policy: ``policy(observation)`` is the action for one observation, or one per row for many;
@@ -240,26 +271,34 @@ def load_policy(
         PolicyError: the snapshot can't be loaded.
     """
     playable = locate(run, itr, db=db)
-    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine)
+    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine, trust=trust)
 
 
 def load_policy_and_env(
-    run: int | str | Path,
+    run: SupportsIndex | str | Path,
     itr: int | None = None,
     deterministic: bool = False,
     *,
     render: bool = False,
-    db: str | Path = "spindb.db",
+    imports: Sequence[str] = (),
+    trust: bool = False,
+    db: str | Path | None = None,
 ) -> tuple[Any, Policy]:
     """The environment built anew, and the policy, as the original's function of that name gives them.
+
+    Arguments as of `load_policy`, and:
+        render: build the environment for a window.
+        imports: modules that are imported first: they register environments, or hold their classes.
 
     Raises:
         EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.
         NotFoundError, PolicyError: as `load_policy`.
     """
     playable = locate(run, itr, db=db)
-    built = environment_of(playable, render="human" if render else None)
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+    for module in imports:
+        import_environments(module)
+    built = environment_of(playable, imports=imports, render="human" if render else None, trust=trust)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
     require_fit(policy, built)
     return built.environment.env, policy
 

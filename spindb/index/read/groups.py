@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from spindb.index.database.unknown import json_value
 from spindb.index.read.continued import Extent, chains, extents_of
 from spindb.index.read.sample import RunFacts, Sample, plural, sample_of
 from spindb.index.read.settings import ENVIRONMENT, Arena, Settings, arena_of, settings_of
@@ -194,7 +195,7 @@ def value_of(group: Group, key: str) -> str:
 
 
 def _value(group: Group, key: str) -> Any:
-    return group.name if key == EXPERIMENT and "*" in group.texts[key] else json.loads(group.texts[key])
+    return group.name if key == EXPERIMENT and "*" in group.texts[key] else json_value(group.texts[key])
 
 
 def _keys(groups: Sequence[Group]) -> list[str]:

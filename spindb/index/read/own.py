@@ -26,6 +26,8 @@ import json
 import re
 from functools import lru_cache
 
+from spindb.index.database.unknown import json_value
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _OF_THE_RUN = frozenset({
     "computer", "createdat", "cudadevice", "cudaid", "cwd", "date", "datetime", "deviceid", "gpu", "gpuid",
@@ -126,7 +128,7 @@ def _words(key: str) -> tuple[str, ...]:
 
 
 def _text(key: str, text: str, seed: int | None) -> str | None:
-    value = json.loads(text)
+    value = json_value(text)
     if _UUID.match(value) or _HOST.match(value):
         return None
     if _GPU.match(value):
@@ -141,7 +143,7 @@ def _text(key: str, text: str, seed: int | None) -> str | None:
 
 def _list(key: str, text: str, seed: int | None) -> str | None:
     """A list of texts: what all of it is, it is."""
-    items = json.loads(text)
+    items = json_value(text)
     kept = [
         setting_text(key, json.dumps(item, ensure_ascii=False), seed) if isinstance(item, str) else text
         for item in items

@@ -1,0 +1,207 @@
+"""One comparison as a condition on one row: of a run, a hyperparameter or a metric. What docs/queries.md promises.
+
+Each function raises `FilterError` where what was typed can't be compared with such a field.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Double, and_, false, func, literal, not_, or_
+from sqlalchemy.sql.selectable import FromClause
+
+from spindb.errors import FilterError
+from spindb.index.fields import MetricField, RunField
+from spindb.index.filters import Value
+from spindb.index.query.lists import any_of, one_of
+from spindb.index.values import as_number, canonical_texts, compare, displayed, error, glob, number_of, period
+
+_RANGE = re.compile(r"(.*?)\.\.(.*)\Z", re.DOTALL)
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_MAX_PATTERN = 10_000  # characters; SQLite takes no longer ones than 50,000 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A comparator and what was typed behind it: one value, or for ``=`` several, of which one must be equal."""
+
+    query: str
+    comparator: str
+    values: tuple[Value, ...]
+    dialect: str
+
+    @property
+    def value(self) -> Value:
+        return self.values[0]
+
+    def of(self, *values: Value) -> Test:
+        """The same comparator with other values."""
+        return replace(self, values=values)
+
+    def error(self, message: str, hint: str | None = None) -> FilterError:
+        return error(self.query, message, self.value, hint)
+
+
+def of_column(field: RunField, column: ColumnElement[Any], test: Test) -> ColumnElement[bool]:
+    """That a column of the run passes the test."""
+    if test.comparator == "~":
+        if field.kind != "text":
+            raise test.error(f"{field.name} is no text: ~ compares text")
+        return matches(column, test)
+    if test.comparator in ("=", "!="):
+        equal = any_of(_equal_column(field, column, test))
+        return equal if test.comparator == "=" else and_(column.is_not(None), not_(func.coalesce(equal, false())))
+    if field.kind == "flag":
+        raise test.error(f"{field.name} is true or false")
+    if field.kind == "time":
+        return _time(column, test.comparator, test.query, test.value)
+    if field.kind == "number":
+        return compare(column, test.comparator, _typed(_number(test, test.value, field.name)))
+    return compare(column, test.comparator, test.value.text)
+
+
+def of_config(alias: FromClause, test: Test) -> ColumnElement[bool]:
+    """That a hyperparameter passes the test."""
+    if test.comparator == "~":
+        return matches(displayed(alias), test)
+    if test.comparator in ("=", "!="):
+        texts: dict[str, None] = {}
+        ranges: list[ColumnElement[bool]] = []
+        for value in test.values:
+            bounds = _range(value, _is_number)
+            if bounds is None:
+                texts |= dict.fromkeys(canonical_texts(test.query, value))
+            else:
+                ranges.append(and_(*(_config_order(alias, c, test.query, v) for c, v in bounds)))
+        same = [one_of(test.dialect, alias.c.canonical, list(texts))] if texts else []
+        equal = any_of([*same, *ranges])
+        return equal if test.comparator == "=" else not_(func.coalesce(equal, false()) if ranges else equal)
+    return _config_order(alias, test.comparator, test.query, test.value)
+
+
+def of_metric(field: MetricField, alias: FromClause, test: Test, *, few: bool = False) -> ColumnElement[bool]:
+    """That a metric passes the test. For `few` rows, which were found otherwise, its index stays out of it."""
+    column: ColumnElement[Any] = alias.c[field.statistic] + 0 if few else alias.c[field.statistic]
+    if test.comparator == "~":
+        raise test.error(f"{field.shown} is a metric: ~ compares text")
+    if test.comparator not in ("=", "!="):
+        return compare(column, test.comparator, _number(test, test.value, field.shown, "METRIC=nan finds NaN"))
+    equal = any_of(_equal_metric(field, alias, column, test))
+    if test.comparator == "=":
+        return equal
+    there: ColumnElement[bool] = column.is_not(None)
+    if field.statistic == "last":
+        there = or_(there, func.coalesce(alias.c.last_text, "") != "")
+    return and_(there, not_(func.coalesce(equal, false())))
+
+
+def matches(column: ColumnElement[Any], test: Test) -> ColumnElement[bool]:
+    """That a text matches the pattern of a test."""
+    if len(test.value.text) > _MAX_PATTERN:
+        raise test.error(f"a pattern has at most {_MAX_PATTERN} characters")
+    return glob(column, test.value.text)
+
+
+def _equal_column(field: RunField, column: ColumnElement[Any], test: Test) -> Iterator[ColumnElement[bool]]:
+    if field.kind in ("text", "codes"):
+        yield one_of(test.dialect, column, [value.text for value in test.values])
+        return
+    whole: list[int] = []
+    for value in test.values:
+        if field.kind == "flag":
+            if value.text.lower() not in _TRUTH:
+                raise error(test.query, f"{field.name} is true or false", value)
+            yield compare(column, "=", _TRUTH[value.text.lower()])
+        elif field.kind == "time":
+            bounds = _range(value)
+            each = [("=", value)] if bounds is None else bounds
+            yield and_(*(_time(column, c, test.query, v) for c, v in each))
+        elif bounds := _range(value, _is_number):
+            yield and_(*(compare(column, c, _typed(_number(test, v, field.name))) for c, v in bounds))
+        else:
+            number = _number(test, value, field.name)
+            if isinstance(number, float):
+                yield compare(column, "=", _typed(number))
+            else:
+                whole.append(number)
+    if whole:
+        yield one_of(test.dialect, column, whole)
+
+
+def _equal_metric(
+    field: MetricField, alias: FromClause, column: ColumnElement[Any], test: Test
+) -> Iterator[ColumnElement[bool]]:
+    numbers: list[float] = []
+    for value in test.values:
+        if bounds := _range(value, _is_number):
+            yield and_(*(compare(column, c, _number(test, v, field.shown)) for c, v in bounds))
+            continue
+        number = number_of(test.query, value, field.shown)
+        if not math.isnan(number):
+            numbers.append(float(number))
+        elif field.statistic == "last":
+            yield alias.c.last_text == "NaN"
+        else:
+            raise error(test.query, "NaN can only be looked for in the last value: METRIC=nan", value)
+    if len(numbers) == 1:
+        yield compare(column, "=", numbers[0])
+    elif numbers:
+        yield from (column.in_(numbers[n : n + 100]) for n in range(0, len(numbers), 100))
+
+
+def _config_order(alias: FromClause, comparator: str, query: str, value: Value) -> ColumnElement[bool]:
+    number = as_number(value)
+    if number is None or math.isnan(number):
+        raise error(query, f"{comparator} needs a number, not {value.text!r}", value)
+    return compare(alias.c.number, comparator, float(number))
+
+
+def _time(column: ColumnElement[Any], comparator: str, query: str, value: Value) -> ColumnElement[bool]:
+    """Times are compared by the period that was typed: a day, a month, a second."""
+    begin, end = period(query, value)
+    match comparator:
+        case "<":
+            return column < begin
+        case "<=":
+            return column < end
+        case ">":
+            return column >= end
+        case ">=":
+            return column >= begin
+    return and_(column >= begin, column < end)
+
+
+def _range(value: Value, is_end: Any = None) -> Iterable[tuple[str, Value]] | None:
+    """``low..high`` as two tests, where both ends are of the right kind or one is open."""
+    match = None if value.quoted else _RANGE.match(value.text)
+    if not match or not (match[1] or match[2]):
+        return None
+    low = Value(match[1], value.start, value.start + len(match[1]))
+    high = Value(match[2], value.end - len(match[2]), value.end)
+    if is_end and not all(is_end(end) for end in (low, high) if end.text):
+        return None
+    return [(c, v) for c, v in ((">=", low), ("<=", high)) if v.text]
+
+
+def _is_number(value: Value) -> bool:
+    number = as_number(value)
+    return number is not None and not math.isnan(number)
+
+
+def _number(test: Test, value: Value, name: str, hint: str | None = None) -> float | int:
+    """The number that is typed; a whole one as such, however it is spelled."""
+    number = number_of(test.query, value, name)
+    if math.isnan(number):
+        raise error(test.query, f"{name} can't be compared with NaN like that", value, hint)
+    if isinstance(number, float) and number.is_integer() and abs(number) < 2**63:
+        return int(number)
+    return number
+
+
+def _typed(number: float | int) -> ColumnElement[Any]:
+    """The number as the database takes it: a column of whole numbers must not round what it is compared with."""
+    return literal(number, BigInteger if isinstance(number, int) else Double)

@@ -1,0 +1,87 @@
+"""What all runs of an answer have in common, whichever page of it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, or_, select
+
+from spindb.index.models import runs
+from spindb.index.query.compiler import Compiler
+
+_SAMPLE = 500
+"""Runs whose hyperparameters are looked at; of up to twice as many all are."""
+
+_PRIME = 1_000_003
+_FACTS = {"algo": runs.c.algo, "env": runs.c.env_id, "seed": runs.c.seed}
+
+
+class Outline(NamedTuple):
+    """All runs that a filter selects.
+
+    ``hidden`` says how many more there are and why they are left out. ``common`` has the algorithm, environment and
+    seed where all runs have the same (None where none has one). ``ids`` are the runs to look at for what varies: all,
+    or where ``sampled`` is set about five hundred spread over the whole.
+    """
+
+    total: int
+    hidden: Mapping[str, int]
+    common: Mapping[str, Any]
+    ids: list[int]
+    sampled: bool
+
+
+def outline(connection: Connection, text: str, *, everything: bool = False) -> Outline:
+    """What is true of all runs that a filter selects.
+
+    Raises:
+        FilterError: as `spindb.index.search.search`.
+    """
+    compiler = Compiler(connection, text, everything, counting=True)
+    said, tables = compiler.said(), compiler.sources.tables()
+    shown = and_(said, *map(not_, compiler.hidden.values()))
+
+    def ask(*columns: ColumnElement[Any]) -> Select[Any]:
+        return select(*columns).select_from(tables)
+
+    total = connection.execute(ask(func.count()).where(shown)).scalar_one()
+    few = ask(runs.c.id, *_FACTS.values()).where(shown).order_by(runs.c.id)
+    sampled = total > 2 * _SAMPLE
+    if sampled:
+        # Spread by a multiplier, not by every so-manieth: settings come in regular order.
+        few = few.where(runs.c.id % _PRIME * 48_271 % _PRIME < _PRIME * _SAMPLE // total)
+    rows = connection.execute(few).all()
+    common = {}
+    for place, (name, column) in enumerate(_FACTS.items()):
+        values = {row[1 + place] for row in rows}
+        if len(values) != 1:
+            continue
+        value = values.pop()
+        other = ask(runs.c.id).where(shown, column.is_distinct_from(value)).limit(1)
+        if not sampled or connection.execute(other).first() is None:
+            common[name] = value
+    return Outline(total, _hidden(connection, compiler, ask), common, [row[0] for row in rows], sampled)
+
+
+def _hidden(connection: Connection, compiler: Compiler, ask: Callable[..., Select[Any]]) -> dict[str, int]:
+    """How many runs of each kind are left out; one of several kinds counts once."""
+    kinds = compiler.hidden
+    if not kinds:
+        return {}
+    earlier: list[ColumnElement[bool]] = []
+    counts: list[ColumnElement[int]] = []
+    for condition in kinds.values():
+        counts.append(_how_many(and_(condition, *map(not_, earlier))))
+        earlier.append(condition)
+    found = connection.execute(ask(*counts).where(compiler.said(), or_(*kinds.values()))).one()
+    return {kind: count for kind, count in zip(kinds, found, strict=True) if count}
+
+
+def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def words_of(hidden: Mapping[str, int]) -> str:
+    """What was left out, in words: ``3 copies, 2 archived``."""
+    return ", ".join(f"{count} {'copy' if kind == 'copies' and count == 1 else kind}" for kind, count in hidden.items())

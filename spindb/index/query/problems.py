@@ -1,0 +1,34 @@
+"""Codes of problems that a filter names and that no run has."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from spindb.index import filters, queries
+from spindb.index.fields import run_field
+from spindb.index.models import problems
+
+
+def unknown_codes(connection: Connection, text: str) -> tuple[list[str], list[str]]:
+    """The codes that a filter compares ``problem`` with and no run has, and those that runs have, sorted."""
+    waiting = [queries.expanded(connection, filters.parse(text), text)]
+    asked: list[str] = []
+    while waiting:
+        match waiting.pop():
+            case filters.All(items) | filters.Either(items):
+                waiting.extend(items)
+            case filters.Not(item) | filters.Within(item=item):
+                waiting.append(item)
+            case filters.Comparison(name, "=" | "!=", value) if _is_problem(name):
+                asked.append(value.text)
+            case filters.Membership(name, values) if _is_problem(name):
+                asked += [value.text for value in values]
+    if not asked:
+        return [], []
+    known = list(connection.execute(select(problems.c.code).distinct().order_by(problems.c.code)).scalars())
+    return sorted(set(asked) - set(known)), known
+
+
+def _is_problem(name: filters.Name) -> bool:
+    found = run_field(name)
+    return found is not None and found.kind == "codes"

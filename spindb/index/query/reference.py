@@ -1,0 +1,87 @@
+"""Which run is meant, decided once, where words are read.
+
+=================== ================================== =============================================
+what is typed       means                              why
+=================== ================================== =============================================
+``27``              the run with the id 27             a number is an id, whatever lies here
+``027``, `` 27``    the run with the id 27             so it is with zeros or blanks around it
+``./27``, ``27/``   the directory 27                   it holds a separator
+``data/ppo_s0``     that directory
+``/data/ppo_s0``    that directory
+``.``, ``..``       that directory
+``~``, ``~/runs``   that directory of one's home       a tilde is expanded where no shell did
+``ppo_s0``          the run of that name               else the only one whose name begins so, else
+                                                       the directory of that name here
+``-3``, ``2.5``     the run of that name               only digits make an id
+=================== ================================== =============================================
+
+In Python a whole number is an id and a `pathlib.Path` a directory, whatever they are called.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import SupportsIndex
+
+from spindb.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """The run with this id."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The run in this directory."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunName:
+    """The run of this name, the only one whose name begins so, or the one in the directory of this name here."""
+
+    text: str
+
+
+RunRef = RunId | RunDirectory | RunName
+
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+
+def parse(text: str) -> RunRef:
+    """What a word means as a run; see the table above.
+
+    Raises:
+        UsageError: the word is empty.
+    """
+    word = text.strip()
+    if not word:
+        raise UsageError("a run is named by its id, its directory or its name, not by an empty word")
+    if word.isascii() and word.isdigit():
+        return RunId(int(word.lstrip("0")[:20] or "0"))  # no id has twenty digits: int() takes long for very many
+    if text.startswith("~"):
+        return RunDirectory(Path(text).expanduser())
+    if text in (os.curdir, os.pardir) or any(separator in text for separator in _SEPARATORS):
+        return RunDirectory(Path(text))
+    return RunName(text)
+
+
+def reference(run: RunRef | SupportsIndex | str | Path) -> RunRef:
+    """What a value means as a run: a whole number of any kind, a path, or a word as `parse` reads it."""
+    if isinstance(run, (RunId, RunDirectory, RunName)):
+        return run
+    if isinstance(run, Path):
+        return RunDirectory(run)
+    if isinstance(run, str):
+        return parse(run)
+    try:
+        return RunId(operator.index(run))
+    except TypeError:
+        raise UsageError(f"a run is named by an id, a path or a name, not by a {type(run).__name__}") from None
