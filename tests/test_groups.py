@@ -24,7 +24,7 @@ from spindb.index.read.groups import groups_of
 from spindb.index.read.own import setting_text, stem
 from spindb.index.read.telling import needed, telling
 from spindb.index.search import run_ids
-from spindb.index.store import add_evaluation
+from spindb.index.store import EpisodeResult, add_evaluation
 
 HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")
 Write = Callable[..., Path]
@@ -291,7 +291,8 @@ def test_a8_training_and_test_return_are_ranked_apart(write: Write, cli: Cli) ->
 
 
 def evaluate(run_id: int, mean: float, **changes: Any) -> None:
-    played = replace(EVALUATION, mean_return=mean, env_id="CartPole-v1", **changes)
+    episodes = (EpisodeResult(mean, 10, "terminated"),)
+    played = replace(EVALUATION, mean_return=mean, env_id="CartPole-v1", episodes=episodes, **changes)
     with connected("spindb.db", write=True) as connection:
         add_evaluation(connection, run_id, played)
 

@@ -124,7 +124,9 @@ def answers(cli: Cli, case: Case) -> dict[str, Any]:
     """All answers; the order of their parts does not count, since runs are ordered by id as a rule."""
     _evaluate(case.database)
     tokens = _tokens(case.database)
-    return {name: sorted(map(repr, ask(cli, case, tokens))) for name, ask in ANSWERS.items()}
+    found = {name: sorted(map(repr, ask(cli, case, tokens))) for name, ask in ANSWERS.items()}
+    assert all(found[name] for name in ANSWERS if name != "doctor")
+    return found
 
 
 def _evaluate(database: Path | str) -> None:
@@ -142,7 +144,9 @@ def _evaluate(database: Path | str) -> None:
 
 def _fields(mark: int, token: tuple[str, str, str]) -> dict[str, Any]:
     own = {name: getattr(EVALUATION, name) for name in EVALUATION.__dataclass_fields__}
-    return own | {"mean_return": float(mark), "deterministic": mark % 2 == 0, "env_id": f"Env-v{mark % 2}"}
+    episodes = (store.EpisodeResult(float(mark), 10, "terminated"),)
+    changes = {"mean_return": float(mark), "deterministic": mark % 2 == 0, "env_id": f"Env-v{mark % 2}"}
+    return own | changes | {"episodes": episodes}
 
 
 # Changes: from a directory of runs and a place to work in, to a case

@@ -236,7 +236,7 @@ def best(
         ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
         found = {conditions: places[:limit] for conditions, places in ranked(connection, ids, least).items()}
-    rows = [_row(e, place + 1) for places in found.values() for place, e in enumerate(places)]
+    rows = [_row(e, _rank(e, places)) for places in found.values() for e in places]
     if as_json:
         print_json(rows)
     elif as_csv:
@@ -260,6 +260,11 @@ def _print_best(found: Mapping[Conditions, Sequence[Evaluated]]) -> None:
         say(f"the best{where}: spindb test-policy {top.run_id}{itr}{' -d' if top.deterministic else ''}")
     if len(found) > 1:
         say("ranked apart: returns of different environments, ways to act or lengths of episodes don't compare")
+
+
+def _rank(e: Evaluated, places: Sequence[Evaluated]) -> int:
+    """One more than those that did better: equal means are of equal rank."""
+    return 1 + sum(other.mean_return > e.mean_return for other in places)
 
 
 def _row(e: Evaluated, rank: int) -> dict[str, Any]:

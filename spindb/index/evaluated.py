@@ -82,7 +82,7 @@ def ranked(connection: Connection, ids: Sequence[int], least: int = 1) -> dict[C
         known.add(same)
         found.setdefault(conditions_of(one), []).append(one)
     for members in found.values():
-        members.sort(key=lambda e: (-e.mean_return, e.run_id, e.itr if e.itr is not None else -1))
+        members.sort(key=lambda e: (-e.mean_return, e.name, e.itr if e.itr is not None else -1, e.run_id))
     return dict(sorted(found.items(), key=lambda item: (item[0].words, item[0].source or "")))
 
 
