@@ -23,6 +23,7 @@ from spindb.index.connect import connected
 from spindb.index.upkeep import damage
 from spindb.index.write.copies import DIGEST_OF_NOTHING
 from spindb.ingest.pipeline import ingest
+from spindb.ingest.reading import Reader
 from spindb.ingest.verify import deviations
 
 Write = Callable[..., Path]
@@ -217,6 +218,24 @@ def test_f1_files_that_can_not_be_read_take_no_curve(
     assert rows_of(database, RUNS) == [(1, "a", "ok", None, 0, 3)]
     run_directory("a", config=PPO_CONFIG, rows=Y)
     assert take().overwritten == 1
+
+
+@pytest.mark.parametrize(("code", "again"), [("too-slow", 0), ("reader-died", 0), ("unreadable-run", 1)])
+def test_f1_a_reader_that_fails_takes_no_curve(
+    run_directory: Write, take: Any, database: Path, data: Path, monkeypatch: pytest.MonkeyPatch, code: str, again: int
+) -> None:
+    run_directory("a", config=PPO_CONFIG, rows=X)
+    take()
+    with monkeypatch.context() as patch:
+        fail = lambda reader, runs: (reader.broken(run, code, "it failed") for run in runs)  # noqa: E731
+        patch.setattr(Reader, "read_all", fail)
+        assert take().changed == 1
+        assert rows_of(database, RUNS) == [(1, "a", "broken", None, 0, 3)]
+        assert curve(database, 1) == [1.5, 2.5, 3.5]
+        assert rows_of(database, "SELECT code FROM problems") == [(code,)]
+        assert ingest(database, [data]).changed == again  # what costs much is not tried before files change
+    assert take().changed == 1
+    assert rows_of(database, RUNS) == [(1, "a", "ok", None, 0, 3)]
 
 
 def test_f1_what_was_overwritten_moves_with_its_run(
@@ -534,10 +553,14 @@ def test_a2_runs_without_rows_are_told_by_their_config(
     run_directory("a_s1", config={**PPO_CONFIG, "seed": 1}, progress=b"")
     run_directory("bare", progress=b"")
     run_directory("bare2", progress=b"")
+    run_directory("void", config="{}", progress=b"")
+    run_directory("void2", config="{}", progress=b"")
     run_directory("policy", config=PPO_CONFIG, progress=b"", files={"tf1_save/saved_model.pb": b"a"})
     take()
     shutil.copytree(data / "a_s0", data / "copy")
-    assert take().copies == 1
+    shutil.copytree(data / "policy", data / "policy2")
+    run_directory("policy3", config=PPO_CONFIG, progress=b"", files={"tf1_save/saved_model.pb": b"b"})
+    assert take().copies == 2
     (data / "a_s1").rename(data / "moved")
     assert take().moved == 1
     assert rows_of(database, "SELECT id, path, copy_of FROM runs ORDER BY id") == [
@@ -546,7 +569,11 @@ def test_a2_runs_without_rows_are_told_by_their_config(
         (3, "bare", None),
         (4, "bare2", None),
         (5, "policy", None),
-        (6, "copy", 1),
+        (6, "void", None),
+        (7, "void2", None),
+        (8, "copy", 1),
+        (9, "policy2", 5),
+        (10, "policy3", None),
     ]
 
 

@@ -20,6 +20,7 @@ STATE_PROBLEM = 64 * _KIB
 MODEL_INFO = 1 * _MIB
 SAVED_MODEL = 64 * _MIB
 VARIABLES_INDEX = 16 * _MIB
+SAVE_DIGESTED = 64 * _MIB  # of each file of a saved policy without metrics, by which its copies are known
 ZIP_DIRECTORY = 8 * _MIB  # of a file of torch.save: one entry of 46 bytes or more for each tensor
 
 BYTES = MappingProxyType(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from spindb.disk.regular import NotRegularError, TooLargeError, read_with_time
 from spindb.disk.told import text_of
 from spindb.records import Problem
 
+_name_of: Callable[[os.DirEntry[str]], str] = attrgetter("name")
 _Part = TypeVar("_Part")
 _Absent = TypeVar("_Absent")
 
@@ -92,7 +94,7 @@ def listed(directory: str | os.PathLike[str]) -> tuple[list[str], bool]:
         OSError: it can't be listed.
     """
     with os.scandir(directory) as entries:
-        names = [entry.name for entry in islice(entries, limits.ENTRIES + 1)]
+        names = list(map(_name_of, islice(entries, limits.ENTRIES + 1)))
     more = len(names) > limits.ENTRIES
     return sorted(names[: limits.ENTRIES]), more
 

@@ -89,7 +89,7 @@ class Recogniser:
         known = self._here.get(record.path)
         if known is None:
             return self._elsewhere(rows, start)
-        if record.status == "broken" and known.rows:
+        if record.status == "broken" and known.rows and not record.rows:
             return Identity(known.id, removed_at=known.removed_at, unread=True)
         if known.rows == 0:
             return self._begun(known, record, start)

@@ -101,7 +101,7 @@ class Batch:
         self._common = {"root_id": root_id, "ingested_at": now()}
         self._ids = itertools.chain(_new_ids(connection, new), _further_ids(connection))
         self._contents = Contents(connection, self._ids)
-        self._unread: list[int] = []
+        self._unread: list[dict[str, Any]] = []
         self._new: list[dict[str, Any]] = []
         self._changed: list[dict[str, Any]] = []
         self._belongings: dict[str, list[Row]] = {table: [] for table in COLUMNS}
@@ -137,9 +137,9 @@ class Batch:
         if moved:
             self._contents.moved(run_id)
 
-    def keep(self, run_id: int, rows: RunRows) -> None:
-        """A run that can't be read now: what was read before stays, and the next ingest tries again."""
-        self._unread.append(run_id)
+    def keep(self, run_id: int, rows: RunRows, signature: str | None) -> None:
+        """A run that can't be read now: what was read before stays; without a signature the next ingest tries again."""
+        self._unread.append({"run": run_id, "now": signature})
         self._belongings["problems"] += [(run_id, *row) for row in rows.belongings["problems"]]
 
     def set_aside(self, past: Past) -> int | None:
@@ -168,13 +168,13 @@ class Batch:
         replaced = [row["run"] for row in self._changed]
         for name, columns in COLUMNS.items():
             table = models.metadata.tables[name]
-            out = replaced + self._unread if name == "problems" else replaced
+            out = [*replaced, *(row["run"] for row in self._unread)] if name == "problems" else replaced
             if out:
                 self._connection.execute(delete(table).where(table.c.run_id.in_(out)))
             insert_rows(self._connection, table, ("run_id", *columns), self._belongings[name])
         if self._unread:
-            unread = update(runs).where(runs.c.id.in_(self._unread))
-            self._connection.execute(unread.values(status="broken", signature=None))
+            unread = update(runs).where(runs.c.id == bindparam("run"))
+            self._connection.execute(unread.values(status="broken", signature=bindparam("now")), self._unread)
         self._contents.after()
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 SECONDS = 30.0
@@ -24,30 +25,54 @@ class TooSlowError(BaseException):
     """It took too long. No ``Exception``: the guards around the parts of a run must not take it for theirs."""
 
 
-def within(seconds: float, function: Callable[..., _Result], *arguments: Any) -> _Result:
-    """The function's result.
+_armed = False  # whether a function is running that has a limit
+_handled = False  # whether the handlers below are in their places
 
-    Outside the main thread, where Python handles no signals, and on systems without timers there is no limit.
+
+def _too_slow(*_: Any) -> None:
+    if _armed:
+        raise TooSlowError
+
+
+@contextmanager
+def timed() -> Iterator[None]:
+    """Inside, `within` costs a few microseconds: the handlers of the timers are put in their places once.
+
+    Outside the main thread, where Python handles no signals, and on systems without timers nothing is changed.
+    """
+    global _handled
+    able = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not able or _handled:
+        yield
+        return
+    before = {number: signal.signal(number, _too_slow) for number in (signal.SIGPROF, signal.SIGALRM)}
+    _handled = True
+    try:
+        yield
+    finally:
+        _handled = False
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def within(seconds: float, function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """The function's result. Where `timed` changes nothing there is no limit.
 
     Raises:
         TooSlowError: it took more than so many seconds of CPU time, or ten times as many in all.
     """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    global _armed
+    if threading.current_thread() is not threading.main_thread():
         return function(*arguments)
-    armed = True
-
-    def too_slow(*_: Any) -> None:
-        if armed:
-            raise TooSlowError
-
-    before = signal.signal(signal.SIGPROF, too_slow), signal.signal(signal.SIGALRM, too_slow)
+    if not _handled:
+        with timed():
+            return within(seconds, function, *arguments) if _handled else function(*arguments)
+    _armed = True
     try:
         signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)
         signal.setitimer(signal.ITIMER_REAL, seconds * WAITING, _AGAIN)
         return function(*arguments)
     finally:
-        armed = False
+        _armed = False
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGPROF, before[0])
-        signal.signal(signal.SIGALRM, before[1])

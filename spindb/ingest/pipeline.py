@@ -34,7 +34,7 @@ from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics, statistics_behind
 from spindb.index.write.copies import link_copies
 from spindb.index.write.siblings import environments_from_siblings
-from spindb.ingest.deadline import SECONDS
+from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
 from spindb.ingest.summary import Kept, Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
@@ -42,6 +42,7 @@ from spindb.records import Problem, RunRecord
 
 _LIMIT_EXCEEDED = "54000"  # PostgreSQL's code for text that is too long for an index
 _BATCH = 100  # runs per transaction
+_COSTLY = ("too-slow", "reader-died")  # to try again before the files change
 _IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
 
 Progress = Callable[[int, int], None]
@@ -89,7 +90,7 @@ def ingest(
     _check_zone(stamp_zone)
     directories = _outermost(check_root(path) for path in paths)
     summary = Summary()
-    with database_errors(location), garbage_seldom_collected():
+    with database_errors(location), garbage_seldom_collected(), timed():
         engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
         if engine is not None:
             _prepare(engine, shown(location), create=not dry_run)
@@ -383,7 +384,8 @@ def _put(writing: Batch, identity: Identity, rows: RunRows, signature: str) -> t
         if past is None:
             return run_id, None
     elif identity.unread:
-        writing.keep(identity.run_id, rows)
+        costly = any(problem.code in _COSTLY for problem in rows.record.problems)
+        writing.keep(identity.run_id, rows, signature if costly else None)
         return identity.run_id, None
     else:
         run_id = identity.run_id

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from spindb.ingest.deadline import timed
+
 GRACE = 5  # seconds of CPU time after the limit that Python code keeps by itself
 _FLUSH = 1.0  # seconds after which results that are there are sent
 _SELDOM = 100_000  # new containers between two looks for garbage
@@ -42,8 +44,9 @@ def main() -> None:
         _send(results, None)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         threading.Thread(target=_take, args=(items,), daemon=True).start()
-        while True:
-            _serve(setup, items.get(), results)
+        with timed():
+            while True:
+                _serve(setup, items.get(), results)
     except OSError:  # nobody reads the results
         pass
     finally:

@@ -16,7 +16,7 @@ from typing import cast
 
 from spindb.disk import configs, limits, tables
 from spindb.disk.algorithms import in_config, judge, why_of_another_run
-from spindb.disk.content import content_of
+from spindb.disk.content import content_of, digest_of_saves
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.extent import check_extent
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, holds_policy, is_save, is_state, odd_modules
@@ -106,7 +106,7 @@ class SpinningUp:
             started_at=when.started_at,
             started_source=when.started_source,
             updated_at=when.updated_at,
-            content=reader.content(previous_size),
+            content=reader.content(previous_size, _saves_of(directory, table, snapshots)),
             config=leaves,
             metrics=table.columns,
             snapshots=snapshots,
@@ -204,9 +204,14 @@ class _Reader(RunDirectory):
             self.report("seed-differs", f"the name says seed {named}, the config {whole}: the config counts", _CONFIG)
         return whole
 
-    def content(self, previous_size: int | None) -> Content:
-        """Digests of metrics and config."""
-        return content_of(self.data(_PROGRESS), self.data(_CONFIG), previous_size)
+    def content(self, previous_size: int | None, saves: str) -> Content:
+        """Digests of metrics and config, and of the saves that tell a run without rows from others."""
+        return content_of(self.data(_PROGRESS), self.data(_CONFIG), previous_size, saves)
+
+
+def _saves_of(directory: Path, table: tables.Table, snapshots: Sequence[SnapshotRecord]) -> str:
+    """A digest of the saves of a run without rows, which are all that may tell it from others."""
+    return digest_of_saves(directory, (s.path for s in snapshots)) if snapshots and not table.rows else ""
 
 
 def _status(reader: _Reader, table: tables.Table, config: configs.ConfigText) -> Status:

@@ -3,8 +3,8 @@
 It follows from what the database holds and from nothing else, so that the order of ingests makes no difference: the
 original is the first of those that are there, else the first that is missing, else the first that was removed.
 
-The content of a run is its metrics and its config. Runs without a row are told by their config, where they have one
-and no saved policy; runs of which nothing is known all look alike, and are never copies.
+The content of a run is its metrics and its config; where it has no row, also its saved policies. Runs that have none of
+these all look alike, and are never copies.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections import defaultdict
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 
-from spindb.index.models import runs, snapshots
+from spindb.index.models import configs, runs, snapshots
 from spindb.index.rows import RunRows
 
 DIGEST_OF_NOTHING = blake2b(b"", digest_size=16).hexdigest()
@@ -32,16 +32,17 @@ def is_telling(rows: RunRows) -> bool:
     record = rows.record
     if record.rows:
         return True
-    has_config = record.content.config not in ("", DIGEST_OF_NOTHING)
-    return has_config and record.status != "broken" and not rows.belongings["snapshots"]
+    has_config = record.content.config not in ("", DIGEST_OF_NOTHING) and bool(rows.belongings["configs"])
+    return record.status != "broken" and (has_config or bool(rows.belongings["snapshots"]))
 
 
 def telling() -> ColumnElement[bool]:
     """The same of runs in the database; what a directory held before is no copy of anything."""
     has_policy = exists().where(snapshots.c.run_id == runs.c.id)
-    has_config = runs.c.config_digest.not_in(("", DIGEST_OF_NOTHING))
-    by_config = and_(has_config, runs.c.status != "broken", not_(has_policy))
-    return and_(runs.c.status != "superseded", or_(runs.c.rows > 0, by_config))
+    has_values = exists().where(configs.c.run_id == runs.c.id)  # "{}" says nothing
+    has_config = and_(runs.c.config_digest.not_in(("", DIGEST_OF_NOTHING)), has_values)
+    without_rows = and_(runs.c.status != "broken", or_(has_config, has_policy))
+    return and_(runs.c.status != "superseded", or_(runs.c.rows > 0, without_rows))
 
 
 def link_copies(connection: Connection, *, dry_run: bool = False) -> int:
