@@ -3,12 +3,12 @@
 # make bench, make torture, make fuzz: figures, long runs; not part of the tests
 # make docs   runs the commands that the documents show and writes their outputs anew
 # make check  format, lint, types, import contracts, quick tests and what they cover: about a minute and a half
-# make mutate breaks single lines of a copy and counts how many breakages the quick tests miss: about N minutes
+# make mutate breaks 300 single places of a copy and counts how many of these no test notices: half an hour
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format docs bench torture fuzz clean
+.PHONY: demo test check mutate format docs bench torture fuzz clean
 
 demo: $(VENV)/play.stamp
 	$(BIN)/spindb demo demo
@@ -27,6 +27,9 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -n 2 -m "not slow" --cov --cov-report=term
+
+mutate: $(VENV)/dev.stamp
+	$(BIN)/python bench/mutate.py
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .

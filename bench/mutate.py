@@ -7,7 +7,7 @@ which test executes which line. Then for each mutation (see `mutations.py`) thos
 statement, the fastest files first, until one fails. Statements outside of functions run when a module is imported:
 there the tests of the module run first, then all others. What no test executes survives, and so does what only
 processes execute that tests start. A mutation is noticed, too, where it makes a test take ten times as long and ten
-seconds. In the end the tests that noticed something run without any mutation: they have to pass.
+seconds (--patience). In the end the tests that noticed something run without any mutation: they have to pass.
 
 Each entry of `tests/equivalent_mutants.toml` names a mutation that changes nothing that could be noticed, and why.
 
@@ -67,7 +67,9 @@ class Trial:
 class Recording:
     """How long each test takes without a mutation, and what it executes."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        """The least limit of a test in seconds."""
         self.seconds: dict[str, float] = {}
         self.lines: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
         """By file and line: the tests that execute it."""
@@ -121,9 +123,9 @@ class _Recorder:
 class _Chosen:
     """A plugin of pytest: runs certain tests in a certain order, each for a limited time; notes the last one."""
 
-    def __init__(self, tests: Sequence[str], seconds: dict[str, float], note: Path) -> None:
+    def __init__(self, tests: Sequence[str], recording: Recording, note: Path) -> None:
         self.place = {test: number for number, test in enumerate(tests)}
-        self.seconds, self.note = seconds, note
+        self.recording, self.note = recording, note
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -131,7 +133,7 @@ class _Chosen:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.note.write_text(nodeid)
-        signal.alarm(10 + int(10 * self.seconds[nodeid]))  # ends the process, whatever it is doing
+        signal.alarm(self.recording.patience + int(10 * self.recording.seconds[nodeid]))  # ends the process
 
     def pytest_runtest_logfinish(self) -> None:
         signal.alarm(0)
@@ -172,7 +174,7 @@ class Tree:
         """Run certain tests until one fails; returns the process id."""
         self.note.unlink(missing_ok=True)
         files = dict.fromkeys(test.partition("::")[0] for test in tests)
-        return self.start(["-x", *files], _Chosen(tests, recording.seconds, self.note))
+        return self.start(["-x", *files], _Chosen(tests, recording, self.note))
 
     def change(self, trial: Trial) -> None:
         """Put the mutation in. The file's time differs from the one that its compiled module knows."""
@@ -217,11 +219,11 @@ def warm() -> None:
         settings.load_profile("mutate")
 
 
-def record(trees: Sequence[Tree], arguments: Sequence[str]) -> Recording:
+def record(trees: Sequence[Tree], arguments: Sequence[str], patience: int) -> Recording:
     """Run all tests, shared among the trees, and see what they execute; exits where some fail."""
     plugins = [_Recorder(number, len(trees), tree.note) for number, tree in enumerate(trees)]
     processes = [tree.start(arguments, plugin) for tree, plugin in zip(trees, plugins, strict=True)]
-    recording = Recording()
+    recording = Recording(patience)
     for tree, process in zip(trees, processes, strict=True):
         if _end(process) not in (0, _NOTHING_RAN):
             print((tree.place / "output").read_text()[-20_000:], file=sys.stderr)
@@ -315,6 +317,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="+", default=_PACKAGES, metavar="PATH", help="files or folders to break")
     parser.add_argument("--tests", nargs="+", default=(), metavar="PATH", help="files of tests to run, if not all")
+    parser.add_argument("--patience", type=int, default=10, metavar="SECONDS", help="that every test may take")
     parser.add_argument("--slow", action="store_true", help="run the slow tests, too")
     parser.add_argument("--repository", type=Path, default=Path(__file__).resolve().parent.parent)
     options = parser.parse_args()
@@ -326,7 +329,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="spindb-mutate-") as directory:
         Path(directory).chmod(0o755)  # PostgreSQL runs as nobody where the tests run as root
         trees = [Tree(repository, Path(directory) / str(number)) for number in range(options.jobs)]
-        recording = record(trees, ["-m", "" if options.slow else "not slow", *options.tests])
+        marker = "" if options.slow else "not slow"
+        recording = record(trees, ["-m", marker, *options.tests], options.patience)
         print(f"{len(recording.seconds)} tests take {sum(recording.seconds.values()):.0f} s", flush=True)
         sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -1,8 +1,8 @@
 """Single mutations of Python source: what `mutate.py` breaks.
 
 Each is one replacement of a stretch of text, found by the positions of the syntax tree, so that everything else stays
-as it was written. Left alone: docstrings, annotations, assertions, ``TYPE_CHECKING``, what stands inside of f-strings,
-and what would not compile.
+as it was written. Left alone: docstrings, annotations, assertions (``zip(strict=True)`` is one), ``TYPE_CHECKING``,
+what stands inside of f-strings, and what would not compile.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def _nodes(
     if isinstance(node, ast.Assert) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return
+    if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: an assertion
         return
     if isinstance(node, ast.stmt):
         body = getattr(node, "body", None)

@@ -264,7 +264,7 @@ def test_labels_are_short_where_the_last_part_tells_enough(
     assert {row["label"] for row in json.loads(cli("compare", "--json").out)} == {
         "rate=0.1 pi.size=8 q.size=16",
         "rate=0.1 pi.size=8 q.size=32",
-        "rate=0.12346 pi.size=16 q.size=32",
+        "rate=0.123456789 pi.size=16 q.size=32",
     }
 
 

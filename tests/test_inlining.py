@@ -62,14 +62,26 @@ def test_what_calls_no_function_that_is_there_stays() -> None:
     assert inlined(graph(other, unknown), {"doubled": DOUBLED}) == graph(other, unknown)
 
 
-def test_functions_that_call_each_other_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_that_call_each_other_without_end_are_refused() -> None:
     endless = Function(("value",), (call("again", "endless", "value"),), ("again:output:0",))
-    with pytest.raises(SavedModelError, match="call each other without end"):
+    with pytest.raises(SavedModelError, match=r"^saved_model\.pb: its functions call each other without end$"):
         inlined(graph(call("f", "endless", "x")), {"endless": endless})
-    twice = Function(("value",), (call("a", "twice", "value"), call("b", "twice", "value")), ("a:output:0",))
-    monkeypatch.setattr(limits, "NODES", 30)
-    with pytest.raises(SavedModelError, match="call each other without end"):
-        inlined(graph(call("f", "twice", "x")), {"twice": twice})
+
+
+def test_the_size_of_the_graph_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, both = Node("x", "Placeholder", (), {}), graph(call("f", "doubled", "x"), call("g", "doubled", "x"))
+    monkeypatch.setattr(limits, "NODES", 4)  # two calls and two sums; the first call is put in beside the second
+    assert len(inlined(both, {"doubled": DOUBLED})) == 4
+    with pytest.raises(SavedModelError, match="without end"):
+        inlined({"x": x, "y": x, "z": x, **both}, {"doubled": DOUBLED})
+    monkeypatch.setattr(limits, "INPUTS", 4)  # of the call one, of the sum two, of what is given back one
+    assert inlined(graph(call("f", "doubled", "x")), {"doubled": DOUBLED})["f/sum"].inputs == ("x", "x")
+    with pytest.raises(SavedModelError, match=r"^saved_model\.pb: its functions have more inputs"):
+        inlined(both, {"doubled": DOUBLED})
+    monkeypatch.setattr(limits, "NAME", 5)
+    inlined(graph(call("f" * 5, "doubled", "x")), {"doubled": DOUBLED})
+    with pytest.raises(SavedModelError, match="longer names, than any graph"):
+        inlined(graph(call("f" * 6, "doubled", "x")), {"doubled": DOUBLED})
 
 
 def test_fifty_functions_deep_is_deep_enough() -> None:

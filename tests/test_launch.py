@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from spindb.analysis.differences import Difference, differences
+from spindb.analysis.differences import Difference, Fact, differences
 from spindb.analysis.extent import figure_size
 from spindb.analysis.launch import launch
 from spindb.analysis.spark import sparkline
@@ -51,24 +51,33 @@ def test_what_is_only_a_trace_of_an_object_is_left_out() -> None:
         assert word not in command
 
 
-@pytest.mark.parametrize(
-    ("algo", "own"),
-    [
-        ("vpg", {"pi_lr": 1, "vf_lr": 1, "train_v_iters": 1, "lam": 1, "max_ep_len": 1, "save_freq": 1}),
-        ("ppo", {"clip_ratio": 1, "train_pi_iters": 1, "target_kl": 1, "lam": 1, "steps_per_epoch": 1}),
-        ("trpo", {"delta": 1, "damping_coeff": 1, "cg_iters": 1, "backtrack_iters": 1, "backtrack_coeff": 1}),
-        ("ddpg", {"q_lr": 1, "act_noise": 1, "polyak": 1, "replay_size": 1, "num_test_episodes": 1}),
-        ("td3", {"target_noise": 1, "noise_clip": 1, "policy_delay": 1, "start_steps": 1, "update_every": 1}),
-        ("sac", {"lr": 1, "alpha": 1, "batch_size": 1, "update_after": 1, "gamma": 1, "epochs": 1}),
-    ],
-)
-def test_parameters_of_each_algorithm(algo: str, own: dict[str, int]) -> None:
-    """As the signatures in Spinning Up's documentation have them; of one more, no launcher knows."""
-    command = launch(own, algo, "A-v0", [])
+EVERY = ("env", "env_name", "exp_name", "seed", "ac_kwargs", "gamma", "epochs", "steps_per_epoch", "max_ep_len")
+EVERY += ("save_freq", "actor_critic", "env_fn")
+ON_POLICY = (*EVERY, "vf_lr", "train_v_iters", "lam")
+OFF_POLICY = (*EVERY, "replay_size", "polyak", "batch_size", "start_steps", "update_after", "update_every")
+OFF_POLICY += ("num_test_episodes",)
+PARAMETERS = {
+    "vpg": (*ON_POLICY, "pi_lr"),
+    "ppo": (*ON_POLICY, "pi_lr", "clip_ratio", "train_pi_iters", "target_kl"),
+    "trpo": (*ON_POLICY, "delta", "damping_coeff", "cg_iters", "backtrack_iters", "backtrack_coeff", "algo"),
+    "ddpg": (*OFF_POLICY, "pi_lr", "q_lr", "act_noise"),
+    "td3": (*OFF_POLICY, "pi_lr", "q_lr", "act_noise", "target_noise", "noise_clip", "policy_delay"),
+    "sac": (*OFF_POLICY, "lr", "alpha"),
+}
+"""As the signatures in Spinning Up's documentation have them."""
+
+
+@pytest.mark.parametrize("algo", PARAMETERS)
+def test_parameters_of_each_algorithm(algo: str) -> None:
+    """With one more, no launcher of Spinning Up's takes them."""
+    config = dict.fromkeys(PARAMETERS[algo], 1)
+    command = launch(config, algo, "A-v0", [])
     assert command is not None
-    assert command.startswith(f"python -m spinup.run {algo} --env A-v0 ")
-    assert all(f"--{key} 1" in command for key in own)
-    other = launch(own | {"my_own": 1}, algo, "A-v0", [])
+    assert command.startswith(f"python -m spinup.run {algo} --env ")
+    left_out = {"env", "env_name", "actor_critic", "env_fn"}
+    assert all(f" --{key} 1" in command for key in config.keys() - left_out)
+    assert not any(f" --{key} " in command for key in left_out - {"env"})
+    other = launch(config | {"my_own": 1}, algo, "A-v0", [])
     assert other is not None
     assert other.startswith(f"{algo}(env='A-v0', ")
     assert "my_own=1" in other
@@ -80,7 +89,6 @@ def test_where_a_parameter_is_strange_a_call_is_shown() -> None:
         "mine(env='A-v0', seed=1, flag=True, net=[8, 8], rate=0.5, word='two words')"
     )
     assert launch(config, "mine", None, []) == "mine(seed=1, flag=True, net=[8, 8], rate=0.5, word='two words')"
-    assert launch(PPO, "ppo", None, []) is not None
     assert str(launch(PPO, "ppo", None, [])).startswith("ppo(exp_name='my run', seed=3")
 
 
@@ -142,8 +150,30 @@ def test_what_is_no_size(text: str) -> None:
 # Differences.
 
 
+def fact(text: str, *, shown: str | None = None, exact: str | None = None) -> Fact:
+    return Fact(text, shown or text, exact or text)
+
+
 def test_differences() -> None:
-    runs = [{"b": "1", "a": "1", "same": "x"}, {"a": "2", "same": "x"}, {"a": "1", "b": "1", "same": "x"}]
-    assert differences(runs) == [Difference("a", ("1", "2", "1")), Difference("b", ("1", None, "1"))]
-    assert differences(runs, everything=True) == [*differences(runs), Difference("same", ("x", "x", "x"))]
+    runs = [
+        {"b": fact("1"), "a": fact("1"), "same": fact("x")},
+        {"a": fact("2"), "same": fact("x")},
+        {"a": fact("1"), "b": fact("1"), "same": fact("x")},
+    ]
+    a = Difference("a", ("1", "2", "1"), ("1", "2", "1"))
+    b = Difference("b", ("1", None, "1"), ("1", None, "1"))
+    assert differences(runs) == [a, b]
+    assert differences(runs, everything=True) == [a, b, Difference("same", ("x",) * 3, ("x",) * 3)]
     assert differences(runs[:1]) == []
+
+
+def test_values_that_are_equal_differ_in_nothing_however_they_are_written() -> None:
+    assert differences([{"lr": fact("0.001", exact="1e-3")}, {"lr": fact("0.001", exact="0.001")}]) == []
+
+
+def test_differences_are_short_where_that_tells_them_apart() -> None:
+    """Else whole."""
+    short = [{"k": fact("<a at 1>", shown="<a>")}, {"k": fact("<b at 2>", shown="<b>", exact="<b at 0x2>")}]
+    assert differences(short) == [Difference("k", ("<a>", "<b>"), ("<a at 1>", "<b at 0x2>"))]
+    alike = [{"k": fact("0.123456", shown="0.12")}, {"k": fact("0.123457", shown="0.12")}, {}]
+    assert differences(alike) == [Difference("k", ("0.123456", "0.123457", None), ("0.123456", "0.123457", None))]

@@ -130,6 +130,7 @@ SLICES: dict[str, tuple[Mapping[str, int], tuple[list[int], list[int], list[int]
     "from the beginning": ({"begin_mask": 0b10}, ([0, 9, 1], [2, 2, 3], [1, 1, 1]), CUBE[0:2, :2, 1:3]),
     "to the end": ({"end_mask": 0b100}, ([0, 0, 1], [1, 2, 0], [1, 1, 2]), CUBE[0:1, 0:2, 1::2]),
     "backwards": ({"begin_mask": 1, "end_mask": 1}, ([0], [0], [-1]), CUBE[::-1]),
+    "a part of a row": ({"shrink_axis_mask": 1}, ([1, 0, 2], [2, 2, 4], [1, 1, 1]), CUBE[1, 0:2, 2:4]),
     "plain": ({}, ([0, 1], [1, 3], [1, 1]), CUBE[0:1, 1:3]),
 }
 
@@ -170,6 +171,11 @@ def test_split() -> None:
 )
 def test_types(op: str, attributes: Mapping[str, Any], inputs: tuple[Any, ...], dtype: str) -> None:
     assert OPERATIONS[op](attributes)(*inputs).dtype == dtype
+
+
+def test_types_that_numpy_does_not_have_are_refused() -> None:
+    with pytest.raises(NotImplementedError, match=r"^a type that is not numpy's \(DstT\)$"):
+        OPERATIONS["Cast"]({"DstT": 14})
 
 
 def test_great_numbers_stay_finite() -> None:

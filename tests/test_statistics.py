@@ -42,7 +42,13 @@ def test_one_value_has_no_interval_and_none_has_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", [([1.0, 2, 3], [2.0, 3, 9]), ([5.0, 5.1], [1.0, 1.2, 0.9, 1.1]), (ARRAYS[3], ARRAYS[2])]
+    "pair",
+    [
+        ([1.0, 2, 3], [2.0, 3, 9]),
+        ([1.0, 2, 3], [2.5, 3.5, 4.5]),
+        ([5.0, 5.1], [1.0, 1.2, 0.9, 1.1]),
+        (ARRAYS[3], ARRAYS[2]),
+    ],
 )
 def test_welch_against_scipy(pair: tuple[list[float], list[float]]) -> None:
     assert welch(*pair) == pytest.approx(stats.ttest_ind(*pair, equal_var=False).pvalue)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spindb.disk import wire
+from spindb.disk import limits, wire
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,13 @@ def test_damage_is_said(data: bytes, message: str) -> None:
 )
 def test_numbers_of_variable_length(data: bytes, position: int, expected: tuple[int, int]) -> None:
     assert wire.varint(data, position) == expected
+
+
+def test_the_number_of_fields_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FIELDS", 3)
+    assert list(wire.fields(b"\x08\x01" * 3)) == [(1, 1)] * 3
+    with pytest.raises(ValueError, match=r"^more than 3 fields in a message$"):
+        list(wire.fields(b"\x08\x01" * 4))
 
 
 def test_signs_are_those_of_64_bits() -> None:
