@@ -153,7 +153,7 @@ class Tree:
     """A copy of the repository in which one mutation at a time is tried."""
 
     def __init__(self, repository: Path, place: Path) -> None:
-        self.place, self.tmp, self.note = place, place / "tmp", place / "note"
+        self.place, self.tmp, self.note = place, place.with_name(f"{place.name}-tmp"), place / "note"
         shutil.copytree(repository, place, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         (place / "rc").write_text("[run]\nsource = spindb\nrelative_files = true\n")
 
