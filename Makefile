@@ -2,7 +2,8 @@
 # make test   sets up and runs every test
 # make bench, make torture, make fuzz: figures, long runs; not part of the tests
 # make docs   runs the commands that the documents show and writes their outputs anew
-# make check  format, lint, types, import contracts, quick tests: about a minute
+# make check  format, lint, types, import contracts, quick tests and what they cover: about a minute and a half
+# make mutate breaks single lines of a copy and counts how many breakages the quick tests miss: about N minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +26,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow" --cov --cov-report=term
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
@@ -42,6 +43,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/grown.py
 	$(BIN)/python bench/asking.py
 	$(BIN)/python bench/acting.py
+	$(BIN)/python bench/piles.py
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python bench/torture.py kill 200

@@ -111,8 +111,9 @@ def rates(save: Path, rounds: int) -> None:
     from spindb.play.policies.tf1 import TF1Policy
 
     names = signature_of(save)
-    ours = GraphPolicy(read_saved(save, names["inputs"], names["outputs"]))
-    theirs = TF1Policy(save, names["inputs"], names["outputs"])
+    graph = read_saved(save, names["inputs"], names["outputs"])
+    ours = GraphPolicy(graph)
+    theirs = TF1Policy(save, names["inputs"], names["outputs"], graph.variables)
     one = np.random.default_rng(0).normal(size=OBSERVATION).astype("f4")
     many = np.random.default_rng(0).normal(size=(1000, OBSERVATION)).astype("f4")
     session, x, pi = theirs._session, theirs._inputs["x"], theirs._outputs["pi"]

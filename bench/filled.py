@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, event
 
+from spindb.disk.configs import leaf
 from spindb.index import schema
 from spindb.index.connect import connected
 from spindb.index.engine import open_engine
@@ -30,7 +31,7 @@ from spindb.index.rows import rows_of
 from spindb.index.search import Query, search
 from spindb.index.store import Batch
 from spindb.index.upkeep import refresh_statistics
-from spindb.records import ConfigLeaf, Content, EnvironmentHint, MetricSeries, RunRecord
+from spindb.records import Content, EnvironmentHint, MetricSeries, RunRecord
 
 HYPERPARAMETERS, METRICS = 30, 20
 SEEDS = 10
@@ -54,13 +55,8 @@ def records(runs: int, epochs: int) -> Iterator[RunRecord]:
         setting, seed = divmod(number, SEEDS)
         dice = random.Random(setting)
         name = f"exp{setting}_s{seed}"
-        leaves = [
-            ConfigLeaf(f"h{i}", "int", str(v := dice.randrange(10)), float(v), canonical=str(v))
-            for i in range(HYPERPARAMETERS - 2)
-        ]
-        rate = 10.0 ** -dice.randrange(1, 6)
-        leaves.append(ConfigLeaf("lr", "float", repr(rate), rate, canonical=repr(rate)))
-        leaves.append(ConfigLeaf("seed", "int", str(seed), float(seed), canonical=str(seed)))
+        leaves = [leaf(f"h{i}", dice.randrange(10)) for i in range(HYPERPARAMETERS - 2)]
+        leaves += [leaf("lr", 10.0 ** -dice.randrange(1, 6)), leaf("seed", seed)]
         level = 100 * rng.random()
         metrics = [
             MetricSeries("Epoch", epoch_cells),
@@ -151,7 +147,7 @@ def main() -> None:
 
             binaries = programs()
             assert binaries is not None, "no PostgreSQL here"
-            server = Server(Path(directory) / "server", binaries)
+            server = Server(binaries)
             try:
                 print("PostgreSQL, the same")
                 print(f"  written in {fill(server.url(), runs, epochs):.1f} s")

@@ -27,8 +27,10 @@ from pathlib import Path
 from generate import age, generate
 from sqlalchemy import insert
 
+from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.models import tags
+from spindb.index.upkeep import damage
 from spindb.ingest.pipeline import ingest
 
 RUNS = 300
@@ -38,19 +40,20 @@ AS_MANY = (
     *(sys.executable, "-c"),
     "from spindb.index import indexing; indexing._WORTH_SORTING = 1; from spindb.cli.app import main; main()",
 )
-Dump = dict[str, tuple[object, ...]]
+Dump = dict[str, tuple[tuple[object, ...], ...]]
 
 
 def dump(database: Path, *, siblings: bool = True) -> Dump:
-    """All that is known of each run, by its path: ids and times of ingest left out.
+    """All that is known of what each directory holds and held before, oldest first, by path.
 
-    Without `siblings` what a run only has from others is left out too: an ingest settles that at its end.
+    Ids and times of ingest are left out. Without `siblings` what a run only has from others is left out too: an ingest
+    settles that at its end.
     """
     found: Dump = {}
     with contextlib.closing(sqlite3.connect(database)) as connection:
         env = "env_id" if siblings else "iif(env_source = 'siblings', NULL, env_id)"
         columns = f"path, name, exp_name, seed, algo, {env}, status, rows, fingerprint"
-        for run_id, *row in connection.execute(f"SELECT id, {columns} FROM runs ORDER BY id"):
+        for run_id, *row in connection.execute(f"SELECT id, {columns} FROM runs ORDER BY path, generation"):
             parts = [
                 connection.execute(f"SELECT {what} WHERE run_id = ? ORDER BY 1", (run_id,)).fetchall()
                 for what in (
@@ -60,8 +63,13 @@ def dump(database: Path, *, siblings: bool = True) -> Dump:
                     "code, path, line, message FROM problems",
                 )
             ]
-            found[str(row[0])] = (*row, *parts)
+            found[str(row[0])] = (*found.get(str(row[0]), ()), (*row, *parts))
     return found
+
+
+def present(found: Dump) -> Dump:
+    """What directories hold now, without what they held before: all that a new database can know."""
+    return {path: contents[-1:] for path, contents in found.items()}
 
 
 class Trial:
@@ -78,8 +86,10 @@ class Trial:
         self.before = dump(self.before_file, siblings=False)
         self.change()
         after_file = directory / "after.db"
+        shutil.copy(self.before_file, after_file)
         ingest(after_file, [self.tree])
         self.after = dump(after_file, siblings=False)
+        assert any(len(contents) > 1 for contents in self.after.values()), "nothing was overwritten"
         self.complete_after = dump(after_file)
         self.tags = len(range(1, RUNS, 3))
 
@@ -116,20 +126,24 @@ class Trial:
             assert empty, "the schema is gone"
             return "nothing"
         found = dump(self.database, siblings=False)
+        before, after = (present(dump) if empty else dump for dump in (self.before, self.after))
         for path, row in found.items():
-            assert row in (self.before.get(path), self.after.get(path)), f"{path} is neither as before nor as after"
+            assert row in (before.get(path), after.get(path)), f"{path} is neither as before nor as after"
         if not empty:
             assert found.keys() >= self.before.keys(), "runs are gone"
             with contextlib.closing(sqlite3.connect(self.database)) as connection:
                 assert connection.execute("SELECT count(*) FROM tags").fetchone()[0] == self.tags, "tags are gone"
-        if found == self.after:
+        if found == after:
             return "all"
-        return "nothing" if found == self.before or not found else "some"
+        return "nothing" if found == before or not found else "some"
 
     def complete(self, *, empty: bool) -> None:
         """The next ingest completes it."""
         ingest(self.database, [self.tree])
-        assert dump(self.database) == self.complete_after, "the next ingest did not complete it"
+        expected = present(self.complete_after) if empty else self.complete_after
+        assert dump(self.database) == expected, "the next ingest did not complete it"
+        with connected(self.database) as connection:
+            assert not list(damage(connection)), "db check finds damage"
         assert _indexes(self.database) == _indexes(self.before_file), "the next ingest did not make the indexes"
         self.examine(empty=empty)
 

@@ -15,9 +15,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # not from typing: under `python -m` a typing.py of the current directory would be imported
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from spindb.analysis.database import open_database as open  # noqa: F401 - not in __all__: * would hide Python's
     from spindb.logger import EpochLogger
     from spindb.play.load import load_policy, load_policy_and_env

@@ -1,6 +1,32 @@
-"""``python -m spindb``."""
+"""``python -m spindb``.
 
-from spindb.cli.app import main
+Python puts the current directory before everything else for ``-m``: a ``json.py`` or ``numpy.py`` that lies among the
+runs would be imported in place of the library. It is taken out before anything is imported; `os` and `sys` are imported
+by Python itself at its start.
+"""
+
+import os
+import sys
+
+
+def _without_current_directory() -> None:
+    first = sys.path[0] if sys.path else None
+    if first is None or getattr(sys.flags, "safe_path", False):  # with -P it is not there
+        return
+    try:
+        here = os.path.realpath(os.getcwd())
+    except FileNotFoundError:
+        here = None
+    if first and os.path.realpath(first) != here:
+        return
+    del sys.path[0]
+    if os.path.dirname(os.path.dirname(os.path.realpath(__file__))) == here:
+        sys.path.append(first)  # a checkout that is not installed: spindb itself is found here, after all others
+
 
 if __name__ == "__main__":
+    _without_current_directory()
+
+    from spindb.cli.app import main
+
     main()

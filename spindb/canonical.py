@@ -7,6 +7,7 @@ become floats. The rule, used by filters, groups, seeds and comparisons alike:
   ``True``, ``False``, ``None``, ``nan``, ``inf``) is that value.
 - Numbers are equal as numbers: ``1e-3``, ``0.001``, ``.001`` and ``"0.001"``; 1, 1.0 and ``"1"``. So they are inside
   lists and objects.
+- A text longer than any index takes is its beginning and a digest of it: equal where the values are.
 - ``null`` equals ``null`` and is not absent; ``true`` is not 1; NaN equals NaN.
 """
 
@@ -15,11 +16,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from hashlib import blake2b
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(\.\d*)?|(\.\d+))([eE][+-]?\d+)?\Z", re.ASCII)
 _MAX_DIGITS = 400  # no double has more in front of its point; int() takes quadratic time
 _MAX_NESTED = 100_000  # characters of a text that may spell a list or an object
+_MAX_BYTES = 1000  # an entry of a PostgreSQL index has at most 2,704, its key here up to 1,000
+_SHOWN = 200
 _WHOLE = 2**63  # whole numbers below are written with all their digits, however they were spelled
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("null", "None"), None),
@@ -42,9 +46,19 @@ def canonical(value: Any) -> str:
     '[64, 64]'
     """
     try:
-        return _text(value)
+        return _indexable(_text(value))
     except RecursionError:  # deeper than any configuration: compared as it was written
-        return _quoted(str(value))
+        return _indexable(_quoted(str(value)))
+
+
+def _indexable(text: str) -> str:
+    """The text where it is short enough for an index of PostgreSQL, with room for a key beside it."""
+    if len(text) <= _MAX_BYTES // 4:
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= _MAX_BYTES:
+        return text
+    return _quoted(f"{text[:_SHOWN]}… {blake2b(encoded, digest_size=16).hexdigest()}")
 
 
 def equal_value(value: Any) -> Any:

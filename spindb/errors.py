@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "DamagedWarning",
     "DatabaseError",
     "EnvironmentBuildError",
     "FilterError",
@@ -31,6 +32,10 @@ __all__ = [
     "SpindbError",
     "UsageError",
 ]
+
+
+class DamagedWarning(UserWarning):
+    """Values of the database that can't be what their columns hold were taken for unknown."""
 
 
 class SpindbError(Exception):

@@ -2,26 +2,111 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from spindb.errors import UsageError
 
+_TRIES = 100
+_ENDING = ".part"
+_SYSTEM = ("/dev/", "/proc/")
+
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, private: bool = False) -> Iterator[Path]:
     """A file beside `path` to write, which takes its place when the ``with`` ends well and is gone when it does not.
+
+    The file has a name that can't be guessed and is made by us alone, so that nobody leads the writing elsewhere by a
+    link. Where `path` is a link, the link is replaced, not followed. Permissions are those of the file that is
+    replaced, else what the umask leaves. A device or a pipe (``/dev/stdout``) is written directly. What a killed
+    process left beside `path` is removed.
+
+    Args:
+        path: the target.
+        private: a new file is for its owner alone.
 
     Raises:
         UsageError: it can't be written there.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield beside
-        beside.replace(path)
+        if _is_direct(path):
+            yield path
+            return
+        beside, held = _made_beside(path, 0o600 if private else 0o666)
+        try:
+            _remove_leftovers(path, beside)
+            yield beside
+            beside.replace(path)
+        finally:
+            os.close(held)
+            beside.unlink(missing_ok=True)
+    except BrokenPipeError:  # whoever reads the pipe has read enough
+        raise
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+
+
+def _is_direct(path: Path) -> bool:
+    """Whether the target is no regular file, or is one by a name of the system (``/dev/stdout`` into a file)."""
+    if os.path.abspath(path).startswith(_SYSTEM):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _made_beside(path: Path, mode: int) -> tuple[Path, int]:
+    """A new file and its descriptor, which holds a lock for as long as it is open: a sign that its writer lives."""
+    kept = None
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        kept = stat.S_IMODE(found.st_mode) & 0o777 if stat.S_ISREG(found.st_mode) else None
+    for _ in range(_TRIES):
+        beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{_ENDING}")
+        held = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
+        _locked(held)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(held), os.lstat(beside)):  # not taken for a leftover before it was locked
+                if kept is not None:
+                    beside.chmod(kept)
+                return beside, held
+        os.close(held)
+    raise UsageError(f"{path} can't be written: no file beside it stays")
+
+
+def _remove_leftovers(path: Path, own: Path) -> None:
+    """Remove what killed writers of the same target left: their locks ended with them."""
+    start = f".{path.name[:100]}."
+    for entry in os.scandir(path.parent):
+        token = entry.name[len(start) : -len(_ENDING)]
+        if not (entry.name.startswith(start) and entry.name.endswith(_ENDING) and len(token) == 16):
+            continue
+        if entry.name == own.name or not set(token) <= set("0123456789abcdef"):
+            continue
+        with contextlib.suppress(OSError):
+            held = os.open(entry.path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+            try:
+                if _locked(held):
+                    os.unlink(entry.path)
+            finally:
+                os.close(held)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock of an open file; whether that worked. Where files can't be locked nothing is a leftover."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

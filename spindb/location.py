@@ -5,16 +5,52 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from spindb.errors import DatabaseError
+
 DATABASE_NAME = "spindb.db"
 
 
 def located(given: str | None) -> str:
-    """The database at `given`, else ``SPINDB_URL``, else the nearest file upward, else here."""
+    """The database at `given`, else ``SPINDB_URL``, else the nearest file upward, else here.
+
+    Raises:
+        DatabaseError: the nearest file upward belongs to another user, who may have put it there for us to find.
+    """
     chosen = given or os.environ.get("SPINDB_URL")
     if chosen:
         return str(chosen)
     here = Path.cwd()
     for directory in (here, *here.parents):
-        if (directory / DATABASE_NAME).is_file():
-            return str(directory / DATABASE_NAME)
+        found = directory / DATABASE_NAME
+        if found.is_file():
+            _require_own(found)
+            return str(found)
     return str(here / DATABASE_NAME)
+
+
+def _require_own(path: Path) -> None:
+    """A file that nobody named is used only where this user, or root, made it; a link to it, likewise.
+
+    Under sudo the files of whoever called it are theirs.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    trusted = {0, os.geteuid()}
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdigit():
+        trusted.add(int(os.environ["SUDO_UID"]))
+    owners = {path.lstat().st_uid, path.stat().st_uid}
+    if owners - trusted:
+        owner = min(owners - trusted)
+        raise DatabaseError(
+            f"{path} belongs to another user ({_name(owner)}), and nobody named it: it is not used",
+            hint=f"if it is the one that is meant: --db {path}, or SPINDB_URL={path}",
+        )
+
+
+def _name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

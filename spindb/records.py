@@ -156,13 +156,15 @@ class EnvironmentHint:
     """What the files say of a run's environment, and which of them said it.
 
     ``source`` is ``config``, ``state id`` (the id stood in the saved state) or ``state class``
-    (the id follows from the class of the environment and its time limit).
+    (the id follows from the class of the environment, its time limit and its arguments). ``unclear`` says why
+    no id follows although the class is known.
     """
 
     id: str | None
     source: str | None
     classes: tuple[str, ...] = ()
     max_episode_steps: int | None = None
+    unclear: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ class SnapshotRecord:
 
     ``path`` and ``state_path`` are relative to the run directory; ``size`` is in bytes;
     ``inputs`` and ``outputs`` map names such as ``x`` and ``pi`` to tensor names;
-    ``unloadable`` and ``stale`` hold the reason where the snapshot is so, else None.
+    ``unloadable`` and ``stale`` hold the reason where the snapshot is so, else None; ``odd`` what else is wrong with
+    it, which is kept as a problem alone.
     """
 
     kind: str
@@ -185,6 +188,7 @@ class SnapshotRecord:
     framework: str | None = None
     unloadable: str | None = None
     stale: str | None = None
+    odd: str | None = None
 
 
 class Content(NamedTuple):

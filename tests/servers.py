@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,27 +35,35 @@ def programs() -> Path | None:
 
 
 class Server:
-    """Runs as nobody where the tests run as root: PostgreSQL refuses root."""
+    """Runs as nobody where the tests run as root: PostgreSQL refuses root.
 
-    def __init__(self, directory: Path, binaries: Path, *, connections: int = 100) -> None:
-        self.directory, self.binaries, self.connections = directory, binaries, connections
+    Its directory is its own, outside of pytest's: each start of pytest makes the user's pytest directory private again
+    and would lock a server of another user out, also that of a test run beside it. It is removed with the server.
+    """
+
+    def __init__(self, binaries: Path, *, connections: int = 100) -> None:
+        self.directory, self.binaries, self.connections = _own_directory(), binaries, connections
+        try:
+            self._create()
+            self.start()
+        except BaseException:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+
+    def _create(self) -> None:
         nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self.user = nobody.pw_name if nobody else None
         self.rights: dict[str, Any] = (
             {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if nobody else {}
         )
-        directory.mkdir(parents=True)
         if self.user is not None:
-            if not self._reaches(binaries):  # a checkout below /root, for instance
-                self.binaries = Path(shutil.copytree(binaries.parent, directory / "programs")) / binaries.name
-            shutil.chown(directory, self.user)
-            for parent in directory.parents:
-                if not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)  # pytest's own, private to root
-        self._run("initdb", "-D", directory / "data", "-U", "spindb", "--auth=trust", "--no-sync", "-E", "UTF8")
-        rules = directory / "data" / "pg_hba.conf"
+            shutil.chown(self.directory, self.user)
+            if not self._reaches(self.binaries):  # a checkout below /root, for instance
+                copied = shutil.copytree(self.binaries.parent, self.directory / "programs")
+                self.binaries = Path(copied) / self.binaries.name
+        self._run("initdb", "-D", self.directory / "data", "-U", "spindb", "--auth=trust", "--no-sync", "-E", "UTF8")
+        rules = self.directory / "data" / "pg_hba.conf"
         rules.write_text(f"local {SECURED} all scram-sha-256\n" + rules.read_text())
-        self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -101,13 +110,14 @@ class Server:
         (self.directory / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and remove its directory."""
         self.process.terminate()
         try:
             self.process.wait(10)
             self.log.close()
         except subprocess.TimeoutExpired:
             self.kill()
+        shutil.rmtree(self.directory)
 
     def _says(self, statement: str) -> object:
         import psycopg
@@ -125,3 +135,9 @@ class Server:
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(self.binaries / program), *map(str, arguments)]
         subprocess.run(command, **self.rights, check=True, capture_output=True, cwd=self.directory)
+
+
+def _own_directory() -> Path:
+    """In /tmp where there is one, whatever TMPDIR says: a socket's path has at most some hundred characters."""
+    base = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else None  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="spindb-postgres-", dir=base))

@@ -115,12 +115,14 @@ def test_rm_asks_and_takes_out_of_the_index_alone(study: Path, cli: Cli, monkeyp
     monkeypatch.setattr("sys.stdin", answers)
     assert cli("rm", "tag:a").code == 1
     assert ids(cli) == [1, 2, 3]
-    assert cli("rm", "tag:a", "--yes").err.endswith("2 runs removed\n")
+    assert "2 runs removed: spindb rm --undo" in cli("rm", "tag:a", "--yes").err
     assert ids(cli) == [3]
     assert (study / "data" / "ppo" / "ppo_s0" / "progress.txt").exists()
     assert cli("rm", "seed=77", "--yes").err == "no run is meant\n"
-    assert "2 new" in cli("ingest", "data").err
-    assert ids(cli) == [3, 4, 5]  # an id is never given twice
+    assert "0 new" in cli("ingest", "data").err
+    assert ids(cli) == [3]
+    assert cli("rm", "--undo", "1", "ppo_s1").code == 0
+    assert ids(cli, "tag:a") == [1, 2]
 
 
 def test_saved_queries(study: Path, cli: Cli) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from conftest import PPO_CONFIG, Outcome, settle
+from sqlalchemy import Connection
 
 from spindb.analysis import summaries
 from spindb.analysis.compare import compare
 from spindb.errors import FilterError, UsageError
 from spindb.index.connect import connected
+from spindb.index.read.groups import Group, groups_of
 from spindb.index.search import run_ids
-from spindb.index.settings import settings_of
 
 X = [10.0, 20.0, 40.0]
 NAN = math.nan
@@ -54,6 +55,10 @@ def test_reach_from_above() -> None:
 def test_unknown_summaries(summary: str) -> None:
     with pytest.raises(UsageError, match="no summary is called"):
         summaries.parse(summary)
+
+
+def settings_of(connection: Connection, ids: Sequence[int], group_by: Sequence[str] = ()) -> tuple[Group, ...]:
+    return groups_of(connection, ids, group_by).groups
 
 
 @pytest.fixture
@@ -101,7 +106,7 @@ def test_settings_by_fields(grid: Path) -> None:
         ids = run_ids(connection, "")
         by_env = settings_of(connection, ids, ["env"])
         assert [(s.label, len(s.runs)) for s in by_env] == [("env=CartPole-v1", 9), ("env=Pendulum-v1", 2)]
-        assert settings_of(connection, []) == []
+        assert settings_of(connection, []) == ()
         with pytest.raises(FilterError):
             settings_of(connection, ids, ["nonsense"])
 
@@ -114,7 +119,7 @@ def test_settings_are_ranked_within_their_environment(grid: Path) -> None:
         ("CartPole-v1", 1e-4, "best"),
         ("CartPole-v1", 1e-3, "worse"),
         ("CartPole-v1", 1e-2, "worse"),
-        ("Pendulum-v1", 3e-4, ""),
+        ("Pendulum-v1", 3e-4, "one seed"),
     ]
     first, *_, last = found.rows
     assert first.statistics is not None
@@ -138,7 +143,8 @@ def test_lower_is_better_where_that_is_said(grid: Path) -> None:
 
 def test_one_seed_tells_nothing_and_short_runs_are_named(grid: Path, cli: Callable[..., Outcome]) -> None:
     one = cli("compare", "seed=0 env=CartPole-v1")
-    assert one.out.count("one seed") == 2
+    assert one.out.count("one seed") == 3
+    assert "best" not in one.out
     pooled = cli("compare", "--group-by", "algo")
     assert "warning: algo=ppo pools 2 environments" in pooled.err
     assert "warning: shorter than other seeds of their setting: 2 runs (10, 11)" in pooled.err
@@ -149,7 +155,7 @@ def test_one_seed_tells_nothing_and_short_runs_are_named(grid: Path, cli: Callab
 
 
 def test_n_stands_beside_every_mean(grid: Path, cli: Callable[..., Outcome]) -> None:
-    header = cli("compare").out.splitlines()[0].split()
+    header = cli("compare", "env=CartPole-v1").out.splitlines()[0].split()
     assert header.index("n") < header.index("mean")
     assert "1 of 2" in cli("compare").out
     for row in json.loads(cli("compare", "--json").out):

@@ -51,6 +51,7 @@ JSON = {
     "test-policy": ["test-policy", "6", "--itr", "0", "-nr", "-n", "2", "--json"],
     "tag": ["tag", "--json"],
     "note": ["note", "1", "--json"],
+    "rm": ["rm", "--list", "--json"],
     "query list": ["query", "list", "--json"],
     "sql": ["sql", "SELECT * FROM runs", "--json"],
     "ingest": ["ingest", "data", "--json"],
@@ -64,7 +65,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> documents.Stage:
     """The examples, ingested, with something of everything that people add."""
     stage = documents.Stage(tmp_path_factory.mktemp("json"))
     stage.run("spindb ingest data; spindb tag +a 1; spindb note 1 text; spindb query save q tag:a")
-    stage.run("spindb test-policy 6 --itr 0 -nr -n 2")
+    stage.run("spindb test-policy 6 --itr 0 -nr -n 2; spindb rm 2 --yes")
     return stage
 
 

@@ -18,8 +18,8 @@ import spindb
 from spindb.disk.pickles import PickleError
 from spindb.disk.torchfiles import read_module
 from spindb.errors import PolicyError
+from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.policies.graph import GraphPolicy
-from spindb.play.policies.program import UnsupportedGraphError
 from spindb.play.policies.saved import read_saved
 from spindb.play.policies.torchmlp import graph_of
 
@@ -80,7 +80,10 @@ def test_an_operation_is_tensorflows(name: str, tmp_path: Path) -> None:
     from spindb.play.policies.tf1 import TF1Policy
 
     names = save_graph(tmp_path / "save", EXPRESSIONS[name])
-    ours, theirs = GraphPolicy(read_saved(tmp_path / "save", *names)), TF1Policy(tmp_path / "save", *names)
+    ours, theirs = (
+        GraphPolicy(graph := read_saved(tmp_path / "save", *names)),
+        TF1Policy(tmp_path / "save", *names, graph.variables),
+    )
     assert np.allclose(ours.act(OBSERVATIONS), theirs.act(OBSERVATIONS), rtol=1e-5, atol=1e-5)
     assert np.shape(ours.act(OBSERVATIONS[0])) == np.shape(theirs.act(OBSERVATIONS[0]))
     assert not ours.stochastic
@@ -95,12 +98,12 @@ def test_an_unknown_operation_is_played_by_tensorflow_and_said(tmp_path: Path) -
     inputs, outputs = save_graph(
         tmp_path / "tf1_save", lambda tf, x: tf.linalg.matvec(tf.linalg.cholesky(tf.eye(3)), x)
     )
-    with pytest.raises(UnsupportedGraphError, match="is not known to the numpy engine"):
+    with pytest.raises(UnsupportedGraphError, match="numpy does not know the operation MatrixDiagV3"):
         GraphPolicy(read_saved(tmp_path / "tf1_save", inputs, outputs))
     snapshot = SnapshotRecord("tf1_save", "tf1_save", None, inputs=inputs, outputs=outputs)
     policy = load_snapshot(tmp_path, snapshot)
     assert policy.engine == "tensorflow"
-    assert "played by TensorFlow: the operation" in policy.notes[0]
+    assert "played by TensorFlow: numpy does not know the operation MatrixDiagV3" in policy.notes[0]
     assert policy.act(OBSERVATIONS).shape == (64, 3)
     policy.close()
 

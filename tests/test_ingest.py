@@ -20,7 +20,9 @@ from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.identity import Recogniser
 from spindb.index.models import tags
+from spindb.index.roots import Place
 from spindb.index.rows import RunRows
+from spindb.index.rows import rows_of as rows_of_record
 from spindb.index.upkeep import damage, statistics_behind
 from spindb.ingest.pipeline import _Ingest, ingest
 from spindb.ingest.summary import Summary
@@ -55,8 +57,9 @@ def test_new_unchanged_changed(run_directory: Write, database: Path, tmp_path: P
     run_directory("a/a_s1", config=PPO_CONFIG, rows=[(0, 1), (1, 2), (2, 3)])
     settle(data, age=1800)
     assert counts(ingest(database, [data])) == (0, 2, 0, 0)  # both have new times
-    assert rows_of(database, "SELECT name, rows FROM runs ORDER BY id") == [("a_s0", 2), ("a_s1", 3)]
-    assert rows_of(database, "SELECT count(*) FROM metrics") == [(4,)]
+    present = "SELECT name, rows FROM runs WHERE superseded_by IS NULL ORDER BY id"
+    assert rows_of(database, present) == [("a_s0", 2), ("a_s1", 3)]
+    assert rows_of(database, "SELECT count(*) FROM metrics WHERE run_id <= 2") == [(4,)]
 
 
 def test_files_written_just_now_are_read_again_and_found_the_same(
@@ -172,7 +175,9 @@ def test_a_reader_that_fails_is_a_broken_run(
 
     monkeypatch.setattr(tables, "read_table", fail)
     summary = ingest(database, [tmp_path / "data"])
-    assert [p.problem.code for p in summary.problems] == ["unreadable-run"] * 2
+    codes = [(p.problem.code, p.problem.path) for p in summary.problems if p.problem.code != "config-missing"]
+    assert codes == [("unreadable-file", "progress.txt")] * 2
+    assert rows_of(database, "SELECT DISTINCT status FROM runs") == [("broken",)]
     assert "please report" in summary.problems[0].problem.message
     monkeypatch.undo()
     settle(tmp_path, age=50)
@@ -230,9 +235,10 @@ def test_what_runs_may_be_is_looked_up_by_indexes(run_directory: Write, database
     ingest(database, [tmp_path / "data"])
     asked: list[tuple[str, Any]] = []
     record = RunRecord("b/a_s0", "a_s0", "spinningup", "ok", rows=3, content=Content("whole", 9, "metrics", "config"))
+    place = Place(1, tmp_path / "data", ".")
     with connected(database) as connection:
         event.listen(connection, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
-        Recogniser(connection, 1, [record])
+        Recogniser(connection, place, [rows_of_record(record, "sqlite")])
         plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v).all() for s, v in asked[:]]
     assert len(plans) == 3
     for plan in plans:
@@ -302,9 +308,7 @@ def test_copies_are_runs_of_their_own_and_linked(run_directory: Write, database:
     ]
 
 
-def test_an_overwritten_run_keeps_its_id_and_a_line_of_what_it_was(
-    run_directory: Write, database: Path, tmp_path: Path
-) -> None:
+def test_an_overwritten_run_keeps_its_id_and_what_it_was(run_directory: Write, database: Path, tmp_path: Path) -> None:
     run_directory("a", config=PPO_CONFIG, rows=ROWS)
     ingest(database, [tmp_path / "data"])
     tag(database, 1)
@@ -312,11 +316,13 @@ def test_an_overwritten_run_keeps_its_id_and_a_line_of_what_it_was(
         run_directory("a", config=PPO_CONFIG, rows=content)
         settle(tmp_path, age=1000 + 10 * content[0][1])
         ingest(database, [tmp_path / "data"])
-    assert rows_of(database, "SELECT id, rows, generation FROM runs") == [(1, 2, 2)]
-    assert rows_of(database, "SELECT generation, rows, performance, last, max FROM superseded ORDER BY generation") == [
-        (0, 3, "AverageEpRet", 3.5, 3.5),
-        (1, 2, "AverageEpRet", 8.0, 9.0),
+    assert rows_of(database, "SELECT id, rows, generation, status, superseded_by FROM runs ORDER BY id") == [
+        (1, 2, 2, "ok", None),
+        (2, 3, 0, "superseded", 1),
+        (3, 2, 1, "superseded", 1),
     ]
+    kept = "SELECT run_id, last, max FROM metrics WHERE name = 'AverageEpRet' AND run_id > 1 ORDER BY run_id"
+    assert rows_of(database, kept) == [(2, 3.5, 3.5), (3, 8.0, 9.0)]
     assert rows_of(database, "SELECT run_id FROM tags") == [(1,)]
 
 
@@ -327,7 +333,8 @@ def test_a_rerun_that_crashed_at_once_overwrites_too(run_directory: Write, datab
     settle(tmp_path, age=900)
     summary = ingest(database, [tmp_path / "data"])
     assert (summary.changed, summary.overwritten) == (1, 1)
-    assert rows_of(database, "SELECT status, generation FROM runs") == [("empty", 1)]
+    states = "SELECT status, generation, rows FROM runs ORDER BY id"
+    assert rows_of(database, states) == [("empty", 1, 0), ("superseded", 0, 3)]
 
 
 @pytest.mark.sqlite
@@ -478,6 +485,6 @@ def test_damage_is_found(run_directory: Write, database: Path, tmp_path: Path) -
     with open_engine(database, write=True).begin() as connection:
         assert damage(connection) == []
         connection.exec_driver_sql("UPDATE metrics SET last = 99 WHERE name = 'AverageEpRet'")
-        assert damage(connection) == ["run 1, metric AverageEpRet: the summary does not fit the series"]
+        assert damage(connection) == ["metrics, run_id 1, name 'AverageEpRet': last is 99.0, the series says 2.5"]
         connection.exec_driver_sql("UPDATE metrics SET series = '[' WHERE name = 'AverageEpRet'")
-        assert damage(connection) == ["run 1, metric AverageEpRet: the series can't be read"]
+        assert damage(connection) == ["metrics, run_id 1, name 'AverageEpRet': series is not a list of cells: '['"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from spindb.disk.environments import environment_in_state
 from spindb.disk.formats import recognise
+from spindb.disk.formats.spinningup import SpinningUp
 from spindb.errors import UsageError
 from spindb.logger import EpochLogger, Logger, data_directory, setup_logger_kwargs
 from spindb.logger.tabular import format_table
@@ -124,9 +127,132 @@ def test_misuse_is_said(tmp_path: Path) -> None:
     logger.close()
 
 
-def test_an_existing_directory_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Logger(tmp_path).close()
-    assert "exists already" in capsys.readouterr().err
+def log(directory: Path, value: float, **options: Any) -> Path:
+    with Logger(directory, quiet=True, **options) as logger:
+        logger.save_config({"value": value})
+        logger.log_tabular("Epoch", 0)
+        logger.log_tabular("Value", value)
+        logger.dump_tabular()
+        logger.save_state({"value": value})
+    return logger.output_dir
+
+
+def test_f1_a_run_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "ppo" / "ppo_s0"
+    assert log(run, 1.0) == run
+    before = {path: path.read_bytes() for path in run.rglob("*")}
+    for number in (2, 3):
+        with pytest.warns(RuntimeWarning, match=rf"ppo_s0 holds a run already: .*ppo_s0\.{number}"):
+            assert log(run, float(number)) == run.with_name(f"ppo_s0.{number}")
+    assert {path: path.read_bytes() for path in run.rglob("*")} == before
+    for name, value in (("ppo_s0", 1.0), ("ppo_s0.2", 2.0), ("ppo_s0.3", 3.0)):
+        assert (run.with_name(name) / "progress.txt").read_text() == f"Epoch\tValue\n0\t{value}\n"
+        assert json.loads((run.with_name(name) / "config.json").read_text()) == {"value": value}
+        assert (run.with_name(name) / "vars.pkl").exists()
+    monkeypatch.chdir(run)
+    with pytest.warns(RuntimeWarning, match=r"ppo_s0\.4"):
+        assert log(Path(), 4.0).samefile(run.with_name("ppo_s0.4"))
+
+
+def test_f1_a_run_beside_another_keeps_seed_and_experiment(tmp_path: Path) -> None:
+    for name in ("ppo_s0", "ppo_s0.2", "ppo_s0.17", "2024-01-31_12-00-00-ppo_s0.3"):
+        log(tmp_path / name, 1.0)
+        (tmp_path / name / "config.json").unlink()
+        record = SpinningUp().read(tmp_path / name, name)
+        assert (record.seed, record.exp_name) == (0, "ppo"), name
+    for name in ("ppo_s0.5e", "ppo_s0.02", "ppo_s0.1", "ppo_s0.", "ppo.2"):  # no names of ours
+        log(tmp_path / name, 1.0)
+        (tmp_path / name / "config.json").unlink()
+        assert SpinningUp().read(tmp_path / name, name).seed is None, name
+
+
+@pytest.mark.parametrize("progress", [None, b"", b"Epoch\tValue\n", b"\0\0", b"\n \n"])
+def test_f1_a_directory_without_rows_is_used(tmp_path: Path, progress: bytes | None) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    if progress is not None:
+        (run / "progress.txt").write_bytes(progress)
+    assert log(run, 1.0) == run
+    assert (run / "progress.txt").read_bytes() == b"Epoch\tValue\n0\t1.0\n"
+
+
+@pytest.mark.parametrize("progress", [b"Epoch\tValue\n0\t1", b"0\t1.5\n", b"a\xff\n0\n", b"7", b"\n\nA\n\nnan\n"])
+def test_f1_whatever_may_be_a_row_is_kept(tmp_path: Path, progress: bytes) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "progress.txt").write_bytes(progress)
+    with pytest.warns(RuntimeWarning, match="holds a run already"):
+        assert log(run, 1.0) == tmp_path / "run.2"
+    assert (run / "progress.txt").read_bytes() == progress
+
+
+def test_f1_a_saved_policy_without_rows_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "run" / "pyt_save").mkdir(parents=True)
+    with pytest.warns(RuntimeWarning, match="holds a run already"):
+        assert log(tmp_path / "run", 1.0) == tmp_path / "run.2"
+
+
+def test_f1_another_table_is_judged_by_its_own_rows(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    log(run, 1.0)
+    (run / "pyt_save").mkdir()
+    assert log(run, 2.0, output_fname="evaluation.txt") == run
+    with pytest.warns(RuntimeWarning, match="holds a run already"):
+        assert log(run, 3.0, output_fname="evaluation.txt") == tmp_path / "run.2"
+    assert (run / "progress.txt").read_text().endswith("0\t1.0\n")
+    assert (run / "evaluation.txt").read_text().endswith("0\t2.0\n")
+
+
+def test_f1_a_run_that_has_no_row_yet_is_another_loggers(tmp_path: Path) -> None:
+    with Logger(tmp_path / "run", quiet=True) as first:
+        with pytest.warns(RuntimeWarning, match="holds a run already"):
+            second = EpochLogger(tmp_path / "run", quiet=True)
+        assert (first.output_dir, second.output_dir) == (tmp_path / "run", tmp_path / "run.2")
+        second.close()
+
+
+_RACER = """
+import sys, time
+from spindb.logger import EpochLogger
+while time.time() < float(sys.argv[2]): pass
+with EpochLogger(sys.argv[1], quiet=True) as logger:
+    time.sleep(0.2)
+    for epoch in range(50):
+        logger.log_tabular("Epoch", epoch)
+        logger.log_tabular("Racer", sys.argv[3])
+        logger.dump_tabular()
+print(logger.output_dir)
+"""
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_f1_trainings_that_start_at_once_do_not_meet(tmp_path: Path, existing: bool) -> None:
+    run = tmp_path / "deep" / "run"
+    if existing:
+        run.mkdir(parents=True)
+        (run / "progress.txt").touch()
+    start = str(time.time() + 1.5)
+    racers = [
+        subprocess.Popen([sys.executable, "-c", _RACER, run, start, name], stdout=subprocess.PIPE, text=True)
+        for name in ("a", "b", "c", "d")
+    ]
+    places = [Path(racer.communicate()[0].strip()) for racer in racers]
+    assert sorted(place.name for place in places) == ["run", "run.2", "run.3", "run.4"]
+    for place, name in zip(places, "abcd", strict=True):
+        lines = (place / "progress.txt").read_text().splitlines()
+        assert lines == ["Epoch\tRacer", *(f"{epoch}\t{name}" for epoch in range(50))]
+
+
+def test_f1_where_the_system_has_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spindb.logger.claims.fcntl", None)
+    assert log(tmp_path / "run", 1.0) == tmp_path / "run"
+    (tmp_path / "empty").mkdir()
+    assert log(tmp_path / "empty", 1.0) == tmp_path / "empty"
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "progress.txt").touch()  # by a logger that may be at work
+    with pytest.warns(RuntimeWarning, match="holds a run already"):
+        assert log(tmp_path / "begun", 1.0) == tmp_path / "begun.2"
 
 
 def test_without_a_place_a_run_goes_to_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,14 +311,13 @@ def test_what_cannot_be_saved_is_reported_in_the_run(tmp_path: Path) -> None:
             logger.save_state({"env": (i for i in range(3))}, 5)
         logger.log_tabular("Epoch", 5)
         logger.dump_tabular()
-    run = tmp_path / "run"
-    assert not (run / "vars5.pkl").exists()
-    assert "generator" in (run / "vars5.pkl.problem").read_text()
-    found = recognise([path.name for path in run.iterdir()])
-    assert found is not None
-    record = found.read(run, ".")
-    assert [p.code for p in record.problems] == ["state-not-saved", "config-missing"]
-    with Logger(run, quiet=True) as logger:
+        run = tmp_path / "run"
+        assert not (run / "vars5.pkl").exists()
+        assert "generator" in (run / "vars5.pkl.problem").read_text()
+        found = recognise([path.name for path in run.iterdir()])
+        assert found is not None
+        record = found.read(run, ".")
+        assert [p.code for p in record.problems] == ["state-not-saved", "config-missing"]
         logger.save_state({"env": PlainEnv()}, 5)
     assert not (run / "vars5.pkl.problem").exists()
 

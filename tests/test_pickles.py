@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spindb.disk.described import Array, Built, Global
 from spindb.disk.environments import classes_begun, environment_in_state
-from spindb.disk.pickles import Array, Built, Global, PickleError, read_pickle
+from spindb.disk.pickles import PickleError, read_pickle
 
 PLAIN = st.recursive(
     st.none()
@@ -83,6 +84,42 @@ def test_joblib_files_with_arrays_inline() -> None:
     raw = buffer.getvalue()[array.start : array.start + array.count]
     assert np.frombuffer(raw, "f4").tolist() == [0, 1, 2, 3, 4, 5]
     assert found["b"].shape == (2,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "array",
+    [
+        *("np.array(['2020-01-01', 'NaT'], dtype='M8[s]')", "np.array([1, 2], dtype='m8[ns]')"),
+        *(
+            "np.array([1 + 2j])",
+            "np.array([1.5], dtype='f2')",
+            "np.array([1.5], dtype='g')",
+            "np.array([1.5], dtype='>f8')",
+        ),
+        *("np.array([True])", "np.array([b'ab'])", "np.array(['abc'])", "np.array([], dtype='U')"),
+        *("np.zeros(3, dtype=[('a', 'i4'), ('b', 'M8[us]')])", "np.zeros(3, dtype='V7')"),
+        *("np.zeros(2, dtype=[('a', 'i4'), ('o', 'O')])", "np.array([None, {}], dtype=object)", "np.zeros((0, 4))"),
+        *(
+            "np.array(5, dtype='M8[D]')",
+            "np.zeros(2, dtype=[('a', 'f4', (3,))])",
+            "np.asfortranarray(np.zeros((2, 3)))",
+        ),
+    ],
+)
+def test_b4_arrays_of_any_type_are_stepped_over(array: str) -> None:
+    joblib = pytest.importorskip("joblib")
+    np = pytest.importorskip("numpy")
+    value = eval(array, {"np": np})  # noqa: S307 - from the lines above
+    buffer = io.BytesIO()
+    joblib.dump({"before": value, "env": {"inner": [value, "end"]}, "after": 7}, buffer)
+    found = read_pickle(buffer.getvalue())
+    assert found["after"] == 7
+    assert found["env"]["inner"][1] == "end"
+    if isinstance(found["before"], Array):
+        first = found["before"]
+        raw = buffer.getvalue()[first.start : first.start + first.count]
+        assert raw == value.tobytes("F" if first.order == "F" else "C")
 
 
 _FORBIDDEN = ("import", "exec", "compile", "os.", "subprocess.", "pickle.", "ctypes.", "socket.", "open", "shutil.")

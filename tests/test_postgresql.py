@@ -302,11 +302,24 @@ def test_an_empty_database_is_said(url: str) -> None:
 
 
 @pytest.fixture
-def own_server(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Server]:
+def own_server(server: Server) -> Iterator[Server]:
     """One that a test may hurt."""
-    running = Server(tmp_path_factory.mktemp("own") / "server", server.binaries, connections=8)
+    running = Server(server.binaries, connections=8)
     yield running
     running.stop()
+
+
+def test_two_test_runs_leave_each_others_servers_alone(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert not server.directory.is_relative_to(tmp_path_factory.getbasetemp())
+    beside = Server(server.binaries, connections=8)
+    assert beside.directory != server.directory
+    assert len(str(beside.directory / ".s.PGSQL.5432")) < 100  # systems take no longer path of a socket
+    beside.execute("SELECT 1")
+    beside.stop()
+    assert not beside.directory.exists()
+    server.execute("SELECT 1")
 
 
 def test_a_full_server_is_said(own_server: Server, cli: Cli) -> None:

@@ -223,7 +223,7 @@ def test_half_written_saves_are_recognised(run_directory: Write, files: dict[str
     (snapshot,) = record.snapshots
     assert snapshot.unloadable is not None
     assert reason in snapshot.unloadable
-    assert [p.code for p in record.problems] == ["snapshot-unloadable"]
+    assert [p.code for p in record.problems] == ["lfs-pointer" if "LFS" in reason else "snapshot-unloadable"]
 
 
 def test_signature_and_model_info() -> None:
@@ -279,3 +279,33 @@ def test_fresh_numbers_are_not_stale(run_directory: Write) -> None:
 def test_variables_that_are_not_whole(tmp_path: Path) -> None:
     with pytest.raises(SavedModelError, match="missing"):
         check_variables(tmp_path)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize("name", ["progress.txt", "config.json"])
+def test_b2_a_run_whose_metrics_or_config_is_a_pointer_is_broken(run_directory: Write, name: str) -> None:
+    run = run_directory("a_s0", config={"seed": 1})
+    (run / name).write_bytes(POINTER)
+    record = read(run)
+    assert record.status == "broken"
+    (problem,) = [p for p in record.problems if p.code == "lfs-pointer"]
+    assert (problem.path, "git lfs pull" in problem.message) == (name, True)
+    assert [c.name for c in record.metrics] == ([] if name == "progress.txt" else ["Epoch", "AverageEpRet"])
+    assert record.seed == (1 if name == "progress.txt" else 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("full-config.json", "config.yml", "vars.pkl", "pyt_save/model.pt", "tf1_save/saved_model.pb"),
+        *("simple_save/variables/variables.index", "tf1_save3/saved_model.pb"),
+    ],
+)
+def test_b2_a_pointer_in_the_place_of_any_other_file_is_said(run_directory: Write, name: str) -> None:
+    whole = {f"{name.partition('/')[0]}/saved_model.pb": saved_model({"pi": "pi:0"})} if "save" in name else {}
+    record = read(run_directory("a", config={}, files={**whole, name: POINTER}))
+    messages = [p.message for p in record.problems if p.code == "lfs-pointer"]
+    assert len(messages) == 1
+    assert "git lfs pull" in messages[0]

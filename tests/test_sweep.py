@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Outcome, rows_of, settle
 
-from spindb.play import evaluating
+from spindb.play import workers
 
 Cli = Callable[..., Outcome]
 RUN = "cartpole-ppo_lr0-003/cartpole-ppo_lr0-003_s0"
@@ -75,7 +79,7 @@ def test_the_best_is_named(study: Path, cli: Cli) -> None:
 
 
 def test_an_interruption_keeps_what_was_done(study: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluating.sweep
+    whole = workers.sweep
 
     def interrupted(*arguments: object) -> object:
         for number, item in enumerate(whole(*arguments)):  # type: ignore[arg-type]
@@ -83,10 +87,10 @@ def test_an_interruption_keeps_what_was_done(study: Path, cli: Cli, monkeypatch:
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(evaluating, "sweep", interrupted)
+    monkeypatch.setattr(workers, "sweep", interrupted)
     cli("sweep", "good_s0", "-n", "2", "--jobs", "1")
     assert len(rows_of(study / "spindb.db", "SELECT id FROM evaluations")) == 1
-    monkeypatch.setattr(evaluating, "sweep", whole)
+    monkeypatch.setattr(workers, "sweep", whole)
     assert "1 evaluated so already" in cli("sweep", "good_s0", "-n", "2", "--jobs", "1").err
 
 
@@ -95,3 +99,114 @@ def test_a_filter_that_finds_no_run_is_said(study: Path, cli: Callable[..., Outc
         outcome = cli(command, "env=Nowhere-v0")
         assert outcome.code == 3
         assert "no run matches\nhint: spindb runs 'env=Nowhere-v0' says why" in outcome.err
+
+
+ENVIRONMENT = """
+import os, signal, time
+import numpy as np
+
+
+class Walk:
+    def __init__(self, steps=3, seconds=0.0):
+        self.steps, self.seconds = steps, seconds
+
+    def reset(self):
+        self.step_count = 0
+        return np.zeros(4)
+
+    def step(self, action):
+        self.step_count += 1
+        time.sleep(self.seconds)
+        return np.zeros(4), 1.0, self.step_count >= self.steps, {}
+
+
+def slow():
+    with open(f"worker-{os.getpid()}", "w"):
+        return Walk(5, 0.1)
+
+
+def deadly():
+    if not os.path.exists("died"):
+        open("died", "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly_once():
+    if not os.path.exists("died"):
+        deadly()
+    return Walk()
+"""
+
+
+def _start(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "spindb", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _workers(count: int) -> list[int]:
+    until = time.monotonic() + 60
+    while len(found := list(Path().glob("worker-*"))) < count:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return [int(path.name.partition("-")[2]) for path in found]
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_j8_a_sweep_that_is_ended_keeps_what_was_played(study: Path, number: int) -> None:
+    Path("walks.py").write_text(ENVIRONMENT)
+    with _start("sweep", "good_s0", "-n", "1000", "--jobs", "2", "--env-factory", "walks:slow") as parent:
+        workers = _workers(2)
+        time.sleep(1.5)
+        parent.send_signal(number)
+        _, err = parent.communicate(timeout=30)
+    assert parent.returncode == 1
+    assert f"interrupted by {signal.Signals(number).name}" in err
+    assert "Traceback" not in err
+    kept = rows_of(study / "spindb.db", "SELECT itr, partial, episodes > 0 FROM evaluations ORDER BY itr")
+    assert kept == [(0, 1, 1), (10, 1, 1)]
+    assert all(map(_gone, workers))
+
+
+def test_j8_workers_of_a_sweep_end_when_it_is_killed(study: Path) -> None:
+    Path("walks.py").write_text(ENVIRONMENT)
+    with _start("sweep", "good_s0", "-n", "1000", "--jobs", "2", "--env-factory", "walks:slow") as parent:
+        workers = _workers(2)
+        parent.kill()
+        parent.communicate(timeout=30)
+    until = time.monotonic() + 10
+    while not all(map(_gone, workers)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_j8_a_worker_that_is_killed_costs_its_snapshot_alone(study: Path, cli: Cli) -> None:
+    Path("walks.py").write_text(ENVIRONMENT)
+    once = cli("sweep", "good_s0", "-n", "2", "--jobs", "2", "--env-factory", "walks:deadly_once")
+    assert once.code == 0, once.err
+    assert [line.split()[2:4] for line in once.out.splitlines()[2:]] == [["0", "2"], ["10", "2"]]
+    always = cli("sweep", "good_s0", "-n", "3", "--jobs", "2", "--env-factory", "walks:deadly")
+    assert always.code == 1
+    assert always.err.count("the process that played it ended without a word") == 2
+
+
+def test_c4_a_seed_below_zero_is_refused(study: Path, cli: Cli) -> None:
+    assert cli("sweep", "good_s0", "--seed", "-1").code == 2
+
+
+def test_j12_workers_import_nothing_from_the_current_directory(study: Path) -> None:
+    if sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 starts workers in the current directory")
+    for name in ("pickle", "json", "numpy", "gymnasium", "sqlalchemy", "selectors", "struct"):
+        Path(f"{name}.py").write_text("open('executed', 'a').write(__name__)\n")
+    with _start("sweep", "good_s0", "-n", "2", "--jobs", "2") as parent:
+        out, err = parent.communicate(timeout=60)
+    assert parent.returncode == 0, err
+    assert not Path("executed").exists()
+    assert len(out.splitlines()) == 4

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spindb.disk import tables
+from spindb.disk.cells import is_number, parse_cell
 from spindb.disk.tables import read_table
 from spindb.records import Cell
 
-NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)
+NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12).filter(
+    lambda name: (
+        not name.startswith(("#", "//", '"', "'"))
+        and not is_number(parse_cell(name))
+        and name.lower() not in tables._COUNTERS
+    )
+)
 NUMBERS = st.one_of(
     st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)
 )
@@ -80,7 +87,6 @@ CELLS: list[tuple[str, Cell]] = [
     ("100000000000000000000", 1e20),
     ("True", "True"),
     ("two words", "two words"),
-    ("tensor(25223)", "tensor(25223)"),
     ("[1 2]", "[1 2]"),
     ("1_000", "1_000"),
     ("9" * 400, math.inf),
@@ -109,11 +115,11 @@ ODD = [
     (b"\n\n", 0, ["progress-empty"], [None]),
     (b"Epoch\tA\tB\n", 0, ["no-rows"], [None]),
     (HEAD + b"1\t3\n2\t5\t6\n", 2, ["ragged-row"], [3]),
-    (HEAD + b"1\t3\t4\t2\t5\t6\n", 1, ["ragged-row"], [3]),
+    (HEAD + b"1\t3\t4\t2\t5\t6\n", 3, ["glued-row"], [3]),
     (HEAD + b"1\t3\t4", 2, ["no-final-newline"], [3]),
     (HEAD + b"1\t3", 1, ["no-final-newline", "ragged-row"], [3, 3]),
     (HEAD + b"\0\0\0\0\n1\t3\t4\n", 2, ["nul-bytes"], [3]),
-    (HEAD + b"1\t3\t4\n\0\0\0", 2, [], []),
+    (HEAD + b"1\t3\t4\n\0\0\0", 2, ["nul-bytes"], [4]),
     (HEAD + b"Epoch\tA\tB\n1\t3\t4\n", 2, ["repeated-header"], [3]),
     (b"Epoch\tA\tA\n0\t1\t2\n", 1, ["duplicate-column"], [1]),
     (b"Epoch\t\tB\n0\t1\t2\n", 1, ["unnamed-column"], [1]),
@@ -141,3 +147,283 @@ def test_many_odd_rows_are_counted_not_listed() -> None:
     assert table.rows == 1
     assert len(table.problems) == 21
     assert "980 more" in table.problems[-1].message
+
+
+def columns(data: bytes) -> dict[str, list[Cell]]:
+    return {column.name: list(column.values) for column in read_table(data).columns}
+
+
+def problems(data: bytes) -> list[tuple[str, int | None]]:
+    return [(problem.code, problem.line) for problem in read_table(data).problems]
+
+
+HEADERS_IN_FORCE: list[tuple[bytes, dict[str, list[Cell]], list[tuple[str, int]]]] = [
+    (
+        b"Epoch\tAverageEpRet\tSteps\n0\t10\t1000\nEpoch\tSteps\tAverageEpRet\n1\t2000\t20\n",
+        {"Epoch": [0, 1], "AverageEpRet": [10, 20], "Steps": [1000, 2000]},
+        [("second-header", 3)],
+    ),
+    (
+        b"Epoch\tA\n0\t10\nEpoch\tA\tKL\n1\t20\t.5\n",
+        {"Epoch": [0, 1], "A": [10, 20], "KL": [None, 0.5]},
+        [("second-header", 3)],
+    ),
+    (
+        b"Epoch\tA\tKL\n0\t10\t1\nEpoch\tKL\n1\t.5\n",
+        {"Epoch": [0, 1], "A": [10, None], "KL": [1, 0.5]},
+        [("second-header", 3)],
+    ),
+    (
+        b"Epoch\tA\n0\t10\nIteration\tReturn\n1\t20\n",
+        {"Epoch": [0, None], "A": [10, None], "Iteration": [None, 1], "Return": [None, 20]},
+        [("second-header", 3)],
+    ),
+    (
+        b"Epoch\tA\n0\t10\nEpoch\tB\n1\t20\nEpoch\tA\n2\t30\n",
+        {"Epoch": [0, 1, 2], "A": [10, None, 30], "B": [None, 20, None]},
+        [("second-header", 3), ("second-header", 5)],
+    ),
+    (
+        b"Epoch\tA\n0\t1\nEpoch\tA\n1\t2\nEpoch\tA\n2\t3\n",
+        {"Epoch": [0, 1, 2], "A": [1, 2, 3]},
+        [("repeated-header", 3)],
+    ),
+    (b"Epoch\tA\nEpoch\tA\tB\n0\t1\t2\n", {"Epoch": [0], "A": [1], "B": [2]}, [("second-header", 2)]),
+    (b"25\tEpoch\n1\t0\nEpoch\t25\n1\t2\n", {"25": [1, 2], "Epoch": [0, 1]}, [("second-header", 3)]),
+    (b'"Epoch"\t"A"\n0\t1\n"A"\t"Epoch"\n2\t1\n', {"Epoch": [0, 1], "A": [1, 2]}, [("second-header", 3)]),
+    (b"Epoch,A\n0,1\nA,Epoch\n2,1\n", {"Epoch": [0, 1], "A": [1, 2]}, [("separator", 1), ("second-header", 3)]),
+    (b"Epoch\tA\n0\t1\n1\t2Epoch\tA\n2\t3\n", {"Epoch": [0, 1, 2], "A": [1, 2, 3]}, [("glued-row", 3)]),
+]
+
+
+@pytest.mark.parametrize(("data", "series", "codes"), HEADERS_IN_FORCE)
+def test_b1_each_row_is_read_by_the_header_in_force(
+    data: bytes, series: dict[str, list[Cell]], codes: list[tuple[str, int]]
+) -> None:
+    assert columns(data) == series
+    assert problems(data) == codes
+
+
+ROWS_OF_TEXT = [
+    (b"Name\tStatus\nfoo\tbar\nbaz\tqux\n", {"Name": ["foo", "baz"], "Status": ["bar", "qux"]}, []),
+    (b"Epoch\tA\n0\t1\nNone\tNone\n2\t3\n", {"Epoch": [0, "None", 2], "A": [1, "None", 3]}, []),
+    (b"Epoch\tNote\n0\tok\n1\tfine\n", {"Epoch": [0, 1], "Note": ["ok", "fine"]}, []),
+    (b"Return\n1\ncrashed\n3\n", {"Return": [1, "crashed", 3]}, []),
+    (b"Epoch\tA\tB\n0\t1\t2\nEpoch\n1\t3\t4\n", {"Epoch": [0, 1], "A": [1, 3], "B": [2, 4]}, [("ragged-row", 3)]),
+    (
+        b"Epoch\tA\tB\n0\t1\t2\nhello\tworld\n1\t3\t4\n",
+        {"Epoch": [0, 1], "A": [1, 3], "B": [2, 4]},
+        [("ragged-row", 3)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "series", "codes"), ROWS_OF_TEXT)
+def test_b1_a_row_of_text_is_no_header(
+    data: bytes, series: dict[str, list[Cell]], codes: list[tuple[str, int]]
+) -> None:
+    assert columns(data) == series
+    assert problems(data) == codes
+
+
+def test_b1_a_second_header_says_what_follows() -> None:
+    (problem,) = read_table(HEADERS_IN_FORCE[1][0]).problems
+    assert problem.message == "another header: the rows below it are read by it, 3 columns; new columns: KL"
+
+
+TWO = {"Epoch": [0, 1], "A": [1.5, 2.5]}
+SEPARATED: list[tuple[bytes, dict[str, list[Cell]], list[tuple[str, int | None]]]] = [
+    (b"Epoch,A\n0,1.5\n1,2.5\n", TWO, [("separator", 1)]),
+    (b"Epoch;A\n0;1.5\n1;2.5\n", TWO, [("separator", 1)]),
+    (b"Epoch;A\n0;1,5\n1;2,5\n", TWO, [("separator", 1)]),
+    (b"Epoch A\n0 1.5\n1 2.5\n", TWO, [("separator", 1)]),
+    (b"Epoch, A\n0, 1.5\n1, 2.5\n", TWO, [("separator", 1)]),
+    (b'"Epoch","A"\n0,1.5\n1,2.5\n', TWO, [("separator", 1)]),
+    (b'"Epoch"\t"A"\n0\t1.5\n1\t2.5\n', TWO, []),
+    (b"'Epoch'\t'A'\n0\t1.5\n1\t2.5\n", TWO, []),
+    (b'"Epoch" "A"\n0 1.5\n1 2.5\n', TWO, [("separator", 1)]),
+    (b'Epoch,"A, mean"\n0,"1,500.5"\n', {"Epoch": [0], "A, mean": [1500.5]}, [("separator", 1), ("text-numbers", 2)]),
+    (
+        b"Epoch;A\n0;1,500\n1;2,500\n",
+        {"Epoch": [0, 1], "A": ["1,500", "2,500"]},
+        [("separator", 1), ("ambiguous-number", 2)],
+    ),
+    (b"0\t1.5\n1\t2.5\n", {"column1": [0, 1], "column2": [1.5, 2.5]}, [("no-header", 1)]),
+    (b"0,1.5\n1,2.5\n", {"column1": [0, 1], "column2": [1.5, 2.5]}, [("separator", 1), ("no-header", 1)]),
+    (b"1.5\n2.5\n", {"column1": [1.5, 2.5]}, [("no-header", 1)]),
+    (b"0\tok\n1\tno\n", {"column1": [0, 1], "column2": ["ok", "no"]}, [("no-header", 1)]),
+    (b"Epoch\t25\t75\n0\t1\t2\n", {"Epoch": [0], "25": [1], "75": [2]}, []),
+    (
+        b"0\t1.5\nEpoch\tA\n1\t2.5\n",
+        {"column1": [0, None], "column2": [1.5, None], "Epoch": [None, 1], "A": [None, 2.5]},
+        [("no-header", 1), ("second-header", 2)],
+    ),
+    (b"# of yesterday\nEpoch\tA\n0\t1.5\n1\t2.5\n", TWO, [("comment-line", 1)]),
+    (b"# a\n# b\n\nEpoch\tA\n0\t1.5\n# c\n1\t2.5\n", TWO, [("comment-line", 1)]),
+    (b"# Epoch\tA\n0\t1.5\n1\t2.5\n", TWO, [("comment-line", 1)]),
+    (b"A run of yesterday\nEpoch\tA\n0\t1.5\n1\t2.5\n", TWO, [("comment-line", 1)]),
+    (b"sep=;\nEpoch;A\n0;1.5\n1;2.5\n", TWO, [("separator", 2), ("comment-line", 1)]),
+    (b"\n\nEpoch\tA\n0\t1.5\n1\t2.5\n", TWO, []),
+    (b"Epoch\tA\n0\t1.5\t\n1\t2.5\t\n", TWO, [("trailing-separator", 2)]),
+    (b"Epoch,A\n0,1.5,,\n1,2.5,,\n", TWO, [("separator", 1), ("trailing-separator", 2)]),
+    (b"Epoch\tA\t\n0\t1.5\n1\t2.5\n", TWO, []),
+    (b"Epoch\tA\t\n0\t1.5\t\n1\t2.5\t\n", TWO, [("trailing-separator", 2)]),
+    (
+        b"Epoch\tA\t\n0\t1.5\t\n1\t2.5\t7\n",
+        {**TWO, "column3": [None, 7]},
+        [("unnamed-column", 3), ("trailing-separator", 2)],
+    ),
+    (b"Epoch\tA\r\n0\t1.5\r\n1\t2.5\r\n", TWO, []),
+    (b"Epoch\tA\r0\t1.5\r1\t2.5\r", TWO, []),
+    (b"Epoch\tA\r\n0\t1.5\n1\t2.5\r", TWO, []),
+    (b'\xef\xbb\xbf"Epoch"\t"A"\n0\t1.5\n1\t2.5\n', TWO, []),
+    ("Epoch\tA\n0\t1.5\n1\t2.5\n".encode("utf-16-le"), TWO, [("encoding", 1)]),
+    (b"Average Return\n1\n2\n", {"Average Return": [1, 2]}, []),
+]
+
+
+@pytest.mark.parametrize(("data", "series", "codes"), SEPARATED)
+def test_b2_every_row_that_can_be_read_is_read(
+    data: bytes, series: dict[str, list[Cell]], codes: list[tuple[str, int | None]]
+) -> None:
+    assert columns(data) == series
+    assert problems(data) == codes
+
+
+def test_b2_lost_rows_behind_nul_bytes_are_said_with_line_and_count() -> None:
+    data = b"Epoch\tA\n0\t1\n" + b"\0" * 50 + b"5\t3\n6\t4\n" + b"\0" * 7
+    table = read_table(data)
+    assert columns(data) == {"Epoch": [0, 6], "A": [1, 4]}
+    assert [(p.line, p.message) for p in table.problems] == [
+        (3, "50 NUL bytes in the row: left out"),
+        (5, "7 NUL bytes where rows may have stood: what stood there is lost"),
+    ]
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_b2_a_pointer_of_git_lfs_is_no_table(start: bytes) -> None:
+    table = read_table(start + b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    assert (table.columns, table.readable) == ((), False)
+    assert [(p.code, "git lfs pull" in p.message) for p in table.problems] == [("lfs-pointer", True)]
+
+
+NUMBERS_IN_TEXT = [
+    *("tensor(2.5)", "tensor(2.5, device='cuda:0')", "tensor(2.5000, grad_fn=<MeanBackward0>)", "tensor([2.5])"),
+    *("tensor([[2.5]], dtype=torch.float64)", "torch.tensor(2.5)", "array([2.5])", "array(2.5, dtype=float32)"),
+    *(
+        "np.float64(2.5)",
+        "numpy.float32(2.5)",
+        "float16(2.5)",
+        "[2.5]",
+        "[[2.5]]",
+        "(2.5,)",
+        "(2.5)",
+        "'2.5'",
+        "b'2.5'",
+    ),
+    *("tf.Tensor(2.5, shape=(), dtype=float32)", "tf.Tensor([2.5], shape=(1,), dtype=float32)"),
+    *("<tf.Tensor: shape=(), dtype=float32, numpy=2.5>", "<tf.Tensor: id=7, shape=(), dtype=float32, numpy=2.5>"),
+    *("<tf.Tensor: shape=(1,), dtype=float32, numpy=array([2.5], dtype=float32)>", "\N{MINUS SIGN}2.5"),
+    *(
+        "<tf.Variable 'x:0' shape=() dtype=float32, numpy=2.5>",
+        "Array(2.5, dtype=float32)",
+        "Array([2.5], dtype=float32)",
+    ),
+    *("Array(2.5, dtype=float32, weak_type=True)", "DeviceArray(2.5, dtype=float32)", "Decimal('2.5')"),
+]
+
+
+@pytest.mark.parametrize("text", NUMBERS_IN_TEXT)
+def test_b3_text_that_stands_for_one_number_is_that_number(text: str) -> None:
+    data = f"Epoch\tX\n0\t{text}\n1\t1.5\n".encode()
+    (x,) = [column for column in read_table(data).columns if column.name == "X"]
+    assert x.values == (-2.5 if text.startswith("\N{MINUS SIGN}") else 2.5, 1.5)
+    (problem,) = read_table(data).problems
+    assert (problem.code, problem.line) == ("text-numbers", 2)
+    assert "column X: 1 text such as" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1,500.5", 1500.5),
+        ("-12,345,678", -12345678),
+        ("1.500,5", 1500.5),
+        ("1.#INF", math.inf),
+        ("-1.#INF", -math.inf),
+        ("np.int64(3)", 3),
+        ("array([3])", 3),
+        ("tensor(inf)", math.inf),
+    ],
+)
+def test_b3_other_spellings_of_one_number(text: str, number: float) -> None:
+    assert columns(f"X\tY\n{text}\t1\n".encode())["X"] == [number]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1,5", "1,500", "50%", "[1, 2]", "tensor([1., 2.])", "array([1., 2.])", "(1, 2)", "True", "tensor(True)"),
+        *("2 min 55 sec", "1_000", "2.5j", "np.datetime64('2020')", "array(1, dtype='timedelta64[s]')", "None", "[]"),
+        *("tensor(1,500.5)", "tensor(2.5", "1.2.3", "2020-01-01", "[" * 500),
+    ],
+)
+def test_b3_text_with_several_readings_or_none_stays_text(text: str) -> None:
+    assert columns(f"Epoch\tX\n0\t{text}\n".encode())["X"] == [text]
+
+
+def test_b3_it_is_said_once_a_column_with_count_and_example() -> None:
+    rows = "".join(f"{epoch}\ttensor({epoch}.5)\t1,5\t[{epoch}]\n" for epoch in range(30))
+    table = read_table(f"Epoch\tA\tB\tC\n{rows}".encode())
+    assert [(p.code, p.line, p.message.partition(":")[0]) for p in table.problems] == [
+        ("text-numbers", 2, "column A"),
+        ("ambiguous-number", 2, "column B"),
+        ("text-numbers", 2, "column C"),
+    ]
+    assert "30 texts such as tensor(0.5)" in table.problems[0].message
+
+
+def test_b3_a_list_of_one_among_longer_lists_stays_a_list() -> None:
+    assert columns(b"Epoch\tX\n0\t[1]\n1\t[1, 2]\n")["X"] == ["[1]", "[1, 2]"]
+
+
+GLUED: list[tuple[bytes, list[Cell], list[tuple[str, int]]]] = [
+    (b"1\t3\t4\t2\t5\t6\n3\t7\t8\n", [0, 1, 2, 3], [("glued-row", 3)]),
+    (b"1\t3\t4\t2\t5\t6\t3\t7\t8\n", [0, 1, 2, 3], [("glued-row", 3)]),
+    (b"1\t3\t4.52\t5\t6\n3\t7\t8\n", [0, 3], [("ragged-row", 3)]),
+    (b"1\tx\t4\t2\t5\t6\n3\t7\t8\n", [0, 3], [("ragged-row", 3)]),  # text where numbers stand
+    (b"1.5\t3\t4\t2\t5\t6\n3\t7\t8\n", [0, 3], [("ragged-row", 3)]),  # no epoch
+]
+
+
+@pytest.mark.parametrize(("rows", "epochs", "codes"), GLUED)
+def test_i6_whole_rows_without_a_line_break_between_them_are_read(
+    rows: bytes, epochs: list[Cell], codes: list[tuple[str, int]]
+) -> None:
+    assert columns(HEAD + rows)["Epoch"] == epochs
+    assert problems(HEAD + rows) == codes
+
+
+def test_i6_where_most_rows_have_twice_the_fields_none_is_two_rows() -> None:
+    data = b"Epoch\tA\n0\t1\n1\t2\t3\t4\n2\t3\t4\t5\n"
+    assert columns(data)["Epoch"] == [0]
+    assert [code for code, _ in problems(data)] == ["ragged-row"] * 2
+
+
+@pytest.mark.parametrize("last", [b"1\t5\n", b"1\tnan\n"])  # the fast way and the careful one
+def test_a12_epochs_that_go_back_are_said_once(last: bytes) -> None:
+    data = b"Epoch\tA\n0\t1\n1\t2\n0\t3\n1\t4\n0\t5\n" + last
+    assert columns(data)["Epoch"] == [0, 1, 0, 1, 0, 1]
+    (problem,) = read_table(data).problems
+    assert (problem.code, problem.line) == ("epoch-goes-back", 4)
+    assert "from 1 to 0, and 1 more times" in problem.message
+
+
+def test_a12_epochs_that_repeat_do_not_go_back() -> None:
+    assert problems(b"Epoch\tA\n0\t1\n0\t2\n1\t3\n") == []
+
+
+def test_b1_headers_without_end_are_refused() -> None:
+    rows = "".join(f"a{i}\tb{i}\n{i}\t{i}\n" for i in range(500))
+    with pytest.raises(OSError, match="more than 100 headers"):
+        read_table(f"Epoch\tA\n0\t1\n{rows}".encode())

@@ -59,3 +59,54 @@ def test_what_a_changed_path_belongs_to(run_directory: Write, tmp_path: Path) ->
     assert _affected([data / "gone" / "progress.txt"], [data]) == [data]
     assert _affected([data / "a" / "gone_s1"], [data]) == [data / "a"]
     assert _affected([tmp_path / "elsewhere"], [data]) == []
+
+
+def test_j3_nothing_above_a_root_is_looked_at(run_directory: Write, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run_directory("a")
+    data.rename(tmp_path / "away")
+    assert _affected([data / "a" / "progress.txt", data], [data]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("emptied", [False, True])
+def test_j3_a_root_that_vanishes_is_waited_for(
+    run_directory: Write, database: Path, tmp_path: Path, emptied: bool
+) -> None:
+    run_directory("a", rows=[(0, 1.0)])
+    other = tmp_path / "other" / "other_s0"
+    other.mkdir(parents=True)
+    (other / "progress.txt").write_text("Epoch\tA\n0\t1\n")
+    data, away = tmp_path / "data", tmp_path / "away"
+    ingest(database, [data])
+    changes: queue.Queue[RunChange] = queue.Queue()
+    notes: queue.Queue[str] = queue.Queue()
+    stop = threading.Event()
+    arguments = {"note": notes.put, "stop": stop}
+    watcher = threading.Thread(target=watch, args=(database, [data], changes.put), kwargs=arguments)
+    watcher.start()
+    try:
+        stop.wait(1)
+        data.rename(away)
+        if emptied:  # as the mount point of a disk that is unmounted
+            data.mkdir()
+        assert notes.get(timeout=30) == f"{data} is gone: waiting for it; its runs stay as they are"
+        stop.wait(2.5)
+        assert rows_of(database, "SELECT name, status FROM runs") == [("a", "ok")]
+        with (away / "a" / "progress.txt").open("a") as file:
+            file.write("1\t2.5\n")
+        if emptied:
+            data.rmdir()
+        away.rename(data)
+        assert notes.get(timeout=30) == f"{data} is back"
+        assert _until(changes, lambda change: change.rows == 2).last == 2.5
+        with (data / "a" / "progress.txt").open("a") as file:
+            file.write("2\t3.5\n")
+        assert _until(changes, lambda change: change.rows == 3).last == 3.5
+        assert notes.empty()  # each is said once
+    finally:
+        stop.set()
+        watcher.join(timeout=30)
+    assert not watcher.is_alive()
+    assert rows_of(database, "SELECT name, status, rows FROM runs") == [("a", "ok", 3)]
+    assert [row[0] for row in rows_of(database, "SELECT path FROM roots")] == [str(data)]

@@ -153,8 +153,10 @@ def _classes() -> Iterator[Any]:
             setattr(module, name, made)
         return getattr(module, name)
 
+    genuine = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "torch"}
     try:
         yield make
     finally:
         for name in added:
             del sys.modules[name]
+        sys.modules.update(genuine)

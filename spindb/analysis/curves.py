@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.analysis.statistics import CONFIDENCE, Array, iqm, t_half_width
+from spindb.analysis.statistics import CONFIDENCE, Array, iqm, scaled, t_half_width
 from spindb.errors import UsageError
 from spindb.index.points import RawCurve
 
@@ -31,8 +31,8 @@ _REPETITIONS = 1000
 class Line:
     """What is drawn of a setting.
 
-    ``x``, ``y``, ``low``, ``high`` and ``n`` have the shape (points,); ``n`` counts the runs at each point, ``low`` and
-    ``high`` are NaN where fewer than two are there, and None without a band.
+    ``x``, ``y``, ``low``, ``high`` and ``n`` have the shape (points,); ``n`` counts the seeds at each point, ``low``
+    and ``high`` are NaN where fewer than two are there, and None without a band.
     """
 
     label: str
@@ -81,22 +81,36 @@ def align(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
 
 
 def line(
-    label: str, curves: Sequence[RawCurve], estimator: str = "mean", band: str = "t", width: int = 1
+    label: str,
+    curves: Sequence[RawCurve],
+    estimator: str = "mean",
+    band: str = "t",
+    width: int = 1,
+    seeds: Sequence[object] | None = None,
 ) -> Line | None:
     """The line and the band of a setting; None where none of its curves has a point.
 
+    They do not depend on the order of the curves.
+
     Args:
         label: what it is called.
-        curves: one per run.
-        estimator: of `ESTIMATORS`, over runs at each x.
+        curves: one per training.
+        estimator: of `ESTIMATORS`, over seeds at each x.
         band: of `BANDS`.
-        width: of the smoothing window in points, applied to each run before anything else.
+        width: of the smoothing window in points, applied to each training before anything else.
+        seeds: what each curve is of: those of one seed are averaged first. None: each is of another.
 
     Raises:
         UsageError: a band that is not the estimator's, or names that are unknown.
     """
     require(estimator, band)
-    points = [(x, smooth(y, width)) for x, y in map(clean, curves) if len(x)]
+    trainings = [clean(curve) for curve in curves]
+    scale = scaled(np.concatenate([y for _, y in trainings]))[1] if trainings else 1.0
+    by_seed: dict[object, list[tuple[Array, Array]]] = {}
+    for seed, (x, y) in zip(seeds if seeds is not None else range(len(trainings)), trainings, strict=True):
+        if len(x):
+            by_seed.setdefault(seed, []).append((x, smooth(y / scale if scale != 1.0 else y, width)))
+    points = sorted((averaged(group) for group in by_seed.values()), key=lambda p: (p[0].tolist(), p[1].tolist()))
     if not points:
         return None
     grid, values = align(points)
@@ -108,8 +122,21 @@ def line(
         there = values[np.ix_(members, at)]
         y[at] = _ESTIMATORS[estimator](there)
         low[at], high[at] = _band(there, y[at], estimator, band)
+    if scale != 1.0:
+        with np.errstate(over="ignore"):  # an end of a band may be beyond the greatest double
+            y, low, high = y * scale, low * scale, high * scale
     without = band == "none" or len(points) < 2
     return Line(label, grid, y, None if without else low, None if without else high, n.astype(np.float64))
+
+
+def averaged(trainings: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """The mean of several trainings of one seed, at each x over those that are there."""
+    if len(trainings) == 1:
+        return trainings[0]
+    grid, values = align(sorted(trainings, key=lambda p: (p[0].tolist(), p[1].tolist())))
+    there = np.isfinite(values)
+    count = there.sum(axis=0)
+    return grid[count > 0], np.where(there, values, 0.0).sum(axis=0)[count > 0] / count[count > 0]
 
 
 def require(estimator: str, band: str) -> None:

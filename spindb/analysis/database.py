@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,6 +26,7 @@ from spindb.index.connect import connected
 from spindb.index.engine import shown
 from spindb.index.selection import selected
 from spindb.index.tables import EXPORTS, config_values
+from spindb.legible import legible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +57,7 @@ class Database:
         with self._reading() as connection:
             facts = describe(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
-        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(str(facts[name]))}</td></tr>" for name in names)
+        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(legible(str(facts[name])))}</td></tr>" for name in names)
         return f"<table>{cells}</table>"
 
     def _reading(self) -> AbstractContextManager[Connection]:
@@ -139,7 +141,10 @@ class Database:
         *,
         lower: bool = False,
     ) -> DataFrame:
-        """A row per setting, ranked: statistics over seeds, as `spindb compare` has them."""
+        """A row per setting and metric, ranked: statistics over seeds, as `spindb compare` has them.
+
+        ``attrs["notes"]`` says what was left out, averaged or assumed.
+        """
         from dataclasses import asdict
 
         from spindb.analysis.compare import compare
@@ -155,22 +160,29 @@ class Database:
                 "left_out": row.left_out,
                 "p": row.p,
                 "verdict": row.verdict,
+                "environment": row.setting.environment,
+                "metric": row.metric,
+                "copies_left_out": len(row.setting.copies),
+                "reruns_averaged": len(row.setting.reruns),
+                "assumed_different": len(row.setting.assumed_different),
             }
             for row in found.rows
         ]
-        return pandas.DataFrame(rows, index=[row.setting.label for row in found.rows])
+        frame = pandas.DataFrame(rows, index=[row.setting.label for row in found.rows])
+        frame.attrs["notes"] = found.notes
+        return frame
 
     def plot(self, filter: str = "", value: str | Sequence[str] = "Performance", **options: Any) -> Figure:
         """Learning curves as a figure, which a notebook shows.
 
         `options` are the fields of `spindb.analysis.panels.Wanted` (``axis``, ``group_by``, ``facet``, ``estimator``,
-        ``band``, ``width``, ``each``, ``legend``).
+        ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned of.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.
         """
         with needing("analysis"):
-            from spindb.analysis.panels import Wanted, panels
+            from spindb.analysis.panels import Wanted, arranged
             from spindb.analysis.plots import draw_curves
         try:
             wanted = Wanted(values=(value,) if isinstance(value, str) else tuple(value), **options)
@@ -179,8 +191,10 @@ class Database:
                 f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(Wanted.__slots__)}"
             ) from None
         with self._reading() as connection:
-            found = panels(connection, selected(connection, [filter]), wanted)
-        return draw_curves(found, wanted.note)
+            found = arranged(connection, selected(connection, [filter]), wanted)
+        for note in found.notes:
+            warnings.warn(note, stacklevel=2)
+        return draw_curves(found.panels, wanted.note)
 
     def _export(self, table: str, filter: str) -> DataFrame:
         with self._reading() as connection:

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-ABSENT = None
+
+class Fact(NamedTuple):
+    """Something that runs are compared by: ``same`` is equal where it is equal, ``shown`` is short, ``exact`` whole."""
+
+    same: str
+    shown: str
+    exact: str
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A key and its value in each run, ``None`` where a run has no such key."""
+    """A key and its value in each run, ``None`` where a run has no such key.
+
+    ``values`` are short where that tells the different ones apart; ``exact`` are whole.
+    """
 
     key: str
     values: tuple[str | None, ...]
+    exact: tuple[str | None, ...]
 
 
-def differences(mappings: Sequence[Mapping[str, str]], *, everything: bool = False) -> list[Difference]:
+def differences(mappings: Sequence[Mapping[str, Fact]], *, everything: bool = False) -> list[Difference]:
     """The keys whose values are not the same in all mappings, sorted; with `everything` all keys."""
-    keys = sorted({key for mapping in mappings for key in mapping})
-    rows = [Difference(key, tuple(mapping.get(key, ABSENT) for mapping in mappings)) for key in keys]
-    return [row for row in rows if everything or len(set(row.values)) > 1]
+    found = []
+    for key in sorted({key for mapping in mappings for key in mapping}):
+        facts = [mapping.get(key) for mapping in mappings]
+        if everything or len({None if fact is None else fact.same for fact in facts}) > 1:
+            found.append(_difference(key, facts))
+    return found
+
+
+def _difference(key: str, facts: Sequence[Fact | None]) -> Difference:
+    there = {fact.same: fact.shown for fact in facts if fact is not None}
+    told = len(set(there.values())) == len(there)
+    shown = tuple(None if fact is None else fact.shown if told else fact.same for fact in facts)
+    return Difference(key, shown, tuple(None if fact is None else fact.exact for fact in facts))

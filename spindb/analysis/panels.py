@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from spindb.analysis.curves import BANDS, Line, line, require, usual_band
+from spindb.analysis.joined import joined
 from spindb.errors import UsageError
-from spindb.index.points import STEPS, curves_by_id
+from spindb.index.database.unknown import json_value
+from spindb.index.models import runs
+from spindb.index.points import EPOCH, ROW, STEPS, RawCurve, curves_by_id
+from spindb.index.portions import batches
+from spindb.index.read.groups import Grouping, groups_of, labelled, shown
+from spindb.index.read.sample import sample_of
+from spindb.index.read.settings import ENVIRONMENT, settings_of
 from spindb.index.search import fields_of
-from spindb.index.settings import Setting, settings_of, telling_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,87 +64,175 @@ class Wanted:
         return f"{self.estimator} over runs{band}{smoothed}"
 
 
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """The panels of a picture, and what a reader should know of: what was left out, averaged or assumed."""
+
+    panels: tuple[Panel, ...]
+    notes: tuple[str, ...]
+
+
+class _Member(NamedTuple):
+    """A training of a line, and the seed that it is of: trainings of one seed are averaged."""
+
+    runs: tuple[int, ...]
+    seed: int
+
+
 def panels(connection: Connection, ids: Sequence[int], wanted: Wanted) -> list[Panel]:
-    """The panels for these runs: one per value and facet.
+    """The panels of `arranged`."""
+    return list(arranged(connection, ids, wanted).panels)
+
+
+def arranged(connection: Connection, ids: Sequence[int], wanted: Wanted) -> Arranged:
+    """The panels for these runs: one per value and facet; and per metric and kind of axis, where runs have several.
 
     Raises:
         FilterError: an unknown metric or field.
         UsageError: no run has a point to draw; or estimator and band don't belong together; or too few names.
     """
     require(wanted.estimator, wanted.shown_band)
-    groups = _groups(connection, ids, wanted)
-    facets = _facets(connection, ids, wanted.facet)
-    found = []
+    grouping = groups_of(connection, ids, wanted.group_by)
+    counted = sorted(run_id for group in grouping.groups for run_id in group.runs)
+    lines = _lines(connection, grouping, counted, wanted)
+    facets = _facets(connection, counted, wanted.facet)
+    kinds = _kinds(connection, counted)
+    found: list[Panel] = []
+    notes = list(grouping.notes)
     for value in wanted.values:
-        drawn = curves_by_id(connection, ids, value, wanted.axis)
+        drawn = {i: c for i, c in curves_by_id(connection, counted, value, wanted.axis).items() if _has_point(c)}
+        notes += _without(len(counted) - len(drawn), value, wanted.axis)
+        apart: dict[tuple[str, str], set[int]] = {}
+        for run_id, curve in drawn.items():
+            apart.setdefault((curve.metric, _kind(curve, kinds[run_id], wanted.axis)), set()).add(run_id)
+        notes += _said(apart, wanted.axis)
         for title, members in facets.items():
-            lines = [
-                line(label, [drawn[i] for i in runs if i in drawn and i in members], wanted.estimator,
-                     wanted.shown_band, wanted.width)
-                for label, runs in groups.items()
-            ]  # fmt: skip
-            kept = tuple(one for one in lines if one is not None)
-            if kept:
-                here = [drawn[i] for i in members if i in drawn]
-                found.append(
-                    Panel(title, _name([c.axis for c in here], "row"), _name([c.metric for c in here], value), kept)
-                )
+            for (metric, kind), those in sorted(apart.items(), key=lambda item: _kind_place(item[0])):
+                here = {i: drawn[i] for i in sorted(members & those)}
+                kept = _drawn(lines, here, wanted)
+                if kept:
+                    found.append(Panel(title, _axis_name(here.values(), kind), metric, kept))
     if not found:
         names = " or ".join(wanted.values)
         raise UsageError(f"nothing to draw: none of {len(ids)} runs has a point of {names} over {wanted.axis}")
+    return Arranged(tuple(found), tuple(dict.fromkeys(notes)))
+
+
+def _drawn(lines: Mapping[str, Sequence[_Member]], curves: Mapping[int, RawCurve], wanted: Wanted) -> tuple[Line, ...]:
+    found = []
+    for label, members in lines.items():
+        trainings = [(joined([curves[i] for i in member.runs if i in curves]), member.seed) for member in members]
+        there = [(curve, seed) for curve, seed in trainings if curve is not None]
+        one = line(
+            label, [curve for curve, _ in there], wanted.estimator, wanted.shown_band, wanted.width,
+            [seed for _, seed in there],
+        )  # fmt: skip
+        if one is not None:
+            found.append(one)
+    return tuple(found)
+
+
+def _has_point(curve: RawCurve) -> bool:
+    return any(math.isfinite(x) and math.isfinite(y) for x, y in zip(curve.x, curve.y, strict=True))
+
+
+def _kinds(connection: Connection, ids: Sequence[int]) -> dict[int, str | None]:
+    """The metric that counts steps in each run."""
+    found: dict[int, str | None] = {}
+    for batch in batches(ids):
+        rows = connection.execute(select(runs.c.id, runs.c.steps).where(runs.c.id.in_(batch)))
+        found.update({row.id: row.steps for row in rows})
     return found
 
 
-def _name(names: Sequence[str | None], other: str) -> str:
-    """The metric that most of the curves have on this axis."""
-    known = [name or other for name in names]
-    return max(sorted(set(known)), key=known.count)
+def _kind(curve: RawCurve, steps: str | None, axis: str) -> str:
+    """What a curve's axis counts: different things are never drawn over one axis."""
+    if curve.axis is None:
+        return ROW
+    if axis not in (STEPS, EPOCH):
+        return axis
+    return STEPS if axis == STEPS and curve.axis == steps else EPOCH
 
 
-def _groups(connection: Connection, ids: Sequence[int], wanted: Wanted) -> dict[str, tuple[int, ...]]:
-    """Runs by the label of their line."""
-    groups: dict[str, tuple[int, ...]] = {}
+def _kind_place(part: tuple[str, str]) -> tuple[str, int, str]:
+    metric, kind = part
+    order = (STEPS, EPOCH, ROW)
+    return metric, order.index(kind) if kind in order else -1, kind
+
+
+def _axis_name(curves: Iterable[RawCurve], kind: str) -> str:
+    """The axis as the runs call it, where all call it the same."""
+    names = {curve.axis for curve in curves}
+    return names.pop() or ROW if len(names) == 1 else kind
+
+
+def _without(count: int, value: str, axis: str) -> list[str]:
+    return [f"{_runs(count)} not drawn: no point of {value} over {axis}"] if count else []
+
+
+def _said(apart: Mapping[tuple[str, str], set[int]], axis: str) -> list[str]:
+    """That runs are drawn apart, by what they measure or by what their axis counts."""
+    metrics, kinds = sorted({metric for metric, _ in apart}), {kind for _, kind in apart}
+    found = [f"{' and '.join(metrics)} are drawn apart: different metrics"] if len(metrics) > 1 else []
+    for kind in (EPOCH, ROW):
+        members = [i for (_, own), those in apart.items() if own == kind for i in those]
+        if len(kinds) > 1 and members:
+            found.append(f"{_runs(len(members))} without {axis}: drawn apart, over {kind}s")
+    return found
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"
+
+
+def _lines(
+    connection: Connection, grouping: Grouping, ids: Sequence[int], wanted: Wanted
+) -> dict[str, Sequence[_Member]]:
+    """Trainings by the label of their line."""
+    found: dict[str, Sequence[_Member]] = {}
     if wanted.each:
         names = _column(connection, ids, "name")
         twice = len(set(names.values())) < len(names)
-        groups = {f"{run_id} {name}" if twice else str(name): (run_id,) for run_id, name in names.items()}
+        for chain in sorted(chain for group in grouping.groups for one in group.replicates for chain in one.chains):
+            name = names[chain[0]]
+            found[f"{chain[0]} {name}" if twice else str(name)] = [_Member(chain, chain[0])]
     else:
-        for setting in _labelled(settings_of(connection, ids, wanted.group_by), wanted):
-            label = setting.label
-            if wanted.facet is None and label in groups:  # what tells them apart is not seen in five digits
-                label = f"{label} (from run {setting.runs[0]})"
-            groups[label] = tuple(sorted((*groups.get(label, ()), *setting.runs)))
+        # Labels need not say what panels say.
+        keys = [key for key in grouping.keys if key != wanted.facet]
+        for group in labelled(grouping.groups, keys):
+            label = group.label
+            if wanted.facet is None and label in found:
+                label = f"{label} (from run {group.runs[0]})"
+            members = [_Member(chain, one.runs[0]) for one in group.replicates for chain in one.chains]
+            found[label] = [*found.get(label, ()), *members]
     if wanted.legend:
-        if len(wanted.legend) != len(groups):
+        if len(wanted.legend) != len(found):
             raise UsageError(
-                f"{len(wanted.legend)} names in the legend for {len(groups)} lines", hint=f"lines: {'; '.join(groups)}"
+                f"{len(wanted.legend)} names in the legend for {len(found)} lines", hint=f"lines: {'; '.join(found)}"
             )
-        groups = dict(zip(wanted.legend, groups.values(), strict=True))
-    return groups
-
-
-def _labelled(settings: Sequence[Setting], wanted: Wanted) -> list[Setting]:
-    """With values that tell them apart: labels need not say what panels say, nor what goes with the environment."""
-    keys = list(wanted.group_by) or telling_keys(settings)
-    kept = [key for key in keys if key != wanted.facet]
-    return [replace(setting, values={key: setting.values[key] for key in kept}) for setting in settings]
+        found = dict(zip(wanted.legend, found.values(), strict=True))
+    return found
 
 
 def _facets(connection: Connection, ids: Sequence[int], facet: str | None) -> dict[str, set[int]]:
     if facet is None:
         return {"": set(ids)}
-    values = _column(connection, ids, facet)
+    settings = settings_of(connection, sample_of(connection, ids), [facet])
+    texts = {run_id: settings.texts(run_id).get(facet) for run_id in ids}
     found: dict[str, set[int]] = {}
-    for run_id in sorted(values, key=lambda run_id: _by_size(values[run_id])):
-        value = values[run_id]
-        found.setdefault(f"{facet}={'none' if value is None else value}", set()).add(run_id)
+    for run_id in sorted(ids, key=lambda run_id: _by_size(texts[run_id])):
+        text = texts[run_id]
+        absent = "environment unknown" if facet == ENVIRONMENT else f"{facet}=-"
+        found.setdefault(absent if text is None else f"{facet}={shown(json_value(text))}", set()).add(run_id)
     return found
 
 
-def _by_size(value: Any) -> tuple[bool, float, str]:
-    """Numbers by size, then everything else by its text."""
-    is_number = isinstance(value, (int, float))
-    return not is_number, value if is_number else 0.0, str(value)
+def _by_size(text: str | None) -> tuple[bool, float, str]:
+    """Numbers by size, then everything else by its text, then runs that lack it."""
+    value = None if text is None else json_value(text)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return False, float(value), ""
+    return True, float(text is None), text or ""
 
 
 def _column(connection: Connection, ids: Sequence[int], field: str) -> dict[int, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from spindb.analysis.curves import Line
 from spindb.analysis.panels import Panel
 from spindb.errors import UsageError
+from spindb.files import written_whole
+from spindb.legible import legible
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 _STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
@@ -126,22 +129,22 @@ def _legend(figure: Figure, panels: Sequence[Panel], looks: dict[str, dict[str, 
     handles = []
     for label, look in list(looks.items())[:_MAX_LEGEND]:
         own = [line for panel in panels for line in panel.lines if line.label == label]
-        handles.append(Line2D([], [], linewidth=1.8, label=f"{label}  ({_count(own)})", **look))
+        handles.append(Line2D([], [], linewidth=1.8, label=f"{drawn(label)}  ({_count(own)})", **look))
     if not handles:
         return
     more = f"; {len(looks) - _MAX_LEGEND} more lines" if len(looks) > _MAX_LEGEND else ""
     if any(line.n.min() < line.n.max() for panel in panels for line in panel.lines):
         more = f"; thin where fewer runs are there{more}"
     columns = _legend_columns(min(len(panels), _MAX_COLUMNS), list(looks))
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=note + more)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=drawn(note + more))
     legend.get_title().set_fontsize("small")
     legend.get_title().set_color("#444444")
 
 
 def _finish(axes: Any, title: str, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False) -> None:
-    axes.set_title(title)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_title(drawn(title))
+    axes.set_xlabel(drawn(xlabel))
+    axes.set_ylabel(drawn(ylabel))
     axes.margins(x=0.02)
     if log_x:
         axes.set_xscale("log")
@@ -266,13 +269,13 @@ def draw_parallel(
                     text, (position, height), xytext=(4, 0), textcoords="offset points", fontsize="small", va="center",
                     bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
                 )  # fmt: skip
-        axes.set_xticks(range(len(scales)), [*names, value_name])
+        axes.set_xticks(range(len(scales)), [drawn(name) for name in (*names, value_name)])
         axes.set_yticks([])
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(length=0)
         axes.margins(x=0.08)
         bar = mpl.cm.ScalarMappable(mpl.colors.Normalize(results.min(), results.max()), colours)
-        figure.colorbar(bar, ax=axes, label=f"{value_name} (n={len(kept)})", aspect=30)
+        figure.colorbar(bar, ax=axes, label=drawn(f"{value_name} (n={len(kept)})"), aspect=30)
     return figure
 
 
@@ -320,7 +323,16 @@ class _Scale:
 
 
 def _text(value: Any) -> str:
-    return "none" if value is None else str(value)
+    return "none" if value is None else drawn(str(value))
+
+
+def drawn(text: str) -> str:
+    """A text as matplotlib draws it letter by letter: no formula between dollars, no line end, nothing unseen.
+
+    A label that begins with an underscore would be left out of legends: it gets a space before it.
+    """
+    shown = legible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def save(figure: Figure, path: Path, dpi: int = 200) -> None:
@@ -332,11 +344,10 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
     known = figure.canvas.get_supported_filetypes()
     if path.suffix.removeprefix(".") not in known:
         raise UsageError(f"{path} has no suffix of a picture", hint=".png, .svg or .pdf, for instance")
-    try:
-        with mpl.rc_context(_STYLE):
-            figure.savefig(path, dpi=dpi, metadata={"Date": None} if path.suffix in (".svg",) else None)
-    except OSError as error:
-        raise UsageError(f"{path} can't be written: {error.strerror or error}") from None
+    with mpl.rc_context(_STYLE), written_whole(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of a script that the font lacks: a box is drawn
+        metadata = {"Date": None} if path.suffix in (".svg",) else None
+        figure.savefig(file, dpi=dpi, metadata=metadata, format=path.suffix.removeprefix("."))
 
 
 def display(figure: Figure) -> None:

@@ -31,7 +31,7 @@ def parse(text: str, *, lower: bool = False) -> Summary:
         "first": lambda _, y: next(iter(_known(y)), math.nan),
         "min": lambda _, y: min(_known(y), default=math.nan),
         "max": lambda _, y: max(_known(y), default=math.nan),
-        "mean": lambda _, y: _mean(_known(y)),
+        "mean": lambda _, y: mean(_known(y)),
         "auc": _area,
     }
     if text in simple:
@@ -44,7 +44,7 @@ def parse(text: str, *, lower: bool = False) -> Summary:
             count = int(match[2])
             if count < 1:
                 raise ValueError
-            return lambda _, y: _mean(_known(y[-count:]))
+            return lambda _, y: mean(_known(y[-count:]))
         level = float(match[2])
     except ValueError:
         raise UsageError(f"no summary is called {text!r}", hint=f"summaries: {', '.join(NAMES)}") from None
@@ -55,15 +55,26 @@ def _known(values: Sequence[float]) -> list[float]:
     return [value for value in values if value == value]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
+def mean(values: Sequence[float]) -> float:
+    """The mean of numbers; NaN where there is none, or where infinities of both signs are among them."""
+    if not values:
+        return math.nan
+    for parts, divisor in ((values, len(values)), ([value / len(values) for value in values], 1)):
+        try:
+            return math.fsum(parts) / divisor
+        except OverflowError:  # a sum beyond the greatest double, of a mean that is not
+            continue
+        except ValueError:  # -inf + inf
+            return math.nan
+    return sum(value / len(values) for value in values)
 
 
 def _area(x: Sequence[float], y: Sequence[float]) -> float:
     """By trapezoids, over the length of the x axis: the average height of the curve."""
-    points = [(a, b) for a, b in zip(x, y, strict=True) if a == a and b == b]
+    points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and b == b]
     length = points[-1][0] - points[0][0] if points else 0.0
     if length <= 0:
         return points[0][1] if len(points) == 1 else math.nan
-    area = math.fsum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in itertools.pairwise(points))
-    return area / length
+    # Shares of the length and half heights: products of great numbers would be beyond the greatest double.
+    parts = [(x1 - x0) / length * (y0 / 2 + y1 / 2) for (x0, y0), (x1, y1) in itertools.pairwise(points)]
+    return math.fsum(parts) if all(map(math.isfinite, parts)) else sum(parts)

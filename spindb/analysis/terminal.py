@@ -8,9 +8,11 @@ import numpy as np
 import uniplot
 
 from spindb.analysis.panels import Panel
+from spindb.legible import legible
 
 _FRAME = 14  # columns that axis labels and borders take
 _HEIGHT = 16
+_SIGNS = 6  # that lines can have without colours; more of them are told apart by nothing
 
 
 def draw(
@@ -31,15 +33,15 @@ def draw(
             xs=[np.asarray(line.x) for line in panel.lines],
             ys=[np.asarray(line.y) for line in panel.lines],
             lines=True,
-            title=" ".join(filter(None, (f"{panel.ylabel} over {panel.xlabel}", panel.title))),
-            legend_labels=[f"{line.label} (n={int(line.n.max())})" for line in panel.lines],
+            title=legible(" ".join(filter(None, (f"{panel.ylabel} over {panel.xlabel}", panel.title)))),
+            legend_labels=[legible(f"{line.label} (n={int(line.n.max())})") for line in panel.lines],
             legend_placement="vertical",
             width=max(20, width - _FRAME),
             height=_HEIGHT,
             x_as_log=log_x,
             y_as_log=log_y,
             color=colours,
-            character_set="braille" if colours or len(panel.lines) == 1 else "ascii",
+            character_set="braille" if colours or not 1 < len(panel.lines) <= _SIGNS else "ascii",
         )
         blocks.append(text if isinstance(text, str) else "\n".join(text))
     return "\n\n".join([*blocks, note])

@@ -1,4 +1,4 @@
-"""What people add: ``tag``, ``note``, ``archive``, ``unarchive``; and ``rm``, which takes runs out of the index."""
+"""What people add: ``tag``, ``note``, ``archive``, ``unarchive``; and ``rm``, which removes runs until asked back."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ def tag(
     signs = " ".join([*(f"+{tag}" for tag in add), *(f"-{tag}" for tag in remove)])
     with _writing(ctx, db) as connection:
         ids = _meant(connection, rest, everything)
-        say(f"{signs} on {plural(len(ids), 'run')}")
-        if dry_run:
-            return
-        added, removed = annotate.tag_runs(connection, ids, add, remove)
-    say(f"{plural(added, 'tag')} added, {removed} taken off")
+        added, removed = (0, 0) if dry_run else annotate.tag_runs(connection, ids, add, remove)
+    # Said when it is written: a disk may be full at the very end.
+    say(f"{signs} on {plural(len(ids), 'run')}")
+    if not dry_run:
+        say(f"{plural(added, 'tag')} added, {removed} taken off")
 
 
 def _list_tags(ctx: typer.Context, words: Sequence[str], everything: bool, as_json: bool, db: str | None) -> None:
@@ -151,8 +151,8 @@ def note(
     written = " ".join(text) if text else _edited()
     with _writing(ctx, db) as connection:
         ids = _meant(connection, [which], everything)
-        say(f"a note on {plural(len(ids), 'run')}")
         annotate.add_note(connection, ids, written)
+    say(f"a note on {plural(len(ids), 'run')}")
 
 
 def _list_notes(ctx: typer.Context, which: str, everything: bool, as_json: bool, db: str | None) -> None:
@@ -221,46 +221,96 @@ def _set_archived(
         raise UsageError(f"which runs? {verb} takes a filter or ids", hint=f"for all runs: spindb {verb} 'id:any'")
     with _writing(ctx, db) as connection:
         ids = _meant(connection, words, everything)
-        say(f"{verb} {plural(len(ids), 'run')}")
-        if not dry_run:
-            changed = archive_runs(connection, ids, archived)
-            say(f"{changed} changed" if changed == len(ids) else f"{changed} changed, the others were so already")
+        changed = None if dry_run else archive_runs(connection, ids, archived)
+    say(f"{verb} {plural(len(ids), 'run')}")
+    if changed is not None:
+        say(f"{changed} changed" if changed == len(ids) else f"{changed} changed, the others were so already")
 
 
 def remove(
     ctx: typer.Context,
     words: FilterWords = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Bring removed runs back, by id, directory or name, with all of theirs.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", "-l", help="List the runs that were removed.")] = False,
     everything: Everything = False,
+    as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Remove runs from the index, with their tags, notes and evaluations. Files are never touched.
+    """Remove runs: they are hidden everywhere until --undo, also when they are moved or ingested again.
 
-    A run whose directory is still there comes back, bare, with the next ingest; archive hides one for good.
+    Files are never touched. Tags, notes and evaluations are kept for --undo.
 
     spindb rm 'status=missing'
+
+    spindb rm --list
+
+    spindb rm --undo 42
     """
-    from spindb.index import store
+    if show:
+        _list_removed(ctx, as_json, db)
+        return
+    if not words:
+        raise UsageError("which runs? rm takes a filter or ids", hint="spindb rm --list shows those that were removed")
+    if undo:
+        _bring_back(ctx, words, db)
+        return
+    _remove(ctx, words, yes, everything, db)
+
+
+def _remove(ctx: typer.Context, words: Sequence[str], yes: bool, everything: bool, db: str | None) -> None:
     from spindb.index.annotate import added_to
     from spindb.index.connect import connected
+    from spindb.index.models import LARGEST
+    from spindb.index.write import removal
 
     location = database(ctx, db)
-    if not words:
-        raise UsageError("which runs? rm takes a filter or ids")
     with connected(location) as connection:  # no lock is held while a person thinks
-        ids = _meant(connection, words, everything)
-        lost = added_to(connection, ids)
+        named = [int(word) for word in words if word.isascii() and word.isdigit()]
+        before = removal.when_removed(connection, [run_id for run_id in named if run_id <= LARGEST])
+        left = [word for word in words if not word.isdigit() or int(word) not in before]
+        ids = _meant(connection, left, everything) if left else []
+        added = added_to(connection, ids)
+    for run_id, at in before.items():
+        say(f"run {run_id} was removed already, on {at:%Y-%m-%d}")
     if not ids:
-        say("no run is meant")
+        say("no run is meant" if not before else "nothing was removed")
         return
-    added = f"{plural(lost.tags, 'tag')}, {plural(lost.notes, 'note')} and {plural(lost.evaluations, 'evaluation')}"
-    say(f"remove {plural(len(ids), 'run')} from the index, with {added}; no file is touched")
+    theirs = f"{plural(added.tags, 'tag')}, {plural(added.notes, 'note')} and {plural(added.evaluations, 'evaluation')}"
+    say(f"remove {plural(len(ids), 'run')} from the index, with {theirs}; no file is touched")
     if not yes and not _confirmed():
         say("nothing was removed")
         raise typer.Exit(1)
     with connected(location, write=True) as connection:
-        store.remove_runs(connection, ids)
-    say(f"{plural(len(ids), 'run')} removed")
+        count = removal.remove(connection, ids)
+    say(f"{plural(count, 'run')} removed: spindb rm --undo brings them back")
+
+
+def _bring_back(ctx: typer.Context, words: Sequence[str], db: str | None) -> None:
+    from spindb.index.write.removal import bring_back
+
+    with _writing(ctx, db) as connection:
+        back = bring_back(connection, words)
+    for run in back:
+        say(f"run {run.id} is back: {run.directory}")
+    say("spindb ingest reads what changed meanwhile")
+
+
+def _list_removed(ctx: typer.Context, as_json: bool, db: str | None) -> None:
+    from spindb.index.connect import connected
+    from spindb.index.write.removal import removed_runs
+
+    with connected(database(ctx, db)) as connection:
+        found = removed_runs(connection)
+    if as_json:
+        rows = [{"id": r.id, "name": r.name, "directory": str(r.directory), "removed": r.removed_at} for r in found]
+        print_json(rows)
+    elif found:
+        print_table(("id", "name", "directory", "removed"), [(r.id, r.name, r.directory, r.removed_at) for r in found])
+    else:
+        say("no run is removed")
 
 
 def _confirmed() -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -14,7 +17,17 @@ from typer.main import get_command
 import spindb
 from spindb.cli.lean import spare
 from spindb.cli.output import JSON_VERSION
-from spindb.errors import SpindbError
+from spindb.cli.terminal.door import (
+    OutputError,
+    close_output,
+    discard_output,
+    echo,
+    open_streams,
+    output_error,
+    say,
+    say_error,
+)
+from spindb.errors import DamagedWarning, DatabaseError, SpindbError
 
 COMMANDS = {
     "scanning": ("ingest",),
@@ -34,6 +47,9 @@ COMMANDS = {
 }
 """Modules beside this one and the commands that each adds, in the order in which help lists them."""
 
+_TRACEBACK = "SPINDB_TRACEBACK"
+"""Environment variable: set, errors are followed by where they came from (an environment's own code, say)."""
+
 _HELP = """Every RL run you ever trained is one query away, and every saved policy plays again.
 
     spindb ingest data/                           index all runs below
@@ -52,7 +68,7 @@ _HELP = """Every RL run you ever trained is one query away, and every saved poli
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"spindb {spindb.__version__} (JSON output version {JSON_VERSION})")
+        echo(f"spindb {spindb.__version__} (JSON output version {JSON_VERSION})")
         raise typer.Exit
 
 
@@ -101,6 +117,9 @@ def _command_in(arguments: Sequence[str]) -> str | None:
     return None
 
 
+_OF_STREAMS = (errno.ENOSPC, errno.EPIPE, errno.EBADF, errno.EIO)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     sys.exit(run(arguments))
@@ -109,16 +128,62 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    open_streams()
     try:
-        spare(get_command(application(_command_in(given))))(args=given, prog_name="spindb")
-    except SystemExit as stop:  # how the parser ends every command
-        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-    except BrokenPipeError:  # whoever reads has read enough, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except SpindbError as error:
-        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
-        if error.hint:
-            typer.echo(f"hint: {error.hint}", err=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DamagedWarning)
+            warnings.showwarning = _say_warning
+            code = _command(given)
+        close_output()
+    except OutputError as error:
+        discard_output()
+        if error.exit_code:
+            say_error(error)
         return error.exit_code
+    return code
+
+
+def _told_of_damage() -> DatabaseError | None:
+    """What stands behind an error that nobody foresaw, where the database held wrong values and that was said."""
+    unknown = sys.modules.get("spindb.index.database.unknown")  # a command that asked no database has not loaded it
+    if unknown is None or not (unknown.noted.told or unknown.noted.count):
+        return None
+    return DatabaseError(unknown.noted.told or "the database holds wrong values", hint="spindb db check names them")
+
+
+def _say_warning(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+    """Warnings of spindb's own as words; those of libraries as Python prints them."""
+    if issubclass(category, DamagedWarning):
+        say(f"warning: {message}")
+    else:
+        _as_python_does(message, category, *rest, **named)
+
+
+_as_python_does = warnings.showwarning
+
+
+def _command(arguments: Sequence[str]) -> int:
+    try:
+        spare(get_command(application(_command_in(arguments))))(args=arguments, prog_name="spindb")
+    except SystemExit as stop:  # how the parser ends every command
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise output_error(stop.__context__) from None
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except OutputError:
+        raise
+    except SpindbError as error:
+        say_error(error)
+        if os.environ.get(_TRACEBACK):
+            traceback.print_exception(error)
+        return error.exit_code
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+        damaged = _told_of_damage()
+        if damaged is None:
+            raise
+        say_error(damaged)
+        return damaged.exit_code
+    except OSError as error:  # help, which the parser prints itself
+        if error.filename is None and error.errno in _OF_STREAMS:
+            raise output_error(error) from None
+        raise
     return 0

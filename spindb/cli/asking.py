@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -10,16 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, database
-from spindb.cli.output import plural, print_csv, print_json, print_json_lines, print_table, say
+from spindb.cli.output import plural, print_csv, print_json_lines, print_json_rows, print_table, say
+from spindb.cli.terminal.door import say_error
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:
     from spindb.index.plainsql import Answer
 
-_HELP = """.tables       the tables
-.schema NAME  the columns of one
-.quit         ends, as Ctrl-D does
-A statement ends with a semicolon and may go over several lines."""
+_MOST_ROWS = 10_000  # of a table, which is laid out when all of it is known
+_HELP = (
+    ".tables       the tables",
+    ".schema NAME  the columns of one",
+    ".quit         ends, as Ctrl-D does",
+    "A statement ends with a semicolon and may go over several lines.",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +40,9 @@ def sql(
     as_json: AsJson = False,
     as_jsonl: AsJsonLines = False,
     as_csv: AsCsv = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="How long a statement may take; 0: any time.", min=0)
+    ] = 60,
     db: Db = None,
 ) -> None:
     """Run an SQL statement that reads, or open a prompt for such statements.
@@ -47,13 +55,12 @@ def sql(
     with reading(database(ctx, db)) as connection:
         for typed in [statement] if statement is not None else _typed():
             try:
-                answer = ask(connection, meaning(connection, typed))
+                with ask(connection, meaning(connection, typed), seconds=timeout) as answer:
+                    _print(answer, as_json, as_jsonl, as_csv)
             except UsageError as error:
                 if statement is not None or not sys.stdin.isatty():
                     raise
-                say(f"error: {error}")
-                continue
-            _print(answer, as_json, as_jsonl, as_csv)
+                say_error(error)
 
 
 def _typed() -> Iterator[str]:
@@ -63,7 +70,8 @@ def _typed() -> Iterator[str]:
         return
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives `input` history and editing
-    say("only reading; .tables, .schema NAME, .help, .quit\n")
+    say("only reading; .tables, .schema NAME, .help, .quit")
+    say("")
     lines: list[str] = []
     while True:
         try:
@@ -78,7 +86,8 @@ def _typed() -> Iterator[str]:
         if not lines and line.strip() in (".quit", ".exit", "quit", "exit"):
             return
         if not lines and line.strip() == ".help":
-            say(_HELP)
+            for text in _HELP:
+                say(text)
             continue
         lines.append(line)
         if line.rstrip().endswith(";") or lines[0].startswith("."):
@@ -88,12 +97,16 @@ def _typed() -> Iterator[str]:
 
 def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
     if as_json:
-        print_json([dict(zip(answer.titles, row, strict=True)) for row in answer.rows])
+        print_json_rows(answer.titles, answer.rows)
     elif as_jsonl:
         print_json_lines(answer.titles, answer.rows)
     elif as_csv:
         print_csv(answer.titles, answer.rows)
     else:
-        if answer.rows:
-            print_table(answer.titles, answer.rows)
-        say(plural(len(answer.rows), "row"))
+        rows = list(itertools.islice(answer.rows, _MOST_ROWS + 1))
+        if rows:
+            print_table(answer.titles, rows[:_MOST_ROWS])
+        if len(rows) > _MOST_ROWS:
+            say(f"the first {_MOST_ROWS} rows, more were not read: --csv and --jsonl print all, LIMIT chooses")
+        else:
+            say(plural(len(rows), "row"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,8 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
-from spindb.cli.output import colourful, plural, print_csv, print_json, print_table, say, show, terminal_width
+from spindb.cli.output import colourful, echo, plural, print_csv, print_json, print_table, say, show, terminal_width
+from spindb.cli.terminal.door import echo_block
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _EXTRA = "analysis"
 _PLAIN_WIDTH = 80
 _MAX_IDS = 10
+_MAX_COLUMNS_NAMED = 12
 _FURTHER = ("std", "min", "max", "se", "IQM low", "IQM high")
 GroupBy = Annotated[
     str | None,
@@ -82,60 +85,126 @@ def compare(
         ids = selected(connection, words_of(words), everything=everything, notice=say)
         found = compare_settings(connection, ids, value, summary, split(group_by), lower=lower)
     if as_json:
-        print_json([_as_dict(row) for row in found.rows])
+        print_json([_as_dict(row, found) for row in found.rows])
     elif as_csv:
-        rows = [_flat(row) for row in found.rows]
+        rows = [_flat(row, found) for row in found.rows]
         print_csv(tuple(rows[0]) if rows else ("n",), [tuple(row.values()) for row in rows])
     elif found.rows:
-        _print(found, summary, bool(group_by))
+        _print(found, summary, split(group_by))
     else:
         say("no run to compare")
+    for note in found.notes:
+        say(note)
+    if not (as_json or as_csv):
+        _warn(found)
 
 
-def _as_dict(row: Row) -> dict[str, Any]:
+def _as_dict(row: Row, found: Comparison) -> dict[str, Any]:
     return {
         "setting": dict(row.setting.values),
         "label": row.setting.label,
+        "environment": row.setting.environment,
+        "metric": row.metric,
         "runs": row.setting.runs,
         "seeds": row.setting.seeds,
         "values": row.values,
         "left_out": row.left_out,
         **(asdict(row.statistics) if row.statistics else {"n": 0}),
         "p": row.p,
+        "p_alone": row.p_alone,
+        "tests": row.tests,
         "verdict": row.verdict,
+        **_left_out(row, found),
     }
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def _left_out(row: Row, found: Comparison) -> dict[str, Any]:
+    """What was left out, averaged or assumed: ids of runs."""
+    return {
+        "runs_left_out": row.runs_left_out,
+        "copies_left_out": row.setting.copies,
+        "reruns_averaged": row.setting.reruns,
+        "continued": row.setting.continued,
+        "assumed_different": row.setting.assumed_different,
+        "overwritten_left_out": found.grouping.overwritten,
+    }
+
+
+def _flat(row: Row, found: Comparison) -> dict[str, Any]:
     from spindb.analysis.statistics import Statistics
+    from spindb.index.read.groups import shown
 
     names = Statistics.__slots__
     statistics = asdict(row.statistics) if row.statistics else dict.fromkeys(names) | {"n": 0}
+    values = {key: shown(None) if value is None else value for key, value in row.setting.values.items()}
     rest = {"left_out": row.left_out, "p": row.p, "verdict": row.verdict, "runs": list(row.setting.runs)}
-    return {**row.setting.values, **statistics, **rest}
+    more = {"environment": row.setting.environment, "metric": row.metric, "p_alone": row.p_alone, "tests": row.tests}
+    return {**{key: values.get(key) for key in found.keys}, **statistics, **rest, **more, **_left_out(row, found)}
 
 
-def _print(found: Comparison, summary: str, grouped: bool) -> None:
-    from spindb.index.settings import short
-
-    keys = list(found.rows[0].setting.values) if grouped else found.keys
-    names = [short(key, found.rows[0].setting.values) for key in keys] or ["experiment"]
-    head = [*names, "n", "mean ± 95 %", "median", "IQM", *_FURTHER, "p", ""]
-    rows = []
-    for row in found.rows:
-        s = row.statistics
-        own = [row.setting.values[key] for key in keys] if keys else [row.setting.label]
-        n = f"{s.n if s else 0}" + (f" of {len(row.setting.runs)}" if row.left_out else "")
-        numbers = [s.median, s.iqm, s.std, s.min, s.max, s.se, s.iqm_low, s.iqm_high] if s else [None] * 8
-        p = None if row.p is None else f"{row.p:.2g}"
-        rows.append([*(_cell(v) for v in own), n, _mean(s), *numbers, p, row.verdict])
-    right = ("n", "p", *head[len(names) + 1 : -1])
-    dropped = print_table(head, rows, right=right, droppable=["median", "IQM", *_FURTHER], fixed=("",))
+def _print(found: Comparison, summary: str, group_by: tuple[str, ...]) -> None:
+    """A table for each environment and metric: what is never ranked together does not stand together."""
+    tables = _tables(found)
+    dropped: dict[str, None] = {}
+    for position, (title, rows) in enumerate(tables.items()):
+        if len(tables) > 1:
+            echo(("\n" if position else "") + show(title))
+        dropped |= dict.fromkeys(_ranking(rows, group_by))
     what = " or ".join(found.metrics) or "nothing"
     say(f"{summary} of {what}; ±: Student's t; p: Welch against the best, by Holm")
     if dropped:
-        say(f"no room for {', '.join(dropped)} (--csv)")
-    _warn(found)
+        more = [f"… ({len(dropped)} columns)"] if len(dropped) > _MAX_COLUMNS_NAMED else []
+        say(f"no room for {', '.join([*list(dropped)[:_MAX_COLUMNS_NAMED], *more])} (--csv)")
+
+
+def _tables(found: Comparison) -> dict[str, list[Row]]:
+    """Rows by the title of their table; settings without a value stand below others of their environment."""
+    metrics: dict[str, set[str]] = {}
+    for environment, metric in found.rankings:
+        metrics.setdefault(environment, set()).update({metric} - {""})
+    tables: dict[str, list[Row]] = {}
+    for (environment, metric), rows in sorted(found.rankings.items(), key=lambda item: (item[0][0], not item[0][1])):
+        measured = metric or (min(metrics[environment]) if len(metrics[environment]) == 1 else "no value")
+        tables.setdefault(f"{environment}: {measured}", []).extend(rows)
+    return tables
+
+
+def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
+    """One table; returns the columns that there was no room for."""
+    from spindb.index.read.groups import short_names
+    from spindb.index.read.telling import needed, telling
+
+    texts = [row.setting.texts for row in rows]
+    keys = list(group_by) or sorted(telling(texts), key=lambda key: (key != "algo", key == "exp_name"))
+    titles = short_names(keys)
+    names = list(titles.values()) or ["experiment"]
+    lines = []
+    for row in rows:
+        s = row.statistics
+        own = [_cell(row, key) for key in keys] if keys else [row.setting.label if group_by else row.setting.name]
+        n = f"{s.n if s else 0}" + (f" of {len(row.values) + row.left_out}" if row.left_out else "")
+        numbers = [s.median, s.iqm, s.std, s.min, s.max, s.se, s.iqm_low, s.iqm_high] if s else [None] * 8
+        p = None if row.p is None else f"{row.p:.2g}"
+        lines.append([*own, n, _mean(s), *numbers, p, row.verdict])
+    head = [*names, "n", "mean ± 95 %", "median", "IQM", *_FURTHER, "p", ""]
+    first = list(keys if group_by else needed(texts, keys))
+    ordered = [*first[1:], *(key for key in keys if key not in first)]  # what tells most goes last
+    further = [titles[key] for key in ordered]
+    numeric = [n for n, key in zip(names, keys, strict=False) if all(_is_number(row, key) for row in rows)]
+    right = (*numeric, "n", "p", *head[len(names) + 1 : -1])
+    return print_table(head, lines, right=right, droppable=[*further, "median", "IQM", *_FURTHER], fixed=("",))
+
+
+def _cell(row: Row, key: str) -> str:
+    """A hyperparameter as it can be typed; ``-`` where the setting has none."""
+    from spindb.index.read.groups import value_of
+
+    return value_of(row.setting, key)
+
+
+def _is_number(row: Row, key: str) -> bool:
+    text = row.setting.texts.get(key, "0")
+    return text[0].isdigit() or text[0] == "-"
 
 
 def _mean(statistics: Statistics | None) -> str:
@@ -146,18 +215,14 @@ def _mean(statistics: Statistics | None) -> str:
     return show(statistics.mean) + half
 
 
-def _cell(value: Any) -> Any:
-    return "none" if value is None else value
-
-
 def _warn(found: Comparison) -> None:
     if found.cut_short:
         ids = ", ".join(map(str, found.cut_short[:_MAX_IDS])) + (", …" if len(found.cut_short) > _MAX_IDS else "")
         say(f"warning: shorter than other seeds of their setting: {plural(len(found.cut_short), 'run')} ({ids})")
     for row in found.rows:
-        envs = {env for env in row.setting.envs if env}
-        if len(envs) > 1:
-            say(f"warning: {row.setting.label} pools {len(envs)} environments, whose returns don't compare: add env")
+        if len(row.setting.arenas) > 1:
+            count = len(row.setting.arenas)
+            say(f"warning: {row.setting.label} pools {count} environments, whose returns don't compare: add env")
             return
 
 
@@ -227,7 +292,7 @@ def plot(
     from spindb.index.connect import connected
 
     with needing(_EXTRA):
-        from spindb.analysis.panels import Wanted, panels
+        from spindb.analysis.panels import Wanted, arranged
 
     if scatter and parallel:
         raise UsageError("--scatter and --parallel exclude each other")
@@ -241,13 +306,15 @@ def plot(
             fields = split(parallel) or (str(scatter),)
             _results(connection, ids, fields, wanted, summary, lower, (log_x, log_y), out, dpi, bool(scatter))
             return
-        found = panels(connection, ids, wanted)
+        found = arranged(connection, ids, wanted)
+    for note in found.notes:
+        say(note)
     if out is None and (terminal or not _has_display()):
-        _draw_text(found, wanted, log_x, log_y)
+        _draw_text(found.panels, wanted, log_x, log_y)
         return
     with needing(_EXTRA):
         from spindb.analysis.plots import draw_curves
-    _deliver(draw_curves(found, wanted.note, log_x=log_x, log_y=log_y, size=inches), out, dpi)
+    _deliver(draw_curves(found.panels, wanted.note, log_x=log_x, log_y=log_y, size=inches), out, dpi)
 
 
 def _chosen(
@@ -274,12 +341,12 @@ def _has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or sys.platform in ("darwin", "win32")
 
 
-def _draw_text(found: list[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> None:
+def _draw_text(found: Sequence[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> None:
     with needing(_EXTRA):
         from spindb.analysis.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
     note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
-    typer.echo(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
+    echo_block(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
 
 
 def _results(
@@ -297,6 +364,7 @@ def _results(
     """Hyperparameters against a result: pictures only."""
     from spindb.analysis import summaries
     from spindb.index.points import curves_by_id
+    from spindb.index.read.sample import sample_of
     from spindb.index.search import fields_of
 
     if out is None and not _has_display():
@@ -304,11 +372,16 @@ def _results(
     with needing(_EXTRA):
         from spindb.analysis.plots import draw_parallel, draw_scatter
     summarise = summaries.parse(summary, lower=lower)
-    curves = curves_by_id(connection, ids, wanted.values[0])
+    sample = sample_of(connection, ids)
+    for note in sample.notes:
+        say(note)
+    curves = curves_by_id(connection, list(sample.runs), wanted.values[0])
     kept = sorted(curves)
     rows = list(fields_of(connection, kept, fields).values())
     values = [summarise(curves[run_id].x, curves[run_id].y) for run_id in kept]
     metrics = {curve.metric for curve in curves.values()}
+    if len(metrics) > 1:
+        say(f"warning: {' and '.join(sorted(metrics))} are different metrics: --value chooses one")
     metric = metrics.pop() if len(metrics) == 1 else wanted.values[0]
     title = metric if summary == "last" else f"{metric}, {summary}"
     if not any(value == value for value in values):

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import typer
 
+from spindb.errors import DatabaseError
+from spindb.legible import legible
 from spindb.location import located
 
 _RUN_FIELDS = (
@@ -103,10 +105,12 @@ def of_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of runs with their names, or names that begin so."""
     if incomplete.isdigit() or not incomplete:
         ids = _ask(
-            ctx, "SELECT id FROM runs WHERE CAST(id AS TEXT) LIKE ? ORDER BY id LIMIT ?", incomplete + "%", _LIMIT
+            ctx,
+            "SELECT id FROM runs WHERE removed_at IS NULL AND CAST(id AS TEXT) LIKE ? ORDER BY id LIMIT ?",
+            *(incomplete + "%", _LIMIT),
         )
         return [str(run_id) for run_id in ids]
-    return _starting(incomplete, _ask(ctx, "SELECT DISTINCT name FROM runs ORDER BY name"))
+    return _starting(incomplete, _ask(ctx, "SELECT DISTINCT name FROM runs WHERE removed_at IS NULL ORDER BY name"))
 
 
 def of_tag(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -143,6 +147,10 @@ def _starting(begun: str, names: Iterable[str]) -> list[str]:
 
 def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
     """The first column of a statement's rows, as text; nothing where there is no such database."""
+    return [text for text in _answers(ctx, statement, values) if legible(text) == text]  # others can't be typed
+
+
+def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) -> list[str]:
     try:
         location = located(ctx.params.get("db") or ctx.find_root().params.get("db"))
         if location.startswith("postgresql"):
@@ -151,8 +159,10 @@ def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
         if "://" not in str(path) and path.is_file():
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
                 connection.execute("PRAGMA query_only = ON")
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.text_factory = lambda raw: raw.decode(errors="replace")
                 return [str(row[0]) for row in connection.execute(statement, values)]
-    except (sqlite3.Error, OSError):
+    except (sqlite3.Error, OSError, DatabaseError):
         pass
     return []
 

@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import plural, print_json, say, size, write_file
+from spindb.cli.output import echo, plural, print_json, say, size, write_file
+from spindb.cli.terminal.door import echo_document
 from spindb.errors import DatabaseError, NotFoundError, UsageError
+
+_MAX_LINES = 200
 
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
 
@@ -35,11 +38,11 @@ def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     for name, value in facts.items():
         if name == "roots":
             for root in facts["roots"]:
-                typer.echo(f"{'root':<12} {root['path']} on {root['host']}: {root['runs']} runs")
+                echo(f"{'root':<12} {root['path']} on {root['host']}: {root['runs']} runs")
         elif name == "bytes":
-            typer.echo(f"{'size':<12} {size(value)}")
+            echo(f"{'size':<12} {size(value)}")
         else:
-            typer.echo(f"{name:<12} {value}")
+            echo(f"{name:<12} {value}")
 
 
 @db_app.command("upgrade")
@@ -86,8 +89,10 @@ def check(
             astray = [f"run {d.run_id}: {d.what} ({d.directory})" for d in deviations(connection)]
     if as_json:
         print_json({"damage": found + astray})
-    for line in found + astray:
+    for line in (found + astray)[:_MAX_LINES]:
         say(f"  {line}")
+    if len(found + astray) > _MAX_LINES:
+        say(f"  … and {len(found + astray) - _MAX_LINES} more: --json lists all")
     if astray:
         say("spindb ingest reads what changed; spindb db rebuild reads all files again")
         raise typer.Exit(1)
@@ -181,7 +186,7 @@ def dump(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write. (default: stdout)")] = None,
     db: Db = None,
 ) -> None:
-    """Write all that people added, tags, notes, archive marks, evaluations, saved queries, as YAML.
+    """Write what files can't give, as YAML: tags, notes, archive and removal marks, evaluations, what was overwritten.
 
     spindb db dump --out annotations.yaml
     """
@@ -191,9 +196,9 @@ def dump(
     with connected(database(ctx, db)) as connection:
         text = keepsakes.dump(connection)
     if out is None:
-        typer.echo(text, nl=False)
+        echo_document(text)
     else:
-        write_file(out, text)
+        write_file(out, text, private=True)
         say(f"written to {out}")
 
 
@@ -221,6 +226,11 @@ def restore(
         f"{plural(done.evaluations, 'evaluation')}, {plural(done.archived, 'archive mark')} added; "
         f"saved queries added: {done.queries}"
     )
+    if done.superseded or done.removed:
+        contents = plural(done.superseded, "overwritten content")
+        say(f"{contents} put back, {plural(done.removed, 'run')} removed again")
+    for place in done.changed:
+        say(f"  removed, but it holds something else now: {place}")
     for place in done.unknown:
         say(f"  not here: {place}")
     if done.unknown:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spindb.cli.output import say
+from spindb.cli.output import echo, say
 from spindb.errors import SpindbError
 
 _EXTRA_HINT = "pip install 'spindb[play]'"
@@ -99,15 +98,16 @@ def _most_improved(location: str) -> tuple[int, int, int]:
 
 
 def _step(text: str) -> None:
-    say(f"\n{text}")
+    say("")
+    say(text)
 
 
 def _run(arguments: list[str]) -> None:
     """Run a command of this application and show how it is typed."""
     from spindb.cli.app import application
 
-    typer.echo(f"\n$ spindb {shlex.join(arguments)}")
-    sys.stdout.flush()
+    echo()
+    echo(f"$ spindb {shlex.join(arguments)}")
     try:
         application()(args=arguments, prog_name="spindb", standalone_mode=False)
     except typer.Exit as stop:

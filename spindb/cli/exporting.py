@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from spindb.cli.options import Db, Everything, FilterWords, Run, database, words_of
-from spindb.cli.output import csv_cell, plain, plural, say
+from spindb.cli.output import csv_cell, json_line, plural, say, spreadsheet_cell
+from spindb.cli.terminal.door import records_on_stdout
 from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.files import written_whole
@@ -42,6 +41,9 @@ def export(
     form: Annotated[
         str | None, typer.Option("--format", "-f", help="csv, jsonl or parquet. (default: by the file, else csv)")
     ] = None,
+    spreadsheet: Annotated[
+        bool, typer.Option("--spreadsheet", help="CSV whose texts no spreadsheet takes for formulas (=, +, -, @).")
+    ] = False,
     everything: Everything = False,
     db: Db = None,
 ) -> None:  # fmt: skip
@@ -60,15 +62,18 @@ def export(
     form = form or (_FORMATS.get(out.suffix) if out else "csv")
     if form not in ("csv", "jsonl", "parquet"):
         raise UsageError(f"{form or out} is no format", hint="csv, jsonl, parquet, or a file that ends so")
+    if spreadsheet and form != "csv":
+        raise UsageError("--spreadsheet is about CSV", hint="--format csv")
     if form == "parquet" and out is None:
         raise UsageError("Parquet goes into a file", hint="--out runs.parquet")
     with connected(database(ctx, db)) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
         rows = EXPORTS[table].rows(connection, ids)
         if out is None:
-            _write_text(sys.stdout, EXPORTS[table], rows, form)
+            with records_on_stdout() as file:
+                _write_text(file, EXPORTS[table], rows, form, spreadsheet)
         else:
-            count = _write_file(out, EXPORTS[table], rows, form)
+            count = _write_file(out, EXPORTS[table], rows, form, spreadsheet)
             say(f"{plural(count, 'row')} of {plural(len(ids), 'run')} written to {out}")
 
 
@@ -114,27 +119,28 @@ def export_policy(
     say(f"{', '.join(plan.outputs)} of {playable.snapshot.path} written to {place}{told}")
 
 
-def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str) -> int:
+def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str, spreadsheet: bool) -> int:
     with written_whole(out) as beside:
         if form == "parquet":
             with needing("analysis"):
                 from spindb.analysis.parquet import write_parquet
             return write_parquet(beside, table.columns, rows)
         with beside.open("w", encoding="utf-8", newline="") as file:
-            return _write_text(file, table, rows, form)
+            return _write_text(file, table, rows, form, spreadsheet)
 
 
-def _write_text(file: TextIO, table: Export, rows: Iterable[Sequence[Any]], form: str) -> int:
+def _write_text(file: TextIO, table: Export, rows: Iterable[Sequence[Any]], form: str, spreadsheet: bool) -> int:
     names = [column.name for column in table.columns]
     count = 0
     if form == "csv":
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
+        cell = spreadsheet_cell if spreadsheet else csv_cell
         for row in rows:
-            writer.writerow([csv_cell(value) for value in row])
+            writer.writerow([cell(value) for value in row])
             count += 1
     else:
         for row in rows:
-            file.write(json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) + "\n")
+            file.write(json_line(dict(zip(names, row, strict=True))))
             count += 1
     return count

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spindb.canonical import canonical
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, run_meant, words_of
 from spindb.cli.output import (
     cell_len,
     clip,
+    echo,
     print_csv,
     print_json,
     print_table,
@@ -21,12 +23,16 @@ from spindb.cli.output import (
     terminal_width,
 )
 from spindb.cli.showing import snapshot_as_dict, snapshot_table
+from spindb.cli.terminal.door import echo_path
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.unknown import json_value
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from spindb.analysis.differences import Fact
     from spindb.index.resolve import RunInfo
+    from spindb.records import ConfigLeaf
 
 _MAX_VALUE = 24
 
@@ -58,7 +64,7 @@ def path(
             place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
     if not place.exists():
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
-    typer.echo(str(place))
+    echo_path(str(place))
 
 
 def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
@@ -115,14 +121,14 @@ def diff(
     rows = differences(facts, everything=everything)
     titles = [f"{run.id}" for run in found]
     if as_json:
-        print_json([{"key": row.key, "values": dict(zip(titles, row.values, strict=True))} for row in rows])
+        print_json([{"key": row.key, "values": dict(zip(titles, row.exact, strict=True))} for row in rows])
     elif as_csv:
-        print_csv(("key", *titles), ((row.key, *row.values) for row in rows))
+        print_csv(("key", *titles), ((row.key, *row.exact) for row in rows))
     elif rows:
         for run, name in zip(found, names_of(found), strict=True):
             say(f"{run.id:>5}  {name}")
-        table = [("-" if value is None else value for value in row.values) for row in rows]
-        _side_by_side([row.key for row in rows], titles, [list(values) for values in table])
+        table = [["-" if value is None else value for value in row.values] for row in rows]
+        _side_by_side([row.key for row in rows], titles, table)
     else:
         say("no difference")
 
@@ -161,18 +167,38 @@ def _side_by_side(keys: Sequence[str], titles: Sequence[str], rows: Sequence[Seq
         print_table(("", *titles[first:last]), block, right=titles[first:last], fixed=("",))
         first = last
         if first < len(titles):
-            typer.echo("")
+            echo()
 
 
-def _comparable(connection: Connection, run: RunInfo) -> dict[str, str]:
-    """What a run is compared by, as text: hyperparameters, then facts, then the last and the best of each metric."""
+def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
+    """What a run is compared by: hyperparameters, then facts, then the last and the best of each metric.
+
+    Each is compared exactly: hyperparameters by their canonical texts, numbers by all their digits.
+    """
+    from spindb.analysis.differences import Fact
     from spindb.index import browse
 
     facts = {"algo": run.algo, "env": run.env.id, "status": run.status, "rows": run.rows}
-    metrics = browse.metrics_of(connection, run.id)
-    return {
-        **{leaf.key: show_hyperparameter(leaf.value) for leaf in browse.config_of(connection, run.id)},
-        **{f"run.{key}": show(value) for key, value in facts.items() if value is not None},
-        **{f"metric.{m.name}": show(browse.last_value(m)) for m in metrics},
-        **{f"metric.{m.name}.max": show(m.max) for m in metrics if m.name == run.performance},
-    }
+    found = {leaf.key: _hyperparameter(leaf) for leaf in browse.config_of(connection, run.id)}
+    found |= {f"run.{key}": Fact(str(v), show(v), str(v)) for key, v in facts.items() if v is not None}
+    for metric in browse.metrics_of(connection, run.id):
+        found[f"metric.{metric.name}"] = _number(browse.last_value(metric))
+        if metric.name == run.performance:
+            found[f"metric.{metric.name}.max"] = _number(metric.max)
+    return found
+
+
+def _hyperparameter(leaf: ConfigLeaf) -> Fact:
+    from spindb.analysis.differences import Fact
+
+    value = json_value(leaf.canonical)
+    return Fact(
+        leaf.canonical, show_hyperparameter(leaf.canonical), value if isinstance(value, str) else leaf.canonical
+    )
+
+
+def _number(value: float | str | None) -> Fact:
+    from spindb.analysis.differences import Fact
+
+    exact = canonical(value) if isinstance(value, float) else str(value or "")
+    return Fact(exact, show(value), exact)

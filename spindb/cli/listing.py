@@ -29,6 +29,7 @@ from spindb.cli.output import (
     age,
     plural,
     print_csv,
+    print_ids,
     print_json,
     print_json_lines,
     say,
@@ -36,6 +37,7 @@ from spindb.cli.output import (
     table,
     terminal_width,
 )
+from spindb.cli.terminal.door import echo_block
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def runs(
     elif for_people:
         text, words_after = _listing(ask, location, terminal_width())
         if text:
-            typer.echo(text)
+            echo_block(text)
         for line in words_after:
             say(line)
     else:
@@ -158,7 +160,7 @@ def _print_data(ask: _Request, location: str, *, as_json: bool, as_jsonl: bool, 
     for line in _meanings(result.meaning):
         say(line)
     if as_ids:
-        typer.echo("".join(f"{row[0]}\n" for row in result.rows), nl=False)
+        print_ids(row[0] for row in result.rows)
     elif as_json:
         print_json([dict(zip(result.titles, row, strict=True)) for row in result.rows])
     elif as_jsonl:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
 import math
@@ -11,13 +10,42 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from spindb.cli.terminal.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
 from spindb.files import written_whole
+from spindb.index.database.unknown import UNKNOWN_NUMBER, json_value
+from spindb.legible import legible, legible_json
+
+__all__ = [
+    "JSON_VERSION",
+    "age",
+    "cell_len",
+    "clip",
+    "colourful",
+    "csv_cell",
+    "echo",
+    "fitting",
+    "json_line",
+    "plain",
+    "plural",
+    "print_csv",
+    "print_ids",
+    "print_json",
+    "print_json_lines",
+    "print_json_rows",
+    "print_table",
+    "say",
+    "show",
+    "show_hyperparameter",
+    "size",
+    "spreadsheet_cell",
+    "table",
+    "terminal_width",
+    "write_file",
+]
 
 JSON_VERSION = 1
 """Version of what --json and --jsonl print (docs/output.schema.json). Within one, keys are added and never taken."""
@@ -28,37 +56,54 @@ _LEAST_WHILE_DROPPING = 24
 _WIDE = ("W", "F")
 
 
-def say(message: str) -> None:
-    """Words for people, on stderr."""
-    typer.echo(message, err=True)
-
-
 def print_json(value: Any) -> None:
     """JSON on stdout. NaN and infinities, which JSON lacks, become the texts ``NaN``, ``Infinity``."""
-    typer.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    echo_json(json.dumps(plain(value), ensure_ascii=False, indent=2))
+
+
+def print_json_rows(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A JSON list of one object per row on stdout, each written as it comes; as `print_json` prints it."""
+    with records_on_stdout() as file:
+        before = "["
+        for row in rows:
+            text = json.dumps(plain(dict(zip(titles, row, strict=True))), ensure_ascii=False, indent=2)
+            file.write(before + "".join(f"\n  {line}" for line in legible_json(text).split("\n")))
+            before = ","
+        file.write("[]\n" if before == "[" else "\n]\n")
 
 
 def print_json_lines(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """One JSON object per row, a line each, on stdout."""
-    for row in rows:
-        sys.stdout.write(json.dumps(plain(dict(zip(titles, row, strict=True))), ensure_ascii=False) + "\n")
+    with records_on_stdout() as file:
+        for row in rows:
+            file.write(json_line(dict(zip(titles, row, strict=True))))
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
+def json_line(row: Mapping[str, Any]) -> str:
+    """A row as one line of JSON."""
+    return legible_json(json.dumps(plain(row), ensure_ascii=False)) + "\n"
+
+
+def print_ids(ids: Iterable[int]) -> None:
+    """Ids on stdout, a line each."""
+    with records_on_stdout() as file:
+        for run_id in ids:
+            file.write(f"{run_id}\n")
+
+
+def write_file(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a text file whole or not at all; with `private` a new one is for its owner alone.
 
     Raises:
         UsageError: it can't be written there.
     """
-    with written_whole(path) as beside:
+    with written_whole(path, private=private) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
 def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """CSV on stdout: lists as JSON, nothing for what is absent."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(titles)
-    writer.writerows([csv_cell(value) for value in row] for row in rows)
+    echo_csv(titles, ([csv_cell(value) for value in row] for row in rows))
 
 
 def print_table(
@@ -77,7 +122,7 @@ def print_table(
     out or cut.
     """
     text, dropped = table(titles, rows, right=right, droppable=droppable, fixed=fixed, width=terminal_width())
-    typer.echo(text)
+    echo_block(text)
     return dropped
 
 
@@ -92,9 +137,10 @@ def table(
 ) -> tuple[str, list[str]]:
     """The table of `print_table` as text, for a terminal of `width` columns, None for any."""
     values = [list(row) for row in rows]
+    heads = [legible(title) for title in titles]
     texts = [[show(value) for value in row] for row in values]
     numeric = [title in right or any(_is_number(row[i]) for row in values) for i, title in enumerate(titles)]
-    natural = [max([cell_len(title), *(cell_len(row[i]) for row in texts)]) for i, title in enumerate(titles)]
+    natural = [max([cell_len(head), *(cell_len(row[i]) for row in texts)]) for i, head in enumerate(heads)]
     kept = list(range(len(titles)))
     for title in reversed(droppable if width is not None else ()):
         least = [
@@ -105,9 +151,9 @@ def table(
     widths = [natural[i] for i in kept]
     if width is not None:
         widths = fitting(widths, [numeric[i] or titles[i] in fixed for i in kept], width - 1)
-    head = _line([titles[i] for i in kept], widths, [numeric[i] for i in kept])
+    head = _line([heads[i] for i in kept], widths, [numeric[i] for i in kept])
     rule = "─" * (sum(widths) + _GAP * (len(widths) - 1))
-    lines = [typer.style(head, bold=True) if colourful() else head, rule]
+    lines = [bold(head), rule]
     for cells in texts:
         lines.append(_line([cells[i] for i in kept], widths, [numeric[i] for i in kept]))
     return "\n".join(lines), [title for i, title in enumerate(titles) if i not in kept]
@@ -118,8 +164,8 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
     for cell, width, is_right in zip(cells, widths, right, strict=True):
         cut = clip(cell, width)
         pad = " " * (width - cell_len(cut))
-        if cut == "nan" and colourful():
-            cut = typer.style(cut, fg=typer.colors.RED)
+        if cut == "nan":
+            cut = red(cut)
         parts.append(pad + cut if is_right else cut + pad)
     return (" " * _GAP).join(parts).rstrip()
 
@@ -147,11 +193,6 @@ def terminal_width() -> int | None:
         return shutil.get_terminal_size().columns
     columns = os.environ.get("COLUMNS", "")
     return int(columns) if columns.isdigit() else None
-
-
-def colourful() -> bool:
-    """Whether stdout takes colours: a terminal, and nobody said NO_COLOR."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def cell_len(text: str) -> int:
@@ -191,24 +232,37 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return _show_float(value)
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
+        return _show_time(value)
     if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False)
-    text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        return legible(json.dumps(value, ensure_ascii=False))
+    return legible(str(value))
+
+
+def _show_time(value: datetime) -> str:
+    """A time (UTC where it has no zone) in the reader's zone, which is named."""
+    try:
+        local = (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone()
+    except (OverflowError, ValueError, OSError):  # on the edge of what calendars and systems know
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    zone = local.tzname() or ""
+    return f"{local:%Y-%m-%d %H:%M} {zone if zone[:1].isalpha() else local.strftime('%z')}".rstrip()
 
 
 def _show_float(value: float) -> str:
     if math.isnan(value):
-        return "nan"
+        return str(value)
     if 1e5 <= abs(value) < 1e10:  # steps and seconds: 200000, not 2e+05
         return f"{value:.0f}"
     return f"{value:.5g}"
 
 
 def show_hyperparameter(text: str) -> str:
-    """A hyperparameter's JSON text as a person would write it; ``null`` is a value here, not an absence."""
-    return "null" if text == "null" else show(json.loads(text))
+    """A hyperparameter's JSON text as a person would type it: numbers with all their digits, ``null`` for null."""
+    value = json_value(text)
+    if value is None:
+        return "null"
+    short = show(value)
+    return repr(value) if isinstance(value, float) and float(short) != value and value == value else short
 
 
 def size(count: int) -> str:
@@ -246,6 +300,8 @@ def _is_number(value: Any) -> bool:
 
 def plain(value: Any) -> Any:
     """The value as JSON can hold it: see `print_json`; times with a ``Z`` at the end."""
+    if value is UNKNOWN_NUMBER:
+        return None
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, datetime):
@@ -265,3 +321,22 @@ def csv_cell(value: Any) -> Any:
     if isinstance(simple, bool):
         return "true" if simple else "false"
     return simple
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """The value as a cell of CSV that a spreadsheet shows instead of computing it.
+
+    A text that begins as a formula does (``=``, ``+``, ``-``, ``@``, a tab, a carriage return) and is no number gets
+    an apostrophe before it, by which spreadsheets know text.
+    """
+    cell = csv_cell(value)
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

@@ -13,8 +13,10 @@ import typer
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import plural, print_json, say
 from spindb.cli.progress import print_line, so_far
-from spindb.errors import DatabaseError, UsageError
+from spindb.cli.terminal.door import say_log
+from spindb.errors import DatabaseError, PlaybackError, UsageError
 from spindb.extras import needing
+from spindb.signals import active, interrupts
 
 if TYPE_CHECKING:
     from spindb.play.envs import BuiltEnvironment
@@ -34,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command("test_policy", hidden=True)(test_policy)
 
 
+@interrupts()
 def test_policy(
     ctx: typer.Context,
     run: Annotated[
@@ -57,7 +60,7 @@ def test_policy(
         typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Unpickle what nothing else can be made of: it executes code.")
+        bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
     ] = False,
     engine: Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed the environment and the policy.")] = None,
@@ -94,7 +97,7 @@ def test_policy(
         from spindb.play.faithful import as_the_original_chooses, faithful_environment
         from spindb.play.load import environment_of, require_fit
         from spindb.play.policies import load_snapshot
-        from spindb.play.rollout import run_policy
+        from spindb.play.rollout import require_seed, run_policy
 
     if (run is None) == (run_id is None):
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
@@ -107,6 +110,7 @@ def test_policy(
         )
     if episodes < 1:
         raise UsageError(f"{episodes} episodes: at least one is needed")
+    require_seed(seed)
     if itr < _LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
     _require_files(video, values)
@@ -119,7 +123,7 @@ def test_policy(
     for module in imports or ():
         import_environments(module)
     if faithful:
-        built = faithful_environment(playable, env_factory)
+        built = faithful_environment(playable, env_factory, imports or ())
     else:
         built = environment_of(
             playable,
@@ -132,30 +136,48 @@ def test_policy(
     if faithful and playable.snapshot.kind != "pyt_save":
         by = "tensorflow"
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by, trust=trust)
-    try:
-        require_fit(policy, built)
-        _announce_play(playable, built, policy)
-        write = say if as_json else print_line
-        write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
-        trace = _trace(policy, playable, gamma) if values is not None else None
-        with _recorder(built, video, policy if captions else None) as recorders, so_far(episodes) as lines:
-            traces: list[Trace] = [*recorders, *([trace] if trace else []), *lines]
-            shown = not (norender or video)
-            rollout = run_policy(
-                built.environment, policy, length, episodes, shown, seed=seed, write=write, traces=traces
-            )
-        if trace is not None and values is not None:
-            _write_values(trace, values)
-            say(f"explained variance of {trace.kind}: {trace.explained_variance:.3g}; written to {values}")
-    finally:
-        policy.close()
-        built.environment.close()
-    evaluation_id = _record(playable, built, policy, rollout, length, seed, location) if keep else None
-    if as_json:
-        print_json(_as_dict(playable, built, policy, rollout, evaluation_id))
+    with active().held():  # SIGTERM and the like end the rollout, and not what is then made of it
+        try:
+            require_fit(policy, built)
+            _announce_play(playable, built, policy)
+            write = say_log if as_json else print_line
+            write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
+            trace = _trace(policy, playable, gamma) if values is not None else None
+            with _recorder(built, video, policy if captions else None) as recorders, so_far(episodes) as lines:
+                traces: list[Trace] = [*recorders, *([trace] if trace else []), *lines]
+                shown = not (norender or video)
+                rollout = run_policy(
+                    built.environment, policy, length, episodes, shown, seed=seed, write=write, traces=traces
+                )
+            if trace is not None and values is not None:
+                _write_values(trace, values)
+                say(f"explained variance of {trace.kind}: {trace.explained_variance:.3g}; written to {values}")
+        except KeyboardInterrupt:
+            say(f"{_ended()} before the first episode was over: nothing to sum up or to record")
+            raise typer.Exit(1) from None
+        finally:
+            policy.close()
+            _close(built)
+        evaluation_id = _record(playable, built, policy, rollout, length, seed, location) if keep else None
+        if as_json:
+            print_json(_as_dict(playable, built, policy, rollout, evaluation_id))
     if rollout.partial:
-        say(f"interrupted after {len(rollout.episodes)} of {episodes} episodes")
+        say(f"{_ended()} after {len(rollout.episodes)} of {episodes} episodes")
         raise typer.Exit(1)
+
+
+def _ended() -> str:
+    """How a rollout was interrupted."""
+    received = active().received
+    return f"interrupted by {received}" if received not in (None, "SIGINT") else "interrupted"
+
+
+def _close(built: BuiltEnvironment) -> None:
+    """Close the environment; that this fails takes nothing from what was played."""
+    try:
+        built.environment.close()
+    except PlaybackError as error:
+        say(f"warning: {error}")
 
 
 def _require_files(video: Path | None, values: Path | None) -> None:

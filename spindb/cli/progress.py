@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from spindb.cli.terminal.door import echo_log
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -55,8 +56,8 @@ class _SoFar:
 
 
 def print_line(line: str) -> None:
-    """Print on stdout; click's echo would pass by what `so_far` put there."""
-    sys.stdout.write(line + "\n")
+    """Print on stdout, through what `so_far` put there."""
+    echo_log(line)
 
 
 def mean_and_error(values: list[float]) -> str:

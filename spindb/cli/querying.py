@@ -10,7 +10,17 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import plural, print_csv, print_json, print_table, say, show, show_hyperparameter
+from spindb.cli.output import (
+    echo,
+    plural,
+    print_csv,
+    print_ids,
+    print_json,
+    print_table,
+    say,
+    show,
+    show_hyperparameter,
+)
 from spindb.errors import NotFoundError
 
 _MAX_VALUES_SHOWN = 6
@@ -32,7 +42,9 @@ def params(
     varying: Annotated[
         bool, typer.Option("--varying", "-v", help="Only those that differ between these runs, absence included.")
     ] = False,
-    internal: Annotated[bool, typer.Option("--internal", help="What the logger wrote about itself too.")] = False,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="What the logger wrote about itself, and attributes of objects, too.")
+    ] = False,
     everything: Everything = False,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -152,13 +164,13 @@ def doctor(
         findings = examine(connection, ids)
     if only is not None:
         found = sorted({run_id for finding in findings if finding.code == only for run_id in finding.ids})
-        typer.echo("".join(f"{run_id}\n" for run_id in found), nl=False)
+        print_ids(found)
     elif as_json:
         print_json([{"finding": f.code, "message": f.message, "ids": f.ids} for f in findings])
     else:
         for finding in findings:
-            typer.echo(f"{finding.code:<12} {finding.message}")
-            typer.echo(f"{'':<12} {' '.join(map(str, finding.ids))}")
+            echo(f"{finding.code:<12} {finding.message}")
+            echo(f"{'':<12} {' '.join(map(str, finding.ids))}")
         say(f"{plural(len(ids), 'run')}, {plural(len(findings), 'finding') if findings else 'nothing found'}")
 
 

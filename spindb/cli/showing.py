@@ -6,22 +6,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spindb.cli.options import AsJson, Db, Run, database, run_meant
-from spindb.cli.output import age, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.cli.output import age, clip, echo, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.index.database.unknown import json_value
 from spindb.records import latest
 
 if TYPE_CHECKING:
-    from spindb.index.browse import EvaluationRow, RunWhole
+    from sqlalchemy import Connection
+
+    from spindb.index.browse import EvaluationRow, RunWhole, SupersededRow
     from spindb.index.overview import VaryingKey
     from spindb.index.resolve import RunInfo
     from spindb.records import SnapshotRecord
 
 _MAX_SNAPSHOTS_SHOWN = 12
 _MAX_OTHERS_SHOWN = 4
+_MAX_HYPERPARAMETERS = 100
+_MAX_VALUE = 400  # characters
+_MAX_LAUNCH = 2000
 
 
 def register(app: typer.Typer) -> None:
@@ -29,51 +35,104 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show_run)
 
 
-def show_run(ctx: typer.Context, run: Run, as_json: AsJson = False, db: Db = None) -> None:
+def show_run(
+    ctx: typer.Context,
+    run: Run,
+    superseded: Annotated[
+        bool, typer.Option("--superseded", help="Show what its directory held before it was overwritten.")
+    ] = False,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="What the logger wrote about itself, and attributes of objects, too.")
+    ] = False,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
     """Show one run whole: what launched it, hyperparameters, metrics, snapshots, evaluations, problems, notes.
 
     spindb show 42
+
+    spindb show 42 --superseded
     """
-    from spindb.index import browse
     from spindb.index.connect import connected
-    from spindb.index.overview import varying_keys
-    from spindb.index.resolve import snapshots_of
+    from spindb.index.resolve import run_by_id
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
-        saved = snapshots_of(connection, found.id)
-        whole = browse.whole(connection, found.id, internal=as_json)
-        siblings = browse.siblings_of(connection, found.id)
-        varying = {row.key: row for row in varying_keys(connection, [found.id, *siblings])} if siblings else {}
+        shown = [_Shown(connection, found, internal=internal or as_json)]
+        if superseded:
+            earlier = shown[0].whole.earlier
+            ids = [row.id for row in earlier if row.id is not None]
+            shown = [_Shown(connection, run_by_id(connection, run_id), internal=internal or as_json) for run_id in ids]
     if as_json:
-        print_json(_as_dict(found, whole, saved))
+        print_json([_as_dict(one) for one in shown] if superseded else _as_dict(shown[0]))
         return
-    _show_head(found, whole, saved)
-    _show_config(found, whole, varying, len(siblings))
+    if superseded:
+        _show_earlier(found, earlier)
+    for position, one in enumerate(shown):
+        if superseded or position:
+            echo("")
+        _show_one(one, None if internal else _MAX_HYPERPARAMETERS)
+
+
+class _Shown:
+    """A run with all that is shown of it."""
+
+    def __init__(self, connection: Connection, found: RunInfo, *, internal: bool) -> None:
+        from spindb.index import browse
+        from spindb.index.overview import varying_keys
+        from spindb.index.resolve import snapshots_of
+
+        self.run = found
+        self.saved = snapshots_of(connection, found.id)
+        self.whole = browse.whole(connection, found.id, internal=internal)
+        siblings = browse.siblings_of(connection, found.id)
+        varying = varying_keys(connection, [found.id, *siblings]) if siblings else []
+        self.siblings, self.varying = len(siblings), {row.key: row for row in varying}
+
+
+def _show_one(one: _Shown, most: int | None) -> None:
+    found, whole = one.run, one.whole
+    _show_head(found, whole, one.saved)
+    _show_config(found, whole, one.varying, one.siblings, most)
     _show_metrics(whole)
-    _show_snapshots(found, saved)
+    _show_snapshots(found, one.saved)
     _show_evaluations(found, whole.evaluations)
     if whole.earlier:
         _section("overwritten: this directory held other runs before")
-        before = ("rows", "last", "max", "metric", "until")
-        print_table(before, [(s.rows, s.last, s.max, s.performance, s.superseded_at) for s in whole.earlier])
+        _earlier_table(whole.earlier)
     if whole.problems:
         _section("problems")
         for problem in whole.problems:
             where = f"{problem.path}:{problem.line}" if problem.line else problem.path
-            typer.echo(f"  {where}: {problem.message}")
+            echo(f"  {where}: {problem.message}")
 
 
-def _as_dict(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> dict[str, Any]:
+def _show_earlier(found: RunInfo, earlier: Sequence[SupersededRow]) -> None:
+    if not earlier:
+        say(f"run {found.id} was never overwritten")
+        return
+    echo(f"the directory of run {found.id} held before: {found.directory}")
+    _earlier_table(earlier)
+    if any(row.id is None for row in earlier):
+        say("rows without an id were kept by an older spindb: their curves are gone")
+
+
+def _earlier_table(earlier: Sequence[SupersededRow]) -> None:
+    titles = ("id", "rows", "last", "max", "metric", "until")
+    print_table(titles, [(s.id, s.rows, s.last, s.max, s.performance, s.superseded_at) for s in earlier])
+
+
+def _as_dict(one: _Shown) -> dict[str, Any]:
     from spindb.index.browse import last_value
 
+    found, whole, saved = one.run, one.whole, one.saved
     return {
         **asdict(found),
         "directory": str(found.directory),
         "launch": _launch(found, whole, saved),
         "tags": whole.tags,
         "notes": [{"at": at, "text": text} for at, text in whole.notes],
-        "config": {leaf.key: json.loads(leaf.value) for leaf in whole.config},
+        "config": {leaf.key: json_value(leaf.value) for leaf in whole.config},
         "metrics": {m.name: {**asdict(m), "last": last_value(m)} for m in whole.metrics},
         "snapshots": [snapshot_as_dict(s) for s in saved],
         "evaluations": [asdict(e) for e in whole.evaluations],
@@ -83,7 +142,8 @@ def _as_dict(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -
 
 
 def _section(title: str) -> None:
-    typer.echo(f"\n{title}")
+    echo()
+    echo(title)
 
 
 def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> None:
@@ -100,6 +160,9 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
         ("started", f"{show(found.started_at)} (from {found.started_source})" if found.started_at else "unknown"),
         ("last row", f"{show(found.updated_at)}, {_ago(found.updated_at)}" if found.updated_at else "unknown"),
     ]
+    if found.superseded_by:
+        until = f"until another training overwrote it (seen {show(found.ingested_at)})"
+        facts.append(("superseded", f"by run {found.superseded_by}, whose directory this was {until}"))
     if found.copy_of:
         facts.append(("copy of", f"run {found.copy_of}"))
     curve = whole.curves.get(found.performance or "")
@@ -107,12 +170,14 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
         facts.append(("performance", f"{found.performance}  {sparkline(curve, 40)}"))
     if whole.tags:
         facts.append(("tags", ", ".join(whole.tags)))
-    facts += [("note", f"{show(at)}  {text}") for at, text in whole.notes]
+    for at, text in whole.notes:
+        first, *rest = text.splitlines() or [""]
+        facts += [("note", f"{show(at)}  {first}"), *(("", line) for line in rest)]
     launch = _launch(found, whole, saved)
     if launch:
-        facts.append(("launched by", f"{launch}   (rebuilt from the config)"))
+        facts.append(("launched by", f"{clip(launch, _MAX_LAUNCH)}   (rebuilt from the config)"))
     for name, value in facts:
-        typer.echo(f"{name:<12} {value}")
+        echo(f"{name:<12} {value}")
 
 
 def _ago(time: datetime) -> str:
@@ -124,7 +189,7 @@ def _ago(time: datetime) -> str:
 def _launch(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> str | None:
     from spindb.analysis.launch import launch
 
-    config = {leaf.key: json.loads(leaf.value) for leaf in whole.config if not leaf.internal}
+    config = {leaf.key: json_value(leaf.value) for leaf in whole.config if not leaf.internal}
     return launch(config, found.algo, found.env.id, [snapshot.kind for snapshot in saved])
 
 
@@ -137,18 +202,23 @@ def _environment(found: RunInfo) -> str:
     return "unknown"
 
 
-def _show_config(found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int) -> None:
+def _show_config(
+    found: RunInfo, whole: RunWhole, varying: Mapping[str, VaryingKey], siblings: int, most: int | None
+) -> None:
     """First what differs from the runs beside it, with their values; then the rest."""
     values = {leaf.key: show_hyperparameter(leaf.value) for leaf in whole.config}
-    own = [key for key, row in varying.items() if key in values and not row.opaque]
+    own = [key for key, row in varying.items() if key in values and not row.opaque][:most]
     if own:
         _section(f"hyperparameters that differ from {plural(siblings, 'other run')} of {found.algo} in {found.env.id}")
-        others = [(key, values[key], _others(varying[key], values[key])) for key in own]
+        others = [(key, clip(values[key], _MAX_VALUE), _others(varying[key], values[key])) for key in own]
         print_table(("key", "value", "others"), others, fixed=("key",))
     rest = [key for key in values if key not in own]
     if rest:
         _section("the other hyperparameters" if own else "hyperparameters")
-        print_table(("key", "value"), [(key, values[key]) for key in rest], fixed=("key",))
+        rows = [(key, clip(values[key], _MAX_VALUE)) for key in rest[:most]]
+        print_table(("key", "value"), rows, fixed=("key",))
+        if most is not None and len(rest) > most:
+            echo(f"  … and {len(rest) - most} more: spindb params {found.id}")
 
 
 def _others(row: VaryingKey, own: str) -> str:
@@ -180,7 +250,7 @@ def _show_snapshots(found: RunInfo, saved: Sequence[SnapshotRecord]) -> None:
         _section("snapshots")
         snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:])
         if len(saved) > _MAX_SNAPSHOTS_SHOWN:
-            typer.echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
+            echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
 
 
 def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> None:

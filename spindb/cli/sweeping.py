@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import plural, print_csv, print_json, print_table, say, show
+from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
+from spindb.signals import active, interrupts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.index.evaluated import Evaluated
+    from spindb.index.evaluated import Conditions, Evaluated
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
 
@@ -27,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("best")(best)
 
 
+@interrupts()
 def sweep(
     ctx: typer.Context,
     words: FilterWords = None,
@@ -35,11 +38,18 @@ def sweep(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.", min=0)] = 0,
     env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
     env_factory: Annotated[
         str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
     ] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")] = None,
     everything: Everything = False,
@@ -58,17 +68,19 @@ def sweep(
         import numpy  # noqa: F401 - asked for here, not in every worker
 
         from spindb.play.evaluating import Flags
+        from spindb.play.rollout import require_seed
 
+    require_seed(seed)
     if env is not None and env_factory is not None:
         raise UsageError("--env and --env-factory exclude each other")
     location = database(ctx, db)
-    flags = Flags(episodes, length, deterministic, seed, env, env_factory)
+    flags = Flags(episodes, length, deterministic, seed, env, env_factory, tuple(imports or ()), trust=trust)
     with connected(location) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
         waiting, done = _waiting(connection, ids, flags)
     say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
-    failures = _evaluate(waiting, flags, jobs or os.cpu_count() or 1, location)
+    failures, ended = _evaluate(waiting, flags, jobs or os.cpu_count() or 1, location)
     with connected(location) as connection:
         rows = _of_this_sweep(connection, ids, flags)
     _print(rows)
@@ -76,7 +88,9 @@ def sweep(
         _plot(rows, out, flags)
     for place, reason in failures:
         say(f"  {place}: {reason}")
-    if failures:
+    if ended is not None:
+        say(f"interrupted by {ended}: what was evaluated so far is recorded, the same command evaluates the rest")
+    if failures or ended is not None:
         raise typer.Exit(1)
 
 
@@ -118,28 +132,37 @@ def _same(e: Evaluated, flags: Flags) -> bool:
     return not e.env_source.startswith("--")
 
 
-def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -> list[tuple[str, str]]:
-    """Play them, recording each result as it comes; an interruption keeps what was done."""
+def _evaluate(
+    waiting: list[Playable], flags: Flags, jobs: int, location: str
+) -> tuple[list[tuple[str, str]], str | None]:
+    """Play them, recording each result as it comes; an interruption keeps what was done.
+
+    Returns:
+        Snapshots that failed with the reason, and the signal that ended it before all were played.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from spindb.index import store
     from spindb.index.connect import connected
-    from spindb.play.evaluating import sweep as evaluate_all
+    from spindb.play.workers import sweep as evaluate_all
 
     failures: list[tuple[str, str]] = []
     columns = (TextColumn("snapshots"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar, active().held():
         task = bar.add_task("", total=len(waiting))
-        for playable, result in evaluate_all(waiting, flags, min(jobs, max(1, len(waiting)))):
-            bar.advance(task)
-            if isinstance(result, str):
-                failures.append((str(playable.directory / playable.snapshot.path), result))
-                continue
-            assert playable.run_id is not None
-            with connected(location, write=True) as connection:
-                store.add_evaluation(connection, playable.run_id, result)
-    return failures
+        try:
+            for playable, result in evaluate_all(waiting, flags, min(jobs, max(1, len(waiting)))):
+                bar.advance(task)
+                if isinstance(result, str):
+                    failures.append((str(playable.directory / playable.snapshot.path), result))
+                    continue
+                assert playable.run_id is not None
+                with connected(location, write=True) as connection:
+                    store.add_evaluation(connection, playable.run_id, result)
+        except KeyboardInterrupt:
+            return failures, active().received or "SIGINT"
+    return failures, None
 
 
 def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list[Evaluated]:
@@ -150,7 +173,7 @@ def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list
     return list(found.values())
 
 
-def _print(rows: list[Evaluated]) -> None:
+def _print(rows: Sequence[Evaluated]) -> None:
     table = [(e.run_id, e.name, _itr(e.itr), e.episodes, _mean(e), e.env_id) for e in rows]
     if table:
         print_table(("run", "name", "itr", "n", "mean return ± se", "env"), table, right=("itr", "mean return ± se"))
@@ -200,38 +223,46 @@ def best(
     as_csv: AsCsv = False,
     db: Db = None,
 ) -> None:
-    """Name the snapshot to use: the highest mean return among recorded evaluations.
+    """Name the snapshot to use: the highest mean return among recorded evaluations, per environment and conditions.
 
     spindb best 'env=Hopper-v2' --least 10
     """
     from spindb.index.connect import connected
-    from spindb.index.evaluated import evaluated
+    from spindb.index.evaluated import ranked
     from spindb.index.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
-        found = [e for e in evaluated(connection, ids) if e.episodes >= least]
-    ranked = sorted(found, key=lambda e: -e.mean_return)[:limit]
-    rows = [_row(e) for e in ranked]
+        found = {conditions: places[:limit] for conditions, places in ranked(connection, ids, least).items()}
+    rows = [_row(e, place + 1) for places in found.values() for place, e in enumerate(places)]
     if as_json:
         print_json(rows)
     elif as_csv:
         print_csv(tuple(rows[0]) if rows else ("run",), [tuple(row.values()) for row in rows])
-    elif ranked:
-        _print(ranked)
-        top = ranked[0]
-        itr = "" if top.itr is None else f" --itr {top.itr}"
-        say(f"the best: spindb test-policy {top.run_id}{itr}{' -d' if top.deterministic else ''}")
-        envs = sorted({str(e.env_id) for e in ranked})
-        if len(envs) > 1:
-            say(f"warning: returns of different environments don't compare: {', '.join(envs)}")
+    elif found:
+        _print_best(found)
     else:
         say("no evaluation was recorded: spindb sweep with the same filter makes them")
 
 
-def _row(e: Evaluated) -> dict[str, Any]:
+def _print_best(found: Mapping[Conditions, Sequence[Evaluated]]) -> None:
+    """A table for the evaluations under equal conditions: others don't compare."""
+    for position, (conditions, places) in enumerate(found.items()):
+        if len(found) > 1:
+            echo(("\n" if position else "") + show(conditions.words))
+        _print(places)
+    for conditions, places in found.items():
+        top = places[0]
+        itr = "" if top.itr is None else f" --itr {top.itr}"
+        where = f" in {conditions.words}" if len(found) > 1 else ""
+        say(f"the best{where}: spindb test-policy {top.run_id}{itr}{' -d' if top.deterministic else ''}")
+    if len(found) > 1:
+        say("ranked apart: returns of different environments, ways to act or lengths of episodes don't compare")
+
+
+def _row(e: Evaluated, rank: int) -> dict[str, Any]:
     return {
         "run": e.run_id,
         "name": e.name,
@@ -243,4 +274,6 @@ def _row(e: Evaluated) -> dict[str, Any]:
         "standard_error": e.standard_error,
         "deterministic": e.deterministic,
         "seed": e.seed,
+        "max_ep_len": e.max_ep_len,
+        "rank": rank,
     }

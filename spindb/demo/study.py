@@ -46,15 +46,20 @@ class Training:
     directory: Path
 
     def epochs_done(self) -> int:
-        """Rows in its table so far."""
-        try:
-            return max(0, (self.directory / "progress.txt").read_bytes().count(b"\n") - 1)
-        except OSError:
-            return 0
+        """Rows in its table so far, or in that of one that was begun again beside it."""
+        beside = self.directory.parent.glob(f"{self.directory.name}.[0-9]*")
+        return max(map(_rows, (self.directory, *beside)))
 
     @property
     def complete(self) -> bool:
         return self.epochs_done() >= self.setting.epochs
+
+
+def _rows(directory: Path) -> int:
+    try:
+        return max(0, (directory / "progress.txt").read_bytes().count(b"\n") - 1)
+    except OSError:
+        return 0
 
 
 def trainings(data_dir: Path, settings: Sequence[Setting] = SETTINGS) -> list[Training]:

@@ -2,8 +2,8 @@
 
 The logger turned what JSON can't hold into strings: objects became ``"<… at 0x7f…>"`` or one-key
 dicts ``{str(object): {attributes}}``, and its own fields were written too. Addresses are replaced
-here so that equal configurations compare equal; what the logger wrote about itself is marked
-internal, so that people see hyperparameters.
+here so that equal configurations compare equal; what the logger wrote about itself and the attributes
+of objects are marked internal, so that people see hyperparameters.
 """
 
 from __future__ import annotations
@@ -11,18 +11,27 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from spindb.canonical import canonical
+from spindb.canonical import canonical, equal_value
+from spindb.disk import limits
+from spindb.disk.cells import number_in_text
+from spindb.disk.environments import is_environment_id
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.told import size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
-_LOGGER_OBJECT = re.compile(r"<\S*Logger object at 0x")
+_OBJECT = re.compile(r"<(?:class ')?(?:[\w.]*\.)?(\w+)\b.*>", re.DOTALL)  # what Python says of an object
 _MAX_DEPTH = 64
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_MAX_WHOLE = 2**63
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)  # read in one pass, whatever the text
+_TOLD_KEYS = 10
+_LONG = 200  # characters of a value that is not worth keeping for other runs
 
 _to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # made once: dumps makes one each time
 
@@ -44,7 +53,10 @@ class ConfigText:
     def __init__(self, data: bytes, path: str = "config.json") -> None:
         self.problems: list[Problem] = []
         self.path = path
-        self.values = self._parse(data)
+        self.readable = not is_lfs_pointer(data)
+        self.values = self._parse(data) if self.readable else {}
+        if not self.readable:
+            self._report("lfs-pointer", f"{LFS_REASON}; no hyperparameters are known")
 
     def add(self, other: ConfigText) -> None:
         """Take over what only another file knows, and its problems."""
@@ -65,8 +77,11 @@ class ConfigText:
         except json.JSONDecodeError as error:
             self._report("config-broken", f"not JSON: {error.msg}; no hyperparameters are known", error.lineno)
             return {}
-        except (RecursionError, ValueError) as error:
-            self._report("config-broken", f"can't be read: {error}; no hyperparameters are known")
+        except RecursionError:
+            self._report("config-broken", "can't be read: nested too deeply; no hyperparameters are known")
+            return {}
+        except ValueError as error:
+            self._report("config-broken", f"can't be read: {text_of(error)}; no hyperparameters are known")
             return {}
         if not isinstance(value, dict):
             self._report("config-broken", f"holds a {type(value).__name__} where a mapping was expected")
@@ -76,22 +91,34 @@ class ConfigText:
     def _mapping(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         mapping = dict(pairs)
         if len(mapping) < len(pairs):
-            names = [key for key, _ in pairs]
-            twice = sorted({n for n in names if names.count(n) > 1})
-            self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(twice)}")
+            twice = sorted(name for name, count in Counter(key for key, _ in pairs).items() if count > 1)
+            shown = [*(told_text(name, 50) for name in twice[:_TOLD_KEYS]), *["…"][: len(twice) - _TOLD_KEYS]]
+            self._report("config-duplicate-key", f"stands more than once, the last one counts: {', '.join(shown)}")
         return mapping
 
     def _report(self, code: str, message: str, line: int | None = None) -> None:
         self.problems.append(Problem(code, message, self.path, line))
 
     def leaves(self) -> tuple[ConfigLeaf, ...]:
-        """All leaves, sorted by key. Two paths that spell one key are a problem; the first counts."""
+        """All leaves, sorted by key. Two paths that spell one key are a problem; the first counts.
+
+        So are leaves beyond the limits (`spindb.disk.limits`), which are left out.
+        """
         leaves: dict[str, ConfigLeaf] = {}
         for key, value, internal in _walk(self.values):
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            leaves[key] = leaf(key, value, internal=internal)
+            if (length := size_of(key)) > limits.KEY:
+                self._report("config-key-too-long", f"{told_text(key, 50)} has {length:,} bytes: left out")
+                continue
+            if len(leaves) == limits.LEAVES:
+                self._report("config-too-large", f"more than {limits.LEAVES:,} hyperparameters: the rest is left out")
+                break
+            try:
+                leaves[key] = leaf(key, value, internal=internal)
+            except RecursionError:
+                self._report("config-too-deep", f"{key} is nested too deeply: left out")
         return tuple(leaves[key] for key in sorted(leaves))
 
 
@@ -114,8 +141,11 @@ def _from_yaml(text: str) -> Any:
     try:
         value = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
         return json.loads(json.dumps(_with_text_keys(value), default=str))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        reason = str(error) if isinstance(error, yaml.YAMLError) else text_of(error)
+        raise ValueError(f"not YAML: {' '.join(reason.split())}") from error
 
 
 def _with_text_keys(value: Any) -> Any:
@@ -128,9 +158,11 @@ def _walk(
     values: Mapping[str, Any], prefix: str = "", internal: bool = False, depth: int = 0
 ) -> Iterator[tuple[str, Any, bool]]:
     for name, value in values.items():
-        key = prefix + normalise(name)
-        inside = internal or key in _INTERNAL_ROOTS or bool(_LOGGER_OBJECT.match(name))
-        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+        # A key that is an object has that object's attributes below: what a logger dumped, no hyperparameters.
+        dumped = _OBJECT.fullmatch(name) if name[:1] == "<" and name[-1:] == ">" else None
+        key = prefix + (dumped[1] if dumped else normalise(name))
+        inside = internal or key in _INTERNAL_ROOTS or dumped is not None
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH and len(key) <= limits.KEY:
             yield from _walk(value, key + ".", inside, depth + 1)
         else:
             yield key, value, inside
@@ -139,6 +171,7 @@ def _walk(
 def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
     """The leaf for a JSON value. Runs have most of theirs in common: those are made once."""
     apart = isinstance(value, (list, dict)) or (type(value) is float and not value)  # no keys; -0.0 == 0.0
+    apart = apart or (isinstance(value, str) and len(value) > _LONG)
     return _leaf(key, value, internal) if apart else _leaf_once(key, value, internal)
 
 
@@ -186,21 +219,48 @@ _ALGORITHM_KEYS = (
 )
 
 
-def algorithm(values: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The algorithm and how it is known: said outright (``config``) or by the set of keys."""
-    for name in ("algo", "algorithm", "alg"):
-        if isinstance(values.get(name), str):
-            return values[name].lower(), "config"
+class ConfiguredAlgorithm(NamedTuple):
+    """The algorithm in lower case, how it is known (``config``, ``config keys``), and by which keys."""
+
+    algo: str | None = None
+    source: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
+    """The algorithm: said outright, or by the set of keys."""
+    for name in ("algo", "algorithm", "alg", "algo_name", "algorithm_name"):
+        value = values.get(name)
+        if isinstance(value, str) and value.strip():
+            return ConfiguredAlgorithm(value.strip().lower(), "config", (name,))
     for keys, algo in _ALGORITHM_KEYS:
         if keys <= values.keys():
-            return algo, "config keys"
-    return None, None
+            return ConfiguredAlgorithm(algo, "config keys", tuple(sorted(keys)))
+    return ConfiguredAlgorithm()
+
+
+_ENVIRONMENT_KEYS = ("env_name", "env_id", "env", "task")
+_VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
 
 def environment_id(values: Mapping[str, Any]) -> str | None:
-    """The environment's id where the config names one."""
-    for name in ("env_name", "env_id", "env", "task"):
+    """The environment's id where the config names one; one level down an id with a version, if there is but one."""
+    for name in _ENVIRONMENT_KEYS:
         value = values.get(name)
-        if isinstance(value, str) and value and not value.startswith("<"):
-            return value
-    return None
+        if is_environment_id(value):
+            return str(value)
+    inner = [value for value in values.values() if isinstance(value, dict)]
+    found = {text for part in inner for name in _ENVIRONMENT_KEYS if isinstance(text := part.get(name), str)}
+    versioned = {text for text in found if _VERSIONED.match(text) and is_environment_id(text)}
+    return versioned.pop() if len(versioned) == 1 else None
+
+
+def whole_number(value: Any) -> int | None:
+    """A seed: the whole number that a value is or spells (``"0"``, ``0.0``, ``np.int64(3)``), within 64 bits."""
+    value = equal_value(value)
+    if isinstance(value, str) and (found := number_in_text(value)) is not None and not found.inside:
+        value = found.number
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_WHOLE
+    return value if whole else None

@@ -12,45 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spindb.disk.pickles import Array, Built, PickleError, read_pickle
+from spindb.disk.described import Array, Built
+from spindb.disk.gymclasses import BASES, Identified, identify, same_environment
+from spindb.disk.pickles import PickleError, read_pickle
 from spindb.records import EnvironmentHint
 
 _MAX_CHAIN = 32
+_ID = re.compile(r"(?:[\w.\-]+:)?(?:[\w:\-]+/)?[\w.:\-]+\Z", re.ASCII)
+_LONGEST_ID = 200
+_LONGEST_VALUE = 60  # characters of an argument in a message
 _ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", re.IGNORECASE)
 _MAX_LIMIT = 2**31  # steps
 _OLD_STATE = 5  # name of the generator, key, position, has_gauss, gauss
 _KEY_BYTES = 624 * 4
 _INNER = ("env", "_env", "venv")
-
-# Class in gym, then time limit in steps -> id. None stands for any limit.
-_BY_CLASS: dict[str, dict[int | None, str]] = {
-    "classic_control.cartpole.CartPoleEnv": {200: "CartPole-v0", 500: "CartPole-v1"},
-    "classic_control.pendulum.PendulumEnv": {200: "Pendulum-v0"},
-    "classic_control.mountain_car.MountainCarEnv": {200: "MountainCar-v0"},
-    "classic_control.continuous_mountain_car.Continuous_MountainCarEnv": {999: "MountainCarContinuous-v0"},
-    "classic_control.acrobot.AcrobotEnv": {500: "Acrobot-v1"},
-    "box2d.lunar_lander.LunarLander": {1000: "LunarLander-v2"},
-    "box2d.lunar_lander.LunarLanderContinuous": {1000: "LunarLanderContinuous-v2"},
-    "box2d.bipedal_walker.BipedalWalker": {1600: "BipedalWalker-v2"},
-    "box2d.bipedal_walker.BipedalWalkerHardcore": {2000: "BipedalWalkerHardcore-v2"},
-    "box2d.car_racing.CarRacing": {1000: "CarRacing-v0"},
-    "mujoco.ant.AntEnv": {1000: "Ant-v2"},
-    "mujoco.half_cheetah.HalfCheetahEnv": {1000: "HalfCheetah-v2"},
-    "mujoco.hopper.HopperEnv": {1000: "Hopper-v2"},
-    "mujoco.humanoid.HumanoidEnv": {1000: "Humanoid-v2"},
-    "mujoco.humanoidstandup.HumanoidStandupEnv": {1000: "HumanoidStandup-v2"},
-    "mujoco.inverted_double_pendulum.InvertedDoublePendulumEnv": {1000: "InvertedDoublePendulum-v2"},
-    "mujoco.inverted_pendulum.InvertedPendulumEnv": {1000: "InvertedPendulum-v2"},
-    "mujoco.pusher.PusherEnv": {100: "Pusher-v2"},
-    "mujoco.reacher.ReacherEnv": {50: "Reacher-v2"},
-    "mujoco.swimmer.SwimmerEnv": {1000: "Swimmer-v2"},
-    "mujoco.walker2d.Walker2dEnv": {1000: "Walker2d-v2"},
-}
-_BASES = {
-    env_id.partition("-")[0].lower(): env_id.partition("-")[0]
-    for limits in _BY_CLASS.values()
-    for env_id in limits.values()
-}
 
 
 def environment_in_state(data: bytes) -> EnvironmentHint:
@@ -70,11 +45,34 @@ def environment_in_state(data: bytes) -> EnvironmentHint:
     classes = tuple(layer.class_path for layer in layers)
     limit = next((m for layer in layers if isinstance(m := _limit(layer), int) and 0 < m < _MAX_LIMIT), None)
     for layer in layers:
-        spec_id = _spec_id(layer.attributes.get("spec") or layer.attributes.get("_spec"))
-        if spec_id:
-            return EnvironmentHint(spec_id, "state id", classes, limit)
-    by_class = _id_by_class(classes[-1], limit)
-    return EnvironmentHint(by_class, "state class" if by_class else None, classes, limit)
+        for name in ("spec", "_spec", "_cached_spec"):
+            if spec_id := _spec_id(layer.attributes.get(name)):
+                return EnvironmentHint(spec_id, "state id", classes, limit)
+    found = identify(classes, limit, layers[-1].attributes)
+    return EnvironmentHint(found.id, "state class" if found.id else None, classes, limit, _why_no_id(classes, found))
+
+
+def _why_no_id(classes: tuple[str, ...], found: Identified) -> str | None:
+    """Why no id follows from a known class: it was made with arguments that no id stands for."""
+    if found.id or not found.arguments:
+        return None
+    told = ", ".join(f"{name}={_short(value)}" for name, value in found.arguments.items())
+    return f"the saved state holds {classes[-1]} made with {told}, which no id stands for: no id is claimed"
+
+
+def _short(value: Any) -> str:
+    if not _is_plain(value):
+        return f"<{type(value).__name__}>"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def is_environment_id(text: object) -> bool:
+    """Whether a text can be an environment's id: a word, perhaps with a module before a colon or a namespace and ``/``.
+
+    The text of an object, a lambda or a ``functools.partial`` is none.
+    """
+    return isinstance(text, str) and len(text) <= _LONGEST_ID and bool(_ID.match(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +167,15 @@ def classes_begun(mentioned: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(chain)
 
 
-def environment_in_name(name: str) -> str | None:
-    """The id that a directory's or experiment's name spells in any case: ``grid-ppo_cartpole-v0_hid32``."""
+def environment_in_name(name: str, classes: tuple[str, ...] = ()) -> str | None:
+    """The id that a directory's or experiment's name spells in any case: ``grid-ppo_cartpole-v0_hid32``.
+
+    None where `classes`, those of the saved environment, are known and the innermost is no class of such an id: a
+    name is a weaker evidence than a state.
+    """
     for match in _ID_IN_NAME.finditer(name.replace("_", " ")):
-        base = _BASES.get(match[1].lower())
-        if base is not None:
+        base = BASES.get(match[1].lower())
+        if base is not None and (not classes or same_environment(base, classes[-1])):
             return f"{base}-v{int(match[2])}"
     return None
 
@@ -199,11 +201,4 @@ def _spec_id(spec: Any) -> str | None:
     found = spec.attributes.get("id") or spec.attributes.get("_id")
     if found is None and isinstance(spec.args, tuple) and spec.args and isinstance(spec.args[0], str):
         found = spec.args[0]
-    return found if isinstance(found, str) else None
-
-
-def _id_by_class(class_path: str, limit: int | None) -> str | None:
-    for package in ("gym.envs.", "gymnasium.envs."):
-        if class_path.startswith(package):
-            return _BY_CLASS.get(class_path.removeprefix(package), {}).get(limit)
-    return None
+    return found if is_environment_id(found) else None

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from spindb.disk import limits
 from spindb.disk.nodes import Node
 from spindb.disk.savedmodel import SavedModelError
 
 CALLS = ("StatefulPartitionedCall", "PartitionedCall")
 OUTPUTS = "Outputs"
 """Not TensorFlow's: stands where a call stood, its inputs are the call's outputs."""
-_MAX_NODES = 200_000  # functions can call each other without end
 _MAX_DEPTH = 50
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Function:
     """A function: the names of its arguments, its nodes, and the tensors that it gives back, in order."""
 
     arguments: tuple[str, ...]
     nodes: tuple[Node, ...]
     returns: tuple[str, ...]
+
+    @cached_property
+    def inputs(self) -> int:
+        """Number of inputs of all nodes."""
+        return sum(len(node.inputs) for node in self.nodes)
 
 
 def inlined(nodes: Mapping[str, Node], functions: Mapping[str, Function]) -> dict[str, Node]:
@@ -36,14 +42,18 @@ def inlined(nodes: Mapping[str, Node], functions: Mapping[str, Function]) -> dic
     """
     done: dict[str, Node] = {}
     pending = [(node, 0) for node in nodes.values()]
+    inputs = 0
     while pending:
         node, depth = pending.pop()
         function = functions.get(str(node.attributes.get("f"))) if node.op in CALLS else None
         if function is None:
             done[node.name] = node
             continue
-        if depth > _MAX_DEPTH or len(done) + len(pending) + len(function.nodes) > _MAX_NODES:
+        inputs += len(node.inputs) + len(function.returns) + function.inputs
+        if depth > _MAX_DEPTH or len(done) + len(pending) + len(function.nodes) > limits.NODES:
             raise SavedModelError("saved_model.pb: its functions call each other without end")
+        if inputs > limits.INPUTS or len(node.name) > limits.NAME:
+            raise SavedModelError("saved_model.pb: its functions have more inputs, or longer names, than any graph")
         given = dict(zip(function.arguments, (i for i in node.inputs if not i.startswith("^")), strict=False))
         pending += (
             (Node(f"{node.name}/{n.name}", n.op, tuple(_outside(n.inputs, node.name, given)), n.attributes), depth + 1)

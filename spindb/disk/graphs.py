@@ -115,9 +115,9 @@ def _attribute(data: bytes) -> Any:
             case 4:
                 return struct.unpack("<f", wire.message(value))[0]
             case 5:
-                return bool(value)
+                return bool(wire.number(value))
             case 6:
-                return DTYPES.get(int(value))
+                return DTYPES.get(wire.number(value))
             case 7:
                 message = wire.message(value)
                 unknown = any(n == 3 and item for n, item in wire.fields(message))
@@ -138,7 +138,7 @@ def _constant(data: bytes) -> Constant:
     values: list[Any] = []
     for number, value in wire.fields(data):
         if number == 1:
-            dtype = DTYPES.get(int(value), "")
+            dtype = DTYPES.get(wire.number(value), "")
         elif number == 2:
             shape = shape_of(wire.message(value))
         elif number == 4:

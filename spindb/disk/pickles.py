@@ -15,14 +15,18 @@ import io
 import math
 import pickletools
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-_MAX_OPCODES = 2_000_000
-LFS_POINTER = b"version https://git-lfs"
-LFS_REASON = "a git-LFS pointer, not the file itself: run git lfs pull"
-_DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVO])(\d*)\Z")
-_SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8}
+from spindb.disk import limits
+from spindb.disk.described import Array, Built, Global, is_maker
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.told import text_of, told
+
+_DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVOMm])([0-9]{0,9})\Z")
+_SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8, "M": 8, "m": 8}
+_DTYPE_STATE = 8  # version, byte order, subarray, names, fields, item size, alignment, flags
+_HOLDS_OBJECTS = 1  # of the flags
 
 
 class PickleError(Exception):
@@ -36,68 +40,6 @@ class PickleError(Exception):
         self.classes = classes
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A class or function by its place, not imported."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-# Functions that make an instance of their first argument; protocols 0 and 1 spell the old module name.
-_MAKERS = {f"{module}.{name}" for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")}
-
-
-@dataclass(slots=True, eq=False)
-class Built:
-    """What a call (``called``) or an instantiation would have made: callable, arguments, state."""
-
-    callable: Any
-    args: Any = ()
-    kwargs: Any = None
-    state: Any = None
-    items: list[Any] = field(default_factory=list)
-    called: bool = False
-
-    @property
-    def call(self) -> str:
-        """What unpickling would call, as it would be written."""
-        args = self.args if isinstance(self.args, tuple) else (self.args,)
-        told = ", ".join(str(a) if isinstance(a, Global) else repr(a) for a in args)
-        return f"{self.class_path or 'something'}({told[:_MAX_TOLD]})"
-
-    @property
-    def class_path(self) -> str:
-        """``module.Class`` where it is known, else an empty text."""
-        target = self.callable
-        if isinstance(target, Global) and str(target) in _MAKERS and self.args:
-            target = self.args[0]
-        return str(target) if isinstance(target, Global) else ""
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        """The instance's attributes as far as the state is a dict (or a pair of dict and slots)."""
-        state = self.state
-        if isinstance(state, tuple) and len(state) == 2:
-            parts = [part for part in state if isinstance(part, dict)]
-            return {key: value for part in parts for key, value in part.items()}
-        return state if isinstance(state, dict) else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """A numpy array inside a joblib file: ``count`` bytes from ``start``, not decoded."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    order: str
-    start: int
-    count: int
-
-
 def read_pickle(data: bytes) -> Any:
     """Describe what a plain or joblib pickle holds.
 
@@ -109,9 +51,9 @@ def read_pickle(data: bytes) -> Any:
     """
     if not data:
         raise PickleError("the file is empty")
-    if data.startswith(LFS_POINTER):
+    if is_lfs_pointer(data):
         raise PickleError(LFS_REASON)
-    return _Machine(io.BytesIO(data)).run()
+    return _Machine(io.BytesIO(data), _Budget()).run()
 
 
 def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
@@ -122,14 +64,16 @@ def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
     """
     if not data:
         raise PickleError("the file is empty")
-    if data.startswith(LFS_POINTER):
+    if is_lfs_pointer(data):
         raise PickleError(LFS_REASON)
-    stream = io.BytesIO(data)
-    return [_Machine(stream).run() for _ in range(count)], stream.tell()
+    stream, budget = io.BytesIO(data), _Budget()
+    return [_Machine(stream, budget).run() for _ in range(count)], stream.tell()
 
 
 _MARK = object()
-_MAX_TOLD = 200  # characters of arguments
+_MAX_MEMO = 1 << 32  # what the binary instructions can number
+_MAX_NUMBER = 45  # characters that `told` writes of a number in full
+_SMALL = 1 << 60  # whole numbers below it have a hash of their own
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -143,30 +87,41 @@ _PUSH_ARGUMENT = {
 }
 
 
+@dataclass(slots=True)
+class _Budget:
+    """Instructions that are left for a file, and pickles inside each other."""
+
+    opcodes: int = limits.OPCODES
+    depth: int = 0
+
+
 class _Machine:
     """Follows one pickle; a nested machine follows the pickle inside an array of objects."""
 
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: io.BytesIO, budget: _Budget) -> None:
         self.stream = stream
+        self.budget = budget
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.globals: list[Global] = []
 
     def run(self) -> Any:
-        steps = 0
+        budget = self.budget
         try:
             for opcode, argument, _ in pickletools.genops(self.stream):
-                steps += 1
-                if steps > _MAX_OPCODES:
-                    raise PickleError(f"more than {_MAX_OPCODES} instructions: given up")
+                budget.opcodes -= 1
+                if budget.opcodes < 0:
+                    raise PickleError(f"more than {limits.OPCODES:,} instructions: given up")
                 if opcode.name == "STOP":
                     return self.stack.pop()
                 self.step(opcode.name, argument)
         except PickleError as error:
             raise PickleError(str(error), self.mentioned()) from error
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             where = self.stream.tell()
-            raise PickleError(f"cut off or damaged at byte {where}: {error}", self.mentioned()) from error
+            raise PickleError(f"cut off or damaged at byte {where:,}: {text_of(error)}", self.mentioned()) from error
+        except MemoryError as error:
+            raise PickleError("takes more memory than there is", self.mentioned()) from error
         raise PickleError("cut off: the end is missing", self.mentioned())
 
     def mentioned(self) -> tuple[str, ...]:
@@ -183,6 +138,8 @@ class _Machine:
         elif name in _EMPTY:
             stack.append(_EMPTY[name]())
         elif name in _PUTS:
+            if not 0 <= argument < _MAX_MEMO:  # greater ones could be chosen to collide
+                raise PickleError("a number in it is out of range")
             self.memo[argument] = stack[-1]
         elif name == "MEMOIZE":
             self.memo[len(self.memo)] = stack[-1]
@@ -288,7 +245,9 @@ class _Machine:
 
     def do_stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
-        self.push_global(str(module), str(name))
+        if not (isinstance(name, str) and isinstance(module, str)):
+            raise PickleError("the name of a class in it is no text")
+        self.push_global(module, name)
 
     def do_inst(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
@@ -308,7 +267,7 @@ class _Machine:
 
     def do_reduce(self, _: Any) -> None:
         args, target = self.stack.pop(), self.stack.pop()
-        self.stack.append(Built(target, args, called=str(target) not in _MAKERS))
+        self.stack.append(Built(target, args, called=not is_maker(target)))
 
     def do_build(self, _: Any) -> None:
         state = self.stack.pop()
@@ -336,23 +295,62 @@ class _Machine:
         """Step over the raw bytes that follow a complete wrapper."""
         dtype = state["dtype"]
         code = dtype.args[0] if isinstance(dtype, Built) and dtype.args else ""
-        if code == "O8" or code == "O":
-            return _Machine(self.stream).run()
+        layout = _dtype_layout(dtype)
+        if code == "O8" or code == "O" or (layout is not None and layout.flags & _HOLDS_OBJECTS):
+            return self.nested()
         if state.get("numpy_array_alignment_bytes") is not None:
             self.stream.seek(self.stream.read(1)[0], io.SEEK_CUR)
-        shape = tuple(int(length) for length in state["shape"])
+        shape, size = _shape(state["shape"]), _item_size(code, layout)
         start = self.stream.tell()
-        count = math.prod(shape) * _item_size(code)
-        if count < 0 or start + count > self.stream.getbuffer().nbytes:
+        count = math.prod(shape) * size
+        if start + count > self.stream.getbuffer().nbytes:
             raise PickleError("cut off inside an array")
         self.stream.seek(count, io.SEEK_CUR)
-        return Array(str(code), shape, str(state.get("order")), start, count)
+        order = state.get("order")
+        return Array(code, shape, order if isinstance(order, str) else "C", start, count)
+
+    def nested(self) -> Any:
+        self.budget.depth += 1
+        if self.budget.depth > limits.PICKLES:
+            raise PickleError(f"more than {limits.PICKLES} pickles inside each other")
+        inner = _Machine(self.stream, self.budget).run()
+        self.budget.depth -= 1
+        return inner
 
 
-def _item_size(code: Any) -> int:
+def _shape(lengths: Any) -> tuple[int, ...]:
+    """The shape of an array, refused where no array has it: huge numbers are slow to multiply."""
+    if not isinstance(lengths, (tuple, list)) or len(lengths) > limits.DIMENSIONS:
+        raise PickleError("an array in it has no shape")
+    if not all(isinstance(length, int) and 0 <= length <= limits.ELEMENTS for length in lengths):
+        raise PickleError(f"an array in it has the shape {told(lengths)}")
+    return tuple(lengths)
+
+
+class _Layout(NamedTuple):
+    """What a dtype's state says: bytes of an item where its type leaves them open, and flags."""
+
+    size: int | None
+    flags: int
+
+
+def _dtype_layout(dtype: Any) -> _Layout | None:
+    """The layout in a pickled dtype's state, None where there is none."""
+    state = dtype.state if isinstance(dtype, Built) else None
+    if not isinstance(state, tuple) or len(state) < _DTYPE_STATE:
+        return None
+    size, flags = state[5], state[7]
+    known = isinstance(size, int) and 0 < size <= limits.ELEMENTS  # -1 where the type says it
+    return _Layout(size if known else None, flags if isinstance(flags, int) else 0)
+
+
+def _item_size(code: Any, layout: _Layout | None) -> int:
+    """Bytes of an item: as the dtype's state has them (text, structures), else as its code says."""
     match = _DTYPE.match(code) if isinstance(code, str) else None
     if match is None:
-        raise PickleError(f"arrays of {code!r} can't be stepped over")
+        raise PickleError(f"arrays of {told(code)} can't be stepped over")
+    if layout is not None and layout.size is not None:
+        return layout.size
     kind, digits = match.groups()
     if kind == "U":
         return 4 * int(digits or 0)
@@ -360,8 +358,12 @@ def _item_size(code: Any) -> int:
 
 
 def _hashable(key: Any) -> Any:
-    """A key that is cheap and safe to hash: nested tuples can be made to take for ever."""
-    simple = (str, bytes, int, float, type(None), Global)
-    if isinstance(key, simple) or (isinstance(key, tuple) and all(isinstance(k, simple) for k in key)):
+    """A key that is cheap and safe to hash, a text in the place of others.
+
+    Nested tuples can take for ever; whole numbers and tuples of numbers can be chosen to have one hash, and then each
+    is compared with all. The hash of text can't be foreseen, and few floats share one.
+    """
+    if key is None or isinstance(key, (str, bytes, float, Global)) or (isinstance(key, int) and -_SMALL < key < _SMALL):
         return key
-    return f"<{type(key).__name__} at {id(key)}>"
+    text = told(key)
+    return f"<{text}>" if isinstance(key, int) and len(text) < _MAX_NUMBER else f"<{text} at {id(key)}>"

@@ -8,14 +8,22 @@ which tells an interrupted save.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from spindb.disk import wire
+from spindb.disk import limits, wire
+from spindb.disk.lfs import LFS_LARGEST, LFS_REASON, is_lfs_pointer
+from spindb.disk.regular import read_regular
 
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER = 48
+_MAX_DIMENSIONS = 254  # TensorFlow's own limit
+_SHARD = re.compile(r"variables\.data-(\d{5,9})-of-\d+\Z", re.ASCII)
 
 
 class SavedModelError(Exception):
@@ -34,14 +42,37 @@ class Signature:
 
 def check_variables(directory: Path) -> None:
     """Raise `SavedModelError` where the variables of the SavedModel at `directory` are not whole."""
-    index = directory / "variables" / "variables.index"
-    if not index.is_file():
-        raise SavedModelError("variables/variables.index is missing: the save was interrupted or not copied whole")
-    for shard, needed in _shard_sizes(index.read_bytes()).items():
-        data = shard_file(directory, shard)
-        size = data.stat().st_size
-        if size < needed:
-            raise SavedModelError(f"variables/{data.name} has {size} of {needed} bytes: the save was interrupted")
+    files = _shard_files(directory)
+    for shard, needed in _shard_sizes(
+        read_part(directory, "variables/variables.index", limits.VARIABLES_INDEX)
+    ).items():
+        data = _shard(files, shard)
+        status = data.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise SavedModelError(f"variables/{data.name} is no regular file: no variables to load")
+        if status.st_size < needed:
+            if status.st_size <= LFS_LARGEST:
+                read_part(directory, f"variables/{data.name}", LFS_LARGEST)
+            raise SavedModelError(
+                f"variables/{data.name} has {status.st_size:,} of {needed:,} bytes: the save was interrupted"
+            )
+
+
+def read_part(directory: Path, name: str, limit: int) -> bytes:
+    """The bytes of a file of the SavedModel at `directory`.
+
+    Raises:
+        SavedModelError: it is missing, no regular file, a git-LFS pointer, or has more than `limit` bytes.
+    """
+    try:
+        data = read_regular(directory / name, limit)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SavedModelError(f"{name} is missing: the save was interrupted or not copied whole") from None
+    except OSError as error:
+        raise SavedModelError(f"{name} can't be read: {error.strerror or error}") from error
+    if is_lfs_pointer(data):
+        raise SavedModelError(f"{name} is {LFS_REASON}")
+    return data
 
 
 def read_signature(data: bytes) -> Signature:
@@ -105,26 +136,40 @@ def read_index(index: bytes) -> dict[str, Entry]:
         position = wire.varint(footer, wire.varint(footer, 0)[1])[1]  # past the handle of the meta index
         offset, position = wire.varint(footer, position)
         size, _ = wire.varint(footer, position)
+        end = 0
         for _, handle in _block(index, offset, size):
             start, position = wire.varint(handle, 0)
-            for key, value in _block(index, start, wire.varint(handle, position)[0]):
+            if start < end:  # blocks lie one behind the other: else a few could be read without end
+                raise ValueError("a block inside another")
+            length = wire.varint(handle, position)[0]
+            end = start + length
+            for key, value in _block(index, start, length):
                 if key:  # the empty key is the header
                     entries[key.decode("utf-8", "replace")] = _entry(dict(wire.fields(value)))
+            if len(entries) > limits.VARIABLES:
+                raise ValueError(f"more than {limits.VARIABLES:,} variables")
     except (IndexError, ValueError) as error:
         raise SavedModelError(f"variables/variables.index is damaged: {error}") from error
     return entries
 
 
 def _entry(fields: dict[int, int | bytes]) -> Entry:
-    dtype, shard, offset, size = (int(fields.get(number, 0)) for number in (1, 3, 4, 5))
+    dtype, shard, offset, size = (wire.number(fields.get(number)) for number in (1, 3, 4, 5))
     return Entry(dtype, shape_of(wire.message(fields.get(2))), shard, offset, size)
 
 
 def shape_of(message: bytes) -> tuple[int, ...]:
-    """The lengths in a TensorShapeProto; -1 for one that is not known."""
-    return tuple(
+    """The lengths in a TensorShapeProto; -1 for one that is not known.
+
+    Raises:
+        ValueError: there are more than TensorFlow allows.
+    """
+    lengths = tuple(
         wire.signed(dict(wire.fields(wire.message(dim))).get(1)) for number, dim in wire.fields(message) if number == 2
     )
+    if len(lengths) > _MAX_DIMENSIONS:
+        raise ValueError(f"a tensor of {len(lengths):,} dimensions")
+    return lengths
 
 
 def _shard_sizes(index: bytes) -> dict[int, int]:
@@ -141,10 +186,28 @@ def shard_file(directory: Path, shard: int) -> Path:
     Raises:
         SavedModelError: it is not there.
     """
-    found = sorted((directory / "variables").glob(f"variables.data-{shard:05d}-of-*"))
-    if not found:
+    return _shard(_shard_files(directory), shard)
+
+
+def _shard_files(directory: Path) -> dict[int, Path]:
+    """The files of data shards by number, the first by name where there are several."""
+    files: dict[int, Path] = {}
+    try:
+        with os.scandir(directory / "variables") as entries:
+            names = sorted(entry.name for entry in islice(entries, limits.ENTRIES))
+    except OSError:
+        return files
+    for name in names:
+        match = _SHARD.match(name)
+        if match:
+            files.setdefault(int(match[1]), directory / "variables" / name)
+    return files
+
+
+def _shard(files: Mapping[int, Path], shard: int) -> Path:
+    if shard not in files:
         raise SavedModelError(f"variables/variables.data-{shard:05d}-of-… is missing: no variables to load")
-    return found[0]
+    return files[shard]
 
 
 def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
@@ -159,6 +222,8 @@ def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]
         shared, position = wire.varint(block, position)
         fresh, position = wire.varint(block, position)
         length, position = wire.varint(block, position)
+        if shared > len(key) or shared + fresh > limits.NAME:
+            raise ValueError(f"a name of {shared + fresh:,} bytes")
         key = key[:shared] + block[position : position + fresh]
         position += fresh
         yield key, block[position : position + length]

@@ -1,29 +1,33 @@
 """Finds run directories under a root and tells what changed since they were last read.
 
-The algorithm. Walk the tree in sorted order, depth first. A directory that a format recognises by the
-names in it is a run; runs inside runs are runs too; a run's save directories are never entered.
+The algorithm. Walk the tree in sorted order, depth first. A directory that a format recognises is a run, by the names
+in it, or by what lies in its saves where there are no metrics: a published policy, which lies in no run and in no
+directory of another logger. Runs inside runs are runs too; a run's save directories are never entered.
 Symbolic links to directories are followed once: a link that leads to a place already seen, or to a
-place that the walk reaches anyway, is left alone, so loops end. A directory that can't be listed is
-reported and skipped.
+place that the walk reaches anyway, is left alone, so loops end. Who asks for the places that links lead to gets them
+instead, to walk them as roots of their own. A directory that can't be listed is reported and skipped.
 
-A run's *signature* digests name, size and mtime (nanoseconds) of the files that matter to it. Where
-it equals the stored one the run is unchanged. A file written in the very instant of a scan may change
-again without its mtime moving on; a signature that contains such a young file is *unsettled* and must
-not be trusted the next time.
+A run's *signature* digests name, size and mtime (nanoseconds) of the files that matter to it, and the
+version of the readers (`formats.READERS`). Where it equals the stored one the run is unchanged. A file
+written in the very instant of a scan may change again without its mtime moving on; a signature that
+contains such a young file is *unsettled* and must not be trusted the next time.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from spindb.disk.formats import Format, recognise
+from spindb.disk import limits
+from spindb.disk.formats import READERS, Format, recognise
 from spindb.errors import NotFoundError, UsageError
 from spindb.records import Problem
 
@@ -31,12 +35,16 @@ _SETTLING_NS = 2_000_000_000  # coarsest mtime in common use: two seconds (FAT)
 
 
 class FoundRun(NamedTuple):
-    """A run directory as the scan met it: ``path`` is relative to the root, ``.`` for the root itself."""
+    """A run directory as the scan met it: ``path`` is relative to the root, ``.`` for the root itself.
+
+    ``size`` is the bytes of all files that enter the signature.
+    """
 
     path: str
     format: Format
     signature: str
     settled: bool
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +69,19 @@ _FOREIGN: tuple[tuple[str, ...], ...] = (
     (".hydra",),
     ("MLmodel",),
 )
+_NO_FILES = ("/proc/", "/sys/")  # what the kernel shows as files; links there lead to everything on the machine
+_EVENTS = "TensorBoard events"
 _EVENT_FILE = "events.out.tfevents."
 
 
 def check_root(root: Path) -> Path:
-    """The absolute root.
+    """The real path of the root, absolute and without links.
 
     Raises:
         NotFoundError: there is nothing at that path.
         UsageError: it is no directory or can't be listed.
     """
-    absolute = Path(os.path.abspath(root))
+    absolute = Path(os.path.realpath(root))
     try:
         os.listdir(absolute)
     except FileNotFoundError:
@@ -80,15 +90,16 @@ def check_root(root: Path) -> Path:
         raise UsageError(
             f"{root} is a file, not a directory", hint=f"give the directory that holds it: {absolute.parent}"
         ) from None
-    except PermissionError:
-        raise UsageError(f"{root} can't be listed: permission denied") from None
+    except OSError as error:
+        raise UsageError(f"{root} can't be listed: {(error.strerror or str(error)).lower()}") from None
     return absolute
 
 
-def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
+def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | Foreign | Problem]:
     """All runs under `root`, directories of other loggers, and a `Problem` for each that can't be listed.
 
-    Paths are relative to `root`, with ``/`` between their parts.
+    Paths are relative to `root`, with ``/`` between their parts. Where `leads` is given, links out of the root are not
+    followed: the real paths that they lead to are added to it, those that are gone too.
     """
     seen_links: set[str] = set()
     real_root, base = os.path.realpath(root), os.fspath(root)
@@ -97,29 +108,40 @@ def scan(root: Path) -> Iterator[FoundRun | Foreign | Problem]:
         relative, in_a_run = stack.pop()
         try:
             with os.scandir(f"{base}/{relative}" if relative else base) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(islice(listing, limits.DIRECTORY + 1), key=lambda entry: entry.name)
+            if len(entries) > limits.DIRECTORY:
+                raise OSError(errno.EFBIG, f"more than {limits.DIRECTORY:,} entries")
         except OSError as error:
             yield Problem("unreadable-directory", f"can't be listed: {error.strerror}; left out", relative)
             continue
         names = [entry.name for entry in entries]
         found = recognise(names)
-        if found is None:
-            if not in_a_run and (label := _foreign_label(set(names))):
+        a_run = in_a_run or found is not None  # with metrics: saves in it are no policies by themselves
+        if found is None and not in_a_run:
+            label = _foreign_label(set(names))
+            if label is None or label == _EVENTS:
+                found = recognise(names, f"{base}/{relative}" if relative else base)
+            if found is None and label:
                 yield Foreign(relative or ".", label)
+        if found is None:
+            pass
+        elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
+            yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
         elif _is_text(relative):
             yield _found(relative, found, entries)
         else:
-            shown = relative.encode("utf-8", "backslashreplace").decode()
+            shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
-        inside = in_a_run or found is not None
         try:
             below = [
-                e.name for e in entries if _enter(e, real_root, seen_links) and not (found and found.is_save(e.name))
+                e.name
+                for e in entries
+                if not (found and found.is_save(e.name)) and _enter(e, real_root, seen_links, leads)
             ]
         except OSError as error:  # listed, but nothing in it may be looked at
             yield Problem("unreadable-directory", f"can't be entered: {error.strerror}; left out", relative)
             continue
-        stack += [(f"{relative}/{name}" if relative else name, inside) for name in reversed(below)]
+        stack += [(f"{relative}/{name}" if relative else name, a_run) for name in reversed(below)]
 
 
 def _foreign_label(names: set[str]) -> str | None:
@@ -127,7 +149,7 @@ def _foreign_label(names: set[str]) -> str | None:
     for together in _FOREIGN:
         if names.issuperset(together):
             return " + ".join(together)
-    return "TensorBoard events" if any(name.startswith(_EVENT_FILE) for name in names) else None
+    return _EVENTS if any(name.startswith(_EVENT_FILE) for name in names) else None
 
 
 def _is_text(path: str) -> bool:
@@ -141,17 +163,24 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
+def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str], leads: list[Path] | None) -> bool:
     if entry.is_dir(follow_symlinks=False):
         return True
-    return entry.is_symlink() and _leads_on(entry, real_root, seen_links)
+    if not entry.is_symlink():
+        return False
+    if leads is None:
+        return _leads_on(entry, real_root, seen_links)
+    if _leads_on(entry, real_root, seen_links) or not os.path.exists(entry.path):
+        leads.append(Path(os.path.realpath(entry.path)))
+    return False
 
 
 def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> bool:
     """Whether a symbolic link leads to a directory that the walk does not reach otherwise."""
     target = os.path.realpath(link.path)
-    inside = target == real_root or target.startswith(real_root + os.sep) or real_root.startswith(target + os.sep)
-    if inside or target in seen_links or not os.path.isdir(target):
+    below_root, below_target = real_root.rstrip(os.sep) + os.sep, target.rstrip(os.sep) + os.sep
+    inside = below_target.startswith(below_root) or below_root.startswith(below_target)
+    if inside or below_target.startswith(_NO_FILES) or target in seen_links or not os.path.isdir(target):
         return False
     seen_links.add(target)
     return True
@@ -159,7 +188,7 @@ def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> b
 
 def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> FoundRun:
     facts: list[tuple[str, int, int]] = []
-    youngest = 0
+    youngest = size = 0
     for entry in entries:
         name = entry.name
         if not found.matters(name):
@@ -168,19 +197,21 @@ def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> Fou
             status = entry.stat()
             facts.append((name, status.st_size, status.st_mtime_ns))
             youngest = max(youngest, status.st_mtime_ns)
+            size += status.st_size
             if stat.S_ISDIR(status.st_mode) and found.is_save(name):
                 inside = _facts_inside(entry)
                 youngest = max(youngest, *(mtime for _, _, mtime in inside), 0)
                 facts += inside
+                size += sum(length for _, length, _ in inside)
         except OSError as error:  # it vanished, or may not be looked at: the reader will say so
             facts.append((name, -1, error.errno or 0))
-    digest = blake2b(repr(facts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-    return FoundRun(relative or ".", found, digest, youngest < time.time_ns() - _SETTLING_NS)
+    digest = blake2b(repr((READERS, facts)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return FoundRun(relative or ".", found, digest, youngest < time.time_ns() - _SETTLING_NS, size)
 
 
 def _facts_inside(save: os.DirEntry[str]) -> list[tuple[str, int, int]]:
     """Name, size and mtime of what lies directly in a save directory."""
     with os.scandir(save.path) as inside:
-        entries = sorted(inside, key=lambda item: item.name)
+        entries = sorted(islice(inside, limits.ENTRIES), key=lambda item: item.name)
     status = [(item.name, item.stat()) for item in entries]
     return [(f"{save.name}/{name}", found.st_size, found.st_mtime_ns) for name, found in status]

@@ -9,12 +9,17 @@ on a persistent id that names its storage. The pickle is followed symbolically (
 from __future__ import annotations
 
 import io
+import math
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spindb.disk.pickles import Built, Global, PickleError, read_pickle, read_pickles
+from spindb.disk import limits
+from spindb.disk.described import Built, Global
+from spindb.disk.pickles import PickleError, read_pickle, read_pickles
+from spindb.disk.told import text_of, told, told_text
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _DTYPES = {
@@ -31,7 +36,9 @@ _DTYPES = {
 _SIZES = {"f4": 4, "f8": 8, "f2": 2, "i8": 8, "i4": 4, "i2": 2, "i1": 1, "u1": 1, "?": 1}
 _REBUILD_TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 _REBUILD_PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+_DAMAGED = (zipfile.BadZipFile, struct.error, ValueError, EOFError, OSError, NotImplementedError, RuntimeError)
 _MAX_DEPTH = 50
+_MAX_EXPANDED = 1 << 24  # bytes that a tensor may have beyond its storage: strides of 0 repeat values
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +69,47 @@ def read_module(data: bytes) -> Module:
         PickleError: the bytes are no such file, are cut off, or hold something else than a module; the message says
             what, and what the file would have called.
     """
-    root, storages = _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
-    if not isinstance(root, Built) or "_modules" not in root.attributes:
-        raise PickleError(_what_else(root))
-    return _module(root, storages, 0)
+    try:
+        root, storages = _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
+        if not isinstance(root, Built) or "_modules" not in root.attributes:
+            raise PickleError(_what_else(root))
+        return _Modules(storages).module(root, 0)
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise PickleError(f"holds no module that can be followed: {text_of(error)}") from error
 
 
 def _what_else(root: Any) -> str:
     if isinstance(root, Built) and root.class_path == "collections.OrderedDict":
-        names = ", ".join(str(name) for name, _ in root.items[:4])
+        names = ", ".join(_words(name) for name, _ in root.items[:4])
         return f"holds weights alone ({names}, …), not the network that they belong to"
     if isinstance(root, dict):
-        return f"holds a dictionary ({', '.join(map(str, list(root)[:6]))}), not a module"
+        return f"holds a dictionary ({', '.join(map(_words, list(root)[:6]))}), not a module"
     if isinstance(root, Built):
         return f"holds no module: it would call {root.call}"
     return f"holds a {type(root).__name__}, not a module"
 
 
+def _words(name: Any) -> str:
+    return told_text(name) if isinstance(name, str) else told(name)
+
+
+def _name(name: Any) -> str:
+    """The name of a tensor, module or storage.
+
+    Raises:
+        PickleError: it is neither text nor a number.
+    """
+    if isinstance(name, str):
+        return name
+    if isinstance(name, int):
+        return told(name)
+    raise PickleError(f"the name of a part of it is {told(name)}")
+
+
 def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
+        check_container(archive, len(data))
         (pickled,) = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         place = pickled.removesuffix("data.pkl")
         if f"{place}byteorder" in archive.namelist() and archive.read(f"{place}byteorder") != b"little":
@@ -89,8 +117,20 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
         folder = f"{place}data/"
         storages = {n.removeprefix(folder): archive.read(n) for n in archive.namelist() if n.startswith(folder)}
         return read_pickle(archive.read(pickled)), storages
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise PickleError(f"no whole file of torch.save: {error}") from error
+    except _DAMAGED as error:
+        raise PickleError(f"no whole file of torch.save: {text_of(error)}") from error
+
+
+def check_container(archive: zipfile.ZipFile, size: int) -> None:
+    """PyTorch compresses nothing, so what lies in the file can't be more than the file.
+
+    Raises:
+        PickleError: it would be.
+    """
+    entries = archive.infolist()
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > size:
+        raise PickleError("compressed, or its parts overlap: not written by PyTorch")
 
 
 def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
@@ -107,11 +147,11 @@ def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
     position = end
     for key in keys:
         count = int.from_bytes(data[position : position + 8], "little")
-        length = count * sizes.get(str(key), 4)
+        length = count * sizes.get(_name(key), 4)
         position += 8
         if position + length > len(data):
             raise PickleError("cut off inside its values")
-        storages[str(key)] = data[position : position + length]
+        storages[_name(key)] = data[position : position + length]
         position += length
     return root, storages
 
@@ -145,32 +185,44 @@ def _storage_id(item: Any) -> tuple[str, str] | None:
     if len(parts) < 3 or parts[0] != "storage" or not isinstance(parts[1], Global):
         return None
     if parts[1].name not in _DTYPES:
-        raise PickleError(f"holds values of type {parts[1]}, which can't be read")
-    return _DTYPES[parts[1].name], str(parts[2])
+        raise PickleError(f"holds values of type {told_text(str(parts[1]))}, which can't be read")
+    return _DTYPES[parts[1].name], _name(parts[2])
 
 
-def _module(built: Built, storages: Mapping[str, bytes], depth: int) -> Module:
-    if depth > _MAX_DEPTH:
-        raise PickleError(f"modules nested more than {_MAX_DEPTH} deep")
-    state = built.attributes
-    tensors = {}
-    for group in ("_parameters", "_buffers"):
-        for name, value in _items(state.get(group)):
-            tensor = _tensor(value, storages)
-            if tensor is not None:
-                tensors[str(name)] = tensor
-    children = {
-        str(name): _module(child, storages, depth + 1)
-        for name, child in _items(state.get("_modules"))
-        if isinstance(child, Built)
-    }
-    plain = {
-        str(name): value
-        for name, value in state.items()
-        if isinstance(value, (int, float, str, bool)) and not str(name).startswith("_")
-    }
-    arrays = {str(name): number for name, value in state.items() if (number := _scalar(value)) is not None}
-    return Module(_class_of(built), tensors, children, {**plain, **arrays})
+class _Modules:
+    """Makes modules of descriptions. One that several others hold is made once: else they could be without number."""
+
+    def __init__(self, storages: Mapping[str, bytes]) -> None:
+        self.storages = storages
+        self.made: dict[int, Module] = {}
+
+    def module(self, built: Built, depth: int) -> Module:
+        if depth > _MAX_DEPTH:
+            raise PickleError(f"modules nested more than {_MAX_DEPTH} deep")
+        if id(built) not in self.made:
+            self.made[id(built)] = self.make(built, depth)
+        return self.made[id(built)]
+
+    def make(self, built: Built, depth: int) -> Module:
+        state = built.attributes
+        tensors = {}
+        for group in ("_parameters", "_buffers"):
+            for name, value in _items(state.get(group)):
+                tensor = _tensor(value, self.storages)
+                if tensor is not None:
+                    tensors[_name(name)] = tensor
+        children = {
+            _name(name): self.module(child, depth + 1)
+            for name, child in _items(state.get("_modules"))
+            if isinstance(child, Built)
+        }
+        plain = {
+            _name(name): value
+            for name, value in state.items()
+            if isinstance(value, (int, float, str, bool)) and not _name(name).startswith("_")
+        }
+        arrays = {_name(name): number for name, value in state.items() if (number := _scalar(value)) is not None}
+        return Module(_class_of(built), tensors, children, {**plain, **arrays})
 
 
 def _class_of(built: Built) -> str:
@@ -201,7 +253,11 @@ def _tensor(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
     if storage is None or storage[1] not in storages:
         raise PickleError("a tensor's values are missing")
     offset, shape, strides = value.args[1:4]
-    tensor = Tensor(storage[0], tuple(shape), tuple(strides), int(offset), storages[storage[1]])
+    if not (isinstance(offset, int) and _is_extent(shape) and _is_extent(strides)):
+        raise PickleError(f"a tensor of the shape {told(shape)} and the strides {told(strides)}")
+    tensor = Tensor(storage[0], tuple(shape), tuple(strides), offset, storages[storage[1]])
+    if math.prod(shape) * _SIZES[tensor.dtype] > max(len(tensor.storage), _MAX_EXPANDED):
+        raise PickleError(f"a tensor of the shape {told(shape)} is made of {len(tensor.storage):,} bytes")
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     if min((*tensor.shape, *tensor.strides, tensor.offset), default=0) < 0 or (
         0 not in tensor.shape and (last + 1) * _SIZES[tensor.dtype] > len(tensor.storage)
@@ -210,19 +266,29 @@ def _tensor(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
     return tensor
 
 
+def _is_extent(numbers: Any) -> bool:
+    """Whether it can be a tensor's shape or strides."""
+    if not isinstance(numbers, (tuple, list)) or len(numbers) > limits.DIMENSIONS:
+        return False
+    return all(isinstance(number, int) and 0 <= number <= limits.ELEMENTS for number in numbers)
+
+
 def _scalar(value: Any) -> float | None:
     """A numpy scalar (how ``act_limit`` is kept): ``numpy.core.multiarray.scalar(dtype('f4', …), bytes)``."""
     if not isinstance(value, Built) or not value.class_path.endswith("multiarray.scalar") or len(value.args) != 2:
         return None
     dtype, raw = value.args
-    code = str(dtype.args[0]) if isinstance(dtype, Built) and dtype.args else ""
+    code = dtype.args[0] if isinstance(dtype, Built) and dtype.args else ""
     if isinstance(raw, Built) and raw.class_path.endswith("_codecs.encode") and raw.args:
-        raw = str(raw.args[0]).encode("latin1")
+        raw = raw.args[0]
     if isinstance(raw, str):
         raw = raw.encode("latin1")
-    import struct
-
     formats = {"f4": "<f", "f8": "<d", "i8": "<q", "i4": "<i"}
-    if code not in formats or not isinstance(raw, bytes) or len(raw) != struct.calcsize(formats[code]):
+    if (
+        not isinstance(code, str)
+        or code not in formats
+        or not isinstance(raw, bytes)
+        or len(raw) != struct.calcsize(formats[code])
+    ):
         return None
     return float(struct.unpack(formats[code], raw)[0])

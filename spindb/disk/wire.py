@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spindb.disk import limits
+
+_64_BITS = 2**64 - 1
+
 
 def message(value: int | bytes | None) -> bytes:
     """The value as a message; none is an empty one.
@@ -27,9 +31,16 @@ def text(value: int | bytes | None) -> str | None:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and raw values of one protocol buffer message, in file order."""
-    position = 0
+    """Field numbers and raw values of one protocol buffer message, in file order.
+
+    Raises:
+        ValueError, IndexError: the message is damaged or has more fields than `limits.FIELDS`.
+    """
+    position = count = 0
     while position < len(data):
+        count += 1
+        if count > limits.FIELDS:
+            raise ValueError(f"more than {limits.FIELDS:,} fields in a message")
         key, position = varint(data, position)
         number, wire = key >> 3, key & 7
         if wire == 0:
@@ -56,10 +67,21 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position
+            return value & _64_BITS, position
         shift += 7
         if shift > 63:
             raise ValueError(f"a number too long at byte {position}")
+
+
+def number(value: int | bytes | None) -> int:
+    """The value as a number; none is 0.
+
+    Raises:
+        ValueError: it is a message or text.
+    """
+    if isinstance(value, bytes):
+        raise ValueError("a message where a number was expected")
+    return value or 0
 
 
 def signed(value: int | bytes | None) -> int:

@@ -1,6 +1,6 @@
-"""What people add to runs: tags, notes, the archive mark; and taking runs out of the index.
+"""What people add to runs: tags, notes, the archive mark.
 
-Everything here belongs to a run's id and survives every ingest (`remove` is the one exception, which is its purpose).
+Everything here belongs to a run's id and survives every ingest.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def tag_runs(connection: Connection, ids: Sequence[int], add: Sequence[str], rem
 
 
 def tag_counts(connection: Connection, ids: Sequence[int] | None = None) -> dict[str, int]:
-    """Every tag with the number of runs that have it, of these runs or of all; most frequent first."""
+    """Every tag with the number of runs that have it, of these or of all that are not removed; most frequent first."""
     counts: dict[str, int] = {}
     for batch in [None] if ids is None else batches(ids):
-        statement = select(tags.c.tag, func.count()).group_by(tags.c.tag)
+        statement = select(tags.c.tag, func.count()).join(runs).where(runs.c.removed_at.is_(None)).group_by(tags.c.tag)
         if batch is not None:
             statement = statement.where(tags.c.run_id.in_(batch))
         for tag, count in connection.execute(statement):
@@ -129,7 +129,7 @@ class Added:
 
 
 def added_to(connection: Connection, ids: Sequence[int]) -> Added:
-    """What would be lost with these runs."""
+    """What people added to these runs."""
     counts = [0, 0, 0]
     for batch in batches(ids):
         for position, table in enumerate((tags, notes, evaluations)):

@@ -32,7 +32,7 @@ def back_up(path: Path, place: Path) -> Path:
     if place.exists():
         raise UsageError(f"{place} is there already")
     try:
-        with written_whole(place) as unfinished:
+        with written_whole(place, private=True) as unfinished:
             with closing(sqlite3.connect(unfinished)) as copy, closing(sqlite3.connect(path)) as source:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")

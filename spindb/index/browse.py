@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, exists, or_, select
 
 from spindb.index import series
 from spindb.index.models import configs, evaluations, metrics, notes, problems, runs, superseded, tags
@@ -85,17 +85,21 @@ def notes_of(connection: Connection, run_id: int) -> list[tuple[datetime, str]]:
 
 
 def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:
-    """The run's recorded rollouts, oldest first."""
+    """The run's recorded rollouts, oldest first; of a superseded run those too that were made when it was there."""
     c = evaluations.c
+    then = and_(runs.c.id == run_id, runs.c.superseded_by == c.run_id, runs.c.generation == c.generation)
     wanted = (c.id, c.generation, c.itr, c.snapshot_path, c.env_id, c.deterministic, c.seed, c.episodes)
     results = (c.mean_return, c.std_return, c.mean_length, c.created_at, c.engine, c.partial)
-    statement = select(*wanted, *results).where(c.run_id == run_id).order_by(c.id)
+    statement = select(*wanted, *results).where(or_(c.run_id == run_id, exists().where(then))).order_by(c.id)
     return [EvaluationRow(*tuple(row)) for row in connection.execute(statement)]
 
 
 @dataclass(frozen=True, slots=True)
 class SupersededRow:
-    """What a run was before another training overwrote it."""
+    """What a run's directory held before another training overwrote it.
+
+    ``id`` is that of the run which keeps it, None where an older spindb kept this line alone.
+    """
 
     generation: int
     rows: int
@@ -103,14 +107,21 @@ class SupersededRow:
     last: float | None
     max: float | None
     superseded_at: datetime
+    id: int | None = None
 
 
 def superseded_of(connection: Connection, run_id: int) -> list[SupersededRow]:
-    """What the run was before, oldest first."""
-    c = superseded.c
+    """What the run's directory held before, oldest first."""
+    c, r, best = superseded.c, runs.c, metrics.alias("best")
     wanted = (c.generation, c.rows, c.performance, c.last, c.max, c.superseded_at)
-    statement = select(*wanted).where(c.run_id == run_id).order_by(c.generation)
-    return [SupersededRow(*tuple(row)) for row in connection.execute(statement)]
+    lines = connection.execute(select(*wanted).where(c.run_id == run_id))
+    kept = (
+        select(r.generation, r.rows, r.performance, best.c.last, best.c.max, r.ingested_at, r.id)
+        .join(best, and_(best.c.run_id == r.id, best.c.name == r.performance), isouter=True)
+        .where(r.superseded_by == run_id, r.removed_at.is_(None))
+    )
+    found = [SupersededRow(*row) for row in (*lines, *connection.execute(kept))]
+    return sorted(found, key=lambda row: row.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +154,19 @@ def whole(connection: Connection, run_id: int, *, internal: bool = False) -> Run
 
 
 def siblings_of(connection: Connection, run_id: int) -> list[int]:
-    """Ids of the other runs of the same algorithm and environment under the same root, copies left out."""
+    """Ids of the other runs of the same algorithm and environment under the same root.
+
+    Copies are left out, and what was overwritten or removed.
+    """
     own, other = runs.alias("own"), runs.c
     statement = select(other.id).join(
         own,
         (own.c.root_id == other.root_id) & (own.c.algo == other.algo) & (own.c.env_id == other.env_id),
     )
-    statement = statement.where(own.c.id == run_id, other.id != run_id, other.copy_of.is_(None))
+    statement = statement.where(
+        *(own.c.id == run_id, other.id != run_id, other.copy_of.is_(None)),
+        *(other.status != "superseded", other.removed_at.is_(None)),
+    )
     return list(connection.execute(statement.order_by(other.id)).scalars())
 
 

@@ -6,14 +6,58 @@ database and goes through many transactions.
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from spindb.errors import DamagedWarning, DatabaseError
 from spindb.index import schema
+from spindb.index.database.unknown import noted
 from spindb.index.engine import database_errors, open_engine, shown
+
+_MAX_NAMED = 3
+# What code raises that met a value of another type than the column's.
+_OF_DAMAGE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, DBAPIError)
+
+
+@contextmanager
+def _damage_in_words(connection: Connection, name: str) -> Iterator[None]:
+    """Warn of values that were taken for unknown; say which ones stand behind an error that nobody foresaw."""
+    try:
+        yield
+    except _OF_DAMAGE as error:
+        wrong = _wrong_cells(connection)
+        if not wrong:
+            raise
+        raise DatabaseError(f"{name} holds wrong values:{_listed(wrong)}", hint="spindb db check") from error
+    if noted.taken():
+        wrong = _wrong_cells(connection) or ["see there"]
+        listed = _listed(wrong)
+        noted.told = f"{name} holds wrong values:{listed}"
+        warnings.warn(
+            f"{name} holds wrong values, which are taken for unknown (spindb db check lists all):{listed}",
+            DamagedWarning,
+            stacklevel=4,
+        )
+
+
+def _listed(wrong: list[str]) -> str:
+    return "".join(f"\n  {line}" for line in wrong)
+
+
+def _wrong_cells(connection: Connection) -> list[str]:
+    from spindb.index.upkeep import wrong_cells
+
+    try:
+        found = list(itertools.islice(wrong_cells(connection), _MAX_NAMED + 1))
+    except _OF_DAMAGE:  # the connection itself is gone
+        return []
+    return [*found[:_MAX_NAMED], "…"] if len(found) > _MAX_NAMED else found
 
 
 @contextmanager
@@ -27,7 +71,10 @@ def connected(location: str | Path, *, write: bool = False) -> Iterator[Connecti
         engine = open_engine(location, write=write)
         try:
             with engine.begin() if write else engine.connect() as connection:
-                schema.check(connection, shown(location))
-                yield connection
+                schema.check(connection, shown(location), write=write)
+                noted.taken()
+                noted.told = ""
+                with _damage_in_words(connection, shown(location)):
+                    yield connection
         finally:
             engine.dispose()

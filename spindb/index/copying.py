@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, bindparam, func, select, text, update
 from spindb.errors import DatabaseError, UsageError
 from spindb.index import series
 from spindb.index.bulk import insert_rows
+from spindb.index.database.unknown import noted
 from spindb.index.models import metadata, metrics, runs
 
 _BATCH = 2000  # rows
@@ -58,9 +59,12 @@ def verified_copy(source: Connection, target: Connection) -> dict[str, int]:
     """As `copy_all`; then compares.
 
     Raises:
+        ValueError: the source holds values that can't be read.
         DatabaseError: they differ, which is a defect of spindb; nothing is kept where the caller's transaction ends so.
     """
     counts = copy_all(source, target)
+    if noted.count:
+        raise ValueError("unknown values can't be copied")
     wrong = differences(source, target)
     if wrong:
         raise DatabaseError(

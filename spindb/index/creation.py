@@ -59,6 +59,9 @@ _BESIDE_TABLES = {
     ),
 }
 
+VIEWS = {"metric_points": _BESIDE_TABLES["sqlite"][1].strip()}
+"""The views of SQLite files, with the statements that make them."""
+
 
 def create(connection: Connection) -> None:
     """Make the tables, the view and what the planner needs."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
 from spindb.index.clock import now
 from spindb.index.models import configs, metrics, problems, runs, snapshots
 from spindb.index.portions import batches
-from spindb.index.settings import Setting, settings_of
+from spindb.index.read.groups import Group, groups_of
+from spindb.index.read.sample import sample_of
 
 CODES = {
     "running": "fewer rows than `epochs`, the last one written a moment ago",
     "stalled": "fewer rows than `epochs`, and none for much longer than a row takes, but less than a day",
     "crashed": "fewer rows than `epochs`, and none for a day or more",
+    "unfinished": "fewer rows than `epochs`; when the last was written is not known, since the files are copies",
     "empty": "no row: ended before the first epoch",
     "broken": "metrics that can't be read",
     "truncated": "rows that are cut short, glued or damaged",
+    "restarted": "epochs that go back: a second run was appended, or two processes wrote into one file",
     "nan": "a metric ends in NaN",
+    "inf": "a metric ends in an infinity",
     "copy": "the same content as another run",
     "twice": "the same setting and seed as another run",
     "seeds": "settings without a seed that most others of their algorithm and environment have",
@@ -31,10 +37,13 @@ CODES = {
 }
 """Every finding and what it means, in the order in which they are told."""
 
-_TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows")
+_TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows", "glued-row")
+_RESTARTED = ("epoch-goes-back",)
 _SILENCE_OF_A_DAY = timedelta(days=1)
 _LEAST_SILENCE = timedelta(minutes=10)
 _ROWS_OF_SILENCE = 10
+_AT_ONCE = timedelta(minutes=1)
+_RECENT = ("running", "stalled")
 _MAX_NAMED = 4
 
 
@@ -53,7 +62,7 @@ def examine(connection: Connection, ids: Sequence[int]) -> list[Finding]:
     found += _unfinished(connection, ids)
     found += _by_status(connection, ids)
     found += _with_problems(connection, ids)
-    found += _ending_in_nan(connection, ids)
+    found += _not_finite(connection, ids)
     found += _copies(connection, ids)
     found += _settings(connection, ids)
     found += _policies(connection, ids)
@@ -74,17 +83,42 @@ def _unfinished(connection: Connection, ids: Sequence[int]) -> list[Finding]:
             .where(runs.c.id.in_(batch), runs.c.status == "ok", runs.c.rows < epochs.c.number - 1)
         )
         for run_id, rows, updated, seconds in connection.execute(statement):
-            found.setdefault(_liveness(rows, updated, seconds), []).append(run_id)
+            code = _liveness(rows, updated, seconds)
+            if code in _RECENT and updated is not None and _copied_together(connection, run_id, updated):
+                code = "unfinished"
+            found.setdefault(code, []).append(run_id)
     return [Finding(code, f"{_runs(members)} with {CODES[code]}", tuple(members)) for code, members in found.items()]
 
 
 def _liveness(rows: int, updated: datetime | None, seconds: float | None) -> str:
     """``running``, ``stalled`` or ``crashed``: silence against the time that a row takes."""
-    silence = now() - updated if updated else _SILENCE_OF_A_DAY
+    if updated is None:
+        return "unfinished"
+    silence = now() - updated
     row = timedelta(seconds=min(seconds / rows, 86400)) if seconds and rows and seconds > 0 else timedelta()
     if silence < max(_LEAST_SILENCE, _ROWS_OF_SILENCE * row):
         return "running"
     return "stalled" if silence < _SILENCE_OF_A_DAY else "crashed"
+
+
+def _copied_together(connection: Connection, run_id: int, updated: datetime) -> bool:
+    """Whether the files of this run and of another of its root were all written within a minute.
+
+    So they are after a clone or an unpacked archive; training that goes on writes its config long before its rows.
+    """
+    own, other = runs.alias("own"), runs.alias("other")
+
+    def at_once(run: Any) -> ColumnElement[bool]:
+        moments = (run.c.started_at, run.c.updated_at)
+        near = [moment.between(updated - _AT_ONCE, updated + _AT_ONCE) for moment in moments]
+        return and_(run.c.started_source == "file time", *near)
+
+    statement = (
+        select(other.c.id)
+        .join(own, and_(own.c.root_id == other.c.root_id, own.c.id != other.c.id))
+        .where(own.c.id == run_id, at_once(own), at_once(other), other.c.copy_of.is_(None))
+    )
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def _by_status(connection: Connection, ids: Sequence[int]) -> list[Finding]:
@@ -97,67 +131,81 @@ def _by_status(connection: Connection, ids: Sequence[int]) -> list[Finding]:
 
 
 def _with_problems(connection: Connection, ids: Sequence[int]) -> list[Finding]:
-    damaged = exists().where(problems.c.run_id == runs.c.id, problems.c.code.in_(_TRUNCATED))
-    members = _where(connection, ids, damaged)
-    return [Finding("truncated", f"{_runs(members)} with {CODES['truncated']}", members)] if members else []
+    found = []
+    for finding, codes in (("truncated", _TRUNCATED), ("restarted", _RESTARTED)):
+        has_one = exists().where(problems.c.run_id == runs.c.id, problems.c.code.in_(codes))
+        if members := _where(connection, ids, has_one):
+            found.append(Finding(finding, f"{_runs(members)} with {CODES[finding]}", members))
+    return found
 
 
-def _ending_in_nan(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+def _not_finite(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+    """Metrics that end in no finite number."""
+    last = metrics.c.last
+    infinite = or_(last == math.inf, last == -math.inf)
+    return [
+        *_ending(connection, ids, "nan", "NaN", metrics.c.last_text == "NaN"),
+        *_ending(connection, ids, "inf", "an infinity", infinite),
+    ]
+
+
+def _ending(
+    connection: Connection, ids: Sequence[int], code: str, what: str, condition: ColumnElement[bool]
+) -> list[Finding]:
     members: dict[str, list[int]] = {}
     for batch in batches(ids):
-        statement = select(metrics.c.name, metrics.c.run_id).where(
-            metrics.c.run_id.in_(batch), metrics.c.last_text == "NaN"
-        )
-        for name, run_id in connection.execute(statement.order_by(metrics.c.position)):
+        statement = select(metrics.c.name, metrics.c.run_id).where(metrics.c.run_id.in_(batch), condition)
+        for name, run_id in connection.execute(statement.order_by(metrics.c.position, metrics.c.name)):
             members.setdefault(name, []).append(run_id)
     if not members:
         return []
     every = tuple(sorted({run_id for found in members.values() for run_id in found}))
     shown = [*list(members)[:_MAX_NAMED], *(["…"] if len(members) > _MAX_NAMED else [])]
-    return [Finding("nan", f"{_runs(every)} whose last row holds NaN: {', '.join(shown)}", every)]
+    return [Finding(code, f"{_runs(every)} whose last row holds {what}: {', '.join(shown)}", every)]
 
 
 def _copies(connection: Connection, ids: Sequence[int]) -> list[Finding]:
-    members = _where(connection, ids, runs.c.copy_of.is_not(None))
+    found = set(sample_of(connection, ids).copies)
+    found.update(_where(connection, ids, runs.c.copy_of.is_not(None)))
     for batch in batches(ids):  # copies stay behind their originals
         statement = select(runs.c.id).where(runs.c.copy_of.in_(batch), runs.c.removed_at.is_(None))
-        members += tuple(connection.execute(statement).scalars())
-    members = tuple(sorted(set(members)))
+        found.update(connection.execute(statement).scalars())
+    members = tuple(sorted(found))
     return [Finding("copy", f"{_runs(members)} with {CODES['copy']}", members)] if members else []
 
 
 def _settings(connection: Connection, ids: Sequence[int]) -> list[Finding]:
-    """What only shows beside others: a seed that was run twice, seeds that a setting lacks."""
+    """What only shows beside others: a seed that was trained several times, seeds that a setting lacks."""
     plain = _where(connection, ids, and_(runs.c.copy_of.is_(None), runs.c.status == "ok"))
-    settings = settings_of(connection, plain)
+    groups = groups_of(connection, plain).groups
     found = []
-    for setting in settings:
-        twice = tuple(r for r, seed in zip(setting.runs, setting.seeds, strict=True) if setting.seeds.count(seed) > 1)
+    for group in groups:
+        twice = group.reruns
         if twice:
-            found.append(Finding("twice", f"{_runs(twice)} of {setting.name} with {CODES['twice']}", twice))
-    return found + _lacking_seeds(settings)
+            found.append(Finding("twice", f"{_runs(twice)} of {group.name} with {CODES['twice']}", twice))
+    return found + _lacking_seeds(groups)
 
 
-def _lacking_seeds(settings: Sequence[Setting]) -> list[Finding]:
+def _lacking_seeds(groups: Sequence[Group]) -> list[Finding]:
     """Settings without a seed that most settings of their algorithm and environment have."""
-    alike: dict[tuple[str | None, str | None], list[Setting]] = {}
-    for setting in settings:
-        alike.setdefault((setting.algos[0], setting.envs[0]), []).append(setting)
+    alike: dict[tuple[str | None, str], list[Group]] = {}
+    for group in groups:
+        alike.setdefault((group.algos[0], group.environment), []).append(group)
     found = []
-    for (algo, env), group in alike.items():
-        had = Counter(seed for setting in group for seed in set(setting.seeds) if seed is not None)
-        usual = {seed for seed, count in had.items() if count > 1 and count * 2 >= len(group)}
-        lacking: dict[tuple[int, ...], list[Setting]] = {}
-        for setting in group:
-            missing = tuple(sorted(usual - set(setting.seeds)))
-            if missing:
-                lacking.setdefault(missing, []).append(setting)
-        for missing, members in lacking.items():
-            names = [setting.name for setting in members]
+    for (algo, env), members in alike.items():
+        had = Counter(seed for group in members for seed in set(group.seeds) if seed is not None)
+        usual = {seed for seed, count in had.items() if count > 1 and count * 2 >= len(members)}
+        lacking: dict[tuple[int, ...], list[Group]] = {}
+        for group in members:
+            missing = tuple(sorted(usual - set(group.seeds)))
+            if missing and None not in group.seeds:  # an unknown seed may be the one that lacks
+                lacking.setdefault(missing, []).append(group)
+        for missing, without in lacking.items():
+            names = sorted(dict.fromkeys(group.name for group in without))
             shown = ", ".join([*names[:_MAX_NAMED], *(["…"] if len(names) > _MAX_NAMED else [])])
             seeds = f"seed{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
-            what = f"{algo or 'unknown algorithm'} in {env or 'unknown environment'} without {seeds}: {shown}"
-            found.append(Finding("seeds", what, tuple(sorted(r for setting in members for r in setting.runs))))
+            what = f"{algo or 'unknown algorithm'} in {env} without {seeds}: {shown}"
+            found.append(Finding("seeds", what, tuple(sorted(r for group in without for r in group.runs))))
     return found
 
 

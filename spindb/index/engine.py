@@ -7,9 +7,11 @@ fail later), everyone waits for a lock instead of failing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +22,16 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from spindb.errors import DatabaseError
+from spindb.errors import DatabaseError, UsageError
+from spindb.index.database.cells import read_with_care
 from spindb.index.models import APPLICATION_ID
 
 _BUSY_SECONDS = 30.0
+_MAX_SHOWN = 200  # characters
 _CACHE = "cache_size = -65536"  # KiB
+# The schema of a file is its maker's: no function in it may do more than compute, no page of it is taken on trust.
+_UNTRUSTED = "trusted_schema = OFF"
+_WARY = "cell_size_check = ON"
 _PAGE = "page_size = 8192"  # bytes, of new files: series of 100 epochs fill smaller pages badly
 _MAPPED = "mmap_size = 4294967296"  # bytes: pages are looked at where they lie
 
@@ -85,6 +92,8 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
             raise DatabaseError(f"no database at {path}", hint="spindb ingest DATA_DIR creates it")
         if write and not path.parent.is_dir():
             raise DatabaseError(f"the directory {path.parent} does not exist")
+    if write and path is not None:
+        _create(path)
     return _file(url.database or ":memory:", write)
 
 
@@ -96,6 +105,7 @@ _kept = functools.lru_cache(maxsize=16)
 @_kept
 def _file(database: str, write: bool) -> Engine:
     engine = create_engine("sqlite://", creator=lambda: _connect(database, write), poolclass=NullPool)
+    read_with_care(engine)
     begin = "BEGIN IMMEDIATE" if write else "BEGIN"
 
     @event.listens_for(engine, "begin")
@@ -103,6 +113,12 @@ def _file(database: str, write: bool) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _create(path: Path) -> None:
+    """A file that is not there yet is made for its owner alone; SQLite gives the files beside it the same rights."""
+    with contextlib.suppress(OSError):  # it is there, or opening it says what is wrong
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @_kept
@@ -133,10 +149,12 @@ def _server(url: URL, write: bool) -> Engine:
 def _connect(database: str, write: bool) -> sqlite3.Connection:
     if write or database == ":memory:":
         journal = "DELETE" if network_file_system(Path(database)) else "WAL"
-        writer = (_PAGE, "foreign_keys = ON", f"journal_mode = {journal}", "synchronous = NORMAL")
+        writer = (_UNTRUSTED, _PAGE, "foreign_keys = ON", f"journal_mode = {journal}", "synchronous = NORMAL")
         return _sqlite(database, "rwc", *writer)
     # A file that another machine shortens while it is mapped ends the process.
     reading = (_CACHE,) if network_file_system(Path(database)) else (_CACHE, _MAPPED)
+    if _unpacks_untrusted():
+        reading = (*reading, _UNTRUSTED)
     if _writable(database) and _writable(os.path.dirname(database)):
         # Opened for writing although it never writes: only such a connection tidies the log away.
         return _sqlite(database, "rw", "query_only = ON", *reading)
@@ -147,7 +165,22 @@ def _connect(database: str, write: bool) -> sqlite3.Connection:
         # memory; without a log beside it the file alone is complete.
         if os.path.exists(database + "-wal"):
             raise
-        return _sqlite(database, "ro&immutable=1")
+        return _sqlite(database, "ro&immutable=1", *reading)
+
+
+@functools.cache
+def _unpacks_untrusted() -> bool:
+    """Whether views of a schema that is not trusted may call JSON functions, as ``metric_points`` does: some versions
+    of SQLite took these for unsafe. There a reader, which runs no trigger, trusts; it knows no function but SQLite's.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as probe:
+        probe.execute("CREATE VIEW v AS SELECT json_extract('[1]', '$[0]')")
+        probe.execute(f"PRAGMA {_UNTRUSTED}")
+        try:
+            probe.execute("SELECT * FROM v").fetchall()
+        except sqlite3.Error:
+            return False
+    return True
 
 
 @contextmanager
@@ -196,8 +229,10 @@ def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
     uri = database if database == ":memory:" else f"{Path(database).as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in pragmas:
+        for pragma in (_WARY, *pragmas):
             connection.execute(f"PRAGMA {pragma}")
+        if sys.version_info >= (3, 12):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
     except sqlite3.Error:
         connection.close()
         raise
@@ -206,9 +241,15 @@ def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
 
 @contextmanager
 def database_errors(location: str | Path) -> Iterator[None]:
-    """Turn what the driver raises into `DatabaseError` with the database's name."""
+    """Turn what the driver raises into `DatabaseError` with the database's name; text that no database takes (a path
+    or a word that is no UTF-8) into `UsageError`."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{_cut(repr(error.object))} is no UTF-8 text, which is what databases hold",
+            hint="rename the file or directory",
+        ) from error
     except DBAPIError as error:
         raise _explained(error.orig, location) from error
     except sqlite3.Error as error:
@@ -234,10 +275,14 @@ _SERVER_HINTS = {
 }
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
 def _explained(error: Any, location: str | Path) -> DatabaseError:
     """What went wrong, and what to do."""
     url = database_url(location)
-    shown = url.render_as_string(hide_password=True).removeprefix("sqlite:///")
+    shown = str(sqlite_path(url) or url.render_as_string(hide_password=True).removeprefix("sqlite:///"))
     text = str(error).strip()
     if "file is not a database" in text or "malformed" in text:
         return DatabaseError(f"{shown} is not a SQLite database, or it is damaged ({text})")

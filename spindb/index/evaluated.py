@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
 from spindb.index.models import evaluations, runs
 from spindb.index.portions import batches
+from spindb.index.read.sample import sample_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,53 @@ class Evaluated:
     def standard_error(self) -> float | None:
         """Of the mean over episodes (the deviation kept is the population's); None for one episode."""
         return self.std_return / math.sqrt(self.episodes - 1) if self.episodes > 1 else None
+
+
+class Conditions(NamedTuple):
+    """What returns must have in common to be ranked together.
+
+    ``env`` is the environment's id; where none is known, ``source`` says which one it was as far as anything does.
+    """
+
+    env: str | None
+    source: str | None
+    deterministic: bool
+    max_ep_len: int | None
+
+    @property
+    def words(self) -> str:
+        """The conditions in a few words."""
+        place = self.env or f"environment unknown ({self.source})"
+        limit = "" if self.max_ep_len is None else f", at most {self.max_ep_len} steps"
+        return f"{place}, actions {'deterministic' if self.deterministic else 'drawn'}{limit}"
+
+
+def conditions_of(found: Evaluated) -> Conditions:
+    """Under which conditions a snapshot was evaluated."""
+    source = None
+    if found.env_id is None:  # an environment that nothing names is the same in one run alone
+        source = found.env_source if found.env_source.startswith("--") else f"{found.env_source}, run {found.run_id}"
+    return Conditions(found.env_id, source, found.deterministic, found.max_ep_len)
+
+
+def ranked(connection: Connection, ids: Sequence[int], least: int = 1) -> dict[Conditions, list[Evaluated]]:
+    """Evaluations by the conditions that they were made under, the highest mean return first.
+
+    Copies count once: what was evaluated in one of them is an evaluation of the run that stands for it.
+    """
+    sample = sample_of(connection, ids)
+    found: dict[Conditions, list[Evaluated]] = {}
+    known: set[tuple[object, ...]] = set()
+    for one in evaluated(connection, [*sample.runs, *sample.copies]):
+        run_id = sample.copies.get(one.run_id, one.run_id)
+        same = (run_id, one.snapshot_path, one.digest, one.seed, one.episodes, one.mean_return, conditions_of(one))
+        if one.episodes < least or (run_id != one.run_id and same in known):
+            continue
+        known.add(same)
+        found.setdefault(conditions_of(one), []).append(one)
+    for members in found.values():
+        members.sort(key=lambda e: (-e.mean_return, e.run_id, e.itr if e.itr is not None else -1))
+    return dict(sorted(found.items(), key=lambda item: (item[0].words, item[0].source or "")))
 
 
 def evaluated(connection: Connection, ids: Sequence[int]) -> list[Evaluated]:

@@ -2,28 +2,32 @@
 
 A run keeps its id, and with it what people added, as long as it can be recognised:
 
-- by its place: unchanged, grown, or overwritten by another training. Then its *generation* counts up, and
-  what it was before is kept as a line in ``superseded``, so that evaluations of the old content still say
-  what they were of;
+- by its place: unchanged, grown, or overwritten by another training. What the directory held before becomes a run of
+  its own then (see `spindb.index.write.contents`): its curves stay, and evaluations of it say what they were of;
 - by its content, where the place is new and the directory that the index knew is gone: renamed, or moved
   with its root; also where it grew on the way.
 
-Equal content in two places that both exist is two runs, the later one linked as a copy of the first.
+Equal content in two places that both exist is two runs, one of them linked as a copy of the other (see
+`spindb.index.write.copies`). A place is a real path: a directory reached by a link is the one that it leads to.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, not_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, not_, select
 
-from spindb.index.clock import now
-from spindb.index.models import metrics, roots, runs, superseded
-from spindb.index.roots import this_host
-from spindb.records import RunRecord
+from spindb.index import series
+from spindb.index.models import metrics, problems, roots, runs
+from spindb.index.roots import Place, this_host
+from spindb.index.rows import COLUMNS, RunRows
+from spindb.index.write.contents import Past, next_generation
+from spindb.index.write.copies import is_telling, rank, telling
+from spindb.records import Cell, RunRecord
 
 DigestOfStart = Callable[[int], str | None]
 """Digest of the first so many bytes of the metrics on disk, None where they are shorter."""
@@ -33,13 +37,17 @@ DigestOfStart = Callable[[int], str | None]
 class Identity:
     """The run that a record belongs to; ``run_id`` is None for one that was never seen.
 
-    ``moved_from`` is the root of the place that it was known at before, where that is another place.
+    ``moved_from`` is the root of the place that it was known at before, where that is another place. ``past`` is what
+    the directory held before, where another training overwrote it. ``removed_at`` is when a person removed this
+    content. ``unread`` says that the files can't be read now: what was read before stays.
     """
 
     run_id: int | None = None
     moved_from: int | None = None
-    overwritten: bool = False
     copy_of: int | None = None
+    removed_at: datetime | None = None
+    past: Past | None = None
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,83 +55,173 @@ class _Candidate:
     id: int
     root_id: int
     name: str
+    directory: str
     exists: bool
     size: int
     metrics: str
-    copy_of: int | None
+    missing: bool
+    removed_at: datetime | None
 
 
 class Recogniser:
     """Tells which runs the records of a batch are; knows what the batch itself has put."""
 
-    def __init__(self, connection: Connection, root_id: int, records: Sequence[RunRecord]) -> None:
-        """Look up what the index has at the places of `records`, and like them.
+    def __init__(self, connection: Connection, place: Place, batch: Sequence[RunRows]) -> None:
+        """Look up what the index has at the places of `batch`, and like it.
 
         It is looked up here, in the transaction that will write: another ingest may have written since this
         one began.
         """
-        self._root_id = root_id
-        places = {"root": root_id, "paths": [record.path for record in records]}
+        self._connection = connection
+        self._place = place
+        places = {"root": place.root_id, "paths": [rows.record.path for rows in batch]}
         self._here = {row.path: row for row in connection.execute(_AT, places)}
-        strange = [record for record in records if record.path not in self._here]
+        strange = [rows for rows in batch if rows.record.path not in self._here]
         self.strange = len(strange)
         """How many of the records are at places where the index has no run."""
-        told = [record for record in strange if record.rows]  # all empty runs look alike
+        told = [rows.record for rows in strange if is_telling(rows)]
         self._equal = _equal(connection, told)
-        self._shorter = _shorter(connection, told)
+        self._shorter = _shorter(connection, [record for record in told if record.rows])
 
-    def identify(self, record: RunRecord, start: DigestOfStart) -> Identity:
-        """The run that `record` belongs to."""
+    def identify(self, rows: RunRows, start: DigestOfStart) -> Identity:
+        """The run that a directory is which was read as `rows`."""
+        record = rows.record
         known = self._here.get(record.path)
-        if known is not None:
-            grown = record.content.size >= known.metrics_size and start(known.metrics_size) == known.metrics_digest
-            return Identity(known.id, overwritten=not grown and record.status != "broken" and known.rows > 0)
+        if known is None:
+            return self._elsewhere(rows, start)
+        if record.status == "broken" and known.rows and not record.rows:
+            return Identity(known.id, removed_at=known.removed_at, unread=True)
+        if known.rows == 0:
+            return self._begun(known, record, start)
+        if self._grown(known, rows, start):
+            return Identity(known.id, removed_at=known.removed_at)
+        return self._overwritten(known, record, start)
+
+    def _begun(self, known: Any, record: RunRecord, start: DigestOfStart) -> Identity:
+        """The directory held no row before: there is nothing to keep, but an earlier content may be back."""
         if not record.rows:
+            return Identity(known.id, removed_at=known.removed_at)
+        back = self._back(known, record, start) if known.generation else None
+        if back is None:  # what was removed was nothing; what is there now is not that
+            return Identity(known.id)
+        past = Past(known.id, known.generation, back.generation, back.id, back.removed_at is not None, nothing=True)
+        return Identity(back.id if past.apart else known.id, removed_at=back.removed_at, past=past)
+
+    def _grown(self, known: Any, rows: RunRows, start: DigestOfStart) -> bool:
+        """Whether what is there begins with what was: its bytes, or else its rows under the names of their columns.
+
+        A header may have been written anew, with a column that was added.
+        """
+        if rows.record.content.size >= known.metrics_size and start(known.metrics_size) == known.metrics_digest:
+            return True
+        if rows.record.rows < known.rows:
+            return False
+        name, packed, odd = map(COLUMNS["metrics"].index, ("name", "series", "odd_cells"))
+        fresh = {row[name]: (row[packed], row[odd]) for row in rows.belongings["metrics"]}
+        whole = known.rows - self._connection.execute(_CUT_OFF, {"run": known.id}).scalar_one()
+        kept = self._connection.execute(_SERIES, {"run": known.id}).all()
+        return bool(kept) and all(
+            row.name in fresh
+            and _begins(series.unpacked(*fresh[row.name]), series.decode(row.series, row.odd_cells), whole)
+            for row in kept
+        )
+
+    def _overwritten(self, known: Any, record: RunRecord, start: DigestOfStart) -> Identity:
+        back = self._back(known, record, start)
+        apart = known.removed_at is not None or (back is not None and back.removed_at is not None)
+        if back is not None:
+            past = Past(known.id, known.generation, back.generation, back.id, apart)
+            return Identity(back.id if apart else known.id, removed_at=back.removed_at, past=past)
+        past = Past(known.id, known.generation, next_generation(self._connection, known.id), None, apart)
+        return Identity(None if apart else known.id, past=past)
+
+    def _back(self, known: Any, record: RunRecord, start: DigestOfStart) -> Any:
+        """The earlier content of the directory that is there again, perhaps grown; None where none is."""
+        earlier = self._connection.execute(_EARLIER, {"run": known.id}).all()
+        equal = [row for row in earlier if row.fingerprint == record.content.whole]
+        grown = (row for row in earlier if start(row.metrics_size) == row.metrics_digest)
+        return equal[0] if equal else next(grown, None)
+
+    def _elsewhere(self, rows: RunRows, start: DigestOfStart) -> Identity:
+        record = rows.record
+        if not is_telling(rows):
             return Identity()
         equal = self._equal.get(record.content.whole, {}).values()
-        gone = [candidate for candidate in equal if not candidate.exists]
+        gone = [candidate for candidate in equal if not candidate.exists or self._is_here(candidate, record)]
         if gone:
-            likest = next((c for c in gone if c.name == record.name), gone[0])
-            return Identity(likest.id, moved_from=likest.root_id)
+            likest = min(gone, key=lambda c: (c.name != record.name, c.removed_at is not None, c.id))
+            return Identity(likest.id, moved_from=likest.root_id, removed_at=likest.removed_at)
         if equal:
-            first = min(equal, key=lambda candidate: candidate.id)
-            return Identity(copy_of=first.copy_of or first.id)
+            original = min(equal, key=_rank)
+            return Identity(copy_of=original.id, removed_at=original.removed_at)
         for candidate in self._shorter.get(_likeness(record), {}).values():
-            if not candidate.exists and start(candidate.size) == candidate.metrics:
-                return Identity(candidate.id, moved_from=candidate.root_id)
+            moved = not candidate.exists or self._is_here(candidate, record)
+            if moved and start(candidate.size) == candidate.metrics:
+                return Identity(candidate.id, moved_from=candidate.root_id, removed_at=candidate.removed_at)
         return Identity()
 
-    def put(self, run_id: int, record: RunRecord, identity: Identity) -> None:
+    def _is_here(self, candidate: _Candidate, record: RunRecord) -> bool:
+        """Whether the candidate's directory is the record's, which an older spindb stored under the path of a link."""
+        here = os.path.join(self._place.root, record.path)
+        try:
+            same = os.path.samefile(candidate.directory, here)
+        except OSError:
+            return False
+        return same and os.path.realpath(candidate.directory) == os.path.realpath(here)
+
+    def put(self, run_id: int, rows: RunRows, identity: Identity) -> None:
         """The run has become this: those that follow in the batch are compared with it."""
-        copy_of = identity.copy_of
-        if identity.run_id is not None:
-            for group in (*self._equal.values(), *self._shorter.values()):
-                before = group.pop(run_id, None)
-                copy_of = before.copy_of if before else copy_of
-        if record.rows:
+        past = () if identity.past is None else (identity.past.run_id,)
+        replaced = [run for run in (identity.run_id, *past) if run is not None]
+        for group in (*self._equal.values(), *self._shorter.values()):
+            for other in replaced:
+                group.pop(other, None)
+        record = rows.record
+        if is_telling(rows) and not identity.unread:
             content = record.content
-            now = _Candidate(run_id, self._root_id, record.name, True, content.size, content.metrics, copy_of)
+            facts = (run_id, self._place.root_id, record.name, os.path.join(self._place.root, record.path), True)
+            now = _Candidate(*facts, content.size, content.metrics, False, identity.removed_at)
             self._equal.setdefault(content.whole, {})[run_id] = now
 
 
 # Made once: to build a statement takes longer than to run it.
-_AT = select(runs.c.path, runs.c.id, runs.c.rows, runs.c.metrics_size, runs.c.metrics_digest).where(
-    runs.c.root_id == bindparam("root"), runs.c.path.in_(bindparam("paths", expanding=True))
+_PRESENT = runs.c.status != "superseded"
+_AT = (
+    select(runs.c.path, runs.c.id, runs.c.rows, runs.c.metrics_size, runs.c.metrics_digest)
+    .add_columns(runs.c.generation, runs.c.removed_at)
+    .where(runs.c.root_id == bindparam("root"), runs.c.path.in_(bindparam("paths", expanding=True)), _PRESENT)
 )
 _ANY = (
     select(runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest)
-    .add_columns(runs.c.copy_of, roots.c.path.label("root"), roots.c.host, runs.c.fingerprint, runs.c.config_digest)
+    .add_columns(runs.c.status, runs.c.removed_at, runs.c.fingerprint, runs.c.config_digest)
+    .add_columns(roots.c.path.label("root"), roots.c.host)
     .join(roots, roots.c.id == runs.c.root_id, isouter=True)  # never led by roots, once for each of them
     .order_by(runs.c.id)
 )
-_EQUAL = _ANY.where(runs.c.fingerprint.in_(bindparam("sought", expanding=True)))
+_EQUAL = _ANY.where(runs.c.fingerprint.in_(bindparam("sought", expanding=True)), telling())
 # Two lists, since SQLite takes no index for pairs in a list of pairs.
 _SHORTER = _ANY.where(
     runs.c.name.in_(bindparam("names", expanding=True)),
     runs.c.config_digest.in_(bindparam("configs", expanding=True)),
     runs.c.rows > 0,
+    _PRESENT,
+)
+_EARLIER = (
+    select(runs.c.id, runs.c.generation, runs.c.fingerprint, runs.c.metrics_size, runs.c.metrics_digest)
+    .add_columns(runs.c.removed_at)
+    .where(runs.c.superseded_by == bindparam("run"), runs.c.rows > 0)
+    .order_by(runs.c.generation.desc())
+)
+_SERIES = select(metrics.c.name, metrics.c.series, metrics.c.odd_cells).where(metrics.c.run_id == bindparam("run"))
+_CUT_OFF = select(
+    exists().where(problems.c.run_id == bindparam("run"), problems.c.code == "no-final-newline").label("cut_off")
 )
 _Groups = dict[Any, dict[int, _Candidate]]
+
+
+def _begins(cells: Sequence[Cell], with_: Sequence[Cell], count: int) -> bool:
+    """Whether the first `count` cells are equal, NaN to NaN."""
+    return all(a == b or (a != a and b != b) for a, b in zip(cells[:count], with_[:count], strict=True))
 
 
 def _equal(connection: Connection, records: Sequence[RunRecord]) -> _Groups:
@@ -151,38 +249,22 @@ def _likeness(record: RunRecord) -> tuple[str, str]:
 
 
 def _candidate(row: Any) -> _Candidate:
+    directory = os.path.join(row.root, row.path)
     return _Candidate(
         id=row.id,
         root_id=row.root_id,
         name=row.name,
-        exists=row.host != this_host() or Path(row.root, row.path).is_dir(),
+        directory=directory,
+        exists=row.host != this_host() or os.path.isdir(directory),
         size=row.metrics_size,
         metrics=row.metrics_digest,
-        copy_of=row.copy_of,
+        missing=row.status == "missing",
+        removed_at=row.removed_at,
     )
 
 
-def keep_superseded(connection: Connection, run_id: int) -> None:
-    """Keep a line of what the run was, before it is written over; its next generation begins."""
-    row = connection.execute(select(runs).where(runs.c.id == run_id)).one()
-    best = connection.execute(
-        select(metrics.c.last, metrics.c.max).where(metrics.c.run_id == run_id, metrics.c.name == row.performance)
-    ).first()
-    connection.execute(
-        insert(superseded).values(
-            run_id=run_id,
-            generation=row.generation,
-            fingerprint=row.fingerprint,
-            rows=row.rows,
-            performance=row.performance,
-            last=best.last if best else None,
-            max=best.max if best else None,
-            started_at=row.started_at,
-            updated_at=row.updated_at,
-            superseded_at=now(),
-        )
-    )
-    connection.execute(update(runs).where(runs.c.id == run_id).values(generation=row.generation + 1))
+def _rank(candidate: _Candidate) -> tuple[bool, bool, int]:
+    return rank(candidate.id, missing=candidate.missing, removed=candidate.removed_at is not None)
 
 
 def drop_emptied_roots(connection: Connection, emptied: Iterable[int]) -> None:

@@ -1,7 +1,8 @@
 """The tables, legible in any SQL client: text keys, no codes to look up.
 
 Times are UTC without a zone. Migrations under ``migrations/`` create the same tables; a test compares
-the two. `metric_points` is a view (see `spindb.index.creation`) with one row per logged value.
+the two. `metric_points` is a view (see `spindb.index.creation`) with one row per logged value. ``info`` says what a
+column holds beyond its type, for `spindb.index.maintenance.contents`.
 """
 
 from __future__ import annotations
@@ -73,12 +74,12 @@ runs = Table(
     Column("path", TEXT, nullable=False),  # relative to the root, "/" between parts
     Column("name", TEXT, nullable=False),
     Column("exp_name", TEXT),
-    Column("seed", BigInteger),
+    Column("seed", BigInteger, info={"signed": True}),
     Column("algo", TEXT),
     Column("algo_source", TEXT),
     Column("env_id", TEXT),
     Column("env_source", TEXT),
-    Column("env_classes", TEXT),  # JSON: classes of the saved environment, outermost first
+    Column("env_classes", TEXT, info={"json": list}),  # classes of the saved environment, outermost first
     Column("max_episode_steps", Integer),
     Column("format", TEXT, nullable=False),
     Column("status", TEXT, nullable=False),
@@ -94,7 +95,7 @@ runs = Table(
     Column("metrics_size", BigInteger, nullable=False),  # bytes
     Column("metrics_digest", TEXT, nullable=False),
     Column("config_digest", TEXT, nullable=False),
-    Column("generation", Integer, nullable=False, server_default="0"),  # how often it was overwritten
+    Column("generation", Integer, nullable=False, server_default="0"),  # which of its directory's contents it is
     Column("copy_of", ForeignKey("runs.id", ondelete="SET NULL"), index=True),
     Column("signature", TEXT),  # digest of sizes and mtimes; none: to be read again
     Column("archived", Boolean, nullable=False, server_default=false()),
@@ -116,10 +117,14 @@ configs = Table(
     _run_id(primary_key=True),
     Column("key", TEXT, primary_key=True),
     Column("type", TEXT, nullable=False),
-    Column("value", TEXT, nullable=False),  # JSON text, as it was written but for memory addresses
-    Column("canonical", TEXT, nullable=False),  # equal values have equal texts; see spindb.canonical
+    Column(
+        "value", TEXT, nullable=False, info={"json": object}
+    ),  # JSON text, as it was written but for memory addresses
+    Column(
+        "canonical", TEXT, nullable=False, info={"json": object}
+    ),  # equal values have equal texts; see spindb.canonical
     Column("number", Double),
-    Column("raw", TEXT),  # JSON text before addresses were replaced, where it differs
+    Column("raw", TEXT, info={"json": object}),  # before addresses were replaced, where it differs
     Column("internal", Boolean, nullable=False, server_default=false()),
     Index("ix_configs_key_number_run_id", "key", "number", "run_id"),  # joins never touch the table
     Index("ix_configs_key_canonical_run_id", "key", "canonical", "run_id"),
@@ -142,7 +147,9 @@ metrics = Table(
     Column("argmin", Integer),  # row numbers
     Column("argmax", Integer),
     Column("series", SERIES, nullable=False),
-    Column("odd_cells", TEXT),  # JSON, row -> cell: what an array of numbers can't hold; none: it holds all
+    Column(
+        "odd_cells", TEXT, info={"json": dict}
+    ),  # JSON, row -> cell: what an array of numbers can't hold; none: it holds all
     Index("ix_metrics_name_last_run_id", "name", "last", "run_id"),
     Index("ix_metrics_name_max_run_id", "name", "max", "run_id"),
 )
@@ -158,8 +165,8 @@ snapshots = Table(
     Column("size", BigInteger, nullable=False),  # bytes
     Column("saved_at", DateTime),
     Column("state_path", TEXT),
-    Column("inputs", TEXT, nullable=False),  # JSON: name -> tensor
-    Column("outputs", TEXT, nullable=False),
+    Column("inputs", TEXT, nullable=False, info={"json": dict}),  # name -> tensor
+    Column("outputs", TEXT, nullable=False, info={"json": dict}),
     Column("framework", TEXT),
     Column("unloadable", TEXT),  # why it can't be loaded; none: it can
     Column("stale", TEXT),  # why it is an earlier run's; none: it is this run's
@@ -237,12 +244,12 @@ evaluations = Table(
     Column("snapshot_digest", TEXT),  # of the policy's files when it was played
     Column("partial", Boolean, nullable=False, server_default=false()),  # interrupted: fewer episodes than asked for
     Column("max_ep_len", Integer),  # steps; none: only the environment ends an episode
-    Column("seed", BigInteger),
+    Column("seed", BigInteger, info={"signed": True}),
     Column("episodes", Integer, nullable=False),
     Column("mean_return", Double),
     Column("std_return", Double),
     Column("mean_length", Double),
-    Column("versions", TEXT, nullable=False),  # JSON: package -> version
+    Column("versions", TEXT, nullable=False, info={"json": dict}),  # package -> version
     Column("created_at", DateTime, nullable=False),
     Column("seconds", Double, nullable=False),
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from spindb.index.database.unknown import json_value
 from spindb.index.models import configs, metrics
 from spindb.index.portions import batches
 
@@ -34,26 +34,23 @@ class MetricRange(NamedTuple):
 def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = False) -> list[KeyRow]:
     """Every hyperparameter of these runs with its values and their counts, most frequent first."""
     c = configs.c
-    counts: dict[str, dict[str | float, tuple[str, int]]] = {}
+    counts: dict[str, dict[str, int]] = {}
     types: dict[str, set[str]] = {}
     for batch in batches(ids):
-        statement = select(c.key, c.type, c.value, c.number, func.count()).where(c.run_id.in_(batch))
+        statement = select(c.key, c.type, c.canonical, func.count()).where(c.run_id.in_(batch))
         if not internal:
             statement = statement.where(c.internal.is_(False))
-        rows = connection.execute(statement.group_by(c.key, c.type, c.value, c.number).order_by(c.key, c.value))
-        for key, kind, value, number, count in rows:
+        for key, kind, text, count in connection.execute(statement.group_by(c.key, c.type, c.canonical)):
             values = counts.setdefault(key, {})
-            same = value if number is None else number  # 1, 1.0 and "1" are one value, as in queries
-            text, before = values.get(same, (value, 0))
-            values[same] = (text, before + count)
+            values[text] = values.get(text, 0) + count
             types.setdefault(key, set()).add(kind)
-    return [_key_row(key, types[key], values.values()) for key, values in sorted(counts.items())]
+    return [_key_row(key, types[key], counts[key]) for key in sorted(counts)]
 
 
-def _key_row(key: str, types: set[str], values: Iterable[tuple[str, int]]) -> KeyRow:
-    ordered = sorted(values, key=lambda item: (-item[1], item[0]))
-    number = sum(count for _, count in ordered)
-    return KeyRow(key, number, tuple(sorted(types)), tuple((json.loads(v), n) for v, n in ordered))
+def _key_row(key: str, types: set[str], values: Mapping[str, int]) -> KeyRow:
+    """Equal values have one canonical text, by which they are counted and shown."""
+    ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+    return KeyRow(key, sum(values.values()), tuple(sorted(types)), tuple((json_value(v), n) for v, n in ordered))
 
 
 class VaryingKey(NamedTuple):
@@ -72,8 +69,8 @@ class VaryingKey(NamedTuple):
 def varying_keys(connection: Connection, ids: Sequence[int]) -> list[VaryingKey]:
     """The hyperparameters that differ between these runs.
 
-    First those with several values, fewest runs without it first; then those that only some runs have. 1 and 1.0 are
-    one value, as in queries; what the logger wrote about itself is left out.
+    First those with several values, fewest runs without it first; then those that only some runs have. Equal values are
+    one, as in queries; what the logger wrote about itself is left out.
     """
     rows = [VaryingKey(row.key, row.values, len(ids) - row.runs) for row in keys_over(connection, ids)]
     varying = [row for row in rows if len(row.values) > 1 or row.absent]

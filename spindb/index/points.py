@@ -80,7 +80,8 @@ def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = S
         for run_id, of, name, xs, ys in rows:
             values = series.curve(ys)
             places = [float(row) for row in range(len(values))] if xs is None else series.curve(xs)
-            found.append(RawCurve(run_id, of, name, places, values))
+            known = min(len(places), len(values))  # they differ where one of them is damaged, which is noted
+            found.append(RawCurve(run_id, of, name, places[:known], values[:known]))
     return found
 
 

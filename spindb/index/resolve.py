@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +12,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.unknown import json_object, json_texts
 from spindb.index.fields import nearest
 from spindb.index.models import LARGEST, roots, runs, snapshots
 from spindb.index.query.find import shortest_names
 from spindb.index.query.lists import one_of
 from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, reference
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.roots import this_host
+from spindb.index.roots import real, roots_here
 from spindb.index.rows import storable
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 
@@ -131,8 +131,9 @@ def missing(connection: Connection, ids: Sequence[int]) -> NotFoundError:
     asked = one_of(connection.dialect.name, runs.c.id, [i for i in ids if i <= LARGEST])
     gone = set(connection.execute(select(runs.c.id).where(asked, runs.c.removed_at.is_not(None))).scalars())
     if gone:
-        again = shorten(sorted(gone))
-        return NotFoundError(f"removed from the index: {again}", hint=f"spindb rm --undo {min(gone)} brings it back")
+        which = f"run{'s' if len(gone) > 1 else ''} {shorten(sorted(gone))}"
+        undo = f"spindb rm --undo {' '.join(map(str, sorted(gone)[:_MAX_LISTED]))} brings back what was removed"
+        return NotFoundError(f"removed from the index: {which}", hint=undo)
     there = list(connection.execute(select(runs.c.id).where(THERE).order_by(runs.c.id)).scalars())
     known = f"ids here: {shorten(there)}" if there else "the database holds no runs"
     return NotFoundError(f"no run has the id {shorten(sorted(ids))}; {known}", hint="spindb runs lists them")
@@ -140,21 +141,14 @@ def missing(connection: Connection, ids: Sequence[int]) -> NotFoundError:
 
 def run_at(connection: Connection, directory: Path) -> RunInfo | None:
     """The run whose directory on this host is `directory`, if it is indexed; the one that it holds now."""
-    rows = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()))
-    known = [(row.id, Path(row.path)) for row in rows]
-    for place in places_of(directory):
-        for root_id, root in known:
-            if place == root or root in place.parents:
-                inside = storable(place.relative_to(root).as_posix())
-                at = and_(runs.c.root_id == root_id, runs.c.path == inside, runs.c.superseded_by.is_(None))
-                if found := _select(connection, at):
-                    return found[0]
+    place = real(directory)
+    for root, root_id in roots_here(connection).items():
+        if place == root or root in place.parents:
+            inside = storable(place.relative_to(root).as_posix())
+            at = and_(runs.c.root_id == root_id, runs.c.path == inside, runs.c.superseded_by.is_(None))
+            if found := _select(connection, at):
+                return found[0]
     return None
-
-
-def places_of(directory: Path) -> list[Path]:
-    """The absolute path of a directory, as it was named and with links resolved."""
-    return [Path(path) for path in dict.fromkeys((os.path.abspath(directory), os.path.realpath(directory)))]
 
 
 def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:
@@ -163,7 +157,7 @@ def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RunI
 
 
 def _run_info(row: Row[Any]) -> RunInfo:
-    classes = tuple(json.loads(row.env_classes)) if row.env_classes else ()
+    classes = json_texts(row.env_classes) if row.env_classes else ()
     return RunInfo(
         id=row.id,
         name=row.name,
@@ -201,8 +195,8 @@ def snapshots_of(connection: Connection, run_id: int) -> list[SnapshotRecord]:
             size=row.size,
             saved_at=row.saved_at,
             state_path=row.state_path,
-            inputs=json.loads(row.inputs),
-            outputs=json.loads(row.outputs),
+            inputs=json_object(row.inputs),
+            outputs=json_object(row.outputs),
             framework=row.framework,
             unloadable=row.unloadable,
             stale=row.stale,

@@ -2,6 +2,9 @@
 
 Runs are stored relative to a root. Ingesting a directory inside a known root uses that root; ingesting
 a directory above known roots absorbs them, so that no directory is ever indexed under two roots.
+
+A root is its real path: a directory that is reached by a link is the one that the link leads to. Roots that an older
+spindb stored under the path of a link are known by where it leads, and stored anew.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.models import roots, runs
+from spindb.index.write.contents import merge
 
 
 class Place(NamedTuple):
@@ -30,9 +34,15 @@ def this_host() -> str:
     return socket.gethostname()
 
 
+def real(path: str | Path) -> Path:
+    """The absolute path without links."""
+    return Path(os.path.realpath(path))
+
+
 def place_of(connection: Connection, directory: Path) -> Place:
-    """The root for an absolute directory on this host, made or found."""
-    known = _known(connection)
+    """The root for a real directory on this host, made or found."""
+    _store_real_paths(connection)
+    known = roots_here(connection)
     place = _inside(known, directory)
     if place is not None:
         return place
@@ -47,7 +57,16 @@ def place_of(connection: Connection, directory: Path) -> Place:
 
 def planned_place(connection: Connection, directory: Path) -> Place:
     """The root that `place_of` would find, writing nothing; id 0 where it would make one."""
-    return _inside(_known(connection), directory) or Place(0, directory, ".")
+    return _inside(roots_here(connection), directory) or Place(0, directory, ".")
+
+
+def roots_here(connection: Connection) -> dict[Path, int]:
+    """The roots of this host by their real paths."""
+    known: dict[Path, int] = {}
+    rows = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()).order_by(roots.c.id))
+    for root_id, path in rows:
+        known.setdefault(real(path), root_id)
+    return known
 
 
 def relocate_root(connection: Connection, old: Path, new: Path) -> int:
@@ -57,16 +76,17 @@ def relocate_root(connection: Connection, old: Path, new: Path) -> int:
         NotFoundError: no root is `old`, or there is no directory `new`.
         UsageError: `new` is a root of its own, or lies inside or above one.
     """
-    old, new = Path(os.path.abspath(old)), Path(os.path.abspath(new))
+    old, new = Path(os.path.abspath(old)), real(new)
     rows = connection.execute(select(roots.c.id, roots.c.host, roots.c.path)).all()
     found = [row for row in rows if row.path == str(old)]
+    found = found or [row for row in rows if row.host == this_host() and real(row.path) == real(old)]
     if not found:
         there = ", ".join(sorted(row.path for row in rows)) or "none"
         raise NotFoundError(f"no root is {old}; roots here: {there}")
     if not new.is_dir():
         raise NotFoundError(f"no such directory: {new}")
     for row in rows:
-        other = Path(row.path)
+        other = real(row.path)
         nested = other == new or other in new.parents or new in other.parents
         if row not in found and row.host == this_host() and nested:
             raise UsageError(f"{new} and the root {other} overlap", hint=f"spindb ingest {new} recognises moved runs")
@@ -75,12 +95,8 @@ def relocate_root(connection: Connection, old: Path, new: Path) -> int:
         hosts = ", ".join(row.host for row in found)
         raise UsageError(f"{old} is a root on several hosts ({hosts})", hint="ingest the new place instead")
     connection.execute(update(roots).where(roots.c.id == ids[0]).values(path=str(new), host=this_host()))
-    return int(connection.execute(select(func.count()).where(runs.c.root_id == ids[0])).scalar_one())
-
-
-def _known(connection: Connection) -> dict[Path, int]:
-    rows = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()))
-    return {Path(path): root_id for root_id, path in rows}
+    held = (runs.c.root_id == ids[0], runs.c.status != "superseded", runs.c.removed_at.is_(None))
+    return int(connection.execute(select(func.count()).where(*held)).scalar_one())
 
 
 def _inside(known: dict[Path, int], directory: Path) -> Place | None:
@@ -90,9 +106,31 @@ def _inside(known: dict[Path, int], directory: Path) -> Place | None:
     return None
 
 
+def _store_real_paths(connection: Connection) -> None:
+    """Let roots of this host that were stored under the path of a link be where it leads."""
+    rows = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host())).all()
+    linked = [(root_id, real(path)) for root_id, path in rows if path != str(real(path)) and os.path.isdir(path)]
+    others = {Path(path): root_id for root_id, path in rows if root_id not in dict(linked)}
+    for root_id, path in linked:
+        place = _inside(others, path)
+        if place is not None:
+            _absorb(connection, root_id, place.root_id, place.inside)
+            continue
+        connection.execute(update(roots).where(roots.c.id == root_id).values(path=str(path)))
+        for inner in [other for other in others if path in other.parents]:
+            _absorb(connection, others.pop(inner), root_id, inner.relative_to(path).as_posix())
+        others[path] = root_id
+
+
 def _absorb(connection: Connection, inner_id: int, root_id: int, prefix: str) -> None:
-    """Rewrite the runs of an inner root relative to the one above it."""
-    for run_id, path in connection.execute(select(runs.c.id, runs.c.path).where(runs.c.root_id == inner_id)).all():
-        new_path = prefix if path == "." else str(PurePosixPath(prefix) / path)
-        connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=root_id, path=new_path))
+    """Rewrite the runs of an inner root relative to the one above it, or to the same directory's."""
+    there = select(runs.c.path, runs.c.id).where(runs.c.root_id == root_id, runs.c.status != "superseded")
+    taken = {row.path: row.id for row in connection.execute(there)}
+    inner = select(runs.c.id, runs.c.path, runs.c.status).where(runs.c.root_id == inner_id)
+    for run_id, path, status in connection.execute(inner).all():
+        new_path = path if prefix == "." else prefix if path == "." else str(PurePosixPath(prefix) / path)
+        if new_path not in taken:
+            connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=root_id, path=new_path))
+        elif status != "superseded":  # which go along with theirs
+            merge(connection, run_id, taken[new_path])
     connection.execute(delete(roots).where(roots.c.id == inner_id))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from spindb.errors import SchemaError
 from spindb.index.backup import back_up, beside
 from spindb.index.creation import create
+from spindb.index.database.guard import refuse_foreign
 from spindb.index.engine import migrating
 from spindb.index.models import REVISIONS
 
@@ -42,9 +43,16 @@ def state(connection: Connection) -> State:
     return "older" if found in REVISIONS else "newer"
 
 
-def check(connection: Connection, name: str) -> None:
-    """Raise `SchemaError` unless the database called `name` has exactly this spindb's schema."""
+def check(connection: Connection, name: str, *, write: bool = False) -> None:
+    """Refuse the database called `name` unless it has exactly this spindb's schema, and nothing foreign in it.
+
+    Raises:
+        SchemaError: it has another schema.
+        DatabaseError: it holds what is not used (see `refuse_foreign`).
+    """
     found = state(connection)
+    if found == "current":
+        refuse_foreign(connection, name, write=write)
     if found == "absent":
         raise SchemaError(f"{name} is empty: nothing was ingested yet", hint="spindb ingest DATA_DIR")
     if found == "foreign":
@@ -73,6 +81,7 @@ def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
     with migrating(engine) as connection:
         if state(connection) in ("foreign", "newer"):
             check(connection, name)
+        refuse_foreign(connection, name, write=True)
         before = revision(connection)
         if before is None:
             create(connection)

@@ -11,11 +11,11 @@ from pathlib import Path
 from sqlalchemy import Connection, and_, func, or_, select
 
 from spindb.errors import NotFoundError, UsageError
-from spindb.index.models import LARGEST, roots, runs
+from spindb.index.models import LARGEST, runs
 from spindb.index.query.lists import any_of, one_of
 from spindb.index.query.reference import RunDirectory, RunName, parse
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.roots import this_host
+from spindb.index.roots import real, roots_here
 from spindb.index.search import run_ids
 
 _IDS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*,?\Z")
@@ -153,22 +153,19 @@ def _under(connection: Connection, directory: Path, everything: bool) -> list[in
     Raises:
         NotFoundError: there is none.
     """
-    from spindb.index.resolve import places_of, run_at
+    from spindb.index.resolve import run_at
 
     found = run_at(connection, directory)
     if found is not None:
         return [found.id]
-    known = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host())).all()
-    inside = []
-    for place in places_of(directory):
-        for row in known:
-            root = Path(row.path)
-            if place == root or place in root.parents:
-                inside.append(runs.c.root_id == row.id)
-            elif root in place.parents:
-                beginning = place.relative_to(root).as_posix() + "/"
-                begins = func.substr(runs.c.path, 1, len(beginning)) == beginning
-                inside.append(and_(runs.c.root_id == row.id, begins))
+    place, inside = real(directory), []
+    for root, root_id in roots_here(connection).items():
+        if place == root or place in root.parents:
+            inside.append(runs.c.root_id == root_id)
+        elif root in place.parents:
+            beginning = place.relative_to(root).as_posix() + "/"
+            begins = func.substr(runs.c.path, 1, len(beginning)) == beginning
+            inside.append(and_(runs.c.root_id == root_id, begins))
     lies = any_of(inside)
     ids = list(connection.execute(select(runs.c.id).where(lies, *visible(everything=everything))).scalars())
     if ids:

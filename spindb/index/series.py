@@ -20,10 +20,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from spindb.index.database.unknown import json_object, json_value, noted
 
 if TYPE_CHECKING:  # whoever unpacks a curve needs no records
     from spindb.records import Cell
@@ -32,6 +35,7 @@ _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 _EXACT = 2**53
+_NUMBERS = re.compile(r"\[[^\[\"{ltu]*\]\Z").match  # neither text nor null, true, false, lists or objects
 Packed = str | list[float | None]
 """A series as the database gives it."""
 
@@ -84,15 +88,29 @@ def _element(value: float) -> str:
 
 
 def decode(series: Packed, odd_cells: str | None = None) -> list[Cell]:
-    """The cells of a series; the inverse of `packed`, but that an array gives whole numbers as floats."""
-    if not isinstance(series, str):
-        odd = json.loads(odd_cells) if odd_cells else {}
+    """The cells of a series; the inverse of `packed`, but that an array gives whole numbers as floats.
+
+    What is no series, in a damaged database, has no cells, and is noted (see `spindb.index.database.unknown`).
+    """
+    if isinstance(series, list):
+        odd = json_object(odd_cells) if odd_cells else {}
         return [odd.get(str(row), cell) for row, cell in enumerate(series)] if odd else list(series)
     try:
-        cells: list[Any] = orjson.loads(series)
+        cells: Any = orjson.loads(series)
     except orjson.JSONDecodeError:
-        cells = json.loads(series)
+        cells = json_value(series)
+    if not isinstance(cells, list):
+        noted.unfit()
+        return []
     return [_NON_FINITE.get(c, c) if isinstance(c, str) else c for c in cells]
+
+
+def unpacked(text: str, odd_cells: str | None) -> list[Cell]:
+    """The cells of what `packed` made, for either kind of database."""
+    if not text.startswith("{"):
+        return decode(text, odd_cells)
+    literals = text[1:-1].split(",") if len(text) > len("{}") else []
+    return decode([None if literal == "NULL" else float(literal) for literal in literals], odd_cells)
 
 
 def last_cell(last: float | None, text: str | None) -> float | str | None:
@@ -104,11 +122,14 @@ def last_cell(last: float | None, text: str | None) -> float | str | None:
 
 def curve(series: Packed) -> list[float]:
     """The cells of a series as floats, NaN where a cell is no number: what a curve is drawn from."""
-    if not isinstance(series, str):
+    if isinstance(series, list):
         return [math.nan if cell is None else cell for cell in series]
-    if '"' in series or "null" in series:
+    if not _NUMBERS(series):
         return numbers(decode(series))
-    found: list[float] = orjson.loads(series)  # numbers alone, as most series are
+    try:
+        found: list[float] = orjson.loads(series)  # numbers alone, as most series are
+    except orjson.JSONDecodeError:
+        return numbers(decode(series))
     return found
 
 

@@ -6,19 +6,17 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
-    and_,
     bindparam,
     delete,
     exists,
     false,
-    func,
     insert,
     not_,
-    or_,
     select,
     update,
 )
@@ -27,8 +25,7 @@ from spindb.index import models
 from spindb.index.bulk import insert_rows
 from spindb.index.clock import now
 from spindb.index.rows import COLUMNS, Row, RunRows, number
-
-_GUESSES = ("siblings", "name")
+from spindb.index.write.contents import Contents, Past
 
 
 class Known(NamedTuple):
@@ -39,6 +36,8 @@ class Known(NamedTuple):
     status: str
     fingerprint: str
     metrics_size: int
+    started_source: str | None = None
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,13 @@ class Evaluation:
 
 
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
-    """Every run of a root by its relative path."""
+    """Every run of a root by its relative path; not what directories held before."""
     runs = models.runs.c
-    columns = select(runs.path, runs.id, runs.signature, runs.status, runs.fingerprint, runs.metrics_size)
-    found = connection.execute(columns.where(runs.root_id == root_id))
+    columns = select(
+        *(runs.path, runs.id, runs.signature, runs.status, runs.fingerprint, runs.metrics_size, runs.started_source),
+        runs.removed_at.is_not(None),
+    )
+    found = connection.execute(columns.where(runs.root_id == root_id, runs.status != "superseded"))
     return {path: Known(*of_it) for path, *of_it in found}
 
 
@@ -97,22 +99,59 @@ class Batch:
         """
         self._connection = connection
         self._common = {"root_id": root_id, "ingested_at": now()}
-        self._ids = _new_ids(connection, new)
+        self._ids = itertools.chain(_new_ids(connection, new), _further_ids(connection))
+        self._contents = Contents(connection, self._ids)
+        self._unread: list[dict[str, Any]] = []
         self._new: list[dict[str, Any]] = []
         self._changed: list[dict[str, Any]] = []
         self._belongings: dict[str, list[Row]] = {table: [] for table in COLUMNS}
 
-    def add(self, rows: RunRows, signature: str | None, *, copy_of: int | None = None) -> int:
+    def add(
+        self,
+        rows: RunRows,
+        signature: str | None,
+        *,
+        copy_of: int | None = None,
+        removed_at: datetime | None = None,
+        generation: int = 0,
+    ) -> int:
         """A run that the index did not have, perhaps a copy of another; returns its id."""
         run_id = next(self._ids)
-        self._new.append({"id": run_id, "copy_of": copy_of, "signature": signature, **rows.run, **self._common})
+        facts = {"id": run_id, "copy_of": copy_of, "generation": generation}
+        self._new.append(facts | self._run(rows, signature, removed_at))
         self._take(run_id, rows)
         return run_id
 
-    def replace(self, run_id: int, rows: RunRows, signature: str | None) -> None:
-        """A run that the index has, as it is now."""
-        self._changed.append({"run": run_id, "signature": signature, **rows.run, **self._common})
+    def replace(
+        self,
+        run_id: int,
+        rows: RunRows,
+        signature: str | None,
+        *,
+        removed_at: datetime | None = None,
+        moved: bool = False,
+    ) -> None:
+        """A run that the index has, as it is now; `moved` where it lay elsewhere."""
+        self._changed.append({"run": run_id} | self._run(rows, signature, removed_at))
         self._take(run_id, rows)
+        if moved:
+            self._contents.moved(run_id)
+
+    def keep(self, run_id: int, rows: RunRows, signature: str | None) -> None:
+        """A run that can't be read now: what was read before stays; without a signature the next ingest tries again."""
+        self._unread.append({"run": run_id, "now": signature})
+        self._belongings["problems"] += [(run_id, *row) for row in rows.belongings["problems"]]
+
+    def set_aside(self, past: Past) -> int | None:
+        """Keep what a run's directory held before, as a run of its own; returns its id, None if it was empty."""
+        return self._contents.set_aside(past)
+
+    def part(self, past: Past, present: int) -> None:
+        """Let a run become what its directory held before; `present` is the run of what it holds now."""
+        self._contents.part(past, present)
+
+    def _run(self, rows: RunRows, signature: str | None, removed_at: datetime | None) -> dict[str, Any]:
+        return {"signature": signature, "removed_at": removed_at, **rows.run, **self._common}
 
     def _take(self, run_id: int, rows: RunRows) -> None:
         for table, belonging in rows.belongings.items():
@@ -121,6 +160,7 @@ class Batch:
     def write(self) -> None:
         """Write all that was gathered."""
         runs = models.runs
+        self._contents.before()
         if self._new:
             insert_rows(self._connection, runs, tuple(self._new[0]), [tuple(row.values()) for row in self._new])
         if self._changed:
@@ -128,9 +168,20 @@ class Batch:
         replaced = [row["run"] for row in self._changed]
         for name, columns in COLUMNS.items():
             table = models.metadata.tables[name]
-            if replaced:
-                self._connection.execute(delete(table).where(table.c.run_id.in_(replaced)))
+            out = [*replaced, *(row["run"] for row in self._unread)] if name == "problems" else replaced
+            if out:
+                self._connection.execute(delete(table).where(table.c.run_id.in_(out)))
             insert_rows(self._connection, table, ("run_id", *columns), self._belongings[name])
+        if self._unread:
+            unread = update(runs).where(runs.c.id == bindparam("run"))
+            self._connection.execute(unread.values(status="broken", signature=bindparam("now")), self._unread)
+        self._contents.after()
+
+
+def _further_ids(connection: Connection) -> Iterator[int]:
+    """Ids one by one, for what is only known to be needed when it is."""
+    while True:
+        yield from _new_ids(connection, 1)
 
 
 def _new_ids(connection: Connection, count: int) -> Iterator[int]:
@@ -157,40 +208,25 @@ def mark_missing(connection: Connection, ids: Iterable[int]) -> None:
         connection.execute(update(runs).where(runs.c.id == run_id).values(status="missing", signature=None))
 
 
-def remove_runs(connection: Connection, ids: Iterable[int]) -> None:
+def drop_runs(connection: Connection, ids: Iterable[int]) -> None:
     """Drop runs from the index with all that belongs to them."""
     for run_id in ids:
         connection.execute(delete(models.runs).where(models.runs.c.id == run_id))
 
 
 def prunable(connection: Connection, ids: Iterable[int]) -> list[int]:
-    """Those of the runs to which people added nothing: no tag, note, evaluation or archive mark."""
-    added = [table.c.run_id == models.runs.c.id for table in (models.tags, models.notes, models.evaluations)]
-    bare = [not_(exists().where(condition)) for condition in added]
-    statement = select(models.runs.c.id).where(models.runs.c.archived == false(), *bare)
+    """Those of the runs that files could give again and to which people added nothing.
+
+    The others have a tag, a note, an evaluation, an archive mark, or an earlier content; or a person removed them.
+    """
+    runs, other = models.runs, models.runs.alias("other")
+    added = [
+        table.c.run_id == runs.c.id for table in (models.tags, models.notes, models.evaluations, models.superseded)
+    ]
+    bare = [not_(exists().where(condition)) for condition in (*added, other.c.superseded_by == runs.c.id)]
+    statement = select(runs.c.id).where(runs.c.archived == false(), runs.c.removed_at.is_(None), *bare)
     free = set(connection.execute(statement).scalars())
     return [run_id for run_id in ids if run_id in free]
-
-
-def environments_from_siblings(connection: Connection, *, dry_run: bool = False) -> bool:
-    """Runs of whose environment nothing is known take that of their experiment, where it has but one.
-
-    Returns whether there is any such run; with `dry_run` that is all.
-    """
-    runs, sibling = models.runs, models.runs.alias("sibling")
-    known = select(func.min(sibling.c.env_id)).where(
-        sibling.c.root_id == runs.c.root_id,
-        sibling.c.exp_name == runs.c.exp_name,
-        sibling.c.env_source.not_in(_GUESSES),
-    )
-    one = known.with_only_columns(func.count(sibling.c.env_id.distinct())).scalar_subquery() == 1
-    unknown = or_(runs.c.env_id.is_(None), runs.c.env_source == "name")
-    condition = and_(unknown, runs.c.exp_name.is_not(None), one)
-    found = connection.execute(select(runs.c.id).where(condition).limit(1)).first() is not None
-    if found and not dry_run:
-        values = {"env_id": known.scalar_subquery(), "env_source": "siblings"}
-        connection.execute(update(runs).where(condition).values(values))
-    return found
 
 
 def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> int:

@@ -5,7 +5,7 @@ Every table is read in portions, so that a database larger than memory can be ex
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, select
 
 from spindb.index import series
+from spindb.index.database.unknown import json_value
 from spindb.index.models import configs, episodes, evaluations, metrics, runs
 from spindb.index.portions import batches
 from spindb.index.search import fields_of
@@ -114,6 +115,8 @@ def _metric_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[A
         length = max(map(len, columns.values()), default=0)
         epochs = series.numbers(columns[axis]) if axis in columns else [float(row) for row in range(length)]
         counts = series.numbers(columns[steps]) if steps in columns else [None] * length
+        epochs += [math.nan] * (length - len(epochs))  # shorter where it is damaged
+        counts = [*counts, *[math.nan] * (length - len(counts))]
         for name, cells in columns.items():
             for row, cell in enumerate(cells):
                 is_text = isinstance(cell, str)
@@ -144,5 +147,5 @@ def config_values(connection: Connection, ids: Sequence[int]) -> dict[int, dict[
     """The hyperparameters of each run by key, as Python has them; what the logger wrote about itself left out."""
     found: dict[int, dict[str, Any]] = {run_id: {} for run_id in ids}
     for run_id, key, _, value, _ in _config_rows(connection, ids):
-        found[run_id][key] = json.loads(value)
+        found[run_id][key] = json_value(value)
     return found

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
+from sqlalchemy import Connection, Engine, Table, and_, func, inspect, select, text
 
 from spindb.index import models, schema, series
+from spindb.index.database.guard import foreign
+from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
 from spindb.index.engine import database_url, sqlite_path
+from spindb.index.maintenance.contents import findings, shown
+from spindb.index.maintenance.links import wrong_links
 from spindb.records import MetricSeries
 
+_OF_SERIES = ("count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax")
 _WORTH_STATISTICS = 100  # runs; few are found fast however they are looked for
 _COUNTED: tuple[Table, ...] = (
     models.runs,
@@ -37,11 +44,16 @@ def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
     elif connection.dialect.name == "postgresql":
         facts["bytes"] = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
     runs, roots = models.runs.c, models.roots.c
-    counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs).group_by(roots.id)
+    present = and_(runs.status != "superseded", runs.removed_at.is_(None))
+    of_root = and_(runs.root_id == roots.id, present)
+    counted = select(roots.host, roots.path, func.count(runs.id)).outerjoin(models.runs, of_root).group_by(roots.id)
     rows = connection.execute(counted.order_by(roots.host, roots.path))
     facts["roots"] = [{"host": host, "path": path_, "runs": count} for host, path_, count in rows]
     for table in _COUNTED:
         facts[table.name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    kinds = {"runs": present, "superseded": runs.status == "superseded", "removed": runs.removed_at.is_not(None)}
+    for name, condition in kinds.items():
+        facts[name] = connection.execute(select(func.count(runs.id)).where(condition)).scalar_one()
     return facts
 
 
@@ -75,32 +87,48 @@ def refresh_statistics(engine: Engine) -> None:
 
 
 def damage(connection: Connection) -> list[str]:
-    """What is wrong with the database, one line each; empty where it is sound."""
+    """What is wrong with the database, a line each with table, row and column; none where it is sound."""
     found: list[str] = []
     if connection.dialect.name == "sqlite":
-        for line in connection.execute(text("PRAGMA integrity_check")).scalars():
-            if line != "ok":
-                found.append(str(line))
-        for row in connection.execute(text("PRAGMA foreign_key_check")):
-            found.append(f"{row[0]}: row {row[1]} belongs to a {row[2]} that is not there")
-    return found + _wrong_summaries(connection)
+        lines = connection.execute(text("PRAGMA integrity_check")).scalars()
+        found += [str(line) for line in lines if line != "ok"]
+    found += [f"not made by spindb: {made}, which {made.drop} takes out" for made in foreign(connection)]
+    return [*found, *wrong_links(connection), *wrong_cells(connection)]
 
 
-def _wrong_summaries(connection: Connection) -> list[str]:
+def wrong_cells(connection: Connection) -> Iterator[str]:
+    """The cells that are not what their columns hold, a line each with table, row and column."""
+    yield from map(str, findings(connection))
+    yield from _wrong_summaries(connection)
+
+
+def _wrong_summaries(connection: Connection) -> Iterator[str]:
     """Metrics whose stored summary is not that of their stored series, or whose length is not the run's."""
     metrics, runs = models.metrics.c, models.runs.c
-    summary_of = (metrics.run_id, metrics.name, metrics.count, metrics.last, metrics.min, metrics.max)
-    statement = select(*summary_of, metrics.series, metrics.odd_cells, runs.rows).join(
+    kept = (metrics[column] for column in _OF_SERIES)
+    statement = select(metrics.run_id, metrics.name, metrics.series, metrics.odd_cells, runs.rows, *kept).join(
         models.runs, runs.id == metrics.run_id
     )
-    wrong = []
-    for run_id, name, count, last, low, high, packed, odd, rows in connection.execute(statement):
-        try:
-            cells = series.decode(packed, odd)
-        except ValueError:
-            wrong.append(f"run {run_id}, metric {name}: the series can't be read")
+    for run_id, name, packed, odd, rows, *stored in connection.execute(statement):
+        cell = f"metrics, run_id {run_id}, name {name!r}"
+        noted.taken()
+        cells = series.decode(packed, odd)
+        if noted.taken() or not all(isinstance(value, (int, float, str, type(None))) for value in cells):
+            yield f"{cell}: series is not a list of cells: {shown(packed)}"
             continue
-        summary = MetricSeries(name, cells).summary()
-        if (summary.count, summary.last, summary.min, summary.max) != (count, last, low, high) or len(cells) != rows:
-            wrong.append(f"run {run_id}, metric {name}: the summary does not fit the series")
-    return wrong
+        if len(cells) != rows and rows is not UNKNOWN_NUMBER:
+            yield f"{cell}: series has {len(cells)} cells, the run has {rows} rows"
+            continue
+        try:
+            summary = MetricSeries(name, cells).summary()
+        except OverflowError:  # whole numbers beyond all floats have none
+            continue
+        for column, kept in zip(_OF_SERIES, stored, strict=True):
+            if kept is not UNKNOWN_NUMBER and not _same(getattr(summary, column), kept):
+                yield f"{cell}: {column} is {shown(kept)}, the series says {getattr(summary, column)!r}"
+
+
+def _same(computed: object, kept: object) -> bool:
+    if isinstance(computed, float) and isinstance(kept, float):
+        return math.isclose(computed, kept, rel_tol=1e-9) or computed == kept
+    return computed == kept

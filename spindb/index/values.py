@@ -6,7 +6,7 @@ import json
 import operator
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func
@@ -18,7 +18,7 @@ from spindb.index.clock import now
 from spindb.index.filters import Value
 from spindb.index.models import LARGEST
 
-_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?)?)?\Z")
+_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?\Z")
 _AGO = re.compile(r"(\d+)(min|h|d|w)\Z")
 _AGO_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _WORDS = {"true": "true", "false": "false", "null": "null", "none": "null", "nan": "NaN"}
@@ -26,7 +26,10 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,19}\Z")
 
 
 def period(query: str, value: Value) -> tuple[datetime, datetime]:
-    """The time that begins and ends what is typed: a day, a month, a second; a moment for ``7d``, seven days ago."""
+    """When what is typed begins and ends, in UTC: a day, a month, a second; a moment for ``7d``, seven days ago.
+
+    A time is local time of the machine that asks, unless it ends in a zone: ``Z`` or ``+02:00``.
+    """
     if ago := _AGO.match(value.text):
         then = now() - timedelta(**{_AGO_UNITS[ago[2]]: int(ago[1])})
         return then, then
@@ -34,19 +37,38 @@ def period(query: str, value: Value) -> tuple[datetime, datetime]:
     try:
         if match is None:
             raise ValueError
-        year, *rest = (int(part) for part in match.groups() if part is not None)
+        *parts, zone = match.groups()
+        year, *rest = (int(part) for part in parts if part is not None)
         month, day, hour, minute, second = [*rest, *(1, 1, 0, 0, 0)[len(rest) :]]
         begin = datetime(year, month, day, hour, minute, second)
-    except ValueError:
+        return _in_utc(begin, zone), _in_utc(_end(begin, len(rest)), zone)
+    except (ValueError, OverflowError):
         raise error(
             query, f"{value.text!r} is no time", value, hint="2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
         ) from None
-    if not rest:
-        return begin, begin.replace(year=year + 1)
-    if len(rest) == 1:
-        return begin, (begin + timedelta(days=31)).replace(day=1)
+
+
+def _end(begin: datetime, parts: int) -> datetime:
+    """The end of a year, a month, a day, a minute or a second: of what so many parts behind the year say."""
+    if parts == 0:
+        return begin.replace(year=begin.year + 1)
+    if parts == 1:
+        return (begin + timedelta(days=31)).replace(day=1)
     steps = {2: timedelta(days=1), 4: timedelta(minutes=1), 5: timedelta(seconds=1)}
-    return begin, begin + steps[len(rest)]
+    return begin + steps[parts]
+
+
+def _in_utc(local: datetime, zone: str | None) -> datetime:
+    """A time as tables hold it: UTC, without a zone."""
+    if zone is None:
+        aware = local.astimezone()
+    else:
+        aware = datetime.fromisoformat(f"{local.isoformat()}{'+00:00' if zone == 'Z' else _with_colon(zone)}")
+    return aware.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def _with_colon(zone: str) -> str:
+    return zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
 
 
 def canonical_texts(query: str, value: Value) -> list[str]:

@@ -8,32 +8,41 @@ after. Run directories are only ever read.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, tee
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
+from spindb.disk.times import has_stamp, zone_named, zone_of_source
+from spindb.disk.told import text_of
+from spindb.errors import UsageError
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
-from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots, keep_superseded
+from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots
 from spindb.index.indexing import complete_indexes, indexed_afterwards
-from spindb.index.roots import Place, place_of, planned_place
+from spindb.index.roots import Place, place_of, planned_place, roots_here
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics, statistics_behind
+from spindb.index.write.copies import link_copies
+from spindb.index.write.siblings import environments_from_siblings
+from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
-from spindb.ingest.summary import Outcome, RunProblem, Summary
+from spindb.ingest.summary import Kept, Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
 from spindb.records import Problem, RunRecord
 
+_LIMIT_EXCEEDED = "54000"  # PostgreSQL's code for text that is too long for an index
 _BATCH = 100  # runs per transaction
+_COSTLY = ("too-slow", "reader-died")  # to try again before the files change
 _IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
 
 Progress = Callable[[int, int], None]
@@ -54,26 +63,34 @@ def ingest(
     dry_run: bool = False,
     progress: Progress | None = None,
     wrote: Wrote | None = None,
+    time_limit: float | None = None,
+    stamp_zone: str | None = None,
 ) -> Summary:
     """Index every run under `paths` in the database at `location`, which is created where it is absent.
 
     Args:
         location: a file or a SQLAlchemy URL.
-        paths: directories; each becomes a root unless it lies inside one.
-        jobs: processes that read; a script that asks for more than one needs the usual
-            ``if __name__ == "__main__"`` guard.
-        prune: drop runs whose directories are gone, except those that people added something to.
+        paths: directories; each becomes a root, by its real path, unless it lies inside one. Where links in them lead
+            to other directories, those are ingested too.
+        jobs: processes that read.
+        prune: drop runs whose directories are gone, except those that people added something to, or removed, or that
+            hold what was overwritten.
         dry_run: read and compare, write nothing.
         progress: called as runs are read.
         wrote: called with the directory of each run that was new or had changed.
+        time_limit: seconds of CPU time that reading one run may take (default 30); a run that takes longer is
+            broken. Where it is given, runs that were broken are read again.
+        stamp_zone: time zone of the stamps in names (``Europe/Berlin``, ``+02:00``); None for this machine's, or the
+            one that was given for a run before.
 
     Raises:
-        NotFoundError, UsageError: a path is no directory that can be listed.
+        NotFoundError, UsageError: a path is no directory that can be listed; there is no such zone.
         DatabaseError: the database can't be used; SchemaError: it has another schema.
     """
-    directories = [check_root(path) for path in paths]
+    _check_zone(stamp_zone)
+    directories = _outermost(check_root(path) for path in paths)
     summary = Summary()
-    with database_errors(location), garbage_seldom_collected():
+    with database_errors(location), garbage_seldom_collected(), timed():
         engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
         if engine is not None:
             _prepare(engine, shown(location), create=not dry_run)
@@ -82,14 +99,22 @@ def ingest(
             writing = None if dry_run else connection
             if writing is not None:
                 complete_indexes(writing)
-            for directory in directories:
-                _Ingest(connection, directory, summary, jobs, prune, dry_run, progress, wrote).run()
+            asked = (jobs, prune, dry_run, progress, wrote, time_limit, stamp_zone)
+            _Whole(connection, summary, *asked).run(directories)
             behind = writing is not None and _behind(writing, summary)
         if engine is not None:
             if behind:
                 refresh_statistics(engine)
             engine.dispose()
     return summary
+
+
+def _check_zone(stamp_zone: str | None) -> None:
+    try:
+        if stamp_zone is not None:
+            zone_named(stamp_zone)
+    except ValueError as error:
+        raise UsageError(str(error), hint="Europe/Berlin, UTC or an offset such as +02:00") from None
 
 
 def _exists(location: str | Path) -> bool:
@@ -101,7 +126,7 @@ def _prepare(engine: Engine, name: str, *, create: bool) -> None:
     with engine.connect() as connection:
         absent = schema.state(connection) == "absent"
         if not (absent and create):
-            schema.check(connection, name)
+            schema.check(connection, name, write=create)
             return
     schema.upgrade(engine, name)
 
@@ -111,53 +136,137 @@ def _behind(connection: Connection, summary: Summary) -> bool:
         return statistics_behind(connection, summary.written)
 
 
+def _outermost(directories: Iterable[Path]) -> list[Path]:
+    """The directories in their order, each once, those inside others left out."""
+    given = list(dict.fromkeys(directories))
+    return [directory for directory in given if not any(other in directory.parents for other in given)]
+
+
 @dataclass
-class _Ingest:
-    """One directory's ingest."""
+class _Whole:
+    """An ingest of several directories, and of those that links in them lead to."""
 
     connection: Connection | None
-    directory: Path
     summary: Summary
     jobs: int
     prune: bool
     dry_run: bool
     progress: Progress | None
     wrote: Wrote | None
+    time_limit: float | None
+    stamp_zone: str | None
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
 
+    def run(self, directories: Sequence[Path]) -> None:
+        waiting, done = deque(directories), list[_Ingest]()
+        while waiting:
+            one = _Ingest(self, waiting.popleft(), tuple(other.directory for other in done))
+            done.append(one)
+            one.run()
+            covered = [*waiting, *(other.directory for other in done)]
+            for target in one.leads:
+                if self.is_worth(target) and not any(c == target or c in target.parents for c in covered):
+                    waiting.append(target)
+                    covered.append(target)
+        self.settle(done)
+
+    def is_worth(self, target: Path) -> bool:
+        """Whether there may be runs where a link leads: it is there, or it is gone and was a root."""
+        if target.is_dir():
+            return True
+        if self.connection is None:
+            return False
+        with self.connection.begin():
+            return target in roots_here(self.connection)
+
+    def settle(self, done: Sequence[_Ingest]) -> None:
+        """What can only be told when every run was seen: which are missing, which are copies, what siblings know.
+
+        Looked for even where nothing changed: an earlier ingest may have died before it came here.
+        """
+        gone = {run.id: run for one in done for run in one.gone.values() if run.id not in self.moved_ids}
+        seen = [run for run in gone.values() if not run.removed]
+        fresh = [run.id for run in gone.values() if run.status != "missing"]
+        if self.connection is None or self.dry_run or not (fresh or (gone and self.prune) or self.unsettled()):
+            self.summary.missing += len(seen)
+            return
+        with self.connection.begin():
+            connection = self.connection
+            store.mark_missing(connection, fresh)
+            dropped = store.prunable(connection, list(gone)) if self.prune else []
+            store.drop_runs(connection, dropped)
+            link_copies(connection)
+            environments_from_siblings(connection)
+            drop_emptied_roots(connection, self.emptied_roots - {one.root_id for one in done})
+        self.summary.pruned += len(dropped)
+        self.summary.missing += len(seen) - len(dropped)
+        if self.prune:
+            self.summary.spared += len(seen) - len(dropped)
+
+    def unsettled(self) -> bool:
+        """Whether moves, copies or what siblings know leave something to do."""
+        assert self.connection is not None
+        with self.connection.begin():
+            return (
+                bool(self.emptied_roots)
+                or link_copies(self.connection, dry_run=True) > 0
+                or environments_from_siblings(self.connection, dry_run=True)
+            )
+
+
+@dataclass
+class _Ingest:
+    """One directory's ingest; ``before`` are those that were looked at already."""
+
+    whole: _Whole
+    directory: Path
+    before: tuple[Path, ...] = ()
+    root_id: int = 0
+    leads: list[Path] = field(default_factory=list)
+    gone: dict[str, Known] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.connection, self.summary, self.dry_run = self.whole.connection, self.whole.summary, self.whole.dry_run
+
     def run(self) -> None:
         place, known = self.place()
+        self.root_id = place.root_id
         with SpooledTemporaryFile(_IN_MEMORY) as file:
             tasks = Tasks(file)
             hidden = self.look(place, known, tasks)
             with self.room_for(len(tasks)):
                 self.write_all(place, tasks)
         prefix = "" if place.inside == "." else place.inside + "/"
-        gone = {
-            path: run
-            for path, run in known.items()
-            if (path + "/").startswith(prefix) and not _under(path, hidden) and run.id not in self.moved_ids
+        self.gone = {
+            path: run for path, run in known.items() if (path + "/").startswith(prefix) and not _under(path, hidden)
         }
-        self.settle(place, gone)
 
     def look(self, place: Place, known: dict[str, Known], tasks: Tasks) -> list[str]:
         """Add what is to be read to `tasks` and take what was found out of `known`; returns what can't be looked at."""
-        hidden = []
-        for found in scan(self.directory):
+        seen = [os.path.relpath(other, self.directory) for other in self.before if self.directory in other.parents]
+        hidden = [_join(place.inside, path) for path in seen]
+        if not self.directory.is_dir():  # a link led there, and it is gone
+            return hidden
+        for found in scan(self.directory, self.leads):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
                 continue
-            path = _join(place.inside, found.path)
+            path = _join(place.inside, found.path or ".")
+            if _under(path, hidden):
+                continue
             if isinstance(found, Problem):
                 hidden.append(path)
-                self.summary.problems.append(RunProblem(self.directory / found.path, found))
+                self.summary.problems.append(RunProblem(self.directory / found.path, replace(found, path="")))
                 continue
-            task = self.task(found, path, known.pop(path, None))
-            if task is None:
-                self.summary.unchanged += 1
-            else:
+            before = known.pop(path, None)
+            task = self.task(found, path, before)
+            if task is not None:
                 tasks.add(task)
+            elif before is not None and before.removed:
+                self.summary.removed += 1
+            else:
+                self.summary.unchanged += 1
         return hidden
 
     def place(self) -> tuple[Place, dict[str, Known]]:
@@ -170,11 +279,15 @@ class _Ingest:
 
     def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
-        if known is not None and known.status != "missing" and known.signature == found.signature:
+        again = self.whole.time_limit is not None and known is not None and known.status == "broken"
+        zone = self.whole.stamp_zone or (zone_of_source(known.started_source) if known else None)
+        if known is not None and has_stamp(os.path.basename(path)):
+            again = again or zone_of_source(known.started_source) != zone
+        if known is not None and known.status != "missing" and known.signature == found.signature and not again:
             return None
         signature = found.signature if found.settled else UNSETTLED + found.signature
         size = known.metrics_size if known else None
-        return Task(ToRead(found.path, path, found.format.name, size), signature, known)
+        return Task(ToRead(found.path, path, found.format.name, size, found.size, zone), signature, known)
 
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         if self.connection is None or self.dry_run:
@@ -189,13 +302,14 @@ class _Ingest:
             done += len(batch)
             for outcome in self.write(place, batch):
                 self.count(outcome)
-            if self.progress:
-                self.progress(done, len(tasks))
+            if self.whole.progress:
+                self.whole.progress(done, len(tasks))
 
     @cached_property
     def reader(self) -> Reader:
         dialect = "sqlite" if self.connection is None else self.connection.dialect.name
-        return Reader(self.directory, dialect, self.jobs)
+        limit = SECONDS if self.whole.time_limit is None else self.whole.time_limit
+        return Reader(self.directory, dialect, self.whole.jobs, limit)
 
     def write(self, place: Place, batch: list[_Read]) -> list[Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
@@ -204,19 +318,22 @@ class _Ingest:
         try:
             with self.connection.begin():
                 return self.put(self.connection, place, batch)
-        except (ValueError, TypeError, OverflowError, DataError, IntegrityError) as error:
+        except (ValueError, TypeError, OverflowError, DataError, IntegrityError, OperationalError) as error:
+            if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) != _LIMIT_EXCEEDED:
+                raise
             if len(batch) > 1:
                 return [outcome for item in batch for outcome in self.write(place, [item])]
             task, _ = batch[0]
-            reason = f"can't be stored ({type(error).__name__}: {error}): please report this"
+            reason = f"can't be stored ({type(error).__name__}: {text_of(error)}): please report this"
             with self.connection.begin():
-                return self.put(self.connection, place, [(task, self.reader.broken(task.run, reason))])
+                rows = self.reader.broken(task.run, "unreadable-run", reason)
+                return self.put(self.connection, place, [(task, rows)])
 
     def put(self, connection: Connection, place: Place, batch: list[_Read]) -> list[Outcome]:
         """Tell which runs they are and, unless this is a dry run, write them."""
         proven = [task.proven_same(rows.record) for task, rows in batch]
-        fresh = [rows.record for (_, rows), same in zip(batch, proven, strict=True) if same is None]
-        recogniser = Recogniser(connection, place.root_id, fresh)
+        fresh = [rows for (_, rows), same in zip(batch, proven, strict=True) if same is None]
+        recogniser = Recogniser(connection, place, fresh)
         writing = Batch(connection, place.root_id, 0 if self.dry_run else recogniser.strange)
         outcomes, signatures = [], {}
         for (task, rows), same in zip(batch, proven, strict=True):
@@ -225,11 +342,13 @@ class _Ingest:
                 signatures[same] = task.signature
                 outcomes.append(Outcome(task, record, Identity(same), same=True))
                 continue
-            identity = recogniser.identify(record, self.start_of(task.run, record))
-            outcomes.append(Outcome(task, record, identity))
-            if not self.dry_run:
-                run_id = _put(connection, writing, identity, rows, task.signature)
-                recogniser.put(run_id, record, identity)
+            identity = recogniser.identify(rows, self.start_of(task.run, record))
+            if self.dry_run:
+                outcomes.append(Outcome(task, record, identity))
+                continue
+            run_id, kept = _put(writing, identity, rows, task.signature)
+            outcomes.append(Outcome(task, record, identity, kept=None if kept is None else Kept(run_id, kept)))
+            recogniser.put(run_id, rows, identity)
         if not self.dry_run:
             store.set_signatures(connection, signatures)
             writing.write()
@@ -242,57 +361,45 @@ class _Ingest:
         def digest(size: int) -> str | None:
             if run.previous_size == size:
                 return record.content.begins
-            return self.reader.record(run, size).content.begins
+            return self.reader.begins(run, size)
 
         return digest
 
     def count(self, outcome: Outcome) -> None:
         identity = outcome.identity
         if identity.moved_from is not None and identity.run_id is not None:
-            self.moved_ids.add(identity.run_id)
-            self.emptied_roots.add(identity.moved_from)
+            self.whole.moved_ids.add(identity.run_id)
+            self.whole.emptied_roots.add(identity.moved_from)
         directory = self.directory / outcome.task.run.path
-        if self.summary.count(outcome, directory) and self.wrote:
-            self.wrote(directory)
-
-    def settle(self, place: Place, gone: dict[str, Known]) -> None:
-        """What can only be told when every run was seen: which are missing, what siblings know.
-
-        Looked for even where nothing changed: an earlier ingest may have died before it came here.
-        """
-        fresh = [run.id for run in gone.values() if run.status != "missing"]
-        if self.connection is None or self.dry_run or not (fresh or (gone and self.prune) or self.unsettled()):
-            self.summary.missing += len(gone)
-            return
-        with self.connection.begin():
-            connection = self.connection
-            store.mark_missing(connection, fresh)
-            dropped = store.prunable(connection, [run.id for run in gone.values()]) if self.prune else []
-            store.remove_runs(connection, dropped)
-            store.environments_from_siblings(connection)
-            drop_emptied_roots(connection, self.emptied_roots - {place.root_id})
-        self.summary.pruned += len(dropped)
-        self.summary.missing += len(gone) - len(dropped)
-
-    def unsettled(self) -> bool:
-        """Whether a move or what siblings know leaves something to do."""
-        assert self.connection is not None
-        with self.connection.begin():
-            return bool(self.emptied_roots) or store.environments_from_siblings(self.connection, dry_run=True)
+        if self.summary.count(outcome, directory) and self.whole.wrote:
+            self.whole.wrote(directory)
 
 
-def _put(connection: Connection, writing: Batch, identity: Identity, rows: RunRows, signature: str) -> int:
+def _put(writing: Batch, identity: Identity, rows: RunRows, signature: str) -> tuple[int, int | None]:
+    """Write a run as that; returns its id, and that of the run which keeps what its directory held before."""
+    past, removed_at = identity.past, identity.removed_at
     if identity.run_id is None:
-        return writing.add(rows, signature, copy_of=identity.copy_of)
-    if identity.overwritten:
-        keep_superseded(connection, identity.run_id)
-    writing.replace(identity.run_id, rows, signature)
-    return identity.run_id
+        number = past.following if past else 0
+        run_id = writing.add(rows, signature, copy_of=identity.copy_of, removed_at=removed_at, generation=number)
+        if past is None:
+            return run_id, None
+    elif identity.unread:
+        costly = any(problem.code in _COSTLY for problem in rows.record.problems)
+        writing.keep(identity.run_id, rows, signature if costly else None)
+        return identity.run_id, None
+    else:
+        run_id = identity.run_id
+        kept = writing.set_aside(past) if past and not past.apart else None
+        writing.replace(run_id, rows, signature, removed_at=removed_at, moved=identity.moved_from is not None)
+        if past is None or not past.apart:
+            return run_id, kept
+    writing.part(past, run_id)
+    return run_id, past.run_id
 
 
 def _join(inside: str, path: str) -> str:
     if inside == ".":
-        return path
+        return path or "."
     joined = os.path.normpath(os.path.join(inside, path))
     return joined.replace(os.sep, "/")
 

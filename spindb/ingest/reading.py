@@ -1,91 +1,122 @@
 """Reads runs into rows, here or in several processes.
 
-Importing this costs little, and no database: each process that reads does so.
+Importing this costs little, and no database: each process that reads does so. A run whose files are large is read in a
+process of its own even where nothing else is: there memory is limited, and C code that does not return can be ended.
 """
 
 from __future__ import annotations
 
 import gc
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from spindb.disk.formats import format_named
+from spindb.disk.run_directory import why_failed
 from spindb.index.rows import RunRows, rows_of
+from spindb.ingest.deadline import SECONDS, TooSlowError, within
+from spindb.ingest.workers import MEMORY, Loss, Workers
 from spindb.records import Problem, RunRecord
 
 _WORTH_A_POOL = 300  # below that, starting processes costs more than it gives
-_PORTION = 16  # runs per message to a process
+_LARGE = 2 << 20  # bytes of a run's files: what lies in less can't take long, or much memory
 _SELDOM = 100_000  # new containers between two looks for garbage, as on the command line
-_AHEAD = 8  # portions per process that wait for the writer: more would only fill the memory
 
 
 class ToRead(NamedTuple):
     """A run directory to read: ``path`` is relative to what is ingested, ``place`` to the root, which may lie above.
 
-    ``previous_size`` is how many bytes its metrics had when they were read before.
+    ``previous_size`` is how many bytes its metrics had when they were read before, ``size`` how many all of its files
+    have now; ``stamp_zone`` is the time zone of a stamp in its name, None for this machine's.
     """
 
     path: str
     place: str
     format: str
     previous_size: int | None
+    size: int = 0
+    stamp_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads runs under `directory`, into rows for that kind of database, in so many processes."""
+    """Reads runs under `directory`, into rows for that kind of database, in so many processes.
+
+    A run that takes more than `time_limit` seconds of CPU time is broken.
+    """
 
     directory: Path
     dialect: str
     jobs: int
+    time_limit: float = SECONDS
 
     def read_all(self, runs: Iterable[ToRead]) -> Iterator[RunRows]:
-        """The rows of each, in order."""
+        """The rows of each, in order.
+
+        Raises:
+            SpindbError: no process can be started.
+        """
         runs = iter(runs)
         first = list(islice(runs, _WORTH_A_POOL)) if self.jobs > 1 else []
-        if len(first) < _WORTH_A_POOL:
-            yield from map(self.read, chain(first, runs))
-            return
         runs = chain(first, runs)
-        with ProcessPoolExecutor(self.jobs, get_context("spawn"), gc.set_threshold, (_SELDOM,)) as pool:
-            waiting: deque[Future[list[RunRows]]] = deque()
-            while portion := list(islice(runs, _PORTION)):
-                waiting.append(pool.submit(_read_portion, self, portion))
-                if len(waiting) > _AHEAD * self.jobs:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+        several = len(first) == _WORTH_A_POOL
+        with Workers(self.read, self.jobs if several else 1, self.lost, self.time_limit) as workers:
+            if several:
+                yield from workers.map(runs)
+                return
+            for run in runs:
+                if run.size > _LARGE:
+                    yield from workers.map([run])
+                else:
+                    yield self.read(run)
 
     def read(self, run: ToRead) -> RunRows:
         """Read one run; whatever goes wrong is said in its rows and hides no other run."""
         try:
-            return rows_of(self.record(run, run.previous_size), self.dialect)
-        except OSError as error:
-            reason = f"can't be read: {error.strerror or error}"
+            return within(self.time_limit, self.rows, run)
+        except TooSlowError:
+            return self.broken(run, "too-slow", self.too_slow())
         except Exception as error:  # a defect of a reader must not end the ingest of all other runs
-            reason = f"spindb failed to read it ({type(error).__name__}: {error}): please report this"
-        return self.broken(run, reason)
+            return self.broken(run, "unreadable-run", why_failed(error))
+
+    def rows(self, run: ToRead) -> RunRows:
+        """The rows of a run, as far as its files can be read.
+
+        Raises:
+            OSError: its directory can't be listed.
+        """
+        return rows_of(self.record(run, run.previous_size), self.dialect)
 
     def record(self, run: ToRead, previous_size: int | None) -> RunRecord:
         """What the run's files say."""
-        return format_named(run.format).read(self.directory / run.path, run.place, previous_size)
+        return format_named(run.format).read(self.directory / run.path, run.place, previous_size, run.stamp_zone)
 
-    def broken(self, run: ToRead, reason: str) -> RunRows:
+    def begins(self, run: ToRead, size: int) -> str | None:
+        """The digest of the first `size` bytes of a run's metrics, None where it can't be told."""
+        try:
+            return within(self.time_limit, self.record, run, size).content.begins
+        except (TooSlowError, Exception):
+            return None
+
+    def too_slow(self) -> str:
+        """What is said of a run that takes too long."""
+        return f"takes more than {self.time_limit:g} seconds to read: given up (--time-limit SECONDS allows more)"
+
+    def lost(self, run: ToRead, loss: Loss) -> RunRows:
+        """What is known of a run with which the process that read it ended."""
+        if loss.slow:
+            return self.broken(run, "too-slow", self.too_slow())
+        reason = f"the process that read it ended ({loss.how}), and so did a second one: given up"
+        return self.broken(run, "reader-died", f"{reason}; it may take more than {MEMORY >> 30} GiB of memory")
+
+    def broken(self, run: ToRead, code: str, reason: str) -> RunRows:
         """What is known of a run that could not be read or stored: that it is there, and why not more."""
-        problem = Problem("unreadable-run", reason)
+        problem = Problem(code, reason)
         name = (self.directory / run.path).name
         return rows_of(RunRecord(run.place, name, run.format, "broken", problems=(problem,)), self.dialect)
-
-
-def _read_portion(reader: Reader, runs: Sequence[ToRead]) -> list[RunRows]:
-    return [reader.read(run) for run in runs]
 
 
 @contextmanager

@@ -12,6 +12,13 @@ from spindb.ingest.tasks import Task
 from spindb.records import Problem, RunRecord
 
 
+class Kept(NamedTuple):
+    """A run whose directory was overwritten, and the run that keeps what it held before."""
+
+    run: int
+    kept_as: int
+
+
 class Outcome(NamedTuple):
     """What became of a run that was read; ``same`` where it proved to be as it was."""
 
@@ -19,6 +26,7 @@ class Outcome(NamedTuple):
     record: RunRecord
     identity: Identity
     same: bool = False
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +41,10 @@ class RunProblem:
 class Summary:
     """What an ingest did, counted in runs.
 
-    ``overwritten`` are among the changed, ``copies`` among the new. ``foreign`` counts directories of other
-    loggers by what lies in them. ``problems`` holds those of runs that were read.
+    ``overwritten`` are among the changed, ``copies`` among the new, ``spared`` among the missing: what a pruning kept.
+    ``kept`` says where the earlier contents of the overwritten ones are. ``removed`` counts runs on disk that a person
+    removed from the index, which are counted nowhere else. ``foreign`` counts directories of other loggers by what lies
+    in them. ``problems`` holds those of runs that were read.
     """
 
     new: int = 0
@@ -46,6 +56,9 @@ class Summary:
     overwritten: int = 0
     copies: int = 0
     pruned: int = 0
+    spared: int = 0
+    removed: int = 0
+    kept: list[Kept] = field(default_factory=list)
     foreign: Counter[str] = field(default_factory=Counter)
     problems: list[RunProblem] = field(default_factory=list)
 
@@ -56,12 +69,17 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """All runs that were found on disk."""
+        """All runs that were found on disk, but for those that were removed."""
         return self.new + self.changed + self.unchanged + self.returned + self.moved
 
     def count(self, outcome: Outcome, directory: Path) -> bool:
-        """Count the run at `directory`; returns whether it was written, that is, new or not as it was."""
-        task, record, identity, same = outcome
+        """Count the run at `directory`; returns whether it was written into view, that is, new or not as it was."""
+        task, record, identity, same, kept = outcome
+        if kept is not None:
+            self.kept.append(kept)
+        if identity.removed_at is not None or (same and task.known is not None and task.known.removed):
+            self.removed += 1
+            return False
         if identity.moved_from is not None:
             self.moved += 1
         elif task.known is None:
@@ -74,6 +92,6 @@ class Summary:
             return False
         else:
             self.changed += 1
-            self.overwritten += identity.overwritten
+            self.overwritten += identity.past is not None and not identity.past.nothing
         self.problems += [RunProblem(directory, problem) for problem in record.problems]
         return True

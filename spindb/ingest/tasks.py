@@ -29,6 +29,8 @@ class Task(NamedTuple):
         known = self.known
         if known is None or known.status == "missing" or known.fingerprint != record.content.whole:
             return None
+        if known.started_source != record.started_source:  # the stamp in its name is taken in another zone
+            return None
         return known.id if known.signature == UNSETTLED + self.signature.removeprefix(UNSETTLED) else None
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, select, update
 
 from spindb.disk.formats import format_named
+from spindb.disk.run_directory import why_failed
 from spindb.errors import NotFoundError
 from spindb.index import series
 from spindb.index.connect import connected
 from spindb.index.models import configs, metrics, roots, runs
 from spindb.index.roots import this_host
 from spindb.index.rows import COLUMNS, Row, config_rows, metric_rows
+from spindb.ingest.deadline import SECONDS, TooSlowError, within
 from spindb.ingest.pipeline import Progress, ingest
 from spindb.ingest.summary import Summary
 
@@ -29,17 +31,25 @@ class Deviation:
 
 
 def deviations(connection: Connection) -> Iterator[Deviation]:
-    """Read every run of this host again and compare; those that changed since the last ingest deviate too."""
+    """Read every run of this host again and compare; those that changed since the last ingest deviate too.
+
+    Left out are runs that were missing, overwritten or removed: no files say what they are.
+    """
     wanted = select(runs.c.id, runs.c.path, runs.c.format, runs.c.fingerprint, roots.c.path.label("root"))
     here = wanted.join(roots, roots.c.id == runs.c.root_id).where(
-        roots.c.host == this_host(), runs.c.status.in_(("ok", "empty"))
+        roots.c.host == this_host(), runs.c.status.in_(("ok", "empty", "policy")), runs.c.removed_at.is_(None)
     )
     for run in connection.execute(here.order_by(runs.c.id)).all():
         directory = Path(run.root, run.path)
         if not directory.is_dir():
             yield Deviation(run.id, directory, "its directory is gone")
             continue
-        record = format_named(run.format).read(directory, run.path)
+        try:
+            record = within(SECONDS, format_named(run.format).read, directory, run.path)
+        except (TooSlowError, OSError) as error:
+            why = why_failed(error) if isinstance(error, OSError) else f"takes more than {SECONDS:g} seconds to read"
+            yield Deviation(run.id, directory, why)
+            continue
         if record.content.whole != run.fingerprint:
             yield Deviation(run.id, directory, "its files changed since they were read")
             continue

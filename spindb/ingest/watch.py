@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spindb.disk.formats import recognise
+from spindb.errors import NotFoundError, UsageError
 from spindb.index import browse
 from spindb.index.connect import connected
 from spindb.index.resolve import run_at
@@ -16,6 +17,7 @@ from spindb.ingest.pipeline import ingest
 
 _DEBOUNCE_MS = 600  # changes within this time are one
 _STEP_MS = 100
+_WAIT_S = 1.0  # between two looks whether a root is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,52 +36,158 @@ def watch(
     paths: Sequence[Path],
     tell: Callable[[RunChange], None],
     *,
+    note: Callable[[str], None] = lambda _: None,
     stop: threading.Event | None = None,
+    stamp_zone: str | None = None,
+    time_limit: float | None = None,
 ) -> None:
     """Ingest what changes under `paths` until interrupted or `stop` is set.
+
+    A root that vanishes is waited for, and nothing above it is looked at. So is one that was replaced by an empty
+    directory, as a mount point is when its disk is unmounted: no run is marked as missing for that.
 
     Args:
         location: the database; `paths` were ingested into it before.
         paths: directories.
         tell: called for each run that changed.
+        note: called with a sentence where a root vanished or is back.
         stop: ends the watch.
+        stamp_zone: time zone of the stamps in names, as `ingest` takes it.
+        time_limit: seconds for reading one run, as `ingest` takes it.
     """
-    from watchfiles import watch as changes_under
+    stop = stop or threading.Event()
+    roots = [_Root(Path(os.path.abspath(path))) for path in paths]
+    follower = _Follower(location, roots, tell, note, stop, stamp_zone, time_limit)
+    while not stop.is_set() and follower.follow():
+        pass
 
-    roots = [Path(os.path.abspath(path)) for path in paths]
-    batches = changes_under(
-        *roots, watch_filter=None, debounce=_DEBOUNCE_MS, step=_STEP_MS, stop_event=stop, raise_interrupt=False
-    )
-    for batch in batches:
-        directories = _affected((Path(path) for _, path in batch), roots)
-        if directories:
-            written: list[Path] = []
-            ingest(location, directories, wrote=written.append)
-            for change in _changes(location, written):
-                tell(change)
+
+@dataclass(slots=True)
+class _Root:
+    """A root and which directory it was when it was last looked at: None while it is gone."""
+
+    path: Path
+    directory: tuple[int, int] | None = None
+    known: bool = False  # whether anything was said of it, or ingested, since the watch began
+
+    def now(self) -> tuple[int, int] | None:
+        """The directory that is there and can be listed.
+
+        None, too, for an empty one in the place of another: the mount point of a disk that is gone.
+        """
+        try:
+            with os.scandir(self.path) as entries:
+                empty = next(entries, None) is None
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        found = status.st_dev, status.st_ino
+        return None if empty and self.known and found != self.directory else found
+
+
+@dataclass(slots=True)
+class _Follower:
+    location: str | Path
+    roots: Sequence[_Root]
+    tell: Callable[[RunChange], None]
+    note: Callable[[str], None]
+    stop: threading.Event
+    stamp_zone: str | None
+    time_limit: float | None
+
+    def follow(self) -> bool:
+        """Follow the roots that are there until one of them vanishes or is back; returns whether to go on."""
+        from watchfiles import watch as changes_under
+
+        self.look()
+        present = [root.path for root in self.roots if root.directory is not None]
+        if not present:
+            self.stop.wait(_WAIT_S)
+            return True
+        try:
+            for batch in changes_under(
+                *present,
+                watch_filter=None,
+                debounce=_DEBOUNCE_MS,
+                step=_STEP_MS,
+                stop_event=self.stop,
+                raise_interrupt=False,
+                rust_timeout=int(_WAIT_S * 1000),
+                yield_on_timeout=True,
+            ):
+                if any(root.now() != root.directory for root in self.roots):
+                    return True
+                self.ingest(_affected((Path(path) for _, path in batch), present))
+        except FileNotFoundError:  # a root vanished before it was watched
+            return True
+        return False
+
+    def look(self) -> None:
+        """Say which roots vanished, and ingest those that are back."""
+        for root in self.roots:
+            found = root.now()
+            if found is None and (root.directory is not None or not root.known):
+                self.note(f"{root.path} is gone: waiting for it; its runs stay as they are")
+            elif found is not None and root.known and found != root.directory:
+                self.note(f"{root.path} is back")
+                self.ingest([root.path])
+            root.directory, root.known = found, True
+
+    def ingest(self, directories: Sequence[Path]) -> None:
+        if not directories:
+            return
+        written: list[Path] = []
+        try:
+            ingest(
+                self.location,
+                directories,
+                wrote=written.append,
+                stamp_zone=self.stamp_zone,
+                time_limit=self.time_limit,
+            )
+        except (NotFoundError, UsageError):
+            # One of them vanished just now. The change that this is will be reported, too.
+            if all(map(_can_be_listed, directories)):
+                raise
+        for change in _changes(self.location, written):
+            self.tell(change)
+
+
+def _can_be_listed(directory: Path) -> bool:
+    try:
+        os.scandir(directory).close()
+    except OSError:
+        return False
+    return True
 
 
 def _affected(paths: Iterable[Path], roots: Sequence[Path]) -> list[Path]:
     """The directories to ingest for these changed paths: runs where possible, none inside another."""
     found = {_nearest(path, root) for path in paths for root in roots if root == path or root in path.parents}
-    return sorted(d for d in found if not found.intersection(d.parents))
+    found.discard(None)
+    return sorted(d for d in found if d is not None and not found.intersection(d.parents))
 
 
-def _nearest(path: Path, root: Path) -> Path:
-    """The run that a changed path belongs to, else the nearest directory that is still there."""
-    present = root
+def _nearest(path: Path, root: Path) -> Path | None:
+    """The run that a changed path belongs to, else the nearest directory that is still there.
+
+    None where the root itself is gone: what lies above is none of our business.
+    """
+    present = policy = None
     for directory in (path, *path.parents):
         try:
-            names = [entry.name for entry in directory.iterdir()]
+            names = os.listdir(directory)
         except OSError:
-            continue
-        if present == root:
-            present = directory
-        if recognise(names) is not None:
-            return directory
+            names = None
+        if names is not None:
+            present = present or directory
+            if recognise(names) is not None:
+                return directory
+            if policy is None and recognise(names, directory) is not None:
+                policy = directory  # unless it lies in a run with metrics
         if directory == root:
             break
-    return present
+    return policy or present
 
 
 def _changes(location: str | Path, directories: Sequence[Path]) -> list[RunChange]:

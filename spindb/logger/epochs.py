@@ -12,13 +12,17 @@ from typing import Any
 
 from spindb.errors import UsageError
 from spindb.logger import saving
+from spindb.logger.claims import TABLE, claim
 from spindb.logger.config import config_text
 from spindb.logger.places import data_directory
 from spindb.logger.tabular import format_table
 
 
 class Logger:
-    """Writes one run directory.
+    """Writes one run directory, never over another run.
+
+    ``output_dir`` is where it writes: `output_dir`, or where that holds a run already, ``NAME.2``, ``NAME.3`` and so on
+    beside it, which a warning says.
 
     Args:
         output_dir: the run directory; made where it is absent. None: a new one in the data directory
@@ -31,20 +35,23 @@ class Logger:
     def __init__(
         self,
         output_dir: str | Path | None = None,
-        output_fname: str = "progress.txt",
+        output_fname: str = TABLE,
         exp_name: str | None = None,
         *,
         quiet: bool = False,
     ) -> None:
         if output_dir is None:
             output_dir = data_directory() / f"{exp_name or 'run'}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
-        self.output_dir = Path(output_dir)
         self.exp_name = exp_name
         self.quiet = quiet
-        if self.output_dir.exists():
-            self.log(f"{self.output_dir} exists already: writing there anyway")
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        self.output_file = (self.output_dir / output_fname).open("w", encoding="utf-8", newline="\n")
+        self.output_dir, self.output_file = claim(Path(output_dir), output_fname)
+        if self.output_dir != Path(output_dir):
+            beside = f"{output_dir} holds a run already: this one is written to {self.output_dir}"
+            try:
+                warnings.warn(beside, RuntimeWarning, stacklevel=2 if type(self) is Logger else 3)
+            except RuntimeWarning:  # where warnings are errors
+                self.output_file.close()
+                raise
         self.log_headers: list[str] = []
         self.log_current_row: dict[str, Any] = {}
         self.first_row = True

@@ -20,7 +20,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from spindb.disk.regular import check_regular
 from spindb.errors import EnvironmentBuildError
+from spindb.play.environments.ids import found_id, typed_id
 from spindb.play.importable import current_directory_importable
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
@@ -86,12 +88,13 @@ def build_environment(
 
     Args:
         hint: what the run's files say.
-        env: an id of gymnasium or gym.
-        factory: ``module:function``; the current directory is searched too. It is given those arguments that the saved
-            environment keeps as attributes.
+        env: an id of gymnasium or gym; ``module:Id-v0`` imports a module that is installed.
+        factory: ``module:function``; the current directory is searched too, last. It is given those arguments that the
+            saved environment keeps as attributes.
         render: ``human`` to show it in a window, ``rgb_array`` for pictures of it.
         saved: plain attributes of the saved environment.
-        imports: modules that may be imported: a saved environment whose class stands in one of them is built from it.
+        imports: modules that may be imported: a saved environment whose class stands in one of them is built from it,
+            and an id that names one of them (``module:Id-v0``) is built.
         trusted: a saved state to be unpickled where nothing else serves.
         earlier: why the ways that come before the one that `hint` tells of did not serve.
 
@@ -108,9 +111,10 @@ def build_environment(
     if factory is not None:
         return _from_factory(factory, f"--env-factory {factory}", render, saved or {})
     if env is not None:
-        return _make(env, "--env", None, render)
+        return _make(typed_id(env), "--env", None, render)
     if hint.id is not None:
-        built = _make(hint.id, str(hint.source), hint.max_episode_steps, render)
+        name = found_id(hint.id, str(hint.source), imports)
+        built = _make(name, str(hint.source), hint.max_episode_steps, render)
         return replace(built, failed=(*earlier, *built.failed))
     module, _, name = (hint.classes[-1] if hint.classes else "").rpartition(".")
     if module in imports:
@@ -118,7 +122,7 @@ def build_environment(
         built = _from_factory(f"{module}:{name}", f"state class {module}.{name}", render, saved or {})
         return replace(built, failed=tuple(earlier))
     if trusted is not None:
-        made = Environment(_unpickled(trusted))
+        made = Environment(_unpickled(trusted), f"the environment in {trusted.name}")
         return BuiltEnvironment(made, None, f"{trusted.name}, unpickled", failed=tuple(earlier))
     told = ", and ".join(earlier) or "nothing was saved that tells of it"
     raise EnvironmentBuildError(f"which environment to play in is not known: {told}", hint=_what_to_type(hint))
@@ -128,7 +132,7 @@ def _from_factory(factory: str, source: str, render: Render, saved: Mapping[str,
     made, given = _call_factory(factory, render, saved)
     told = ", ".join(f"{name}={value!r}" for name, value in given.items())
     notes = (f"made with {told}, as the saved environment was",) if given else ()
-    return BuiltEnvironment(Environment(made), None, source, notes=notes)
+    return BuiltEnvironment(Environment(made, factory), None, source, notes=notes)
 
 
 def _require_environment_class(module: str, name: str) -> None:
@@ -151,15 +155,15 @@ def _unpickled(path: Path) -> Any:
     Raises:
         EnvironmentBuildError: that fails, or gives no environment.
     """
+    _import_gym_beforehand()
     with current_directory_importable():
         try:
             joblib = importlib.import_module("joblib")
-            with contextlib.suppress(ImportError):
-                import_quietly("gym")
+            check_regular(path)
             with _quiet():
                 state = joblib.load(path)
             made = state["env"]
-        except Exception as error:  # whatever the state's code raises
+        except (Exception, SystemExit) as error:  # whatever the state's code raises
             raise EnvironmentBuildError(
                 f"{path} can't be unpickled: {type(error).__name__}: {_first_line(error)}",
                 hint="run it where the environment's module can be imported, or --env-factory module:function",
@@ -170,17 +174,16 @@ def _unpickled(path: Path) -> Any:
 
 
 def import_environments(module: str) -> None:
-    """Import a module that registers environments of its own; the current directory is searched too.
+    """Import a module that registers environments of its own; the current directory is searched too, last.
 
     Raises:
         EnvironmentBuildError: it can't be imported.
     """
+    _import_gym_beforehand()
     with current_directory_importable():
         try:
-            with contextlib.suppress(ImportError):
-                import_quietly("gym")  # whose notice would be printed otherwise
             importlib.import_module(module)
-        except Exception as error:  # a user's own code can raise anything
+        except (Exception, SystemExit) as error:  # a user's own code can raise anything
             raise EnvironmentBuildError(
                 f"--import {module} failed: {type(error).__name__}: {error}",
                 hint=f"python -c 'import {module}' must work in this directory",
@@ -211,10 +214,9 @@ def _call_factory(factory: str, render: Render, saved: Mapping[str, Any]) -> tup
     module_name, _, function_name = factory.partition(":")
     if not module_name or not function_name:
         raise EnvironmentBuildError(f"--env-factory {factory} is not of the form module:function")
+    _import_gym_beforehand()
     with current_directory_importable():
         try:
-            with contextlib.suppress(ImportError):
-                import_quietly("gym")  # whose notice would be printed otherwise
             make: Any = importlib.import_module(module_name)
             for part in function_name.split("."):
                 make = getattr(make, part)
@@ -222,7 +224,7 @@ def _call_factory(factory: str, render: Render, saved: Mapping[str, Any]) -> tup
             given = {name: saved[name] for name in parameters if name in saved and name != "render_mode"}
             shown = {"render_mode": render} if render and "render_mode" in parameters else {}
             env = make(**given, **shown)
-        except Exception as error:  # a user's own code can raise anything
+        except (Exception, SystemExit) as error:  # a user's own code can raise anything
             raise EnvironmentBuildError(
                 f"--env-factory {factory} failed: {type(error).__name__}: {error}",
                 hint=f"python -c 'import {module_name}' must work in this directory",
@@ -246,10 +248,10 @@ def _make(env_id: str, source: str, limit: int | None, render: Render) -> BuiltE
         try:
             with _quiet():
                 built = libraries[name].make(**arguments)
-        except Exception as error:  # registries and constructors raise all sorts of errors
+        except (Exception, SystemExit) as error:  # registries and constructors raise all sorts of errors
             failures.append(f"{candidate} in {name}: {_first_line(error)}")
             continue
-        return BuiltEnvironment(Environment(built), candidate, source, name, failed=tuple(failures))
+        return BuiltEnvironment(Environment(built, candidate), candidate, source, name, failed=tuple(failures))
     tried = "\n".join(f"  {failure}" for failure in failures)
     raise EnvironmentBuildError(
         f"{env_id} (known from {source}) can't be built:\n{tried}",
@@ -299,6 +301,15 @@ def import_quietly(library: str) -> Any:
     return module
 
 
-def _first_line(error: Exception) -> str:
+def _import_gym_beforehand() -> None:
+    """Without the notice that it prints, and before the current directory is searched for modules.
+
+    gym executes plug-ins that any directory searched for modules declares (``x.dist-info/entry_points.txt``).
+    """
+    with contextlib.suppress(ImportError):
+        import_quietly("gym")
+
+
+def _first_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0]

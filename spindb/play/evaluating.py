@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import contextlib
 from dataclasses import dataclass
-from multiprocessing import get_context
 
-from spindb.errors import SpindbError
+from spindb.errors import PlaybackError
 from spindb.index.store import EpisodeResult, Evaluation
 from spindb.play.envs import BuiltEnvironment, import_environments
 from spindb.play.load import Playable, digest_of, environment_of, require_fit
@@ -28,6 +26,7 @@ class Flags:
     factory: str | None = None
     imports: tuple[str, ...] = ()
     engine: Engine = "auto"
+    trust: bool = False
 
 
 def record_of(
@@ -63,10 +62,14 @@ def evaluate(playable: Playable, flags: Flags) -> Evaluation:
     """
     for module in flags.imports:
         import_environments(module)
-    built = environment_of(playable, env=flags.env, factory=flags.factory, imports=flags.imports)
+    built = environment_of(playable, env=flags.env, factory=flags.factory, imports=flags.imports, trust=flags.trust)
     try:
         policy = load_snapshot(
-            playable.directory, playable.snapshot, deterministic=flags.deterministic, engine=flags.engine
+            playable.directory,
+            playable.snapshot,
+            deterministic=flags.deterministic,
+            engine=flags.engine,
+            trust=flags.trust,
         )
         try:
             require_fit(policy, built)
@@ -76,31 +79,10 @@ def evaluate(playable: Playable, flags: Flags) -> Evaluation:
         finally:
             policy.close()
     finally:
-        built.environment.close()
+        with contextlib.suppress(PlaybackError):  # its code fails to close it: the result is none the worse
+            built.environment.close()
     return record_of(playable, built, policy, rollout, flags.length, flags.seed)
 
 
 def _unheard(line: str) -> None:
     """Takes a line and prints nothing."""
-
-
-def sweep(playables: Iterable[Playable], flags: Flags, jobs: int) -> Iterator[tuple[Playable, Evaluation | str]]:
-    """Evaluate many snapshots over processes; each result as it comes, or why there is none."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_attempt, playable, flags): playable for playable in playables}
-        try:
-            for future in as_completed(running):
-                yield running[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _attempt(playable: Playable, flags: Flags) -> Evaluation | str:
-    """In a worker: errors come back as words, so that one broken save ends nothing."""
-    try:
-        return evaluate(playable, flags)
-    except SpindbError as error:
-        return error.message
-    except Exception as error:  # an environment can raise anything
-        return f"{type(error).__name__}: {error}"

@@ -9,13 +9,16 @@ ours.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from spindb.disk import limits
 from spindb.disk.environments import SavedRandom, random_in_state
 from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.errors import EnvironmentBuildError
 from spindb.play.envs import BuiltEnvironment, build_environment
 from spindb.play.load import Playable, saved_attributes
@@ -30,7 +33,9 @@ def as_the_original_chooses(playable: Playable) -> Playable:
     return replace(playable, snapshot=best)
 
 
-def faithful_environment(playable: Playable, factory: str | None = None) -> BuiltEnvironment:
+def faithful_environment(
+    playable: Playable, factory: str | None = None, imports: Sequence[str] = ()
+) -> BuiltEnvironment:
     """The environment of a snapshot as the original would have found it.
 
     With a `factory` it is the user's own; it is given the saved random state where there is one and it keeps one.
@@ -47,8 +52,10 @@ def faithful_environment(playable: Playable, factory: str | None = None) -> Buil
     random = _random_state(playable)
     limit = playable.env.max_episode_steps
     if playable.env.id == "Pendulum-v0":
-        return BuiltEnvironment(Environment(OldPendulum(random, limit or 200)), "Pendulum-v0", _SOURCE, "spindb")
-    built = build_environment(playable.env)
+        return BuiltEnvironment(
+            Environment(OldPendulum(random, limit or 200), "Pendulum-v0"), "Pendulum-v0", _SOURCE, "spindb"
+        )
+    built = build_environment(playable.env, imports=imports)
     _give(built.environment.env, random)
     return BuiltEnvironment(built.environment, built.id, _SOURCE, built.library)
 
@@ -67,7 +74,7 @@ def _random_state(playable: Playable) -> Any:
     why = "no state was saved beside it"
     if path is not None:
         try:
-            found = random_in_state((playable.directory / path).read_bytes())
+            found = random_in_state(read_regular(playable.directory / path, limits.STATE))
             if found is not None:
                 return _generator(found)
             why = f"{path} holds no random state that was saved (Box2D and MuJoCo begin anew when they are unpickled)"

@@ -9,10 +9,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, SupportsIndex
 
+from spindb.disk import limits
 from spindb.disk.environments import attributes_in_state, environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
@@ -20,7 +22,7 @@ from spindb.index.query.reference import RunDirectory, RunName, RunRef, referenc
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.index.roots import this_host
 from spindb.location import located
-from spindb.play.envs import BuiltEnvironment, Render, build_environment
+from spindb.play.envs import BuiltEnvironment, Render, build_environment, import_environments
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.spaces import Environment
@@ -107,7 +109,7 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
             f"{directory} is a file, not an output directory" if is_file else f"no such directory: {directory}"
         )
     names = os.listdir(directory)
-    found = recognise(names)
+    found = recognise(names, directory)
     if found is None and not any(map(_SPINNING_UP.is_save, names)):
         raise NotFoundError(
             f"{directory} is no output directory: it has no progress.txt and no save",
@@ -136,8 +138,8 @@ def saved_attributes(playable: Playable) -> dict[str, Any]:
     if playable.snapshot.state_path is None:
         return {}
     try:
-        return attributes_in_state((playable.directory / playable.snapshot.state_path).read_bytes())
-    except (OSError, PickleError):
+        return attributes_in_state(read_regular(playable.directory / playable.snapshot.state_path, limits.STATE))
+    except (OSError, PickleError, RecursionError, MemoryError):
         return {}
 
 
@@ -155,11 +157,11 @@ def _why_no_state(playable: Playable, *, told: bool) -> str | None:
     if name is None:
         return None if told else "no environment was saved beside this snapshot (vars.pkl)"
     try:
-        found = environment_in_state((playable.directory / name).read_bytes())
+        found = environment_in_state(read_regular(playable.directory / name, limits.STATE))
     except OSError as error:
         return f"{name} can't be read: {error.strerror}"
-    except PickleError as error:
-        return f"{name}: {error}"
+    except (PickleError, RecursionError, MemoryError) as error:
+        return f"{name}: {error or type(error).__name__}"
     if found.id:
         return None
     limit = f" with at most {found.max_episode_steps} steps" if found.max_episode_steps else ""
@@ -173,7 +175,7 @@ def digest_of(playable: Playable) -> str | None:
     digest = blake2b(digest_size=16)
     try:
         for file in files:
-            digest.update(file.read_bytes())
+            digest.update(read_regular(file, limits.MODULE))
     except OSError:
         return None
     return digest.hexdigest()
@@ -246,6 +248,7 @@ def load_policy(
     deterministic: bool = False,
     *,
     engine: Engine = "auto",
+    trust: bool = False,
     db: str | Path | None = None,
 ) -> Policy:
     """Load a saved policy.
@@ -268,7 +271,7 @@ def load_policy(
         PolicyError: the snapshot can't be loaded.
     """
     playable = locate(run, itr, db=db)
-    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine)
+    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine, trust=trust)
 
 
 def load_policy_and_env(
@@ -277,17 +280,25 @@ def load_policy_and_env(
     deterministic: bool = False,
     *,
     render: bool = False,
+    imports: Sequence[str] = (),
+    trust: bool = False,
     db: str | Path | None = None,
 ) -> tuple[Any, Policy]:
     """The environment built anew, and the policy, as the original's function of that name gives them.
+
+    Arguments as of `load_policy`, and:
+        render: build the environment for a window.
+        imports: modules that are imported first: they register environments, or hold their classes.
 
     Raises:
         EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.
         NotFoundError, PolicyError: as `load_policy`.
     """
     playable = locate(run, itr, db=db)
-    built = environment_of(playable, render="human" if render else None)
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic)
+    for module in imports:
+        import_environments(module)
+    built = environment_of(playable, imports=imports, render="human" if render else None, trust=trust)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
     require_fit(policy, built)
     return built.environment.env, policy
 

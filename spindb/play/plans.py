@@ -14,6 +14,7 @@ import numpy as np
 
 from spindb.disk.nodes import Node
 from spindb.errors import PolicyError
+from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph, Program
 
@@ -51,6 +52,11 @@ def plan_of(policy: GraphPolicy) -> Plan:
     Raises:
         PolicyError: it uses an operation that is not told in ONNX's here, or does not say what it observes.
     """
+    with evaluating(policy.save, "can't be exported"):
+        return _plan_of(policy)
+
+
+def _plan_of(policy: GraphPolicy) -> Plan:
     if policy.observation_shape is None:
         raise PolicyError(f"{policy.save} does not tell the shape of its observations: nothing to export it by")
     writer = _Writer(policy.graph)
@@ -79,6 +85,8 @@ class _Writer:
     steps: list[PlanStep] = field(default_factory=list)
     written: dict[tuple[str, bool], str] = field(default_factory=dict)
     """Nodes, drawn or not, and the names of their tensors here."""
+    found: dict[tuple[str, tuple[str, ...], str], str] = field(default_factory=dict)
+    """What a step with these inputs and attributes gives, by its name."""
 
     def tensor(self, name: str, *, draws: bool) -> str:
         """Write what a tensor of the graph needs; returns its name here."""
@@ -116,10 +124,10 @@ class _Writer:
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
         """Add a step, or find the same one; returns the name of what it gives."""
-        for step in self.steps:
-            if (step.op, step.inputs, step.attributes) == (op, inputs, attributes) and not op.startswith("Random"):
-                return step.output
-        output = f"{op.lower()}_{len(self.steps)}"
+        key = (op, inputs, repr(sorted(attributes.items())))
+        if key in self.found and not op.startswith("Random"):
+            return self.found[key]
+        output = self.found[key] = f"{op.lower()}_{len(self.steps)}"
         self.steps.append(PlanStep(op, inputs, output, attributes))
         return output
 

@@ -11,9 +11,11 @@ from typing import Any, Literal, Protocol
 from spindb.errors import EnvironmentBuildError, UsageError
 from spindb.logger.tabular import format_table
 from spindb.play.spaces import Environment
+from spindb.signals import active
 
 Ending = Literal["terminated", "truncated", "cut"]
 _FRAME_SECONDS = 1e-3
+MAX_SEED = 2**63 - 1  # what a database keeps
 
 
 class Trace(Protocol):
@@ -111,13 +113,15 @@ def run_policy(
         The episodes. An interruption (Ctrl-C) after the first one ends the rollout and marks it partial.
 
     Raises:
-        UsageError: fewer than one episode was asked for, or a negative length.
+        UsageError: fewer than one episode was asked for, a negative length, or a seed that is none.
         EnvironmentBuildError: the environment has no reset and step.
+        PlaybackError: the environment's own code raised an exception.
     """
     if num_episodes < 1:
         raise UsageError(f"{num_episodes} episodes: at least one is needed")
     if max_ep_len is not None and max_ep_len < 0:
         raise UsageError(f"an episode length of {max_ep_len}: it must be positive, or 0 for no limit")
+    require_seed(seed)
     if env is None or not (hasattr(env, "reset") and hasattr(env, "step")):
         raise EnvironmentBuildError(f"no environment to play in, but a {type(env).__name__}")
     world = env if isinstance(env, Environment) else Environment(env)
@@ -125,17 +129,32 @@ def run_policy(
         begin_anew(seed)
     began = time.perf_counter()
     episodes: list[Episode] = []
-    try:
+    signals = active()
+    with signals.held():  # an interruption ends an episode; it does not part what was played from what is kept of it
         while len(episodes) < num_episodes:
-            episode = _play_episode(world, get_action, max_ep_len or None, render, None if episodes else seed, traces)
-            write(f"Episode {len(episodes)} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
-            episodes.append(episode)
-    except KeyboardInterrupt:
-        if not episodes:
-            raise
+            try:
+                with signals.released():
+                    first = seed if not episodes else None
+                    episode = _play_episode(world, get_action, max_ep_len or None, render, first, traces)
+                episodes.append(episode)
+                write(f"Episode {len(episodes) - 1} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
+            except KeyboardInterrupt:
+                if not episodes:
+                    raise
+                break
     rollout = Rollout(tuple(episodes), time.perf_counter() - began, partial=len(episodes) < num_episodes)
     write(rollout.table())
     return rollout
+
+
+def require_seed(seed: int | None) -> None:
+    """Refuse what can seed no generator.
+
+    Raises:
+        UsageError: it is negative, or more than a database keeps.
+    """
+    if seed is not None and not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"a seed of {seed}: it must be between 0 and {MAX_SEED}")
 
 
 def _play_episode(

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from spindb.errors import PlaybackError
+
+_SHOWN = 300  # characters of an error's text
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -21,10 +25,14 @@ class Environment:
 
     Old gym: ``reset() -> obs``, ``step() -> (obs, reward, done, info)``, ``seed(n)``. From gym 0.26 and
     in gymnasium: ``reset(seed=n) -> (obs, info)``, ``step() -> (obs, reward, terminated, truncated, info)``.
+
+    An exception of the environment's own code is a `PlaybackError` that names the environment and the call.
     """
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: Any, name: str | None = None) -> None:
+        """`name` is what messages call it; without one it is its class."""
         self.env = env
+        self.name = name or type(getattr(env, "unwrapped", env)).__name__
 
     @property
     def observation_shape(self) -> tuple[int, ...] | None:
@@ -34,6 +42,12 @@ class Environment:
 
     def reset(self, seed: int | None = None) -> Any:
         """Begin an episode; with a seed, the environment's randomness begins anew."""
+        try:
+            return self._reset(seed)
+        except (Exception, SystemExit) as error:
+            raise self._failed("reset", error) from error
+
+    def _reset(self, seed: int | None) -> Any:
         if seed is not None:
             try:
                 result = self.env.reset(seed=seed)
@@ -48,6 +62,12 @@ class Environment:
 
     def step(self, action: Any) -> Step:
         """Act once."""
+        try:
+            return self._step(action)
+        except (Exception, SystemExit) as error:
+            raise self._failed("step", error) from error
+
+    def _step(self, action: Any) -> Step:
         result = self.env.step(action)
         if len(result) == 5:
             observation, reward, terminated, truncated, _ = result
@@ -59,12 +79,18 @@ class Environment:
     def render(self) -> None:
         """Show the present state, unless the environment was made to do so itself at each step."""
         if getattr(self.env, "render_mode", None) != "human":
-            self.env.render()
+            self._picture()
 
     def frame(self) -> Any:
         """A picture of the present state, shape (height, width, 3), uint8; None where the environment gives none."""
-        found = self.env.render()
+        found = self._picture()
         return found if getattr(found, "ndim", 0) == 3 else None
+
+    def _picture(self) -> Any:
+        try:
+            return self.env.render()
+        except (Exception, SystemExit) as error:
+            raise self._failed("render", error) from error
 
     @property
     def frames_per_second(self) -> float | None:
@@ -76,4 +102,15 @@ class Environment:
     def close(self) -> None:
         """Close windows and whatever else the environment holds."""
         if hasattr(self.env, "close"):
-            self.env.close()
+            try:
+                self.env.close()
+            except (Exception, SystemExit) as error:
+                raise self._failed("close", error) from error
+
+    def _failed(self, call: str, error: BaseException) -> PlaybackError:
+        text = " ".join(str(error).split())
+        shown = f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
+        return PlaybackError(
+            f"{self.name}: its {call}() raised {type(error).__name__}{f': {shown}' if shown else ''}",
+            hint="SPINDB_TRACEBACK=1 shows where",
+        )

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spindb.disk import limits
 from spindb.disk.configs import ConfigText, number_of
+from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError, UsageError
 from spindb.play.policies import Policy
 
@@ -95,7 +97,7 @@ def _variance(values: list[float]) -> float:
 def gamma_of(directory: Path) -> float | None:
     """The discount in a run's config, None where it says none."""
     try:
-        found = number_of(ConfigText((directory / "config.json").read_bytes()).values.get("gamma"))
+        found = number_of(ConfigText(read_regular(directory / "config.json", limits.CONFIG)).values.get("gamma"))
     except OSError:
         return None
     return found if found is not None and 0 <= found <= 1 else None

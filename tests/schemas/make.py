@@ -58,7 +58,7 @@ def make(place: Path) -> None:
         (place / f"{REVISIONS[-1]}.db").write_bytes(database.read_bytes())
         binaries = programs()
         assert binaries is not None
-        server = Server(work / "server", binaries)
+        server = Server(binaries)
         try:
             engine = open_engine(server.url(), write=True)
             upgrade(engine, "the server")

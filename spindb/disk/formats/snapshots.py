@@ -7,21 +7,34 @@ Kinds: ``simple_save`` and ``tf1_save`` (TensorFlow 1 SavedModels: directories `
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
+import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from spindb.disk.pickles import LFS_POINTER, LFS_REASON, PickleError, read_pickle
-from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_signature
+from spindb.disk import limits
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.pickles import PickleError, read_pickle
+from spindb.disk.regular import TooLargeError, open_regular, read_regular
+from spindb.disk.run_directory import listed, why_failed, why_unreadable
+from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_part, read_signature
+from spindb.disk.times import utc
+from spindb.disk.told import text_of
+from spindb.disk.torchfiles import check_container
 from spindb.records import SnapshotRecord
 
 _TENSORFLOW = re.compile(r"(simple_save|tf1_save|checkpoint|tf2_save)(\d{0,18})\Z")
 _KINDS = {"checkpoint": "tf2_save"}
-_OF_TF2 = ("saved_model.pb", "variables", "keras_metadata.pb")  # a directory of that name can be anything else
+_SAVED_MODEL = "saved_model.pb"
+_OF_TF2 = (_SAVED_MODEL, "variables", "keras_metadata.pb")  # a directory of that name can be anything else
 _PYTORCH_DIRECTORY = "pyt_save"
 _PYTORCH = re.compile(r"model(\d{0,18})\.pt\Z")
 _STATE = re.compile(r"vars\d*\.pkl\Z")
@@ -38,6 +51,28 @@ def is_state(name: str) -> bool:
     return bool(_STATE.match(name))
 
 
+def holds_policy(directory: str | os.PathLike[str], names: Collection[str]) -> bool:
+    """Whether a directory with these entries holds a saved policy by itself, without the metrics of a run.
+
+    A SavedModel lies in ``simple_save*``, ``tf1_save*`` or ``tf2_save*``, or a ``model*.pt`` in ``pyt_save``. The name
+    ``checkpoint`` is other programs' too: beside it a config or a state must lie.
+    """
+    own = "config.json" in names or any(map(is_state, names))
+    for name in names:
+        match = _TENSORFLOW.match(name)
+        if match and (own or match[1] not in _KINDS):
+            if os.path.isfile(os.path.join(directory, name, _SAVED_MODEL)):
+                return True
+        elif name == _PYTORCH_DIRECTORY:
+            try:
+                inside, _ = listed(os.path.join(directory, name))
+            except OSError:
+                continue
+            if any(map(_PYTORCH.match, inside)):
+                return True
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class RunTimes:
     """When this run's own files were written (seconds since the epoch) and how far it got."""
@@ -47,11 +82,21 @@ class RunTimes:
     last_epoch: int | None
 
 
-def find_snapshots(directory: Path, names: list[str], times: RunTimes) -> tuple[SnapshotRecord, ...]:
-    """All snapshots of the run at `directory` whose entries are `names`, sorted by kind and itr."""
+WhyOther = Callable[[Mapping[str, str]], str | None]
+"""Given a save's outputs, says why it can't be this run's; None where it can."""
+
+
+def find_snapshots(
+    directory: Path, names: list[str], times: RunTimes, why_other: WhyOther = lambda _: None
+) -> tuple[SnapshotRecord, ...]:
+    """All snapshots of the run at `directory` whose entries are `names`, sorted by kind and itr.
+
+    One that can't be read is there all the same, with the reason; and so is one of another run, as stale.
+    """
     found = [*_tensorflow(directory, names), *_pytorch(directory, names)]
     found.sort(key=lambda snapshot: (snapshot.kind, -1 if snapshot.itr is None else snapshot.itr))
-    return _mark_stale(directory, found, times)
+    marked = _mark_stale(directory, found, times)
+    return tuple(s if s.stale or not (why := why_other(s.outputs)) else replace(s, stale=why) for s in marked)
 
 
 def _tensorflow(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
@@ -63,111 +108,167 @@ def _tensorflow(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
                 continue
             itr = int(match[2]) if match[2] else None
             state = f"vars{match[2]}.pkl"
-            yield _read_saved_model(directory, name, kind, itr, state if state in names else None)
+            save = SnapshotRecord(kind, name, itr, state_path=state if state in names else None, framework="tensorflow")
+            yield _whatever_happens(save, partial(_read_saved_model, directory))
 
 
-def _read_saved_model(directory: Path, name: str, kind: str, itr: int | None, state: str | None) -> SnapshotRecord:
-    save = directory / name
-    files = [path for path in save.rglob("*") if path.is_file()]
+def _whatever_happens(snapshot: SnapshotRecord, read: Callable[[SnapshotRecord], SnapshotRecord]) -> SnapshotRecord:
+    """The snapshot as it was read; where that fails, as one that can't be loaded, beside the others."""
+    try:
+        return read(snapshot)
+    except Exception as error:
+        return replace(snapshot, unloadable=why_failed(error))
+
+
+def _read_saved_model(directory: Path, snapshot: SnapshotRecord) -> SnapshotRecord:
+    save = directory / snapshot.path
+    size, saved_at = _extent_of(save)
     signature, unloadable = Signature(), None
     try:
-        if not (save / "saved_model.pb").is_file():
-            raise SavedModelError("saved_model.pb is missing: the save was interrupted or not copied whole")
-        signature = read_signature((save / "saved_model.pb").read_bytes())
+        signature = read_signature(read_part(save, _SAVED_MODEL, limits.SAVED_MODEL))
         check_variables(save)
-    except (SavedModelError, OSError) as error:
+    except SavedModelError as error:
         unloadable = str(error)
-    inputs, outputs = _model_info(save / "model_info.pkl") or (signature.inputs, signature.outputs)
+    inputs, outputs, odd = signature.inputs, signature.outputs, None
+    try:
+        inputs, outputs = _model_info(save / "model_info.pkl")
+    except FileNotFoundError:
+        pass
+    except (OSError, PickleError, KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else text_of(error)
+        odd = f"model_info.pkl can't be read: {reason}; inputs and outputs are those of the signature"
     if unloadable is None and not outputs:
         unloadable = "no model_info.pkl and no signature 'serving_default': the tensors can't be told"
-    return SnapshotRecord(
-        kind=kind,
-        path=name,
-        itr=itr,
-        size=sum(path.stat().st_size for path in files),
-        saved_at=_newest([save, *files]),
-        state_path=state,
+    return replace(
+        snapshot,
+        size=size,
+        saved_at=saved_at,
         inputs=inputs,
         outputs=outputs,
         framework=f"tensorflow {signature.tensorflow}" if signature.tensorflow else "tensorflow",
         unloadable=unloadable,
+        odd=odd,
     )
 
 
-def _model_info(path: Path) -> tuple[dict[str, str], dict[str, str]] | None:
-    """Inputs and outputs as ``model_info.pkl`` has them; None where it is absent or damaged."""
-    try:
-        info = read_pickle(path.read_bytes())
-        return _names(info["inputs"]), _names(info["outputs"])
-    except (OSError, PickleError, KeyError, TypeError, AttributeError):
-        return None
+def _extent_of(save: Path) -> tuple[int, datetime | None]:
+    """Bytes of all regular files of a save, and when the newest of them, or the save, was written.
+
+    Links to directories are not followed.
+    """
+    size, newest = 0, save.stat().st_mtime
+    pending, left = [os.fspath(save)], limits.ENTRIES
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                left -= 1
+                if left < 0:
+                    raise OSError(errno.EFBIG, f"more than {limits.ENTRIES:,} files in it")
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                elif entry.is_file():
+                    status = entry.stat()
+                    size += status.st_size
+                    newest = max(newest, status.st_mtime)
+    return size, utc(newest)
+
+
+def _model_info(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Inputs and outputs as ``model_info.pkl`` has them.
+
+    Raises:
+        OSError, PickleError, KeyError, TypeError, AttributeError, ValueError: it is absent or damaged.
+    """
+    info = read_pickle(read_regular(path, limits.MODEL_INFO))
+    return _names(info["inputs"]), _names(info["outputs"])
 
 
 def _names(mapping: dict[str, str]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in mapping.items()}
+    """Names of tensors.
+
+    Raises:
+        ValueError: they are something else than text.
+    """
+    if not all(isinstance(key, str) and isinstance(value, str) for key, value in mapping.items()):
+        raise ValueError("names of tensors that are no text")
+    return dict(mapping)
 
 
 def _pytorch(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
     if _PYTORCH_DIRECTORY not in names or not (directory / _PYTORCH_DIRECTORY).is_dir():
         return
     try:
-        inside = sorted(os.listdir(directory / _PYTORCH_DIRECTORY))
+        inside, _ = listed(directory / _PYTORCH_DIRECTORY)
     except OSError:
         return
     for name in inside:
         match = _PYTORCH.match(name)
-        path = directory / _PYTORCH_DIRECTORY / name
-        if match and path.is_file():
+        if match and not (directory / _PYTORCH_DIRECTORY / name).is_dir():
             state = f"vars{match[1]}.pkl"
             beside = f"{_PYTORCH_DIRECTORY}/{state}"
-            yield SnapshotRecord(
+            save = SnapshotRecord(
                 kind="pyt_save",
                 path=f"{_PYTORCH_DIRECTORY}/{name}",
                 itr=int(match[1]) if match[1] else None,
-                size=path.stat().st_size,
-                saved_at=_newest([path]),
                 state_path=state if state in names else beside if state in inside else None,
                 framework="pytorch",
-                unloadable=_why_no_module(path),
             )
+            yield _whatever_happens(save, partial(_read_module_file, directory))
+
+
+def _read_module_file(directory: Path, snapshot: SnapshotRecord) -> SnapshotRecord:
+    path = directory / snapshot.path
+    status = path.stat()
+    return replace(snapshot, size=status.st_size, saved_at=utc(status.st_mtime), unloadable=_why_no_module(path))
 
 
 def odd_modules(directory: Path, names: list[str]) -> list[str]:
     """Saved modules that are called otherwise than ``model.pt`` or ``modelN.pt``, relative to the run."""
     found = [name for name in names if name != _PYTORCH_DIRECTORY]
     if len(found) < len(names) and (directory / _PYTORCH_DIRECTORY).is_dir():
-        found[:0] = [f"{_PYTORCH_DIRECTORY}/{name}" for name in sorted(os.listdir(directory / _PYTORCH_DIRECTORY))]
+        found[:0] = [f"{_PYTORCH_DIRECTORY}/{name}" for name in listed(directory / _PYTORCH_DIRECTORY)[0]]
     return [path for path in found if path.endswith((".pt", ".pth")) and not _PYTORCH.match(path.rpartition("/")[2])]
 
 
 def _why_no_module(path: Path) -> str | None:
     """Why the file can't be a whole pickled module (zip or legacy container), else None."""
     try:
-        with path.open("rb") as file:
+        with _Sparing(open_regular(path)) as file:
             head = file.read(64)
+            if is_lfs_pointer(head):
+                return LFS_REASON
+            if head.startswith(b"PK"):
+                return _why_no_container(file)
+            if not head.startswith(b"\x80"):
+                return f"no saved module: {os.fstat(file.fileno()).st_size:,} bytes that are neither zip nor pickle"
     except OSError as error:
-        return f"can't be read: {error.strerror}"
-    if head.startswith(LFS_POINTER):
-        return LFS_REASON
-    if head.startswith(b"PK"):
-        if not zipfile.is_zipfile(path):
-            return "the zip container is cut off: the save was interrupted"
-        with zipfile.ZipFile(path) as container:
-            if not any(name.endswith("data.pkl") for name in container.namelist()):
-                return "a zip container without data.pkl: no saved module"
-        return None
-    if not head.startswith(b"\x80"):
-        return f"no saved module: {path.stat().st_size} bytes that are neither zip nor pickle"
+        return why_unreadable(error)[1]
     return None
 
 
-def _newest(paths: list[Path]) -> datetime | None:
-    return utc(max(path.stat().st_mtime for path in paths)) if paths else None
+def _why_no_container(file: io.BufferedReader) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as container:
+            names = container.namelist()
+            check_container(container, os.fstat(file.fileno()).st_size)
+    except PickleError as error:
+        return str(error)
+    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError):
+        return "the zip container is cut off: the save was interrupted"
+    if not any(name.endswith("data.pkl") for name in names):
+        return "a zip container without data.pkl: no saved module"
+    return None
 
 
-def utc(seconds: float) -> datetime:
-    """A time stamp as a naive datetime in UTC, which is what records and tables hold."""
-    return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+class _Sparing(io.BufferedReader):
+    """A file of which no more is read at once than the list of a container's entries may take."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > limits.ZIP_DIRECTORY:
+            raise TooLargeError(
+                errno.EFBIG, f"its list of entries has {size:,} bytes and may have {limits.ZIP_DIRECTORY:,}"
+            )
+        return super().read(size)
 
 
 def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -> tuple[SnapshotRecord, ...]:
@@ -184,9 +285,10 @@ def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -
        the same network as the stale one, not as the fresh one.
     """
     begun = min((t for t in (times.config, times.progress) if t is not None), default=None)
+    before = None if begun is None else utc(begun - _CLOCK_SLACK_S)
     reasons: dict[str, str] = {}
     for snapshot in found:
-        if begun is not None and snapshot.saved_at and snapshot.saved_at < utc(begun - _CLOCK_SLACK_S):
+        if before is not None and snapshot.saved_at and snapshot.saved_at < before:
             reasons[snapshot.path] = "older than this run's config.json: an earlier run in this directory left it"
     unnumbered = {s.kind: s for s in found if s.itr is None}
     beyond: set[tuple[str, int]] = set()
@@ -211,6 +313,11 @@ def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -
 def _variables_size(directory: Path, snapshot: SnapshotRecord) -> int:
     """Bytes of the variables alone: equal for all snapshots of one network."""
     path = directory / snapshot.path
-    if path.is_file():
-        return path.stat().st_size
-    return sum(part.stat().st_size for part in path.glob("variables/variables.data-*"))
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        with os.scandir(path / "variables") as entries:
+            data = [e for e in islice(entries, limits.ENTRIES) if e.name.startswith("variables.data-") and e.is_file()]
+            return sum(entry.stat().st_size for entry in data)
+    except OSError:
+        return 0

@@ -1,6 +1,7 @@
 """The layout of OpenAI Spinning Up's logger, and of the many that grew from it.
 
-``progress.txt`` makes the run; ``config.json``, ``vars*.pkl`` and the save directories may be there.
+``progress.txt`` makes the run; ``config.json``, ``vars*.pkl`` and the save directories may be there. Without metrics a
+save makes a published policy (`spindb.disk.formats.snapshots.holds_policy`), a run with the status ``policy``.
 """
 
 from __future__ import annotations
@@ -9,27 +10,36 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
-from hashlib import blake2b
+from functools import partial
 from pathlib import Path
-from typing import TypeGuard, cast
+from typing import cast
 
-from spindb.disk import configs, tables
+from spindb.disk import configs, limits, tables
+from spindb.disk.algorithms import in_config, judge, why_of_another_run
+from spindb.disk.content import content_of, digest_of_saves
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
-from spindb.disk.formats.snapshots import RunTimes, find_snapshots, is_save, is_state, odd_modules, utc
+from spindb.disk.extent import check_extent
+from spindb.disk.formats.snapshots import RunTimes, find_snapshots, holds_policy, is_save, is_state, odd_modules
+from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
+from spindb.disk.metricnames import performance_of, steps_of
 from spindb.disk.pickles import PickleError
+from spindb.disk.run_directory import RunDirectory, bounded, why_failed
+from spindb.disk.times import FileTimes, run_time, without_stamp
+from spindb.disk.told import size_of, told_text
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
 _CONFIG = "config.json"
 _OTHER_CONFIGS = ("full-config.json", "config.yml", "config.yaml")
 _TEXT_FILES = frozenset({_PROGRESS, _CONFIG, *_OTHER_CONFIGS})
-_SEED_IN_NAME = re.compile(r"(.+)_s(\d{1,18})\Z")
+# Our logger writes a run beside another of the same name as NAME.2, NAME.3 and so on.
+_SEED_IN_NAME = re.compile(r"(.+)_s(\d{1,18})(?:\.(?:[2-9]|[1-9]\d{1,3}))?\Z")
 _MAX_SEED = 2**63
 _STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
-_PERFORMANCE = ("AverageTestEpRet", "AverageEpRet")
-_STEPS = ("totalenvinteracts", "totalsteps", "total_steps", "total_timesteps", "timesteps", "envsteps", "steps")
+_VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
+_UNKNOWN = EnvironmentHint(None, None)
+_NO_TABLE = tables.Table((), 0)
 
 
 class SpinningUp:
@@ -37,8 +47,8 @@ class SpinningUp:
 
     name = "spinningup"
 
-    def recognise(self, names: Collection[str]) -> bool:
-        return _PROGRESS in names
+    def recognise(self, names: Collection[str], directory: str | os.PathLike[str] | None = None) -> bool:
+        return _PROGRESS in names or (directory is not None and holds_policy(directory, names))
 
     def matters(self, name: str) -> bool:
         return name in _TEXT_FILES or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
@@ -46,96 +56,110 @@ class SpinningUp:
     def is_save(self, name: str) -> bool:
         return is_save(name)
 
-    def read(self, directory: Path, path: str, previous_size: int | None = None) -> RunRecord:
+    def read(
+        self, directory: Path, path: str, previous_size: int | None = None, stamp_zone: str | None = None
+    ) -> RunRecord:
         reader = _Reader(directory)
-        table = tables.read_table(reader.bytes(_PROGRESS), _PROGRESS)
-        config = reader.config()
+        table = reader.part(_PROGRESS, "unreadable-file", _NO_TABLE, reader.table)
+        config = reader.part(_CONFIG, "config-broken", configs.ConfigText(b"{}"), reader.config)
         axis = _axis(table.columns)
+        configured = in_config(config.values)
         times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
-        snapshots = find_snapshots(directory, reader.names, times)
-        algo, algo_source = configs.algorithm(config.values)
-        stem, seed = _name_and_seed(directory.name)
-        stamp = _stamp(directory.name)
-        exp_name = config.values.get("exp_name")
-        begun = times.config if times.config is not None else times.progress
-        config_seed = config.values.get("seed")
-        if _is_whole(config_seed) and seed is not None and config_seed != seed:
-            reader.report(
-                "seed-differs", f"the name says seed {seed}, the config {config_seed}: the config counts", _CONFIG
-            )
-        for name in odd_modules(directory, reader.names):
+        why_other = partial(why_of_another_run, configured=configured)
+        snapshots = reader.part(
+            "", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times, why_other)
+        )
+        for name in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
             reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", name)
-        env = reader.environment(config.values, snapshots)
-        if env.id is None and (named := environment_in_name(f"{directory.name} {exp_name}")):
+        stem, seed = _name_and_seed(directory.name)
+        exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
+        experiment = stem if exp_name is None else exp_name
+        verdict = judge(configured, latest(snapshots), directory, table.columns, (directory.name, experiment))
+        if verdict.contradiction:
+            reader.report("algo-differs", verdict.contradiction, "")
+        algo = reader.text(verdict.algo, "the algorithm's name")
+        when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
+        env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
+        if env.id is not None:
+            env = replace(env, id=reader.text(env.id, "the environment's id"))
+        leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
+        if (
+            env.id is None
+            and not env.unclear
+            and (named := environment_in_name(f"{directory.name} {exp_name}", env.classes))
+        ):
             env = replace(env, id=named, source="name")
         return RunRecord(
             path=path,
             name=directory.name,
             format=self.name,
-            status=_status(reader, table.rows),
-            exp_name=exp_name if isinstance(exp_name, str) else stem,
-            seed=config_seed if _is_whole(config_seed) else seed,
+            status=_status(reader, table, config),
+            exp_name=experiment,
+            seed=reader.seed(config.values.get("seed"), seed),
             algo=algo,
-            algo_source=algo_source,
+            algo_source=verdict.source if algo is not None else None,
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
-            steps=next((c.name for c in table.columns if c.name.lower() in _STEPS), None),
-            performance=next((n for n in _PERFORMANCE if any(c.name == n for c in table.columns)), None),
-            started_at=stamp or (utc(begun) if begun is not None else None),
-            started_source="name" if stamp else "file time" if begun is not None else None,
-            updated_at=utc(times.progress) if times.progress is not None else None,
-            content=reader.content(previous_size),
-            config=config.leaves(),
+            steps=steps_of(table.columns),
+            performance=performance_of(table.columns),
+            started_at=when.started_at,
+            started_source=when.started_source,
+            updated_at=when.updated_at,
+            content=reader.content(previous_size, _saves_of(directory, table, snapshots)),
+            config=leaves,
             metrics=table.columns,
             snapshots=snapshots,
-            problems=(*reader.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots)),
+            problems=bounded((*reader.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots))),
         )
 
 
-class _Reader:
-    """The files of one run directory, each read once; what can't be read becomes a problem."""
+class _Reader(RunDirectory):
+    """What the files of a run directory say."""
 
     def __init__(self, directory: Path) -> None:
-        self._base = os.fspath(directory)
-        self.problems: list[Problem] = []
-        self.unreadable: set[str] = set()
-        self._contents: dict[str, bytes] = {}
-        self.names = sorted(os.listdir(directory))
+        super().__init__(directory)
         for name in self.names:
-            if _PROBLEM_FILE.match(name):
-                reason = self.bytes(name).decode("utf-8", "replace").strip()
+            if _PROBLEM_FILE.match(name) and (text := self.data(name, limits.STATE_PROBLEM)):
+                reason = text.decode("utf-8", "replace").strip()
                 self.report("state-not-saved", f"the environment was not saved: {reason}", name)
 
-    def report(self, code: str, message: str, path: str) -> None:
-        self.problems.append(Problem(code, message, path))
+    def table(self) -> tables.Table:
+        """``progress.txt``; no table where there is none, and where it can't be read, which is a problem already."""
+        if _PROGRESS not in self.names:
+            return _NO_TABLE
+        data = self.data(_PROGRESS)
+        if _PROGRESS in self.unreadable:
+            return _NO_TABLE
+        check_extent(data)
+        table = tables.read_table(data, _PROGRESS)
+        kept = [column for column in table.columns if size_of(column.name) <= limits.KEY]
+        if len(kept) == len(table.columns):
+            return table
+        for column in table.columns:
+            if (length := size_of(column.name)) > limits.KEY:
+                named = told_text(column.name, 50)
+                self.report("column-name-too-long", f"{named} has {length:,} bytes: left out", _PROGRESS)
+        return replace(table, columns=tuple(kept))
 
-    def bytes(self, name: str) -> bytes:
-        """Content of a file, empty where it is absent or can't be read."""
-        if name not in self._contents:
-            try:
-                with open(f"{self._base}/{name}", "rb") as file:
-                    self._contents[name] = file.read()
-            except OSError as error:
-                self._contents[name] = b""
-                if name in self.names:
-                    self.unreadable.add(name)
-                    self.report("unreadable-file", f"can't be read: {error.strerror}", name)
-        return self._contents[name]
-
-    def mtime(self, name: str) -> float | None:
-        try:
-            return os.stat(f"{self._base}/{name}").st_mtime
-        except OSError:
+    def text(self, value: object, what: str) -> str | None:
+        """The value where it is text that can be a name, else None."""
+        if not isinstance(value, str):
             return None
+        if len(value) > limits.TEXT:
+            self.report("config-text-too-long", f"{what} has {len(value):,} characters: left out", _CONFIG)
+            return None
+        return value
 
     def config(self) -> configs.ConfigText:
         """``config.json``, and what only the files that some projects write beside or instead know."""
-        files = [name for name in (_CONFIG, *_OTHER_CONFIGS) if name in self.names]
-        config = configs.ConfigText(self.bytes(files[0]) if files else b"{}", files[0] if files else _CONFIG)
-        for name in files[1:]:
-            config.add(configs.ConfigText(self.bytes(name), name))
-        if not files:
+        named = [name for name in (_CONFIG, *_OTHER_CONFIGS) if name in self.names]
+        contents = [(name, self.data(name)) for name in named]
+        files = [(name, data) for name, data in contents if name not in self.unreadable]
+        config = configs.ConfigText(files[0][1], files[0][0]) if files else configs.ConfigText(b"{}", _CONFIG)
+        for name, data in files[1:]:
+            config.add(configs.ConfigText(data, name))
+        if not named:
             config.problems.append(Problem("config-missing", "no config.json: no hyperparameters are known", _CONFIG))
         return config
 
@@ -144,51 +168,58 @@ class _Reader:
         best = latest(snapshots)
         preferred = [best.state_path] if best and best.state_path else []
         states = [*preferred, *(n for n in self.names if is_state(n) and n not in preferred)]
-        hint = EnvironmentHint(None, None)
+        hint = _UNKNOWN
         for state in states:
+            data = self.data(state)
+            if state in self.unreadable:
+                continue
             try:
-                hint = environment_in_state(self.bytes(state))
+                hint = environment_in_state(data)
             except PickleError as error:
-                self.report("state-unreadable", f"the environment in it can't be read: {error}", state)
+                code = "lfs-pointer" if is_lfs_pointer(data) else "state-unreadable"
+                self.report(code, f"the environment in it can't be read: {error}", state)
                 hint = EnvironmentHint(None, None, hint.classes or classes_begun(error.classes))
+                continue
+            except Exception as error:  # a bad state is a problem of the state alone
+                self.report("state-unreadable", why_failed(error), state)
                 continue
             if hint.id or hint.classes:
                 break
+        if hint.unclear:
+            self.report("environment-unclear", hint.unclear, state)
         named = configs.environment_id(values)
         if named and not hint.id:
-            return EnvironmentHint(named, "config", hint.classes, hint.max_episode_steps)
+            return replace(hint, id=named, source="config")
+        if named and hint.id and named != hint.id and _VERSIONED.match(named):
+            message = f"the config says {named}, the saved environment is {hint.id}: the latter counts"
+            self.report("environment-differs", message, _CONFIG)
         return hint
 
-    def content(self, previous_size: int | None) -> Content:
-        """Digests of metrics and config."""
-        table = self.bytes(_PROGRESS)
-        metrics, config = digest_of(table), digest_of(self.bytes(_CONFIG))
-        begins = None
-        if previous_size is not None and len(table) >= previous_size:
-            begins = digest_of(table[:previous_size])
-        return Content(digest_of((metrics + config).encode()), len(table), metrics, config, begins)
+    def seed(self, configured: object, named: int | None) -> int | None:
+        """The seed in the config, else the one in the name."""
+        whole = configs.whole_number(configured)
+        if whole is None:
+            return named
+        if named is not None and whole != named:
+            self.report("seed-differs", f"the name says seed {named}, the config {whole}: the config counts", _CONFIG)
+        return whole
+
+    def content(self, previous_size: int | None, saves: str) -> Content:
+        """Digests of metrics and config, and of the saves that tell a run without rows from others."""
+        return content_of(self.data(_PROGRESS), self.data(_CONFIG), previous_size, saves)
 
 
-def digest_of(data: bytes) -> str:
-    """The digest that content is recognised by."""
-    return blake2b(data, digest_size=16).hexdigest()
+def _saves_of(directory: Path, table: tables.Table, snapshots: Sequence[SnapshotRecord]) -> str:
+    """A digest of the saves of a run without rows, which are all that may tell it from others."""
+    return digest_of_saves(directory, (s.path for s in snapshots)) if snapshots and not table.rows else ""
 
 
-def _stamp(directory_name: str) -> datetime | None:
-    """The start that the launcher wrote into the name, in the local time of that machine."""
-    match = _STAMP_IN_NAME.match(directory_name)
-    if not match or not match[2]:
-        return None
-    try:
-        return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H-%M-%S")
-    except ValueError:
-        return None
-
-
-def _status(reader: _Reader, rows: int) -> Status:
-    if _PROGRESS in reader.unreadable:
+def _status(reader: _Reader, table: tables.Table, config: configs.ConfigText) -> Status:
+    if _PROGRESS in reader.unreadable or not table.readable or not config.readable:
         return "broken"
-    return "ok" if rows else "empty"
+    if _PROGRESS not in reader.names:
+        return "policy"
+    return "ok" if table.rows else "empty"
 
 
 def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
@@ -211,15 +242,15 @@ def _name_and_seed(directory_name: str) -> tuple[str, int | None]:
     """Experiment and seed as the launcher spells them in the name: ``[DATE_TIME-]EXP_sSEED``."""
     match = _SEED_IN_NAME.match(directory_name)
     stem, seed = (match[1], int(match[2])) if match else (directory_name, None)
-    return _STAMP_IN_NAME.sub("", stem) or stem, seed
-
-
-def _is_whole(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number that a database can hold."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_SEED
+    return without_stamp(stem) or stem, seed
 
 
 def _snapshot_problems(snapshots: tuple[SnapshotRecord, ...]) -> list[Problem]:
-    broken = [Problem("snapshot-unloadable", s.unloadable, s.path) for s in snapshots if s.unloadable]
+    broken = [
+        Problem("lfs-pointer" if LFS_REASON in s.unloadable else "snapshot-unloadable", s.unloadable, s.path)
+        for s in snapshots
+        if s.unloadable
+    ]
     stale = [Problem("snapshot-stale", s.stale, s.path) for s in snapshots if s.stale]
-    return [*broken, *stale]
+    odd = [Problem("snapshot-odd", s.odd, s.path) for s in snapshots if s.odd]
+    return [*broken, *stale, *odd]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from spindb.index import series
+from spindb.index.database.unknown import json_value
 from spindb.index.fields import Alternatives, ConfigField, Field, MetricField, RunField
 
 _LISTS = ("tags", "problem")
@@ -23,7 +23,7 @@ def converter(found: Field) -> Callable[[Sequence[Any]], Any] | None:
     """What makes a value of a field's cells, None where the only cell is the value."""
     match found:
         case ConfigField():
-            return lambda cells: None if cells[0] is None else json.loads(cells[0])
+            return lambda cells: None if cells[0] is None else json_value(cells[0])
         case MetricField(_, "last"):
             return lambda cells: series.last_cell(*cells)
         case RunField(name) if name in _LISTS:

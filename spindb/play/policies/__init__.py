@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from spindb.disk.regular import check_regular
+from spindb.disk.run_directory import listed
 from spindb.errors import PolicyError
 from spindb.extras import needing
 from spindb.records import SnapshotRecord
@@ -98,7 +100,8 @@ def load_snapshot(
         snapshot: which one.
         deterministic: act by the mean, or the likeliest, action.
         engine: what evaluates it; ``auto`` is numpy where it can, TensorFlow where it must.
-        trust: what numpy does not know may be unpickled by PyTorch, which executes code of the file's choice.
+        trust: what is refused otherwise may be unpickled by PyTorch, or loaded by TensorFlow with all that it does:
+            both execute what the file says.
 
     Raises:
         PolicyError: the snapshot is not whole, its kind can't be played so, or what plays it is missing.
@@ -116,7 +119,27 @@ def load_snapshot(
         raise PolicyError(f"{place} is a {snapshot.kind}, which is not played by {engine}", hint="leave --engine out")
     way = "trusted" if trust and engine == "auto" and "trusted" in loaders else engine
     module, _, function = loaders[way].partition(":")
+    _require_regular(place)
     with needing("play"):
         load = getattr(importlib.import_module(module), function)
-    policy: Policy = load(place, snapshot, deterministic=deterministic)
+    policy: Policy = load(place, snapshot, deterministic=deterministic, trust=trust)
     return policy
+
+
+def _require_regular(place: Path) -> None:
+    """Refuse a save in which a FIFO or a device stands for a file: TensorFlow and PyTorch would wait for ever.
+
+    Raises:
+        PolicyError: there is one, or the save can't be looked at.
+    """
+    try:
+        files = [place]
+        if place.is_dir():
+            parts = [place / "variables" / name for name in listed(place / "variables")[0]]
+            files = [place / "saved_model.pb", *(part for part in parts if not part.is_dir())]
+        for file in files:
+            check_regular(file)
+    except FileNotFoundError:  # the loader says what is missing
+        return
+    except OSError as error:
+        raise PolicyError(f"{place} can't be loaded: {error.strerror or error}") from error

@@ -54,7 +54,9 @@ class ArrayPolicy(ABC):
         """The action for one observation, or the actions for many: see `Policy.act`."""
         rows, one = self.rows(observation)
         found = self.actions(rows)
-        return found[0] if one else found
+        if not one and len(rows) != (len(found) if np.ndim(found) else -1):
+            raise PolicyError(f"{self.save} gives actions of shape {np.shape(found)} for {len(rows)} observations")
+        return self._first(found) if one else found
 
     __call__ = act
 
@@ -62,13 +64,13 @@ class ArrayPolicy(ABC):
         """All outputs that need nothing but the observation, by name; for many observations, a row each."""
         rows, one = self.rows(observation)
         found = {name: self.evaluate(name, rows) for name in self.names}
-        return {name: value[0] if one else value for name, value in found.items()}
+        return {name: self._first(value) if one else value for name, value in found.items()}
 
     def value(self, observation: Any) -> Any:
         """V of one observation, or of many, shape (n,)."""
         rows, one = self.rows(observation)
         found = self.evaluate("v", rows)
-        return float(found[0]) if one else found
+        return self._number(found) if one else found
 
     def q(self, observation: Any, action: Any) -> Any:
         """Q of an observation and an action; the lower one where two were learned. Of many, shape (n,)."""
@@ -77,7 +79,21 @@ class ArrayPolicy(ABC):
         acts = acts.reshape(len(rows), -1)
         twins = [name for name in ("q1", "q2") if self.has(name)]
         found = np.minimum(*(self.evaluate(n, rows, acts) for n in twins)) if twins else self.evaluate("q", rows, acts)
-        return float(found[0]) if one else found
+        return self._number(found) if one else found
+
+    def _first(self, found: Any) -> Any:
+        """Of what was found for one observation as a row, that row."""
+        try:
+            return found[0]
+        except (IndexError, TypeError):
+            raise PolicyError(f"{self.save} gives an array of shape {np.shape(found)} for one observation") from None
+
+    def _number(self, found: Any) -> float:
+        """Of what was found for one observation as a row, the number in it."""
+        try:
+            return float(found[0])
+        except (IndexError, TypeError):
+            raise PolicyError(f"{self.save} gives an array of shape {np.shape(found)} for a value") from None
 
     @abstractmethod
     def has(self, name: str) -> bool:

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from spindb.disk.graphs import DTYPES
 from spindb.errors import PolicyError
+from spindb.play.engine.problems import UnsupportedGraphError, shown
 from spindb.play.policies.arrays import ArrayPolicy, require_names
-from spindb.play.policies.program import Graph, Program
+from spindb.play.policies.program import PLACEHOLDERS, Graph, Program
+
+_MAX_NODES = 500_000  # of all outputs together
 
 
 class GraphPolicy(ArrayPolicy):
@@ -26,14 +30,19 @@ class GraphPolicy(ArrayPolicy):
         require_names(graph.save, graph.inputs, graph.outputs)
         self.graph = graph
         self._inputs = {name: graph.resolve(tensor)[0] for name, tensor in graph.inputs.items()}
-        self._programs = {name: self._program(tensor) for name, tensor in graph.outputs.items()}
+        self._require_placeholders()
+        self._programs: dict[str, Program] = {}
+        for name, tensor in graph.outputs.items():
+            self._programs[name] = self._program(tensor)
+            if sum(len(program.order) for program in self._programs.values()) > _MAX_NODES:
+                raise PolicyError(f"{graph.save}: its outputs need more than {_MAX_NODES:,} nodes")
         self._alone = [n for n, p in self._programs.items() if self._inputs.get("a") not in p.placeholders]
         self.action_name = "mu" if deterministic and "mu" in graph.outputs else "pi"
         self.stochastic = self._programs["pi"].random
         placeholder = graph.node(self._inputs["x"]).attributes
         self.observation_dtype = placeholder.get("dtype") or "f4"
         shape = placeholder.get("shape")
-        rest = tuple(shape[1:]) if shape is not None else ()
+        rest = tuple(shape[1:]) if isinstance(shape, tuple) else ()
         self.observation_shape = rest if rest and min(rest) >= 0 else None
 
     @property
@@ -61,6 +70,15 @@ class GraphPolicy(ArrayPolicy):
         found = self._program(name)(self._feed(rows, actions))
         batched = np.ndim(found) > 0 and len(found) == 1
         return found[0] if one and batched else found
+
+    def _require_placeholders(self) -> None:
+        """Refuse inputs that nothing can be fed to, or of types that numpy does not have."""
+        for name in {"x", "a"} & set(self._inputs):
+            node = self.graph.node(self._inputs[name])
+            if node.op not in PLACEHOLDERS:
+                raise PolicyError(f"{self.save} is damaged: its input {name} is a {shown(node.op)}, no placeholder")
+            if node.attributes.get("dtype", "f4") not in DTYPES.values():
+                raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {name}")
 
     def _program(self, tensor: str) -> Program:
         return Program(self.graph, tensor, None if self.deterministic else lambda: self.rng)

@@ -6,6 +6,7 @@ tensorflow.org/api_docs/python/tf/raw_ops.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -13,6 +14,30 @@ import numpy as np
 
 Attributes: TypeAlias = Mapping[str, Any]
 Function: TypeAlias = Callable[..., Any]
+
+
+def _whole(value: Any) -> int:
+    """A tensor that is one whole number.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    return operator.index(value.item() if hasattr(value, "item") else value)
+
+
+def _type(attributes: Attributes, name: str, default: str | None = None) -> str:
+    """A type among the attributes.
+
+    Raises:
+        NotImplementedError: numpy does not have it.
+        KeyError: there is none, and no default.
+    """
+    if name not in attributes and default is not None:
+        return default
+    found = attributes[name]
+    if not isinstance(found, str):
+        raise NotImplementedError(f"a type that is not numpy's ({name})")
+    return found
 
 
 def _plain(function: Function) -> Callable[[Attributes], Function]:
@@ -40,24 +65,24 @@ def _reduction(function: Function) -> Callable[[Attributes], Function]:
 
 
 def _cast(attributes: Attributes) -> Function:
-    target = attributes["DstT"]
+    target = _type(attributes, "DstT")
     return lambda x: x.astype(target)
 
 
 def _strided_slice(attributes: Attributes) -> Function:
     masks = {name: int(attributes.get(name) or 0) for name in ("begin_mask", "end_mask", "shrink_axis_mask")}
     if attributes.get("ellipsis_mask") or attributes.get("new_axis_mask"):
-        raise KeyError("StridedSlice with an ellipsis")
+        raise NotImplementedError("a StridedSlice with an ellipsis or a new axis")
 
     def run(x: Any, begin: Any, end: Any, strides: Any) -> Any:
         parts: list[Any] = []
         for axis, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
             if masks["shrink_axis_mask"] >> axis & 1:
-                parts.append(int(first))
+                parts.append(_whole(first))
                 continue
-            start = None if masks["begin_mask"] >> axis & 1 else int(first)
-            stop = None if masks["end_mask"] >> axis & 1 else int(last)
-            parts.append(slice(start, stop, int(step)))
+            start = None if masks["begin_mask"] >> axis & 1 else _whole(first)
+            stop = None if masks["end_mask"] >> axis & 1 else _whole(last)
+            parts.append(slice(start, stop, _whole(step)))
         return x[tuple(parts)]
 
     return run
@@ -65,7 +90,7 @@ def _strided_slice(attributes: Attributes) -> Function:
 
 def _split(attributes: Attributes) -> Function:
     count = int(attributes["num_split"])
-    return lambda axis, x: tuple(np.split(x, count, axis=int(axis)))
+    return lambda axis, x: tuple(np.split(x, count, axis=_whole(axis)))
 
 
 def _pack(attributes: Attributes) -> Function:
@@ -74,8 +99,8 @@ def _pack(attributes: Attributes) -> Function:
 
 
 def _argmax(attributes: Attributes) -> Function:
-    target = attributes.get("output_type") or "i8"
-    return lambda x, axis: np.argmax(x, axis=int(axis)).astype(target)
+    target = _type(attributes, "output_type", "i8")
+    return lambda x, axis: np.argmax(x, axis=_whole(axis)).astype(target)
 
 
 def _log_softmax(x: Any) -> Any:
@@ -89,7 +114,7 @@ def _softmax(x: Any) -> Any:
 
 
 def _shape(attributes: Attributes) -> Function:
-    target = attributes.get("out_type") or "i4"
+    target = _type(attributes, "out_type", "i4")
     return lambda x: np.array(x.shape, dtype=target)
 
 
@@ -99,12 +124,14 @@ def _leaky(attributes: Attributes) -> Function:
 
 
 def _one_hot(attributes: Attributes) -> Function:
-    target = attributes.get("T") or "f4"
-    return lambda i, depth, on, off: np.where(np.arange(int(depth)) == np.asarray(i)[..., None], on, off).astype(target)
+    target = _type(attributes, "T", "f4")
+    return lambda i, depth, on, off: np.where(np.arange(_whole(depth)) == np.asarray(i)[..., None], on, off).astype(
+        target
+    )
 
 
 OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
-    "Identity": _plain(lambda x: x),
+    **dict.fromkeys(("Identity", "StopGradient", "Snapshot", "CheckNumerics"), _plain(lambda x: x)),
     "MatMul": _mat_mul,
     **dict.fromkeys(("BiasAdd", "Add", "AddV2"), _plain(np.add)),
     "AddN": _plain(lambda *xs: sum(xs[1:], xs[0])),
@@ -137,12 +164,12 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     "Softmax": _plain(_softmax),
     "LogSoftmax": _plain(_log_softmax),
     "Squeeze": _squeeze,
-    "ExpandDims": _plain(lambda x, axis: np.expand_dims(x, int(axis))),
-    "Reshape": _plain(lambda x, shape: np.reshape(x, tuple(int(n) for n in shape))),
+    "ExpandDims": _plain(lambda x, axis: np.expand_dims(x, _whole(axis))),
+    "Reshape": _plain(lambda x, shape: np.reshape(x, tuple(_whole(n) for n in shape))),
     "Shape": _shape,
     "Transpose": _plain(lambda x, axes: np.transpose(x, axes)),
-    "ConcatV2": _plain(lambda *args: np.concatenate(args[:-1], axis=int(args[-1]))),
-    "Concat": _plain(lambda axis, *xs: np.concatenate(xs, axis=int(axis))),
+    "ConcatV2": _plain(lambda *args: np.concatenate(args[:-1], axis=_whole(args[-1]))),
+    "Concat": _plain(lambda axis, *xs: np.concatenate(xs, axis=_whole(axis))),
     "Pack": _pack,
     "Split": _split,
     "StridedSlice": _strided_slice,
@@ -156,7 +183,7 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     "Cast": _cast,
     "ArgMax": _argmax,
     "OneHot": _one_hot,
-    "GatherV2": _plain(lambda x, i, axis: np.take(x, i, axis=int(axis))),
+    "GatherV2": _plain(lambda x, i, axis: np.take(x, i, axis=_whole(axis))),
     "Sum": _reduction(np.sum),
     "Mean": _reduction(np.mean),
     "Max": _reduction(np.max),
@@ -183,16 +210,16 @@ def draw_categories(rng: Any, logits: Any, count: int = 1) -> Any:
 
 
 def _multinomial(attributes: Attributes) -> tuple[Function, Function]:
-    target = attributes.get("output_dtype") or "i8"
+    target = _type(attributes, "output_dtype", "i8")
 
     def likeliest(logits: Any, count: Any) -> Any:
-        return np.repeat(np.argmax(logits, axis=-1)[:, None], int(count), axis=1).astype(target)
+        return np.repeat(np.argmax(logits, axis=-1)[:, None], _whole(count), axis=1).astype(target)
 
-    return likeliest, lambda rng, logits, count: draw_categories(rng, logits, int(count)).astype(target)
+    return likeliest, lambda rng, logits, count: draw_categories(rng, logits, _whole(count)).astype(target)
 
 
 def _normal(attributes: Attributes) -> tuple[Function, Function]:
-    target = attributes.get("dtype") or "f4"
+    target = _type(attributes, "dtype", "f4")
     return (
         lambda shape: np.zeros(tuple(shape), dtype=target),
         lambda rng, shape: rng.standard_normal(tuple(shape)).astype(target),
@@ -200,7 +227,7 @@ def _normal(attributes: Attributes) -> tuple[Function, Function]:
 
 
 def _uniform(attributes: Attributes) -> tuple[Function, Function]:
-    target = attributes.get("dtype") or "f4"
+    target = _type(attributes, "dtype", "f4")
     return (
         lambda shape: np.full(tuple(shape), 0.5, dtype=target),
         lambda rng, shape: rng.random(tuple(shape)).astype(target),

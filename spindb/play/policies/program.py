@@ -3,35 +3,49 @@
 The nodes that a tensor needs are put in order once; what depends on no input is computed once; each step then is a list
 of numpy calls. Random operations draw from numpy's generator: equal in distribution to TensorFlow's, not draw by draw.
 Without a generator they give what is most likely, the mean of a normal and the greatest logit.
+
+A graph is a stranger's. What a node takes is checked when the steps are put in order, and what each step would make is
+compared with a budget before it is made: for constants then, for steps at the first evaluation with inputs of a shape.
+Sizes follow from shapes, so that later evaluations need no check; where they follow from values, each one is checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spindb.disk.functions import OUTPUTS
 from spindb.disk.nodes import Constant, Node
 from spindb.errors import PolicyError
+from spindb.play.engine.budget import Budget, cost, elements
+from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown
+from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.policies.operations import OPERATIONS, RANDOM
 
 _VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 _PASSED_ON = ("Identity", "StopGradient", "Snapshot", "ReadVariableOp", "CheckNumerics")
-_PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
+PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
 _MANY = ("Split",)
+
+_MAX_NODES = 200_000  # of what one output needs: a policy has hundreds
+_MAX_SHAPES = 64  # of inputs whose evaluation was checked, remembered
 
 _NONE = -1
 Step = tuple[int, Callable[..., Any], int, int]
 """Where the result goes, the function, and where its one or two inputs are; with none it takes all values."""
 
 
-class UnsupportedGraphError(PolicyError):
-    """The graph holds operations that this engine does not know; TensorFlow does."""
+class _Detail(NamedTuple):
+    """What a step is made of, for those evaluations that are checked."""
+
+    node: Node
+    sources: tuple[int, ...]
+    ports: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,12 @@ class Graph:
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
 
+    _resolved: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
+    folded: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """Values of nodes that depend on no input, by name."""
+    budget: Budget = field(default_factory=Budget, init=False, repr=False)
+    """What `folded` may still take."""
+
     def node(self, name: str) -> Node:
         """The node of that name.
 
@@ -54,18 +74,36 @@ class Graph:
             PolicyError: the graph has none.
         """
         if name not in self.nodes:
-            raise PolicyError(f"{self.save} is damaged: its graph has no node {name!r}")
+            raise PolicyError(f"{self.save} is damaged: its graph has no node {name[:80]!r}")
         return self.nodes[name]
 
     def resolve(self, tensor: str) -> tuple[str, int]:
-        """The node that makes a tensor, and which of its outputs that is: behind calls of functions."""
-        name, port = split(tensor)
-        for _ in range(len(self.nodes)):
-            node = self.node(name)
-            if node.op != OUTPUTS or port >= len(node.inputs):
+        """The node that makes a tensor, and which of its outputs that is: behind calls of functions.
+
+        Raises:
+            PolicyError: there is none, or the name is no name of a tensor.
+        """
+        found = self._split(tensor)
+        passed: list[tuple[str, int]] = []
+        seen = set()
+        while found not in self._resolved:
+            node = self.node(found[0])
+            if node.op != OUTPUTS or found[1] >= len(node.inputs):
                 break
-            name, port = split(node.inputs[port])
-        return name, port
+            if found in seen:
+                raise PolicyError(f"{self.save} is damaged: a call in its graph gives its own result")
+            seen.add(found)
+            passed.append(found)
+            found = self._split(node.inputs[found[1]])
+        found = self._resolved.get(found, found)
+        self._resolved.update(dict.fromkeys(passed, found))  # chains of calls are walked once
+        return found
+
+    def _split(self, tensor: str) -> tuple[str, int]:
+        name, colon, port = tensor.partition(":")
+        if colon and not (port.isascii() and port.isdecimal() and len(port) < 6):
+            raise PolicyError(f"{self.save} is damaged: {tensor[:80]!r} is no name of a tensor")
+        return name, int(port or 0)
 
     def sources(self, node: Node) -> list[tuple[str, int]]:
         """What a node takes: nodes by name, and which of their outputs."""
@@ -116,28 +154,63 @@ class Program:
         self._slots: dict[str, int] = {}
         self._constant: list[bool] = []
         self._many: list[bool] = []
+        self._sized: list[bool] = []
         self._values: list[Any] = []
         self._steps: list[Step] = []
+        self._details: list[_Detail] = []
+        self._checked: set[tuple[Any, ...]] = set()
+        self._always_checked = False
         name, self.port = graph.resolve(tensor)
         self._target = self._add_all(name)
+        self._require_port(name, self.port)
 
     def __call__(self, feed: Mapping[str, Any]) -> Any:
-        """The tensor's value for arrays by the placeholders' names."""
+        """The tensor's value for arrays by the placeholders' names.
+
+        Raises:
+            PolicyError: an input is missing, or the graph can't be evaluated on inputs of these shapes.
+        """
         values = self._values.copy()
         for name in self.placeholders:
             if name not in feed:
                 raise PolicyError(f"{self.graph.save}: this output takes an action as well")
             values[self._slots[name]] = feed[name]
+        shapes = tuple([feed[name].shape for name in self.placeholders])
         with np.errstate(all="ignore"):  # a diverged policy gives NaN, as it did in TensorFlow
-            for slot, function, first, second in self._steps:
-                if second >= 0:
-                    values[slot] = function(values[first], values[second])
-                elif first >= 0:
-                    values[slot] = function(values[first])
-                else:
-                    values[slot] = function(values)
+            if shapes in self._checked and not self._always_checked:
+                try:
+                    self._run(values)
+                except Exception:  # an index beyond the end, say: which step it was is found by the checked way
+                    self._run_checked(values)
+            else:
+                self._run_checked(values)
+                if len(self._checked) >= _MAX_SHAPES:
+                    self._checked.clear()
+                self._checked.add(shapes)
         found = values[self._target]
         return found[self.port] if isinstance(found, tuple) else found
+
+    def _run(self, values: list[Any]) -> None:
+        for slot, function, first, second in self._steps:
+            if second >= 0:
+                values[slot] = function(values[first], values[second])
+            elif first >= 0:
+                values[slot] = function(values[first])
+            else:
+                values[slot] = function(values)
+
+    def _run_checked(self, values: list[Any]) -> None:
+        """The same, with what each step would make compared with the budget before."""
+        budget = Budget()
+        for (slot, function, first, second), detail in zip(self._steps, self._details, strict=True):
+            try:
+                budget.spend(*cost(detail.node.op, detail.node.attributes, _inputs(values, detail)))
+                if second >= 0:
+                    values[slot] = function(values[first], values[second])
+                else:
+                    values[slot] = function(values[first] if first >= 0 else values)
+            except Exception as error:
+                raise damaged(self.graph.save, detail.node, error) from error
 
     def constant(self, name: str) -> Any:
         """The value of a node that depends on no input and no draw; None where it does."""
@@ -151,6 +224,7 @@ class Program:
     def _add_all(self, target: str) -> int:
         """Put the node and what it needs in order, without recursion: graphs can be deep."""
         pending = [target]
+        entered: set[str] = set()
         while pending:
             name = pending[-1]
             if name in self._slots:
@@ -160,17 +234,22 @@ class Program:
             needed = [source for source, _ in self.graph.sources(node) if source not in self._slots]
             if node.op == "PlaceholderWithDefault":
                 needed = []
-            if len(pending) > len(self.graph.nodes):
-                raise UnsupportedGraphError(f"{self.graph.save}: the graph has a loop")
+            if needed and name in entered:  # what it needs was put on top of it, and needs it
+                raise UnsupportedGraphError(self.graph.save, f"the graph has a loop at {shown(name)}")
+            if len(self.order) >= _MAX_NODES:
+                raise PolicyError(f"{self.graph.save}: one output needs more than {_MAX_NODES:,} nodes")
             if needed:
+                entered.add(name)
                 pending += needed
             else:
                 self._add(node)
                 pending.pop()
         return self._slots[target]
 
-    def _step(self, slot: int, function: Callable[..., Any], sources: tuple[int, ...]) -> None:
+    def _step(self, slot: int, function: Callable[..., Any], detail: _Detail) -> None:
         """Add a step; nearly all operations have one input or two, which are called without unpacking."""
+        sources = detail.sources
+        self._details.append(detail)
         if 1 <= len(sources) <= 2:
             self._steps.append((slot, function, sources[0], sources[1] if len(sources) == 2 else _NONE))
         else:
@@ -178,72 +257,130 @@ class Program:
 
     def _add(self, node: Node) -> None:
         self.order.append(node)
+        self._require_inputs(node)
         if self.passes_on(node):
             self._slots[node.name] = self._slots[self.graph.sources(node)[0][0]]
             return
         slot = self._slots[node.name] = len(self._values)
         self._values.append(None)
         self._constant.append(True)
+        self._sized.append(True)
         self._many.append(node.op in _MANY)
-        if node.op in _PLACEHOLDERS:
+        if node.op in PLACEHOLDERS:
             self.placeholders.append(node.name)
-            self._constant[slot] = False
-        elif node.op == "Const":
-            self._values[slot] = _array(node.attributes["value"])
-        elif node.op in _VARIABLES:
-            self._values[slot] = self.graph.variables[node.name]
-        elif node.op in RANDOM:
-            self._add_draw(slot, node)
-        elif node.op in OPERATIONS:
-            self._add_operation(slot, node)
+            self._constant[slot] = self._sized[slot] = False
+        elif node.op == "Const" or node.op in _VARIABLES:
+            self._values[slot] = self._folded(node, lambda: self._stored(node))
         else:
-            raise UnsupportedGraphError(f"{self.graph.save}: the operation {node.op} is not known to the numpy engine")
+            self._add_operation(slot, node)
 
-    def _add_draw(self, slot: int, node: Node) -> None:
-        self.random = True
-        self._constant[slot] = False
-        likeliest, drawn = RANDOM[node.op](node.attributes)
-        generator = self._generator
-        self._step(
-            slot,
-            likeliest if generator is None else lambda *args: drawn(generator(), *args),
-            self._sources(node)[0],
-        )
+    def _stored(self, node: Node) -> Any:
+        """The value of a constant or a variable."""
+        if node.op != "Const":
+            return np.asarray(self.graph.variables[node.name])
+        value = node.attributes["value"]
+        if not isinstance(value, Constant):
+            raise ValueError("its value is no array")
+        if not value.dtype:
+            raise UnsupportedGraphError(self.graph.save, f"numpy has no type for the constant {shown(node.name)}")
+        self.graph.budget.spend(elements(value.shape) * np.dtype(value.dtype).itemsize, 0)
+        return _array(value)
+
+    def _folded(self, node: Node, make: Callable[[], Any]) -> Any:
+        """The value of a node that depends on no input, made once for all outputs."""
+        if node.name not in self.graph.folded:
+            try:
+                with np.errstate(all="ignore"):
+                    self.graph.folded[node.name] = make()
+            except PolicyError:
+                raise
+            except Exception as error:
+                raise damaged(self.graph.save, node, error) from error
+        return self.graph.folded[node.name]
 
     def _add_operation(self, slot: int, node: Node) -> None:
         sources, ports = self._sources(node)
-        function = OPERATIONS[node.op](node.attributes)
+        detail = _Detail(node, sources, ports)
+        function = self._function(node)
         if any(self._many[source] for source in sources):  # takes one output of a node that has several
             inner = function
 
             def function(*args: Any) -> Any:
-                return inner(*(a[p] if isinstance(a, tuple) else a for a, p in zip(args, ports, strict=True)))
+                return inner(*_picked(args, ports))
 
-        if all(self._constant[source] for source in sources):
-            with np.errstate(all="ignore"):
-                self._values[slot] = function(*(self._values[source] for source in sources))
-        else:
-            self._constant[slot] = False
-            self._step(slot, function, sources)
+        drawn = node.op in RANDOM
+        self.random |= drawn
+        if not drawn and all(self._constant[source] for source in sources):
+
+            def fold() -> Any:
+                self.graph.budget.spend(*cost(node.op, node.attributes, _inputs(self._values, detail)))
+                return function(*(self._values[source] for source in sources))
+
+            self._values[slot] = self._folded(node, fold)
+            return
+        self._constant[slot] = False
+        self._sized[slot] = node.op == "Shape" or (not drawn and all(self._sized[source] for source in sources))
+        self._always_checked |= not all(self._sized[sources[which]] for which in SIGNATURES[node.op].sizing)
+        self._step(slot, function, detail)
+
+    def _function(self, node: Node) -> Callable[..., Any]:
+        """What computes or draws it."""
+        try:
+            if node.op not in RANDOM:
+                return OPERATIONS[node.op](node.attributes)
+            likeliest, drawn = RANDOM[node.op](node.attributes)
+        except NotImplementedError as error:
+            raise UnsupportedGraphError(self.graph.save, f"numpy does not know {error}") from error
+        except Exception as error:
+            raise damaged(self.graph.save, node, error) from error
+        generator = self._generator
+        return likeliest if generator is None else lambda *args: drawn(generator(), *args)
+
+    def _require_inputs(self, node: Node) -> None:
+        """Refuse operations that are not known here, and nodes with inputs that their operation does not have."""
+        signature = SIGNATURES.get(node.op)
+        if signature is None:
+            raise UnsupportedGraphError(
+                self.graph.save, f"numpy does not know the operation {shown(node.op)} (node {shown(node.name)})"
+            )
+        sources = self.graph.sources(node)
+        if not signature.takes(len(sources)):
+            raise damaged(self.graph.save, node, f"its number of inputs is {len(sources)}, it takes {signature}")
+        if node.op != "PlaceholderWithDefault":
+            for name, port in sources:
+                self._require_port(name, port)
+
+    def _require_port(self, name: str, port: int) -> None:
+        """Refuse an output of a node that gives but one; of those that give several it is found when they do."""
+        if port and not self._many[self._slots[name]]:
+            raise damaged(self.graph.save, self.graph.node(name), f"it has one output, and number {port + 1} is taken")
 
     def _sources(self, node: Node) -> tuple[tuple[int, ...], tuple[int, ...]]:
         pairs = self.graph.sources(node)
         return tuple(self._slots[name] for name, _ in pairs), tuple(port for _, port in pairs)
 
 
-def split(tensor: str) -> tuple[str, int]:
-    """The node of a tensor's name, and which of its outputs."""
-    name, _, port = tensor.partition(":")
-    return name, int(port or 0)
+def _picked(args: Sequence[Any], ports: Sequence[int]) -> list[Any]:
+    """Of inputs that are several outputs of a node, the one that is taken."""
+    return [a[p] if isinstance(a, tuple) else a for a, p in zip(args, ports, strict=True)]
+
+
+def _inputs(values: Sequence[Any], detail: _Detail) -> list[Any]:
+    """The inputs of a step."""
+    return _picked([values[source] for source in detail.sources], detail.ports)
 
 
 def _array(constant: Constant) -> Any:
-    """The array of a constant: raw bytes, or values of which the last repeats."""
-    if not constant.dtype:
-        raise UnsupportedGraphError("a constant of a type that numpy does not have")
+    """The array of a constant: raw bytes, or values of which the last repeats.
+
+    Raises:
+        ValueError: it has more values than its shape, or other bytes.
+    """
     if constant.raw:
         return np.frombuffer(constant.raw, "<" + constant.dtype).reshape(constant.shape)
-    count = int(np.prod(constant.shape))
-    values = list(constant.values) or [0]
-    values += [values[-1]] * (count - len(values))
-    return np.array(values[:count], dtype=constant.dtype).reshape(constant.shape)
+    count = elements(constant.shape)
+    if len(constant.values) > count:
+        raise ValueError(f"{len(constant.values)} values in an array of {count}")
+    found = np.full(count, constant.values[-1] if constant.values else 0, dtype=constant.dtype)
+    found[: len(constant.values)] = constant.values
+    return found.reshape(constant.shape)

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from spindb.disk import limits
 from spindb.disk.graphs import DTYPES, read_graph
-from spindb.disk.savedmodel import Entry, SavedModelError, read_index, shard_file
+from spindb.disk.regular import read_regular
+from spindb.disk.savedmodel import Entry, read_index, read_part, shard_file
 from spindb.errors import PolicyError
+from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
     """The policy in the SavedModel at `save`, by numpy; see `spindb.play.policies.load_snapshot`."""
     return GraphPolicy(read_saved(save, snapshot.inputs, snapshot.outputs), deterministic=deterministic)
 
@@ -27,11 +30,17 @@ def read_saved(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]
     Raises:
         PolicyError: the save is damaged.
     """
-    try:
-        nodes = read_graph((save / "saved_model.pb").read_bytes())
-        return Graph(save, nodes, Variables(save), inputs, outputs)
-    except (OSError, SavedModelError) as error:
-        raise PolicyError(f"{save} can't be loaded: {error}") from error
+    with evaluating(save):
+        return Graph(save, read_graph(graph_bytes(save)), Variables(save), inputs, outputs)
+
+
+def graph_bytes(save: Path) -> bytes:
+    """The content of ``saved_model.pb``.
+
+    Raises:
+        SavedModelError: it can't be read, is no regular file, or larger than any policy's graph.
+    """
+    return read_part(save, "saved_model.pb", limits.SAVED_MODEL)
 
 
 class Variables(Mapping[str, Any]):
@@ -40,8 +49,9 @@ class Variables(Mapping[str, Any]):
     def __init__(self, save: Path) -> None:
         """Read the index of the SavedModel at `save`. Raises `SavedModelError` or `OSError` where it is damaged."""
         self._save = save
-        self._entries: dict[str, Entry] = read_index((save / "variables" / "variables.index").read_bytes())
-        self._shards: dict[int, bytes] = {}
+        index = read_part(save, "variables/variables.index", limits.VARIABLES_INDEX)
+        self._entries: dict[str, Entry] = read_index(index)
+        self._shards: dict[int, memoryview] = {}
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, entry in self._entries.items() if entry.dtype in DTYPES)
@@ -54,9 +64,13 @@ class Variables(Mapping[str, Any]):
             raise PolicyError(f"{self._save} is damaged: no value was saved for the variable {name!r}")
         entry = self._entries[name]
         try:
+            if any(length < 0 for length in entry.shape):
+                raise ValueError(f"its shape is {entry.shape}")
             if entry.shard not in self._shards:
-                self._shards[entry.shard] = shard_file(self._save, entry.shard).read_bytes()
-            data = self._shards[entry.shard][entry.offset : entry.offset + entry.size]
-            return np.frombuffer(data, "<" + DTYPES[entry.dtype]).reshape(entry.shape)
-        except (KeyError, ValueError, SavedModelError) as error:
-            raise PolicyError(f"{self._save} is damaged: the variable {name!r} can't be read: {error}") from error
+                data = read_regular(shard_file(self._save, entry.shard), limits.VARIABLES_DATA)
+                self._shards[entry.shard] = memoryview(data)
+            part = self._shards[entry.shard][entry.offset : entry.offset + entry.size]  # a view: nothing is copied
+            return np.frombuffer(part, "<" + DTYPES[entry.dtype]).reshape(entry.shape)
+        except Exception as error:
+            reason = "no type that numpy has" if isinstance(error, KeyError) else error
+            raise PolicyError(f"{self._save} is damaged: the variable {name[:80]!r} can't be read: {reason}") from error

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from spindb.disk.nodes import Constant
-from spindb.disk.savedmodel import SavedModelError, read_signature
-from spindb.errors import PolicyError
+from spindb.disk.savedmodel import read_signature
+from spindb.play.engine.problems import evaluating
 from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph
-from spindb.play.policies.saved import read_saved
+from spindb.play.policies.saved import graph_bytes, read_saved
 from spindb.play.policies.tf1 import TF1Policy, by_numpy_else_tensorflow
 from spindb.records import SnapshotRecord
 
@@ -30,10 +30,11 @@ _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "v": ("v", "vf", "value", "values"),
     "q": ("q", "q_value", "q_values"),
 }
+_MAX_PASSED = 20  # identities between what is read and where it is assigned
 """What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
     """The policy in the SavedModel at `save`, by numpy; by TensorFlow where numpy does not know an operation.
 
     See `spindb.play.policies.load_snapshot`.
@@ -42,19 +43,23 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -
         save,
         snapshot,
         lambda graph: by_numpy_else_tensorflow(
-            lambda: GraphPolicy(graph, deterministic=deterministic), lambda: _by_tensorflow(graph, deterministic)
+            lambda: GraphPolicy(graph, deterministic=deterministic), lambda: _by_tensorflow(graph, deterministic, trust)
         ),
     )
 
 
-def load_by_numpy(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+def load_by_numpy(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> ArrayPolicy:
     """The same by numpy alone."""
     return _noted(save, snapshot, lambda graph: GraphPolicy(graph, deterministic=deterministic))
 
 
-def load_by_tensorflow(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+def load_by_tensorflow(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> ArrayPolicy:
     """The same by TensorFlow."""
-    return _noted(save, snapshot, lambda graph: _by_tensorflow(graph, deterministic))
+    return _noted(save, snapshot, lambda graph: _by_tensorflow(graph, deterministic, trust))
 
 
 def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPolicy]) -> ArrayPolicy:
@@ -65,9 +70,17 @@ def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPo
     return policy
 
 
-def _by_tensorflow(graph: Graph, deterministic: bool) -> TF1Policy:
+def _by_tensorflow(graph: Graph, deterministic: bool, trust: bool) -> TF1Policy:
     drawn = "pi" in graph.outputs and graph.drawn(graph.outputs["pi"])  # a session does not see into functions
-    return TF1Policy(graph.save, graph.inputs, graph.outputs, deterministic=deterministic, stochastic=drawn)
+    return TF1Policy(
+        graph.save,
+        graph.inputs,
+        graph.outputs,
+        graph.variables,
+        deterministic=deterministic,
+        stochastic=drawn,
+        trust=trust,
+    )
 
 
 def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str, ...]]:
@@ -80,10 +93,8 @@ def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str,
         PolicyError: the save is damaged, or which input is the observation can't be told.
     """
     found = read_saved(save, snapshot.inputs, snapshot.outputs)
-    try:
-        shapes = read_signature((save / "saved_model.pb").read_bytes()).shapes
-    except (OSError, SavedModelError) as error:
-        raise PolicyError(f"{save} can't be loaded: {error}") from error
+    with evaluating(save):
+        shapes = read_signature(graph_bytes(save)).shapes
     inputs = _meant(snapshot.inputs, _INPUTS)
     if "x" not in inputs and len(inputs) == 1:
         inputs = {"x": next(iter(inputs.values()))}
@@ -143,7 +154,7 @@ class _Restored(Mapping[str, Any]):
 
 def _restored_from(graph: Graph, value: tuple[str, int]) -> str | None:
     """The name in the variables' file that a value is restored from; None where it comes from elsewhere."""
-    for _ in range(len(graph.nodes)):  # a damaged graph may go in circles
+    for _ in range(_MAX_PASSED):  # a damaged graph may go in circles
         node = graph.nodes.get(value[0])
         if node is None or node.op not in ("Identity", "RestoreV2"):
             return None

@@ -5,8 +5,9 @@ That executes what the file and its module say; nobody gets here without having 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from spindb.play.policies.torchmlp import load as load_by_numpy
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> ArrayPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
     """The policy in the file at `save`: by numpy where that knows its layers, else by PyTorch and its author's code.
 
     Raises:
@@ -49,9 +50,9 @@ class TorchPolicy(ArrayPolicy):
         with current_directory_importable():
             try:
                 self._module = torch.load(save, map_location="cpu", weights_only=False)
-            except Exception as error:  # the author's code can raise anything
+            except (Exception, SystemExit) as error:  # the author's code can raise anything
                 raise PolicyError(
-                    f"{save} can't be unpickled: {type(error).__name__}: {str(error).splitlines()[0]}",
+                    f"{save} can't be unpickled: {_told(error)}",
                     hint="run it where its author's modules can be imported",
                 ) from error
         if not callable(getattr(self._module, "act", None)):
@@ -72,14 +73,14 @@ class TorchPolicy(ArrayPolicy):
         return name in ("v", "q", "q1", "q2") and callable(getattr(self._module, name, None))
 
     def actions(self, observations: Any) -> Any:
-        with self._torch.no_grad():
+        with self._torch.no_grad(), _authors_code(self.save, "act"):
             return np.stack([np.asarray(self._module.act(self._tensor(row), **self._options)) for row in observations])
 
     def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
         if not self.has(name):
             raise PolicyError(f"{self.save} has no output {name!r}")
         given = [self._tensor(observations), *([] if actions is None else [self._tensor(actions)])]
-        with self._torch.no_grad():
+        with self._torch.no_grad(), _authors_code(self.save, name):
             return np.asarray(getattr(self._module, name)(*given))
 
     def weights(self) -> dict[str, Any]:
@@ -90,3 +91,17 @@ class TorchPolicy(ArrayPolicy):
 
     def _tensor(self, values: Any) -> Any:
         return self._torch.as_tensor(values, dtype=self._torch.float32)
+
+
+@contextlib.contextmanager
+def _authors_code(save: Path, call: str) -> Iterator[None]:
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise PolicyError(
+            f"{save}: its {call}() raised {_told(error)}", hint="SPINDB_TRACEBACK=1 shows where"
+        ) from error
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".removesuffix(": ")

@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from spindb.disk import limits
 from spindb.disk.nodes import Constant, Node
-from spindb.disk.pickles import PickleError
+from spindb.disk.regular import read_regular
 from spindb.disk.torchfiles import Module, Tensor, read_module
 from spindb.errors import PolicyError
+from spindb.play.engine.budget import Budget, elements
+from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph
 from spindb.records import SnapshotRecord
@@ -45,13 +48,10 @@ _HINT = (
 )
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False) -> GraphPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
     """The policy in the file at `save`; see `spindb.play.policies.load_snapshot`."""
-    try:
-        module = read_module(save.read_bytes())
-    except (OSError, PickleError) as error:
-        raise PolicyError(f"{save} can't be loaded: {error}") from error
-    return GraphPolicy(graph_of(save, module), deterministic=deterministic)
+    with evaluating(save):
+        return GraphPolicy(graph_of(save, read_module(read_regular(save, limits.MODULE))), deterministic=deterministic)
 
 
 def graph_of(save: Path, module: Module) -> Graph:
@@ -70,7 +70,8 @@ class _ActorCritic:
         self.save = save
         self.module = module
         self.nodes: dict[str, Node] = {}
-        self.variables = {name: _array(tensor) for name, tensor in _tensors(module)}
+        budget = Budget()
+        self.variables = {name: _array(tensor, budget) for name, tensor in _tensors(module)}
         self.outputs: dict[str, str] = {}
 
     def graph(self) -> Graph:
@@ -180,12 +181,19 @@ class _ActorCritic:
         )
 
 
-def _array(tensor: Tensor) -> Any:
-    values = np.frombuffer(tensor.storage, "<" + tensor.dtype)
-    step = values.itemsize
-    strides = tuple(step * stride for stride in tensor.strides)
-    view = np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, strides, writeable=False)
-    return np.array(view, dtype=np.float32 if tensor.dtype.startswith("f") else None)
+def _array(tensor: Tensor, budget: Budget) -> Any:
+    """The tensor's values, without a copy where they lie in order as they are computed with.
+
+    Raises:
+        ValueError: its shape asks for more than the file can hold.
+    """
+    values = np.frombuffer(tensor.storage, "<" + tensor.dtype)[tensor.offset :]
+    count = elements(tensor.shape)
+    if count > len(values):  # strides of 0 repeat values: a few bytes can stand for terabytes
+        budget.spend(count * values.itemsize, 0)
+    strides = tuple(values.itemsize * stride for stride in tensor.strides)
+    found = np.lib.stride_tricks.as_strided(values, tensor.shape, strides, writeable=False)
+    return np.ascontiguousarray(found, dtype=np.float32 if tensor.dtype.startswith("f") else None).reshape(tensor.shape)
 
 
 def _tensors(module: Module, prefix: str = "") -> list[tuple[str, Tensor]]:

@@ -1,0 +1,217 @@
+"""Which algorithm trained a run, what says so, and what contradicts it.
+
+Evidence, the most certain first: the config says it, the config's keys, the class of the saved module, the outputs of
+the saved graph, the columns of the table, the name. The first that names one algorithm counts; what names another is
+a contradiction.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import re
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spindb.disk.configs import algorithm
+from spindb.disk.regular import open_regular
+from spindb.records import MetricSeries, SnapshotRecord
+
+_MOST = 1 << 16  # bytes of a module's pickle in which its class stands
+_PICKLES_BEFORE = 3  # in torch's older files: a number, a version, facts about the machine
+
+_OWN_KEYS = {"trpo", "ppo", "td3"}  # those whose key no other algorithm has
+_ON_POLICY, _OFF_POLICY = frozenset({"vpg", "ppo", "trpo"}), frozenset({"ddpg", "td3", "sac"})
+_ORIGINAL = _ON_POLICY | _OFF_POLICY
+_BY_OUTPUTS: Mapping[frozenset[str], frozenset[str]] = {
+    frozenset({"pi", "v"}): _ON_POLICY,
+    frozenset({"pi", "q"}): frozenset({"ddpg"}),
+    frozenset({"pi", "q1", "q2"}): frozenset({"td3"}),
+    frozenset({"mu", "pi", "q1", "q2"}): frozenset({"sac"}),
+    frozenset({"mu", "pi", "q1", "q2", "v"}): frozenset({"sac"}),
+}
+# Columns that must be there, columns that must not, algorithm; tested in this order.
+_BY_COLUMNS: tuple[tuple[set[str], set[str], str], ...] = (
+    ({"clipfrac"}, set(), "ppo"),
+    ({"backtrackiters"}, set(), "trpo"),
+    ({"q1vals", "q2vals", "logpi"}, set(), "sac"),
+    ({"lossq1", "lossq2", "logpi"}, set(), "sac"),
+    ({"q1vals", "q2vals", "losspi", "lossq"}, {"logpi", "alpha"}, "td3"),
+    ({"qvals", "losspi", "lossq"}, {"q1vals", "logpi", "alpha"}, "ddpg"),
+    ({"deltalosspi", "deltalossv", "entropy", "kl"}, {"clipfrac", "backtrackiters"}, "vpg"),
+)
+_NAMES = """
+vpg ppo trpo ddpg td3 sac dqn ddqn c51 qrdqn iqn rainbow a2c a3c acktr acer reinforce impala redq drq droq cql iql bcq
+awac awr mpo vmpo svpg gpo npg cpo pcpo focops rcpo tqc ppg d4pg maddpg mappo matd3 masac qmix naf mbpo dreamer td7 sacd
+dsac crr sarsa ppo1 ppo2
+"""
+_KNOWN = frozenset(_NAMES.split())
+_SAME = {"ppo1": "ppo", "ppo2": "ppo"}
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+class Evidence(NamedTuple):
+    """One thing that names algorithms: ``source`` is kept with the run, ``told`` is what it says, in words."""
+
+    source: str
+    algos: frozenset[str]
+    told: str
+
+
+class Verdict(NamedTuple):
+    """The algorithm, by what it is known, and what contradicts it, in words."""
+
+    algo: str | None = None
+    source: str | None = None
+    contradiction: str | None = None
+
+
+def in_config(values: Mapping[str, Any]) -> Evidence | None:
+    """What the config says outright, or by its keys."""
+    found = algorithm(values)
+    if found.algo is None:
+        return None
+    keys = ", ".join(found.keys)
+    if found.source == "config":
+        return Evidence("config", frozenset({_plain(found.algo)}), f"the config ({keys})")
+    return Evidence("config keys", frozenset({found.algo}), f"the config's keys ({keys})")
+
+
+def judge(
+    configured: Evidence | None,
+    snapshot: SnapshotRecord | None,
+    directory: Path,
+    columns: Sequence[MetricSeries],
+    names: Sequence[str],
+) -> Verdict:
+    """The algorithm of a run.
+
+    Args:
+        configured: what its config says.
+        snapshot: the snapshot that is this run's own.
+        directory: the run's directory.
+        columns: its metrics.
+        names: its own name and its experiment's.
+    """
+    evidence = [
+        *filter(None, [configured]),
+        *_in_snapshot(snapshot, directory, outright=configured is not None and configured.source == "config"),
+        *_in_columns(tuple(column.name for column in columns)),
+        *_in_names(tuple(names)),
+    ]
+    chosen = next((item for item in evidence if len(item.algos) == 1), None)
+    if chosen is None:
+        return Verdict()
+    (algo,) = chosen.algos
+    against = [item for item in evidence if item is not chosen and _contradicts(item, algo)]
+    return Verdict(algo, chosen.source, _told(chosen, algo, against) if against else None)
+
+
+def why_of_another_run(outputs: Mapping[str, str], configured: Evidence | None) -> str | None:
+    """Why a save with these outputs can't be of a run with this config; None where it can.
+
+    Keys that several algorithms have don't count against outputs of the same family.
+    """
+    given = _BY_OUTPUTS.get(frozenset(outputs))
+    if given is None or configured is None:
+        return None
+    (algo,) = configured.algos
+    if algo not in _ORIGINAL or algo in given:
+        return None
+    same_family = (algo in _ON_POLICY) == bool(given & _ON_POLICY)
+    if same_family and configured.source != "config" and algo not in _OWN_KEYS:
+        return None
+    theirs = f"gives {', '.join(sorted(outputs))}, as {' or '.join(sorted(given))} do"
+    return f"{theirs}, and by {configured.told} this run is {algo}: another run left it"
+
+
+def _plain(text: str) -> str:
+    """An algorithm as a config spells it; the one word in the text of an object or a path."""
+    words = _words(text)
+    return next(iter(words)) if len(words) == 1 and ("<" in text or "." in text) else text
+
+
+@lru_cache(maxsize=1024)
+def _words(text: str) -> frozenset[str]:
+    """The algorithms that stand in a text as words."""
+    split = _CAMEL.sub(" ", text) if not text.islower() else text
+    found = {*_WORD.findall(text.lower()), *_WORD.findall(split.lower())} & _KNOWN
+    return frozenset(_SAME.get(word, word) for word in found)
+
+
+def _in_snapshot(snapshot: SnapshotRecord | None, directory: Path, *, outright: bool) -> Iterator[Evidence]:
+    if snapshot is None or snapshot.stale is not None:
+        return
+    if snapshot.kind == "pyt_save" and snapshot.unloadable is None and not outright:
+        path = class_of_module(directory / snapshot.path)
+        for part in reversed(path.split(".")) if path else ():
+            if len(words := _words(part)) == 1:
+                yield Evidence("model class", words, f"the saved module's class ({path})")
+                return
+    if given := _BY_OUTPUTS.get(frozenset(snapshot.outputs)):
+        yield Evidence("model outputs", given, f"the saved model's outputs ({', '.join(sorted(snapshot.outputs))})")
+
+
+@lru_cache(maxsize=64)
+def _in_columns(names: tuple[str, ...]) -> tuple[Evidence, ...]:
+    plain = {name.lower().removeprefix("average") for name in names}
+    for there, absent, algo in _BY_COLUMNS:
+        if there <= plain and not absent & plain:
+            told = [name for name in names if name.lower().removeprefix("average") in there]
+            return (Evidence("columns", frozenset({algo}), f"the columns ({', '.join(told)})"),)
+    return ()
+
+
+def _in_names(names: Collection[str]) -> Iterator[Evidence]:
+    for name in names:
+        if len(words := _words(name)) == 1:
+            yield Evidence("name", words, f"the name ({name})")
+            return
+
+
+def _contradicts(item: Evidence, algo: str) -> bool:
+    if item.source in ("model outputs", "columns") and algo not in _ORIGINAL:
+        return False  # what an algorithm of another's own gives and logs is not known
+    return algo not in item.algos and not _words(algo) & item.algos
+
+
+def _told(chosen: Evidence, algo: str, against: Sequence[Evidence]) -> str:
+    others = ", ".join(f"{' or '.join(sorted(item.algos))} by {item.told}" for item in against)
+    return f"{algo} by {chosen.told}, {others}: {algo} counts, since what says it is more certain"
+
+
+def class_of_module(path: Path) -> str | None:
+    """The class of the module in a file of ``torch.save``, ``module.Class``; None where it can't be told.
+
+    The first class that the pickle names; nothing else of the file is read.
+    """
+    try:
+        with open_regular(path) as file:
+            if file.read(2) != b"PK":
+                file.seek(0)
+                return _first_class(io.BytesIO(file.read(_MOST)), _PICKLES_BEFORE)
+            with zipfile.ZipFile(file) as container:
+                name = next(name for name in container.namelist() if name.rpartition("/")[2] == "data.pkl")
+                with container.open(name) as pickled:
+                    return _first_class(io.BytesIO(pickled.read(_MOST)), 0)
+    except Exception:  # a stranger's file: that it is damaged is said of the snapshot
+        return None
+
+
+def _first_class(stream: io.BytesIO, pickles_before: int) -> str | None:
+    for _ in range(pickles_before):
+        for _ in pickletools.genops(stream):
+            pass
+    texts: list[str] = []
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name == "GLOBAL":
+            return str(argument).replace(" ", ".")
+        if opcode.name == "STACK_GLOBAL":
+            return ".".join(texts[-2:])
+        if isinstance(argument, str):
+            texts.append(argument)
+    return None

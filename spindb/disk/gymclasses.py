@@ -1,0 +1,226 @@
+"""Which id gym and gymnasium gave to a class with a time limit and arguments.
+
+Environments that pickle by their constructor's arguments ("EzPickle": Box2D, MuJoCo, robotics) carry no id. Class,
+time limit and arguments tell it, where they are those under which an id was registered. With any other argument they
+are not that id's environment, and none is claimed. Ids changed while classes kept their names; the wrappers around
+the environment tell the releases apart:
+
+- gym before 0.21: no ``order_enforcing`` around it;
+- gym 0.21 to 0.26: with it;
+- gymnasium before 1.0: wrappers in modules of their own; since 1.0: in ``gymnasium.wrappers.common``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from spindb.disk.gymarguments import DEFAULTS, WITHOUT_EFFECT
+
+Release = Literal["gym", "gym 0.21", "gymnasium", "gymnasium 1.0"]
+_PACKAGES = ("gymnasium", "gym")
+
+
+class Registered(NamedTuple):
+    """What an id stands for: time limit in steps (None: none), arguments other than the defaults, and the id."""
+
+    limit: int | None
+    arguments: Mapping[str, Any]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The id that was found; else ``arguments``, where other arguments than those of an id are why there is none."""
+
+    id: str | None
+    arguments: Mapping[str, Any] | None = None
+
+
+_BASES = {
+    "ant": ("Ant", "AntEnv", 1000),
+    "half_cheetah": ("HalfCheetah", "HalfCheetahEnv", 1000),
+    "hopper": ("Hopper", "HopperEnv", 1000),
+    "humanoid": ("Humanoid", "HumanoidEnv", 1000),
+    "swimmer": ("Swimmer", "SwimmerEnv", 1000),
+    "walker2d": ("Walker2d", "Walker2dEnv", 1000),
+    "humanoidstandup": ("HumanoidStandup", "HumanoidStandupEnv", 1000),
+    "inverted_double_pendulum": ("InvertedDoublePendulum", "InvertedDoublePendulumEnv", 1000),
+    "inverted_pendulum": ("InvertedPendulum", "InvertedPendulumEnv", 1000),
+    "pusher": ("Pusher", "PusherEnv", 100),
+    "reacher": ("Reacher", "ReacherEnv", 50),
+}
+_WITH_VERSION_3 = ("ant", "half_cheetah", "hopper", "humanoid", "swimmer", "walker2d")
+_ONLY_VERSION_2 = {"striker": ("Striker", "StrikerEnv", 100), "thrower": ("Thrower", "ThrowerEnv", 100)}
+
+
+def _mujoco() -> dict[str, list[Registered]]:
+    found = {}
+    for module, (name, cls, limit) in {**_BASES, **_ONLY_VERSION_2}.items():
+        found[f"mujoco.{module}.{cls}"] = [Registered(limit, {}, f"{name}-v2")]
+        for version in (3, 4, 5):
+            if module in _BASES and (version > 3 or module in _WITH_VERSION_3):
+                found[f"mujoco.{module}_v{version}.{cls}"] = [Registered(limit, {}, f"{name}-v{version}")]
+    return found
+
+
+def _robotics() -> dict[str, list[Registered]]:
+    found: dict[str, list[Registered]] = {}
+    turned = {"Block": {"RotateZ": "z", "RotateParallel": "parallel", "RotateXYZ": "xyz"}}
+    for suffix, reward in (("", {}), ("Dense", {"reward_type": "dense"})):
+        for module, name in (
+            ("pick_and_place", "PickAndPlace"),
+            ("push", "Push"),
+            ("reach", "Reach"),
+            ("slide", "Slide"),
+        ):
+            ids = found.setdefault(f"robotics.fetch.{module}.Fetch{name}Env", [])
+            ids.append(Registered(50, reward, f"Fetch{name}{suffix}-v1"))
+        found.setdefault("robotics.hand.reach.HandReachEnv", []).append(Registered(50, reward, f"HandReach{suffix}-v0"))
+        for thing in ("Block", "Egg", "Pen"):
+            ids = found.setdefault(f"robotics.hand.manipulate.Hand{thing}Env", [])
+            ids.append(Registered(100, reward, f"HandManipulate{thing}{suffix}-v0"))
+            for name, rotation in turned.get(thing, {"Rotate": "xyz"}).items():
+                other = {} if rotation == "xyz" else {"target_rotation": rotation}
+                arguments = {"target_position": "ignore", **other, **reward}
+                ids.append(Registered(100, arguments, f"HandManipulate{thing}{name}{suffix}-v0"))
+    return found
+
+
+# As the newest release of each package has them; what others had instead is in _OF_RELEASE.
+REGISTERED: Mapping[str, Sequence[Registered]] = {
+    "classic_control.cartpole.CartPoleEnv": [Registered(200, {}, "CartPole-v0"), Registered(500, {}, "CartPole-v1")],
+    "classic_control.pendulum.PendulumEnv": [Registered(200, {}, "Pendulum-v1")],
+    "classic_control.mountain_car.MountainCarEnv": [Registered(200, {}, "MountainCar-v0")],
+    "classic_control.continuous_mountain_car.Continuous_MountainCarEnv": [
+        Registered(999, {}, "MountainCarContinuous-v0")
+    ],
+    "classic_control.acrobot.AcrobotEnv": [Registered(500, {}, "Acrobot-v1")],
+    "box2d.lunar_lander.LunarLander": [
+        Registered(1000, {}, "LunarLander-v3"),
+        Registered(1000, {"continuous": True}, "LunarLanderContinuous-v3"),
+    ],
+    "box2d.lunar_lander.LunarLanderContinuous": [Registered(1000, {}, "LunarLanderContinuous-v2")],
+    "box2d.bipedal_walker.BipedalWalker": [
+        Registered(1600, {}, "BipedalWalker-v3"),
+        Registered(2000, {"hardcore": True}, "BipedalWalkerHardcore-v3"),
+    ],
+    "box2d.bipedal_walker.BipedalWalkerHardcore": [Registered(2000, {}, "BipedalWalkerHardcore-v3")],
+    "box2d.car_racing.CarRacing": [Registered(1000, {}, "CarRacing-v3")],
+    "toy_text.blackjack.BlackjackEnv": [Registered(None, {"sab": True}, "Blackjack-v1")],
+    **_mujoco(),
+    **_robotics(),
+}
+"""By the class, without its package."""
+
+# Another id where the release is this one; "" where the same state may be of two.
+_OF_RELEASE: Mapping[Release, Mapping[str, str]] = {
+    "gym": {
+        "Pendulum-v1": "Pendulum-v0",
+        "LunarLander-v3": "LunarLander-v2",
+        "LunarLanderContinuous-v3": "LunarLanderContinuous-v2",
+        "BipedalWalker-v3": "BipedalWalker-v2",
+        "BipedalWalkerHardcore-v3": "BipedalWalkerHardcore-v2",
+        "CarRacing-v3": "CarRacing-v0",
+        "Blackjack-v1": "",
+    },
+    "gym 0.21": {
+        "LunarLander-v3": "LunarLander-v2",
+        "LunarLanderContinuous-v3": "LunarLanderContinuous-v2",
+        "CarRacing-v3": "CarRacing-v2",
+    },
+    "gymnasium": {
+        "LunarLander-v3": "LunarLander-v2",
+        "LunarLanderContinuous-v3": "LunarLanderContinuous-v2",
+        "CarRacing-v3": "CarRacing-v2",
+    },
+    "gymnasium 1.0": {},
+}
+BASES = {
+    registered.id.partition("-")[0].lower(): registered.id.partition("-")[0]
+    for of_class in REGISTERED.values()
+    for registered in of_class
+}
+"""Names of environments without their versions, by their lower-case spelling."""
+
+
+def identify(classes: Sequence[str], limit: int | None, state: Mapping[str, Any]) -> Identified:
+    """The id of an environment.
+
+    Args:
+        classes: the classes of the environment, outermost first.
+        limit: the time limit around it, in steps.
+        state: the attributes of the innermost.
+    """
+    package, _, suffix = classes[-1].partition(".envs.")
+    registered = REGISTERED.get(suffix) if package in _PACKAGES else None
+    if registered is None:
+        return Identified(None)
+    layout = DEFAULTS.get(suffix, {})
+    arguments = _given(layout, state)
+    of_limit = [found for found in registered if found.limit == limit]
+    for found in of_limit:
+        if dict(found.arguments) == arguments:
+            return Identified(_of_release(found.id, _release(package, classes, state), state))
+    return Identified(None, arguments if of_limit else None)
+
+
+def same_environment(env_id: str, class_path: str) -> bool:
+    """Whether an id, whatever its version and its letters' case, is among those that the class was registered under."""
+    suffix = class_path.partition(".envs.")[2]
+    base = env_id.partition("-")[0].lower()
+    return any(found.id.partition("-")[0].lower() == base for found in REGISTERED.get(suffix, ()))
+
+
+def _given(layout: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments other than the defaults that the environment was made with."""
+    named: dict[str, Any] = {}
+    if "_ezpickle_args" in state or "_ezpickle_kwargs" in state:
+        args, kwargs = state.get("_ezpickle_args") or (), state.get("_ezpickle_kwargs") or {}
+        names = _names(list(layout), args)
+        for place, value in enumerate(args if isinstance(args, (tuple, list)) else ()):
+            named[names[place] if place < len(names) else f"argument {place + 1}"] = value
+        named |= {str(name): value for name, value in (kwargs.items() if isinstance(kwargs, dict) else ())}
+        named = {name: value for name, value in named.items() if name not in ("self", "__class__")}
+    else:  # it keeps arguments as attributes, if at all
+        named = {name: state[name] for name in layout if name in state}
+    return {
+        name: value
+        for name, value in named.items()
+        if name not in WITHOUT_EFFECT and not (name in layout and _equal(value, layout[name]))
+    }
+
+
+def _names(layout: list[str], args: Any) -> list[str]:
+    """The names of positional arguments; before gym 0.25 there was no ``render_mode``, a text or None, among them."""
+    first = args[0] if isinstance(args, (tuple, list)) and args else None
+    if layout[:1] == ["render_mode"] and first is not None and not isinstance(first, str):
+        return layout[1:]
+    return layout
+
+
+def _equal(value: Any, default: Any) -> bool:
+    if isinstance(value, (list, tuple)) and isinstance(default, (list, tuple)):
+        return list(value) == list(default)
+    return type(value) in (bool, int, float, str, type(None)) and value == default
+
+
+def _release(package: str, classes: Sequence[str], state: Mapping[str, Any]) -> Release:
+    if package == "gymnasium":
+        own = (
+            "gymnasium.wrappers.time_limit.",
+            "gymnasium.wrappers.order_enforcing.",
+            "gymnasium.wrappers.env_checker.",
+        )
+        return "gymnasium" if any(path.startswith(own) for path in classes) else "gymnasium 1.0"
+    later = any(path.startswith(("gym.wrappers.order_enforcing.", "gym.wrappers.env_checker.")) for path in classes)
+    return "gym 0.21" if later or state.get("_ezpickle_args") else "gym"
+
+
+def _of_release(env_id: str, release: Release, state: Mapping[str, Any]) -> str | None:
+    found = _OF_RELEASE[release].get(env_id, env_id)
+    if env_id == "CarRacing-v3" and release == "gym 0.21":
+        count = len(state.get("_ezpickle_args") or ())
+        return {0: "CarRacing-v0", 1: "CarRacing-v0", 2: "CarRacing-v1", 5: "CarRacing-v2"}.get(count)
+    return found or None

@@ -1,0 +1,94 @@
+"""Which column is a run's performance, and which counts its steps: loggers call them otherwise.
+
+Names are compared by their letters alone, in any case: ``eval/mean_reward`` is ``evalmeanreward``. A name is one of a
+performance where its letters are words of `_RETURN`, `_MEAN`, `_EPISODE`, `_TEST` and `_OTHER` from end to end, with
+exactly one of `_RETURN`. `docs/formats.md` shows the order in which they count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from spindb.records import MetricSeries
+
+_RETURN = ("returns", "return", "rets", "ret")
+_REWARD = ("rewards", "reward", "rews", "rew")
+_SCORE = ("scores", "score")
+_TEST = ("testing", "test", "evaluations", "evaluation", "evaluate", "eval", "validation")
+_MEAN = ("averages", "average", "avg", "mean")
+_EPISODE = ("episodes", "episodic", "episode", "eps", "ep")
+_OTHER = (
+    *("training", "train", "rollouts", "rollout", "exploration", "expl", "charts", "metrics", "performance", "perf"),
+    *("environment", "envrunners", "env", "samplerresults", "sampler", "results", "stats", "info", "logs", "log"),
+    *("total", "sum", "cumulative", "undiscounted", "raw", "agent", "policy"),
+)
+_WORDS = (*_RETURN, *_REWARD, *_SCORE, *_TEST, *_MEAN, *_EPISODE, *_OTHER)
+_FIRST = ("AverageTestEpRet", "AverageEpRet")  # as the original logger has them, within their kind
+_LONGEST = 80  # letters of a name that is made of the words above
+_OWN_WORD = "performance"
+_STEPS = (
+    *("totalenvinteracts", "totalsteps", "totaltimesteps", "timesteps", "envsteps", "steps", "totalenvsteps"),
+    *("timetotaltimesteps", "totalnumsteps", "numenvsteps", "environmentsteps", "totalenvironmentsteps"),
+    *("timestepstotal", "numenvstepssampledlifetime", "totalinteractions", "totalenvinteractions"),
+)
+
+
+def performance_of(columns: Sequence[MetricSeries]) -> str | None:
+    """The column that is the run's performance: the first in order that holds a number, else the first."""
+    candidates = _candidates(tuple(column.name for column in columns))
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    series = {column.name: column.values for column in columns}
+    with_numbers = (name for name in candidates if any(isinstance(cell, (int, float)) for cell in series[name]))
+    return next(with_numbers, candidates[0])
+
+
+def steps_of(columns: Sequence[MetricSeries]) -> str | None:
+    """The column that counts the steps in the environment, over the whole training."""
+    return _steps(tuple(column.name for column in columns))
+
+
+@lru_cache(maxsize=64)  # most runs have the columns of the run before
+def _steps(names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if _letters(name) in _STEPS), None)
+
+
+@lru_cache(maxsize=64)
+def _candidates(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of performances, the one that counts first."""
+    ranked = [(rank, place, name) for place, name in enumerate(names) if (rank := _rank(name)) is not None]
+    return tuple(name for _, _, name in sorted(ranked))
+
+
+def _rank(name: str) -> tuple[int, ...] | None:
+    """What orders the names of performances: those of a test first; None for another metric's name."""
+    letters = _letters(name)
+    if letters == _OWN_WORD:
+        return 1, 2, 0, 0
+    words = _words(letters)
+    kinds = [kind for kind, known in enumerate((_RETURN, _REWARD, _SCORE)) for word in words if word in known]
+    if len(kinds) != 1:
+        return None
+    test = any(word in _TEST for word in words)
+    meant = any(word in _MEAN for word in words)
+    return 0 if test else 1, 0 if name in _FIRST else 1, kinds[0], 0 if meant else 1
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
+
+
+def _words(letters: str) -> list[str]:
+    """The letters as known words from end to end; none where they are not."""
+    if len(letters) > _LONGEST:
+        return []
+    ends: dict[int, list[str]] = {0: []}  # how each place was reached
+    for place in range(len(letters)):
+        if place in ends:
+            for word in _WORDS:
+                end = place + len(word)
+                if end not in ends and letters.startswith(word, place):
+                    ends[end] = [*ends[place], word]
+    return ends.get(len(letters), [])

@@ -1,0 +1,376 @@
+"""Reads a table line by line: each row by the header in force, what is lost with its line and count.
+
+A header in mid-file (`spindb.disk.headers.is_header`) is in force for the rows below it, and adds the columns that
+it names first; rows above have empty cells there. What happens to many lines is one problem with the first line and
+a count; rows that are left out are listed one by one, up to a limit.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from spindb.disk.cells import is_ambiguous, is_number, number_in_text, parse_cell, with_decimal_comma
+from spindb.disk.headers import are_data, is_header, unique_names, without_empty_ends
+from spindb.disk.regular import TooLargeError
+from spindb.disk.separated import Dialect, decode, dialect_of, is_comment, split_lines
+from spindb.records import Cell, MetricSeries, Problem
+
+_MAX_LOST = 20  # rows that are left out and listed one by one
+_MAX_HEADERS = 100  # that name new columns: the cells of rows above are made empty there
+_SHOWN = 40  # characters of a cell in a message
+
+
+class Rows(NamedTuple):
+    """Columns of equal length, the line of each row, and what was odd."""
+
+    columns: tuple[MetricSeries, ...]
+    lines: list[int]
+    problems: list[Problem]
+
+
+class _Header(NamedTuple):
+    """A header: its fields as they stand there, its text, and for each field the place of its column."""
+
+    fields: list[str]
+    text: str
+    places: list[int]
+
+
+class _Row(NamedTuple):
+    header: _Header
+    cells: list[Cell]
+    line: int
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What happens to several lines and is one problem."""
+
+    line: int
+    count: int = 1
+
+
+@dataclass(slots=True)
+class _Notes:
+    """Problems of one file."""
+
+    path: str
+    problems: list[Problem] = field(default_factory=list)
+    lost: int = 0
+    seen: dict[tuple[str, str], _Seen] = field(default_factory=dict)
+
+    def report(self, code: str, message: str, line: int | None = None) -> None:
+        self.problems.append(Problem(code, message, self.path, line))
+
+    def lose(self, code: str, message: str, line: int) -> None:
+        """A row is left out."""
+        self.lost += 1
+        if self.lost <= _MAX_LOST:
+            self.report(code, message, line)
+
+    def count(self, code: str, message: str, line: int) -> None:
+        """The same happened to another line; in the message ``{n}`` stands for how many times."""
+        found = self.seen.get((code, message))
+        if found is None:
+            self.seen[code, message] = _Seen(line)
+        else:
+            found.count += 1
+
+    def all(self) -> list[Problem]:
+        """The problems in the order of the lines in which they are met; those of the whole file come first."""
+        if self.lost > _MAX_LOST:
+            self.report("more-odd-rows", f"{self.lost - _MAX_LOST} more rows are odd and left out")
+        for (code, message), found in self.seen.items():
+            self.report(code, message.replace("{n}", _times(found.count)), found.line)
+        return self.problems
+
+
+def read_rows(data: bytes, path: str) -> Rows:
+    """Read the bytes of a table that is not clean, and not empty."""
+    notes = _Notes(path)
+    text, odd = decode(data)
+    if odd is not None:
+        notes.report("encoding", *odd)
+    lines = split_lines(text)
+    reader = _Reader(lines, dialect_of(lines), notes)
+    reader.read()
+    return reader.result()
+
+
+class _Reader:
+    """The state of reading one table."""
+
+    def __init__(self, lines: list[str], dialect: Dialect, notes: _Notes) -> None:
+        self.lines = lines
+        self.dialect = dialect
+        self.notes = notes
+        self.names: list[str] = []
+        self.places: dict[str, int] = {}  # of all names, as they stand in headers
+        self.header: _Header | None = None
+        self.headers = 0  # in mid-file, that named new columns
+        self.rows: list[_Row] = []
+        self.glued: list[_Row] = []
+
+    def read(self) -> None:
+        last = len(self.lines) - 1
+        for index, line in enumerate(self.lines):
+            if "\0" in line:
+                self.lose_nul_bytes(line, index + 1)
+            elif line.strip():
+                if index == last and self.header is not None:
+                    message = "the last line has no newline: its last cell may be cut off"
+                    self.notes.report("no-final-newline", message, index + 1)
+                self.take(line, index)
+
+    def lose_nul_bytes(self, line: str, number: int) -> None:
+        count = line.count("\0")
+        if line.strip("\0 \t"):
+            self.notes.lose("nul-bytes", f"{_many(count, 'NUL byte')} in the row: left out", number)
+        else:
+            what = f"{_many(count, 'NUL byte')} where rows may have stood: what stood there is lost"
+            self.notes.lose("nul-bytes", what, number)
+
+    def take(self, line: str, index: int) -> None:
+        """Take a line that is not blank."""
+        fields = self.dialect.fields(line)
+        if self.header is None:
+            self.begin(line, fields, index)
+        elif not self.is_another_header(line, fields, index):
+            self.take_row(self.header, line, fields, index + 1)
+
+    def begin(self, line: str, fields: list[str], index: int) -> None:
+        """Take a line in front of any row: a comment, the header, or a row where there is no header."""
+        number = index + 1
+        if is_comment(line):
+            fields = self.dialect.fields(line.lstrip()[2 if line.lstrip().startswith("//") else 1 :])
+            if not _names_what_is_below(fields, self.below(index)):
+                self.notes.count("comment-line", "a comment{n}: stepped over", number)
+                return
+            self.notes.report("comment-line", "the header stands in a comment: taken as header", number)
+        elif self.dialect.width > 1 and len(without_empty_ends(fields)) == 1:
+            self.notes.count("comment-line", "a line of text before the header{n}: stepped over", number)
+            return
+        if self.dialect.oddity:
+            self.notes.report("separator", self.dialect.oddity, number)
+        if are_data(fields, self.below(index)):
+            count = len(without_empty_ends(fields))
+            names = [f"column{place}" for place in range(1, count + 1)]
+            self.notes.report("no-header", f"no header: the columns are called column1 to column{count}", number)
+            self.header = self.put_in_force(names, "", number)
+            self.take_row(self.header, line, fields, number)
+        else:
+            self.header = self.put_in_force(fields, line, number)
+
+    def put_in_force(self, fields: list[str], text: str, line: int) -> _Header:
+        """A header with those fields; columns that it names first are added."""
+        named = without_empty_ends(fields)
+        places = []
+        for name in unique_names(named, line, self.notes.report):
+            if name not in self.places:
+                self.places[name] = len(self.names)
+                self.names.append(name)
+            places.append(self.places[name])
+        return _Header(fields, text, places)
+
+    def is_another_header(self, line: str, fields: list[str], index: int) -> bool:
+        """Whether the line is a header; then it is in force."""
+        header = self.header
+        assert header is not None
+        number = index + 1
+        if fields == header.fields and not all(map(_spells_number, fields)):
+            self.notes.count("repeated-header", "the header again in mid-file{n}: left out", number)
+            return True
+        if _spells_number(fields[0]) and fields[0] not in self.places:
+            return False
+        above = ["" if cell is None else str(cell) for cell in self.rows[-1].cells] if self.rows else None
+        if not is_header(fields, self.places, self.below(index), above):
+            return False
+        before = len(self.names)
+        self.header = self.put_in_force(fields, line, number)
+        new = self.names[before:]
+        self.headers += bool(new)
+        if self.headers > _MAX_HEADERS:
+            raise TooLargeError(errno.EFBIG, f"more than {_MAX_HEADERS} headers that name new columns")
+        added = f"; new columns: {', '.join(new)}" if new else ""
+        message = f"another header{{n}}: the rows below it are read by it, {_many(len(self.header.places), 'column')}"
+        self.notes.count("second-header", message + added, number)
+        return True
+
+    def below(self, index: int) -> list[str] | None:
+        """The fields of the next line that can be read."""
+        following = self.following[index]
+        return None if following is None else self.dialect.fields(self.lines[following])
+
+    @cached_property
+    def following(self) -> list[int | None]:
+        """For each line the next one that can be read."""
+        found: int | None = None
+        following: list[int | None] = []
+        for index in range(len(self.lines) - 1, -1, -1):
+            following.append(found)
+            line = self.lines[index]
+            if line.strip() and "\0" not in line and not is_comment(line):
+                found = index
+        return following[::-1]
+
+    def take_row(self, header: _Header, line: str, fields: list[str], number: int) -> None:
+        width, count = len(header.places), len(fields)
+        beyond = fields[width:]
+        if count > width and not any(beyond):
+            self.notes.count("trailing-separator", "a separator behind the last cell{n}: no cell is meant", number)
+            fields = fields[:width]
+        elif count > width and count == len(header.fields):
+            self.name_unnamed(header, number)
+            width = count
+        if len(fields) == width:
+            self.rows.append(_Row(header, self.cells(fields), number))
+        elif is_comment(line) and line.lstrip().startswith("#"):
+            self.notes.count("comment-line", "a comment{n}: stepped over", number)
+        elif header.text and line.endswith(header.text):
+            self.notes.report("glued-row", "a header stands behind the row without a line break: both are read", number)
+            self.take_row(header, "", self.dialect.fields(line.removesuffix(header.text)), number)
+        elif width > 1 and len(fields) % width == 0:
+            self.glued.append(_Row(header, self.cells(fields), number))
+        else:
+            self.lose_ragged(header, len(fields), number)
+
+    def name_unnamed(self, header: _Header, line: int) -> None:
+        """Columns without a name at the end of a header, since a cell stands in them."""
+        for position in range(len(header.places) + 1, len(header.fields) + 1):
+            name = f"column{position}"
+            while name in self.places:
+                name += "'"
+            self.notes.report("unnamed-column", f"column {position} has no name: called {name}", line)
+            self.places[name] = len(self.names)
+            header.places.append(len(self.names))
+            self.names.append(name)
+        for row in self.rows:
+            if row.header is header:
+                row.cells.extend([None] * (len(header.places) - len(row.cells)))
+
+    def lose_ragged(self, header: _Header, count: int, number: int) -> None:
+        width = len(header.places)
+        glued = (
+            " (two rows without a line break; where the first ends is not certain)"
+            if width > 1 and count == 2 * width - 1
+            else ""
+        )
+        message = f"{_many(count, 'field')} for {_many(width, 'column')}{glued}: row left out, nothing shifted"
+        self.notes.lose("ragged-row", message, number)
+
+    def cells(self, fields: Sequence[str]) -> list[Cell]:
+        if self.dialect.decimal_comma:
+            return [parse_cell(with_decimal_comma(text)) for text in fields]
+        return [parse_cell(text) for text in fields]
+
+    def result(self) -> Rows:
+        self.separate_glued()
+        count = len(self.rows)
+        columns: list[list[Cell]] = [[None] * count for _ in self.names]
+        for index, row in enumerate(self.rows):
+            for place, cell in zip(row.header.places, row.cells, strict=True):
+                columns[place][index] = cell
+        lines = [row.line for row in self.rows]
+        for name, values in zip(self.names, columns, strict=True):
+            self.read_text_numbers(name, values, lines)
+        if not count:
+            self.notes.report("no-rows", "a header and no row that can be read")
+        series = tuple(MetricSeries(n, tuple(c)) for n, c in zip(self.names, columns, strict=True))
+        return Rows(series, lines, self.notes.all())
+
+    def separate_glued(self) -> None:
+        """Put the rows in that stand without a line break between them, where each part is like the whole rows."""
+        if not self.glued:
+            return
+        kinds = _kinds_of(self.rows)
+        counts = Counter(id(row.header) for row in self.rows)
+        glued = Counter(id(row.header) for row in self.glued)
+        for row in self.glued:
+            header = id(row.header)
+            parts = list(_parts(row))
+            if counts[header] >= glued[header] and all(_alike(part, kinds[header]) for part in parts):
+                message = f"{len(parts)} rows without a line break between them: all are read"
+                self.notes.report("glued-row", message, row.line)
+                self.rows += parts
+            else:
+                self.lose_ragged(row.header, len(row.cells), row.line)
+        self.rows.sort(key=lambda row: row.line)  # stable: parts of a line stay in order
+
+    def read_text_numbers(self, name: str, values: list[Cell], lines: Sequence[int]) -> None:
+        """Put numbers for the texts of a column that stand for one, and say so once."""
+        texts = [(index, value) for index, value in enumerate(values) if isinstance(value, str)]
+        if not texts:
+            return
+        found = {index: number for index, text in texts if (number := number_in_text(text)) is not None}
+        if any("[" in text or text.startswith("(") for index, text in texts if index not in found):
+            found = {index: number for index, number in found.items() if not number.inside}  # a column of lists
+        if found:
+            first = next(iter(found))
+            example = _short(str(values[first]))
+            for index, number in found.items():
+                values[index] = number.number
+            message = f"column {name}: {_many(len(found), 'text')} such as {example}: read as the number in it"
+            self.notes.report("text-numbers", message, lines[first])
+        unclear = [(index, text) for index, text in texts if index not in found and is_ambiguous(text)]
+        if unclear:
+            index, text = unclear[0]
+            message = f"column {name}: {_many(len(unclear), 'text')} such as {_short(text)}"
+            self.notes.report("ambiguous-number", f"{message}: more than one reading, kept as text", lines[index])
+
+
+def _parts(row: _Row) -> Iterator[_Row]:
+    width = len(row.header.places)
+    for start in range(0, len(row.cells), width):
+        yield _Row(row.header, row.cells[start : start + width], row.line)
+
+
+def _kinds_of(rows: Sequence[_Row]) -> dict[int, list[set[str]]]:
+    """For each header (by its id) what kinds of cells stand below each of its fields."""
+    kinds: dict[int, list[set[str]]] = {}
+    for row in rows:
+        known = kinds.setdefault(id(row.header), [set() for _ in row.header.places])
+        for seen, cell in zip(known, row.cells, strict=True):
+            if cell is not None:
+                seen.add(_kind(cell))
+    return kinds
+
+
+def _alike(part: _Row, kinds: Sequence[set[str]]) -> bool:
+    """Whether the part has numbers where all whole rows have them, whole numbers where those are whole."""
+    return all(
+        cell is None or len(seen) != 1 or _kind(cell) in seen or (seen == {"float"} and isinstance(cell, int))
+        for cell, seen in zip(part.cells, kinds, strict=True)
+    )
+
+
+def _names_what_is_below(fields: Sequence[str], below: Sequence[str] | None) -> bool:
+    """Whether the text of a comment is a header: as many names as there are cells below, with numbers among those."""
+    if below is None or len(below) != len(fields) or any(map(_spells_number, fields)):
+        return False
+    numbers = sum(map(_spells_number, below))
+    return numbers == len(below) if len(below) == 1 else numbers > 0
+
+
+def _kind(cell: Cell) -> str:
+    return "text" if isinstance(cell, str) else type(cell).__name__
+
+
+def _spells_number(field: str) -> bool:
+    return is_number(parse_cell(field))
+
+
+def _times(count: int) -> str:
+    return "" if count == 1 else f" ({count} times)"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -1,0 +1,133 @@
+"""The files of one run directory, each read once; what can't be read becomes a problem.
+
+Every part of a run (metrics, config, states, snapshots) is read within a guard of its own (`RunDirectory.part`):
+a defect in one is a problem with that part's path and leaves the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+from typing import TypeVar
+
+from spindb.disk import limits
+from spindb.disk.regular import NotRegularError, TooLargeError, read_with_time
+from spindb.disk.told import text_of
+from spindb.records import Problem
+
+_name_of: Callable[[os.DirEntry[str]], str] = attrgetter("name")
+_Part = TypeVar("_Part")
+_Absent = TypeVar("_Absent")
+
+
+class RunDirectory:
+    """Names and contents of a run directory's files, and the problems that were met."""
+
+    def __init__(self, directory: Path) -> None:
+        """
+        Raises:
+            OSError: the directory can't be listed.
+        """
+        self._base = os.fspath(directory)
+        self.problems: list[Problem] = []
+        self.unreadable: set[str] = set()
+        self._contents: dict[str, bytes] = {}
+        self._times: dict[str, float] = {}
+        self.names, more = listed(directory)
+        if more:
+            self.report("too-many-entries", f"more than {limits.ENTRIES:,} entries: the rest is not looked at", "")
+
+    def report(self, code: str, message: str, path: str) -> None:
+        self.problems.append(Problem(code, message, path))
+
+    def data(self, name: str, limit: int | None = None) -> bytes:
+        """Content of a regular file, empty where it is absent or can't be read.
+
+        `limit` is how many bytes it may have, where `limits.BYTES` does not say it.
+        """
+        if name not in self._contents:
+            self._contents[name] = self._read(name, limits.BYTES.get(name, limits.STATE) if limit is None else limit)
+        return self._contents[name]
+
+    def _read(self, name: str, limit: int) -> bytes:
+        try:
+            data, self._times[name] = read_with_time(f"{self._base}/{name}", limit)
+        except OSError as error:
+            if name in self.names or not isinstance(error, FileNotFoundError):
+                self.unreadable.add(name)
+                self.report(*why_unreadable(error), name)
+            return b""
+        return data
+
+    def mtime(self, name: str) -> float | None:
+        """When the file was written, in seconds since the epoch; None where that can't be told."""
+        if name not in self._times:
+            try:
+                self._times[name] = os.stat(f"{self._base}/{name}").st_mtime
+            except OSError:
+                return None
+        return self._times[name]
+
+    def part(self, name: str, code: str, absent: _Absent, read: Callable[[], _Part]) -> _Part | _Absent:
+        """What `read` gives; `absent` and a problem with that code where it fails.
+
+        `name` is the path of the part, relative to the run.
+        """
+        try:
+            return read()
+        except Exception as error:  # whatever a stranger's file makes a reader do, the other parts are kept
+            self.unreadable.add(name)
+            if isinstance(error, OSError):
+                self.report(*why_unreadable(error), name)
+            else:
+                self.report(code, why_failed(error), name)
+            return absent
+
+
+def listed(directory: str | os.PathLike[str]) -> tuple[list[str], bool]:
+    """The names in a directory, sorted, and whether there are more than `limits.ENTRIES`, which are left out.
+
+    Raises:
+        OSError: it can't be listed.
+    """
+    with os.scandir(directory) as entries:
+        names = list(map(_name_of, islice(entries, limits.ENTRIES + 1)))
+    more = len(names) > limits.ENTRIES
+    return sorted(names[: limits.ENTRIES]), more
+
+
+def why_unreadable(error: OSError) -> tuple[str, str]:
+    """Code and message of the problem of a file that can't be read."""
+    if isinstance(error, NotRegularError):
+        return "not-a-regular-file", f"{error.strerror}: not opened"
+    if isinstance(error, TooLargeError):
+        return "too-large", f"{error.strerror}: not read"
+    return "unreadable-file", f"can't be read: {error.strerror or error}"
+
+
+def why_failed(error: Exception) -> str:
+    """Why a part could not be read, in words."""
+    if isinstance(error, OSError):
+        return why_unreadable(error)[1]
+    if isinstance(error, MemoryError):
+        return "can't be read: takes more memory than there is"
+    if isinstance(error, RecursionError):
+        return "can't be read: nested too deeply"
+    return f"spindb failed to read it ({type(error).__name__}: {text_of(error)}): please report this"
+
+
+def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The problems of a run as they are kept: few enough, none longer than a few lines."""
+    found = list(problems)
+    kept = found[: limits.PROBLEMS]
+    if len(found) > len(kept):
+        kept.append(Problem("more-problems", f"{len(found) - len(kept)} more problems are left out"))
+    return tuple(p if len(p.message) <= limits.MESSAGE else _shortened(p) for p in kept)
+
+
+def _shortened(problem: Problem) -> Problem:
+    message = problem.message
+    return Problem(problem.code, f"{message[: limits.MESSAGE - 1]}…", problem.path, problem.line)

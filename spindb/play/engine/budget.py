@@ -1,0 +1,171 @@
+"""How much memory and work the evaluation of a graph may take, decided before an array is made.
+
+A file of a few bytes can ask for any size: ``Fill([2**40], 0)``. So what an operation would make is computed from its
+inputs first (`cost`). Whether it is worth checking at each evaluation is decided by `spindb.play.policies.program`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spindb.play.engine.signatures import SIGNATURES
+
+RESULT = 256 << 20
+"""Bytes of one array."""
+TOTAL = 1 << 30
+"""Bytes of all arrays that one evaluation makes, and of all constants of a graph."""
+WORK = 10**10
+"""Elements read and written by one evaluation; of a product of float matrices, sixteen multiplications are one."""
+_MAX_AXES = 32  # numpy's own limit
+_FAST = 16  # multiplications of a matrix product in the time of one element elsewhere
+_OVERHEAD = 256  # bytes of an array without elements
+
+
+class BudgetError(ValueError):
+    """More than may be taken; the message says what would be."""
+
+
+class Budget:
+    """What is left to take."""
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._worked = 0
+
+    def spend(self, made: int, work: int) -> None:
+        """Take so many bytes, all of one array, and so much work.
+
+        Raises:
+            BudgetError: that is more than may be taken.
+        """
+        if made > RESULT:
+            raise BudgetError(f"would make an array of {_size(made)}; the limit is {_size(RESULT)}")
+        self._made += made
+        self._worked += work
+        if self._made > TOTAL:
+            raise BudgetError(f"the arrays made so far take {_size(self._made)}; the limit is {_size(TOTAL)}")
+        if self._worked > WORK:
+            raise BudgetError(f"takes {self._worked:.2g} elements of work so far; the limit is {WORK:.2g}")
+
+
+def cost(op: str, attributes: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[int, int]:
+    """Bytes that an operation makes, and elements that it reads and writes.
+
+    Raises:
+        ValueError: a length is negative, or the shapes do not fit. Others as numpy has them, for inputs of odd types.
+    """
+    count, work = _COUNTS.get(op, _broadcast)(attributes, inputs)
+    sizing = {which % len(inputs) for which in SIGNATURES[op].sizing}
+    types = [np.asarray(value).dtype for which, value in enumerate(inputs) if which not in sizing]
+    known = op not in _WIDE and any(dtype.kind == "f" for dtype in types)
+    itemsize = max(dtype.itemsize for dtype in types) if known else 8
+    return count * itemsize + _OVERHEAD, work + count
+
+
+def elements(shape: Any) -> int:
+    """How many elements an array of that shape has.
+
+    Raises:
+        ValueError: a length is negative, or there are too many axes.
+    """
+    lengths = np.atleast_1d(np.asarray(shape)) if not isinstance(shape, tuple) else shape
+    if len(lengths) > _MAX_AXES or getattr(lengths, "ndim", 1) > 1:
+        raise ValueError(f"a shape of {len(lengths)} axes; {_MAX_AXES} are possible")
+    found = [int(length) for length in lengths]
+    if any(length < 0 for length in found):
+        raise ValueError(f"a shape with a negative length: {found}")
+    if any(length >= 2**62 for length in found):
+        raise ValueError("a shape with a length that no memory holds")
+    return math.prod(found)
+
+
+def _size(count: int) -> str:
+    power, unit = next((p for p in ((30, "GiB"), (20, "MiB")) if count >= 1 << p[0]), (10, "KiB"))
+    value = count >> power  # whole numbers: a float has no room for all of these
+    return f"{value:,} {unit}" if value < 10**9 else f"more than {10**9:,} {unit}"
+
+
+Count = tuple[int, int]
+_Counter = Callable[[Mapping[str, Any], Sequence[Any]], Count]
+
+
+def _read(inputs: Sequence[Any]) -> int:
+    return sum(np.size(value) for value in inputs)
+
+
+def _broadcast(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return math.prod(np.broadcast_shapes(*map(np.shape, inputs))), _read(inputs)
+
+
+def _views(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return 0, 0
+
+
+def _copies(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return _read(inputs), _read(inputs)
+
+
+def _mat_mul(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    left, right = (list(np.shape(value)) for value in inputs)
+    if min(len(left), len(right)) < 2:
+        raise ValueError(f"a product of arrays of shapes {tuple(left)} and {tuple(right)}")
+    if attributes.get("transpose_a"):
+        left.reverse()
+    if attributes.get("transpose_b"):
+        right.reverse()
+    count = math.prod(np.broadcast_shapes(left[:-2], right[:-2])) * left[-2] * right[-1]
+    fast = all(np.asarray(value).dtype.char in "fd" for value in inputs)
+    return count, count * left[-1] // (_FAST if fast else 1) + _read(inputs)
+
+
+def _shaped(which: int) -> _Counter:
+    """Of the shape that an input holds."""
+    return lambda attributes, inputs: (elements(inputs[which]), 0)
+
+
+def _tile(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return elements(inputs[1]) * np.size(inputs[0]), 0
+
+
+def _one_hot(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return 2 * elements(np.reshape(inputs[1], (1,))) * np.size(inputs[0]), 0
+
+
+def _gather(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    shape = list(np.shape(inputs[0]))
+    del shape[int(inputs[2])]
+    return math.prod(shape) * np.size(inputs[1]), 0
+
+
+def _split(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    parts = int(attributes["num_split"])
+    if parts < 1:
+        raise ValueError(f"a split into {parts} parts")
+    return parts * _OVERHEAD, parts
+
+
+def _multinomial(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return (elements(np.reshape(inputs[1], (1,))) + 3) * np.size(inputs[0]), 0
+
+
+_COUNTS: Mapping[str, _Counter] = {
+    "MatMul": _mat_mul,
+    **dict.fromkeys(("Squeeze", "ExpandDims", "Transpose", "StridedSlice", "Slice", "Shape", "Identity"), _views),
+    **dict.fromkeys(("Reshape", "ConcatV2", "Concat", "Pack"), _copies),
+    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "ArgMax"), _copies),
+    **dict.fromkeys(("Fill", "RandomStandardNormal", "RandomUniform"), _shaped(0)),
+    "Tile": _tile,
+    "OneHot": _one_hot,
+    "GatherV2": _gather,
+    "Split": _split,
+    "Multinomial": _multinomial,
+}
+"""Operations that make something else than an array of their inputs' broadcast shape."""
+_WIDE = ("Cast", "RandomStandardNormal", "RandomUniform", "Multinomial", "OneHot", "ArgMax")
+"""What may give eight bytes an element whatever its inputs have."""
+
+assert set(_COUNTS) <= set(SIGNATURES)

@@ -1,0 +1,57 @@
+"""How many inputs each operation takes that numpy evaluates, and which of them decide the size of what it gives.
+
+A node with another number of inputs is damaged: numpy would raise, or take an input for an optional argument of its own
+(``np.argmax(x, axis, out)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`least` to `most` inputs (None: any number); the values of those at `sizing` decide the shape of the result."""
+
+    least: int
+    most: int | None
+    sizing: tuple[int, ...] = ()
+
+    def takes(self, count: int) -> bool:
+        """Whether it takes so many inputs."""
+        return self.least <= count and (self.most is None or count <= self.most)
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f"{self.least} or more"
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+
+_NONE, _ONE, _TWO, _THREE = Signature(0, 0), Signature(1, 1), Signature(2, 2), Signature(3, 3)
+
+SIGNATURES: Mapping[str, Signature] = {
+    **dict.fromkeys(("Placeholder", "Const", "VariableV2", "Variable", "VarHandleOp"), _NONE),
+    "PlaceholderWithDefault": _ONE,
+    **dict.fromkeys(("Identity", "StopGradient", "Snapshot", "ReadVariableOp", "CheckNumerics"), _ONE),
+    **dict.fromkeys(("Neg", "Abs", "Sign", "Exp", "Log", "Log1p", "Sqrt", "Rsqrt", "Square", "Reciprocal"), _ONE),
+    **dict.fromkeys(("Tanh", "Relu", "Relu6", "Elu", "LeakyRelu", "Sigmoid", "Softplus", "Softsign"), _ONE),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "ZerosLike", "OnesLike", "Shape", "Squeeze", "Cast", "LogicalNot"), _ONE),
+    **dict.fromkeys(("MatMul", "BiasAdd", "Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Pow"), _TWO),
+    **dict.fromkeys(("Maximum", "Minimum", "SquaredDifference"), _TWO),
+    **dict.fromkeys(("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "LogicalAnd", "LogicalOr"), _TWO),
+    **dict.fromkeys(("Select", "SelectV2", "ClipByValue"), _THREE),
+    "AddN": Signature(1, None),
+    "Pack": Signature(1, None),
+    "ConcatV2": Signature(2, None, (-1,)),
+    "Concat": Signature(2, None, (0,)),
+    **dict.fromkeys(("ExpandDims", "Reshape", "Transpose", "Tile", "ArgMax"), Signature(2, 2, (1,))),
+    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod"), Signature(2, 2, (1,))),
+    **dict.fromkeys(("Split", "Fill"), Signature(2, 2, (0,))),
+    "StridedSlice": Signature(4, 4, (1, 2, 3)),
+    "Slice": Signature(3, 3, (1, 2)),
+    "OneHot": Signature(4, 4, (1,)),
+    "GatherV2": Signature(3, 3, (2,)),
+    "Multinomial": Signature(2, 2, (1,)),
+    **dict.fromkeys(("RandomStandardNormal", "RandomUniform"), Signature(1, 1, (0,))),
+}

@@ -1,0 +1,153 @@
+"""The part of a saved graph that its outputs need, checked node by node, for TensorFlow to evaluate.
+
+TensorFlow's own loader runs operations of the file's choice: the one that restores variables, the one that initialises,
+those that load assets. Here nothing of the file is run to load it. The graph is parsed by TensorFlow's own classes, so
+that what is checked is what is evaluated, and cut down to what the outputs depend on, by control inputs too, with the
+functions that are called from there. Each node must be pure (`pure_operations`). Variables are read by our own reader
+and assigned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from spindb.errors import PolicyError
+from spindb.play.engine.budget import RESULT, Budget, elements
+from spindb.play.engine.problems import evaluating, shown
+from spindb.play.engine.pure_operations import PURE, VARIABLES
+
+_DIRECTIONS = "--trust (trust=True) executes what the file says: it can read and write any file and start programs"
+_UNSIZED = 8  # bytes of an element whose type has no fixed size
+
+
+class ImpureGraphError(PolicyError):
+    """Evaluating the graph would do more than compute."""
+
+    def __init__(self, save: Path, op: str, node: str) -> None:
+        super().__init__(
+            f"{save}: TensorFlow would execute the operation {shown(op)} (node {shown(node)}), "
+            "which is not known to do nothing but compute",
+            hint=_DIRECTIONS,
+        )
+
+
+def pure_part(save: Path, data: bytes, tensors: Iterable[str]) -> tuple[Any, list[str]]:
+    """What the tensors depend on, as a ``GraphDef``, and the names of the variables in it.
+
+    Args:
+        save: where it was read, for messages.
+        data: of ``saved_model.pb``; its first graph is taken.
+        tensors: ``name:port`` or ``name``.
+
+    Raises:
+        ImpureGraphError: an operation is not known to be pure.
+        PolicyError: the graph is damaged.
+    """
+    from tensorflow.core.framework import graph_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    with evaluating(save):
+        saved = saved_model_pb2.SavedModel.FromString(data)
+        if not saved.meta_graphs:
+            raise PolicyError(f"{save} holds no graph: the save was interrupted")
+        graph = saved.meta_graphs[0].graph_def
+        functions = {function.signature.name: function for function in graph.library.function}
+        nodes = _needed(save, graph, tensors)
+        called = _called(nodes, functions)
+        _require_pure(save, nodes, PURE | VARIABLES, functions)
+        for function in called:
+            _require_pure(save, function.node_def, PURE, functions)
+        part = graph_pb2.GraphDef(versions=graph.versions)
+        part.node.extend(_bare(node) for node in nodes)
+        for function in called:
+            added = part.library.function.add(signature=function.signature, ret=function.ret)
+            added.control_ret.update(function.control_ret)
+            added.node_def.extend(_bare(node) for node in function.node_def)
+        _require_small(save, [*part.node, *(n for f in part.library.function for n in f.node_def)])
+        return part, [node.name for node in nodes if node.op in VARIABLES]
+
+
+def _needed(save: Path, graph: Any, tensors: Iterable[str]) -> list[Any]:
+    """The nodes that the tensors depend on, control inputs among them."""
+    known = {node.name: node for node in graph.node}
+    if len(known) != len(graph.node):
+        raise PolicyError(f"{save} is damaged: two nodes of its graph have one name")
+    found: dict[str, Any] = {}
+    pending = [_node_of(tensor) for tensor in tensors]
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        if name not in known:
+            raise PolicyError(f"{save} is damaged: its graph has no node {name[:80]!r}")
+        found[name] = known[name]
+        pending += map(_node_of, known[name].input)
+    return [node for node in graph.node if node.name in found]  # in the file's order
+
+
+def _node_of(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def _called(nodes: Iterable[Any], functions: dict[str, Any]) -> list[Any]:
+    """The functions that the nodes call, and those that these call."""
+    found: dict[str, Any] = {}
+    pending = [name for node in nodes for name in _calls(node)]
+    while pending:
+        name = pending.pop()
+        if name in functions and name not in found:
+            found[name] = functions[name]
+            pending += [called for node in functions[name].node_def for called in _calls(node)]
+    return list(found.values())
+
+
+def _calls(node: Any) -> Iterator[str]:
+    """What a node may call: functions among its attributes, and one that has the name of its operation."""
+    yield node.op
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func.name
+        yield from (function.name for function in value.list.func)
+
+
+def _require_pure(save: Path, nodes: Iterable[Any], allowed: frozenset[str], functions: dict[str, Any]) -> None:
+    for node in nodes:
+        if node.op in functions:  # TensorFlow looks among functions first: theirs could be called Tanh
+            if node.op in allowed:
+                raise PolicyError(f"{save} is damaged: it has a function with the name of the operation {node.op}")
+        elif node.op not in allowed:
+            raise ImpureGraphError(save, node.op, node.name)
+
+
+def _bare(node: Any) -> Any:
+    """The node without the device that it was on and without private attributes, which steer TensorFlow itself."""
+    copied = type(node)()
+    copied.CopyFrom(node)
+    copied.device = ""
+    for name in [name for name in copied.attr if name.startswith("_")]:
+        del copied.attr[name]
+    copied.ClearField("experimental_debug_info")
+    return copied
+
+
+def _require_small(save: Path, nodes: Iterable[Any]) -> None:
+    """Refuse constants that a few bytes make large."""
+    budget = Budget()
+    for node in nodes:
+        for value in node.attr.values():
+            for tensor in (*([value.tensor] if value.HasField("tensor") else []), *value.list.tensor):
+                with evaluating(save, f"can't be evaluated: {shown(node.op)} {shown(node.name)}"):
+                    budget.spend(elements(tuple(dim.size for dim in tensor.tensor_shape.dim)) * _UNSIZED, 0)
+
+
+def require_small_results(save: Path, operations: Iterable[Any]) -> None:
+    """Refuse operations of an imported graph whose results are known to be larger than one evaluation may make."""
+    for operation in operations:
+        for output in operation.outputs:
+            if output.shape.is_fully_defined() and output.shape.num_elements() * (output.dtype.size or 1) > RESULT:
+                raise PolicyError(
+                    f"{save} can't be evaluated: {shown(operation.type)} {shown(operation.name)} "
+                    f"would make an array of shape {tuple(output.shape.as_list())}"
+                )

@@ -1,0 +1,1 @@
+"""Environments: which ids are built, and what may be imported for them."""

@@ -1,0 +1,558 @@
+"""Which runs are one setting, and what counts as a seed: faults that were found, each with a test of its name."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import EVALUATION, Outcome, settle
+
+from spindb.analysis import summaries
+from spindb.analysis.panels import Wanted, panels
+from spindb.analysis.statistics import describe, welch
+from spindb.canonical import canonical
+from spindb.index.connect import connected
+from spindb.index.doctor import examine
+from spindb.index.read.continued import Extent, Span, chains
+from spindb.index.read.groups import groups_of
+from spindb.index.read.own import setting_text, stem
+from spindb.index.read.telling import needed, telling
+from spindb.index.search import run_ids
+from spindb.index.store import add_evaluation
+
+HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")
+Write = Callable[..., Path]
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def write(run_directory: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a run of PPO in CartPole-v1 whose return rises to `last`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPINDB_URL", raising=False)
+
+    def of(
+        name: str,
+        last: float = 10.0,
+        *,
+        metric: str = "AverageEpRet",
+        first_epoch: int = 0,
+        config: Mapping[str, Any] | None = None,
+        **hyperparameters: Any,
+    ) -> Path:
+        usual = {"exp_name": "walk", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"} if config is None else config
+        epochs = range(first_epoch, first_epoch + 4)
+        rows = [(e, last / 4 * (e - first_epoch + 1), 1000 * (e + 1)) for e in epochs]
+        header = ("Epoch", metric, "TotalEnvInteracts")
+        return run_directory(name, config={**usual, **hyperparameters}, header=header, rows=rows)
+
+    return of
+
+
+def compared(cli: Cli, *arguments: object) -> list[dict[str, Any]]:
+    settle(Path("data"))
+    assert cli("ingest", "data").code in (0, 1)
+    outcome = cli("compare", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    rows: list[dict[str, Any]] = json.loads(outcome.out)
+    return rows
+
+
+def counts(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    return sorted(row["n"] for row in rows)
+
+
+# A1
+
+
+@pytest.mark.parametrize(
+    ("names", "seeds", "n"),
+    [
+        (["td3"] * 4, [0, 1, 2, 3], [4]),
+        (["x_cartpole-v0"] * 3, [0, 10, 20], [3]),
+        (["walk_lr1", "walk_lr10"], [0, 0], [1, 1]),
+        (["walk_lr1", "walk_lr10"], [1, 10], [1, 1]),
+        (["walk_s0", "walk_s1", "walk_s12"], [0, 1, 12], [3]),
+        (["walk-seed3", "walk-seed4"], [3, 4], [2]),
+        (["walk_seed_3_tuned", "walk_seed_4_tuned"], [3, 4], [2]),
+        (["walk s0", "walk s1"], [0, 1], [2]),
+        (["walk_s01", "walk_s10"], [1, 10], [2]),
+        (["walks0", "walks1"], [0, 1], [1, 1]),
+        (["walk0", "walk1"], [0, 1], [1, 1]),
+        (["walk_s0", "walk"], [0, 0], [1, 1]),
+        (["walk_s0", "walk-seed0"], [0, 0], [1, 1]),
+        (["walk_s1.5", "walk_s2.5"], [1, 2], [1, 1]),
+        (["hopper-v2", "hopper-v3"], [2, 3], [1, 1]),
+    ],
+)
+def test_a1_a_seed_is_cut_off_a_name_where_it_is_marked(
+    write: Write, cli: Cli, names: list[str], seeds: list[int], n: list[int]
+) -> None:
+    for position, (name, seed) in enumerate(zip(names, seeds, strict=True)):
+        write(f"r{position}", 10.0 + position, exp_name=name, seed=seed)
+    assert counts(compared(cli)) == n
+
+
+def test_a1_names_are_shown_as_they_are(write: Write, cli: Cli) -> None:
+    for seed in (0, 1):
+        write(f"a{seed}", 5.0 + seed, exp_name=f"walk_s{seed}", seed=seed)
+        write(f"b{seed}", 7.0 + seed, exp_name=f"td{seed}", seed=seed)
+    labels = {row["label"] for row in compared(cli)}
+    assert labels == {"exp_name=walk_s0, walk_s1", "exp_name=td0", "exp_name=td1"}
+
+
+def test_a1_no_seed_lacks_that_is_there(write: Write, cli: Cli) -> None:
+    for seed in range(4):
+        write(f"a{seed}", 5.0 + seed, exp_name="td3", seed=seed)
+        write(f"b{seed}", 6.0 + seed, exp_name="td3-big", seed=seed, clip_ratio=0.3)
+    compared(cli)
+    assert cli("doctor", "--ids", "seeds").out == ""
+
+
+# A2
+
+
+def test_a2_a_copy_is_not_a_seed(write: Write, cli: Cli, tmp_path: Path) -> None:
+    for number, rate in enumerate((1e-3, 1e-2)):
+        for seed in (0, 1):
+            write(f"r{number}_s{seed}", 10.0 * number + seed, seed=seed, pi_lr=rate)
+    before = compared(cli)
+    shutil.copytree(tmp_path / "data", tmp_path / "data" / "backup")
+    after = compared(cli)
+    assert [(row["n"], row["p"], row["verdict"]) for row in after] == [
+        (row["n"], row["p"], row["verdict"]) for row in before
+    ]
+    everything = cli("compare", "--all", "--json")
+    rows = json.loads(everything.out)
+    assert counts(rows) == [2, 2]
+    assert sum(len(row["copies_left_out"]) for row in rows) == 4
+    assert "4 runs left out: copies of runs that count" in everything.err
+    assert "4 runs left out: copies" in cli("plot", "--all", "-t").err
+
+
+def test_a2_equal_content_counts_once_though_nobody_noticed(write: Write, cli: Cli, tmp_path: Path) -> None:
+    """Both were ingested through databases that knew nothing of each other, or by an older spindb."""
+    for seed in (0, 1):
+        write(f"r_s{seed}", 10.0 + seed, seed=seed)
+    shutil.copytree(tmp_path / "data", tmp_path / "data" / "backup")
+    compared(cli)
+    with connected(tmp_path / "spindb.db", write=True) as connection:
+        connection.exec_driver_sql("UPDATE runs SET copy_of = NULL")
+    outcome = cli("compare", "--json")
+    (row,) = json.loads(outcome.out)
+    assert (row["n"], len(row["copies_left_out"])) == (2, 2)
+    with connected(tmp_path / "spindb.db") as connection:
+        found = {finding.code: finding.ids for finding in examine(connection, run_ids(connection, ""))}
+    assert "twice" not in found
+    assert len(found["copy"]) == 2
+
+
+def test_a2_overwritten_and_removed_runs_never_count(write: Write, cli: Cli, tmp_path: Path) -> None:
+    for seed in range(4):
+        write(f"r_s{seed}", 10.0 + seed, seed=seed)
+    compared(cli)
+    with connected(tmp_path / "spindb.db", write=True) as connection:
+        connection.exec_driver_sql("UPDATE runs SET status = 'superseded', superseded_by = 2 WHERE id = 1")
+        connection.exec_driver_sql("UPDATE runs SET removed_at = '2026-01-01 00:00:00' WHERE id = 4")
+        grouping = groups_of(connection, [1, 2, 3, 4])
+    assert [group.runs for group in grouping.groups] == [(2, 3)]
+    assert grouping.notes == ["1 run left out: overwritten by later trainings"]
+
+
+# A3
+
+
+def test_a3_reruns_of_a_seed_are_averaged(write: Write, cli: Cli) -> None:
+    for number in range(5):
+        write(f"r{number}", 10.0 + number, seed=0)
+    write("other", 20.0, seed=1)
+    outcome = compared(cli)
+    (row,) = outcome
+    assert (row["n"], row["values"], row["reruns_averaged"]) == (2, [12.0, 20.0], [2, 3, 4, 5, 6])
+    words = cli("compare").err
+    assert "1 seed was trained several times (5 runs): averaged, and counted once" in words
+
+
+def test_a3_five_trainings_of_one_seed_are_one_seed(write: Write, cli: Cli) -> None:
+    for number in range(5):
+        write(f"r{number}", 10.0 + number, seed=0)
+    (row,) = compared(cli)
+    assert (row["n"], row["std"], row["verdict"]) == (1, None, "one seed")
+    assert "n=1" in cli("plot", "-t").out
+
+
+def test_a3_unknown_seeds_are_assumed_different_and_that_is_said(write: Write, cli: Cli) -> None:
+    for number in range(3):
+        write(f"run-{number}", 10.0 + number, seed=None)
+    (row,) = compared(cli)
+    assert (row["n"], row["assumed_different"]) == (3, [1, 2, 3])
+    assert "3 runs of unknown seed: assumed to be of different seeds" in cli("compare").err
+    assert cli("doctor", "--ids", "twice").out == ""
+
+
+def test_a3_one_seed_of_several_settings_is_several(write: Write, cli: Cli) -> None:
+    """`--group-by` pools settings; runs of one seed and different settings are no reruns."""
+    for number, gamma in enumerate((0.9, 0.99)):
+        for seed in (0, 1):
+            write(f"r{number}_s{seed}", 10.0 * number + seed + 1, seed=seed, gamma=gamma)
+    write("again_s0", 5.0, seed=0, gamma=0.9)
+    compared(cli)
+    (row,) = json.loads(cli("compare", "--group-by", "algo", "--json").out)
+    assert (row["n"], len(row["runs"]), sorted(row["values"])) == (4, 5, [2.0, 3.0, 11.0, 12.0])
+
+
+# A4
+
+
+def test_a4_a_continued_run_is_one_seed(write: Write, cli: Cli) -> None:
+    for seed in (0, 1):
+        write(f"r_s{seed}", 10.0 + seed, seed=seed)
+    write("resumed_s0", 30.0, first_epoch=4, seed=0, resume="data/r_s0")
+    (row,) = compared(cli)
+    assert (row["n"], sorted(row["values"]), row["continued"]) == (
+        2,
+        [11.0, 30.0],
+        [[2, 1]] if row["runs"][0] == 2 else row["continued"],
+    )
+    assert len(row["continued"]) == 1
+    assert row["reruns_averaged"] == []
+    assert "2 runs go on in one another" in cli("compare").err
+    assert cli("doctor", "--ids", "twice").out == ""
+    first = json.loads(cli("compare", "--summary", "first", "--json").out)
+    assert sorted(first[0]["values"]) == [2.5, 2.75]
+
+
+def span(*epochs: int) -> Extent:
+    return Extent(Span(epochs[0], epochs[-1], len(epochs)), None, None)
+
+
+def test_a4_what_goes_on_where() -> None:
+    a, b, c, again = span(0, 1, 2), span(3, 4), span(5, 6), span(0, 1, 2)
+    assert chains([1, 2, 3], {1: c, 2: a, 3: b}, seed_known=True) == [(2, 3, 1)]
+    assert chains([1, 2], {1: a, 2: again}, seed_known=True) == [(1,), (2,)]
+    assert chains([1, 2], {1: a, 2: c}, seed_known=True) == [(1,), (2,)], "a gap"
+    assert chains([1, 2, 3], {1: a, 2: again, 3: b}, seed_known=False) == [(1,), (2,), (3,)], "nothing tells whose"
+    assert chains([1, 2], {1: a, 2: b}, seed_known=False) == [(1, 2)]
+
+
+# A6
+
+
+def test_a6_unknown_environments_are_not_one_environment(write: Write, cli: Cli) -> None:
+    config = {"clip_ratio": 0.2}
+    for seed in (0, 1):
+        write(f"mine_s{seed}", 10.0 + seed, config=config, exp_name="mine", seed=seed)
+        write(f"yours_s{seed}", 1000.0 + seed, config=config, exp_name="yours", seed=seed)
+    rows = compared(cli)
+    assert counts(rows) == [2, 2]
+    assert [row["p"] for row in rows] == [None, None]
+    assert len({row["environment"] for row in rows}) == 2
+    assert all("environment unknown" in row["environment"] for row in rows)
+    for fields in ("algo", "clip_ratio", "env"):
+        pooled = json.loads(cli("compare", "--group-by", fields, "--json").out)
+        assert counts(pooled) == [2, 2], fields
+
+
+def test_a6_runs_without_a_config_are_not_one_setting(write: Write, cli: Cli, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (write(f"{name}_s0", 5.0 if name == "one" else 6.0, config={}) / "config.json").unlink()
+    rows = compared(cli)
+    assert counts(rows) == [1, 1]
+    write("three_s0", 7.0, pi_lr=1e-3)
+    cli("ingest", "data")
+    assert counts(json.loads(cli("compare", "--group-by", "pi_lr", "--json").out)) == [1, 1, 1]
+
+
+# A8
+
+
+def test_a8_training_and_test_return_are_ranked_apart(write: Write, cli: Cli) -> None:
+    for seed in (0, 1):
+        write(f"ppo_s{seed}", 10.0 + seed, seed=seed)
+        write(f"sac_s{seed}", 500.0 + seed, metric="AverageTestEpRet", seed=seed, algo="sac")
+    rows = compared(cli)
+    assert {(row["metric"], row["verdict"], row["p"]) for row in rows} == {
+        ("AverageEpRet", "", None),
+        ("AverageTestEpRet", "", None),
+    }
+    assert "ranked apart" in cli("compare").err
+    pooled = json.loads(cli("compare", "--group-by", "env", "--json").out)
+    assert sorted((row["metric"], row["n"]) for row in pooled) == [("AverageEpRet", 2), ("AverageTestEpRet", 2)]
+    picture = cli("plot", "-t")
+    assert "AverageEpRet over TotalEnvInteracts" in picture.out
+    assert "AverageTestEpRet over TotalEnvInteracts" in picture.out
+    assert "AverageEpRet and AverageTestEpRet are drawn apart" in picture.err
+
+
+def evaluate(run_id: int, mean: float, **changes: Any) -> None:
+    played = replace(EVALUATION, mean_return=mean, env_id="CartPole-v1", **changes)
+    with connected("spindb.db", write=True) as connection:
+        add_evaluation(connection, run_id, played)
+
+
+def test_a8_best_ranks_what_was_played_alike(write: Write, cli: Cli) -> None:
+    for seed in (0, 1):
+        write(f"r_s{seed}", 10.0 + seed, seed=seed)
+    compared(cli)
+    evaluate(1, 5.0, deterministic=True)
+    evaluate(2, 7.0, deterministic=True)
+    evaluate(1, 900.0, deterministic=False)
+    evaluate(1, 70.0, deterministic=True, max_ep_len=10)
+    rows = json.loads(cli("best", "--json").out)
+    ranks = [(row["mean_return"], row["deterministic"], row["max_ep_len"], row["rank"]) for row in rows]
+    assert ranks == [(7.0, True, None, 1), (5.0, True, None, 2), (70.0, True, 10, 1), (900.0, False, None, 1)]
+    outcome = cli("best")
+    assert "CartPole-v1, actions deterministic, at most 10 steps" in outcome.out
+    assert "ranked apart" in outcome.err
+    assert len(json.loads(cli("best", "--limit", "1", "--json").out)) == 3
+
+
+def test_a2_best_counts_copies_once(write: Write, cli: Cli, tmp_path: Path) -> None:
+    write("r_s0", 10.0)
+    shutil.copytree(tmp_path / "data", tmp_path / "data" / "backup")
+    compared(cli)
+    evaluate(1, 5.0)
+    evaluate(2, 5.0)
+    evaluate(2, 6.0)
+    found = json.loads(cli("best", "--all", "--json").out)
+    assert [row["mean_return"] for row in found] == [6.0, 5.0]
+
+
+# A9
+
+
+def test_a9_one_value_however_it_is_written(write: Write, cli: Cli) -> None:
+    spelled = [
+        {"pi_lr": 1e-3, "hidden_sizes": [64, 64], "flag": True, "seed": 0},
+        {"pi_lr": "0.001", "hidden_sizes": "[64, 64]", "flag": "True", "seed": "1"},
+        {"pi_lr": "1e-3", "hidden_sizes": [64.0, 64], "flag": "true", "seed": 2.0},
+    ]
+    for number, values in enumerate(spelled):
+        write(f"r{number}", 10.0 + number, **values)
+    (row,) = compared(cli)
+    assert (row["n"], row["seeds"]) == (3, [0, 1, 2])
+    assert json.loads(cli("compare", "--group-by", "pi_lr,hidden_sizes", "--json").out)[0]["label"] == (
+        "pi_lr=0.001 hidden_sizes=[64, 64]"
+    )
+    values = {r["key"]: r["values"] for r in json.loads(cli("params", "--json").out)}
+    assert values["pi_lr"] == [{"value": 0.001, "runs": 3}]
+    assert values["hidden_sizes"] == [{"value": [64, 64], "runs": 3}]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--group-by", "target")])
+def test_a9_null_is_not_absent(write: Write, cli: Cli, arguments: tuple[str, ...]) -> None:
+    for seed in (0, 1):
+        write(f"null_s{seed}", 10.0 + seed, seed=seed, target=None)
+        write(f"none_s{seed}", 20.0 + seed, seed=seed)
+        write(f"some_s{seed}", 30.0 + seed, seed=seed, target=1)
+    rows = compared(cli, *arguments)
+    assert counts(rows) == [2, 2, 2]
+    assert len({row["label"] for row in rows}) == 3
+    table = cli("compare", *arguments).out
+    assert [line.split()[0] for line in table.splitlines()[2:]] == ["1", "-", "null"]
+
+
+# A10
+
+
+def test_a10_diff_compares_exactly(write: Write, cli: Cli) -> None:
+    write("a", 10.00000001, rate=0.00012345678)
+    write("b", 10.00000002, rate=0.00012345679)
+    compared(cli)
+    outcome = cli("diff", "1", "2")
+    lines = {line.split()[0]: line.split()[1:] for line in outcome.out.splitlines() if line[:1].isalpha()}
+    assert lines["rate"] == ["0.00012345678", "0.00012345679"]
+    assert lines["metric.AverageEpRet"] == ["10.00000001", "10.00000002"]
+    exact = {row["key"]: row["values"] for row in json.loads(cli("diff", "1", "2", "--json").out)}
+    assert exact["rate"] == {"1": "0.00012345678", "2": "0.00012345679"}
+    assert cli("runs", f"rate={lines['rate'][0]}", "--ids").out == "1\n"
+    assert "rate" in cli("params", "--varying").out
+    assert "0.00012345678" in cli("params", "--varying").out
+    assert "0.00012345679" in cli("show", "2").out
+
+
+# A11
+
+
+def test_a11_words_follow_from_a_settings_own_seeds(write: Write, cli: Cli) -> None:
+    write("lucky_s0", 100.0, gamma=0.9)
+    for seed in (0, 1):
+        write(f"sound_s{seed}", 50.0 + seed, gamma=0.95, seed=seed)
+        write(f"poor_s{seed}", 5.0 + seed, gamma=0.99, seed=seed)
+    rows = compared(cli)
+    assert [(row["n"], row["verdict"]) for row in rows] == [(1, "one seed"), (2, "best"), (2, "worse")]
+    assert rows[2]["p"] is not None
+    assert "1 setting with one seed" in cli("compare").err
+
+
+def test_a11_many_tests_say_that_they_are_many(write: Write, cli: Cli) -> None:
+    for number in range(20):
+        for seed in (0, 1, 2):
+            write(f"r{number}_s{seed}", 50.0 + number % 2 * 4 + seed * 1.5, seed=seed, gamma=0.9 + number / 1000)
+    rows = compared(cli)
+    assert {row["tests"] for row in rows} == {19}
+    assert any(row["p_alone"] is not None and row["p_alone"] < 0.05 <= row["p"] for row in rows)
+    assert "after correction for 19 tests: compare fewer settings (a filter, --group-by)" in cli("compare").err
+
+
+# A12
+
+
+@pytest.mark.parametrize("summary", ["last", "first", "min", "max", "mean", "tail:3", "auc", "reach:1"])
+def test_a12_great_numbers_are_no_traceback(write: Write, cli: Cli, summary: str) -> None:
+    for seed in (0, 1):
+        write(f"great_s{seed}", 1.6e308, seed=seed, gamma=0.9)
+        write(f"small_s{seed}", 1e-308 * (1 + seed), seed=seed, gamma=0.99)
+    settle(Path("data"))
+    cli("ingest", "data")
+    assert cli("compare", "--summary", summary, "--json").code == 0
+    with connected("spindb.db") as connection:
+        found = panels(connection, run_ids(connection, ""), Wanted(width=3))
+    great = next(line for line in found[0].lines if "0.9" in line.label)
+    assert great.y[-1] == pytest.approx(1.4e308)
+
+
+def test_a12_means_beyond_the_sum_of_doubles() -> None:
+    inf = math.inf
+    assert summaries.mean([1e308, 1.5e308, 1e308]) == pytest.approx(1.1666666666666667e308)
+    assert summaries.mean([inf, 1.0]) == inf
+    assert math.isnan(summaries.mean([inf, -inf]))
+    assert math.isnan(summaries.mean([1e308, 1e308, inf, -inf]))
+    assert summaries.parse("auc")([0.0, 1.0], [1.7e308, 1.7e308]) == 1.7e308
+    assert math.isnan(summaries.parse("auc")([0.0, 1.0, 2.0], [inf, 1.0, -inf]))
+    found = describe([1e308, 1.2e308, 1.1e308])
+    assert found is not None
+    assert found.mean == pytest.approx(1.1e308)
+    assert found.std == pytest.approx(1e307)
+    assert welch([1e308, 1.01e308], [-1e308, -1.01e308]) == pytest.approx(welch([1.0, 1.01], [-1.0, -1.01]))
+    tiny = describe([1e-200, 2e-200, 3e-200])
+    assert tiny is not None
+    assert tiny.std == pytest.approx(1e-200)
+
+
+def test_a12_doctor_knows_infinity_and_epochs_that_go_back(write: Write, cli: Cli, tmp_path: Path) -> None:
+    place = write("r_s0", 1.0)
+    (place / "progress.txt").write_text("Epoch\tAverageEpRet\tLoss\n0\t1\t2\n1\tinf\t-inf\n")
+    write("back_s0", 2.0)
+    compared(cli)
+    assert cli("doctor", "--ids", "inf").out == "2\n"
+    assert "AverageEpRet, Loss" in cli("doctor").out
+    with connected(tmp_path / "spindb.db", write=True) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO problems (run_id, path, code, message) VALUES (1, 'progress.txt', 'epoch-goes-back', 'x')"
+        )
+    assert cli("doctor", "--ids", "restarted").out == "1\n"
+
+
+# I2
+
+
+def test_i2_attributes_of_objects_are_no_hyperparameters(write: Write, cli: Cli) -> None:
+    dumped = {"<pkg.mod.Shaper object at 0x7f00aa>": {f"weight{i}": i for i in range(300)}}
+    write("a", 1.0, env_fn=dumped, note="x" * 5000)
+    compared(cli)
+    shown = {row["key"] for row in json.loads(cli("params", "--json").out)}
+    assert not any("weight" in key for key in shown)
+    internal = {row["key"] for row in json.loads(cli("params", "--internal", "--json").out)}
+    assert "env_fn.Shaper.weight7" in internal
+    assert len(cli("show", "1").out) < 4000
+    assert "env_fn.Shaper.weight7" in cli("show", "1", "--internal").out
+    write("b", 1.0, **{f"key{number}": number for number in range(300)})
+    cli("ingest", "data")
+    assert "more: spindb params 2" in cli("show", "2").out
+
+
+# I3
+
+
+def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> None:
+    for seed in range(4):
+        for number, model in enumerate(("/ant.xml", "/models/ant_heavy.xml")):
+            write(
+                f"r{number}_s{seed}", 10.0 * number + seed, seed=seed, model_xml=model,
+                save_path=f"/scratch/out/{max(seed, 1)}", log_dir=f"runs/{number}{seed}", started="2021-03-04 12:30:00",
+                host=f"node{seed}", pid=100 + seed, run_name=f"walk__{seed}__1699999{seed:03}", device=f"cuda:{seed}",
+            )  # fmt: skip
+    rows = compared(cli)
+    assert counts(rows) == [4, 4]
+    assert sorted(row["label"] for row in rows) == ["model_xml=/ant.xml", "model_xml=/models/ant_heavy.xml"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kept"),
+    [
+        ("save_path", "/a/b/1", None),
+        ("args.saveDir", "out", None),
+        ("x", "/a/b", None),
+        ("x", "C:\\data\\run", None),
+        ("out", ["/a/b", "/c"], None),
+        ("model_xml", "/ant.xml", "/ant.xml"),
+        ("load_path", "/x/walk_s3/m.pt", "/x/walk_s*/m.pt"),
+        ("dataset_dir", "/d/hopper", "/d/hopper"),
+        ("eval_env", "ALE/Pong-v5", "ALE/Pong-v5"),
+        ("activation", "<function relu at 0x7fabc>", "<function relu at 0x…>"),
+        ("opt", "torch.optim.Adam", "torch.optim.Adam"),
+        ("when", "2021-03-04T12:30:00", None),
+        ("created", "Thu Mar 4 12:30:00 2021", None),
+        ("date", 20210304, None),
+        ("start_time", 1699999999.5, None),
+        ("time_limit", 1000, 1000),
+        ("eval_seed", 4, None),
+        ("seed_steps", 5000, 5000),
+        ("fixed_seed", True, True),
+        ("address", "10.0.0.3:6006", None),
+        ("url", "https://example.org/runs/1", None),
+        ("gpu", 1, None),
+        ("cpu", 4, 4),
+        ("resume", True, None),
+        ("name", "walk-seed3", "walk-seed*"),
+        ("ratio", "a/b of it", "a/b of it"),
+    ],
+)
+def test_i3_by_key_and_text(key: str, value: object, kept: object) -> None:
+    assert setting_text(key, canonical(value), 3) == (None if kept is None else canonical(kept))
+
+
+def test_stems() -> None:
+    assert stem("2021-03-04_12-30-00_walk_s1", 1) == "*_walk_s*"
+    assert stem("walk_s1", None) == "walk_s1"
+    assert stem("walk_s-1", -1) == "walk_s*"
+
+
+# I8
+
+
+def test_i8_steps_and_rows_are_not_one_axis(write: Write, cli: Cli, run_directory: Write) -> None:
+    for seed in (0, 1):
+        write(f"steps_s{seed}", 10.0 + seed, seed=seed)
+    config = {"exp_name": "rows", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    run_directory("rows_s0", config=config, header=("AverageEpRet",), rows=[(1.0,), (2.0,)])
+    compared(cli)
+    outcome = cli("plot", "-t")
+    assert "AverageEpRet over TotalEnvInteracts" in outcome.out
+    assert "AverageEpRet over row" in outcome.out
+    assert "1 run without steps: drawn apart, over rows" in outcome.err
+    assert "1 run not drawn: no point of Performance over Epoch" in cli("plot", "-t", "-x", "Epoch").err
+
+
+# Telling fields
+
+
+def test_fields_that_tell() -> None:
+    settings = [
+        {"algo": '"ppo"', "lr": "1", "gamma": "0.9", "fn": '"<f>"', "exp_name": '"a"'},
+        {"algo": '"ppo"', "lr": "2", "gamma": "0.9", "fn": '"<g>"', "exp_name": '"b"'},
+        {"algo": '"sac"', "alpha": "1", "gamma": "0.9", "fn": '"<f>"', "exp_name": '"c"'},
+    ]
+    assert telling(settings) == ["algo", "lr"]
+    assert telling([{"exp_name": '"a"'}, {"exp_name": '"b"'}]) == ["exp_name"]
+    assert telling([{"fn": '"<f>"'}, {"fn": '"<g>"'}]) == ["fn"]
+    assert telling([{"a": "1"}, {}]) == ["a"]
+    assert telling([{}]) == []
+    assert needed([{"a": "1", "b": "1"}, {"a": "2", "b": "2"}, {"a": "3", "b": "2"}], ["b", "a"]) == ["a"]
