@@ -1,6 +1,6 @@
 """Breaks single places of the code and counts how many of the breakages no test notices.
 
-    python bench/mutate.py [--seed 13] [--count 300] [--only PATH ...] [--tests PATH ...] [--slow]
+    python bench/mutate.py [--seed 13] [--count 300] [--only PATH ...] [--tests PATH ...] [--slow] [--lenient]
 
 Works on copies in a temporary directory; the checkout stays as it is. First all tests run once, and coverage.py notes
 which test executes which line. Then for each mutation (see `mutations.py`) those tests run that execute the changed
@@ -82,6 +82,13 @@ class Recording:
         near = {test for line in wanted for test in lines.get(line, ())}
         return self._sorted(near) + ([] if mutant.function else self._sorted(self.seconds.keys() - near))
 
+    def leave_out(self, test: str) -> None:
+        """Never run this test."""
+        del self.seconds[test]
+        for lines in self.lines.values():
+            for tests in lines.values():
+                tests.discard(test)
+
     def _sorted(self, tests: set[str]) -> list[str]:
         """By files, the fastest first; in each as they are written, since they share fixtures."""
         files: dict[str, list[str]] = defaultdict(list)
@@ -98,6 +105,7 @@ class _Recorder:
     def __init__(self, part: int, parts: int, note: Path) -> None:
         self.part, self.parts, self.note = part, parts, note
         self.seconds: dict[str, float] = defaultdict(float)
+        self.failed: list[str] = []
         self.coverage = Coverage(data_file=str(note.with_name("coverage")), config_file=str(note.with_name("rc")))
 
     @pytest.hookimpl(trylast=True)
@@ -110,6 +118,8 @@ class _Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] += report.duration
+        if report.failed:
+            self.failed.append(report.nodeid)
 
     def pytest_runtest_logfinish(self) -> None:
         self.coverage.switch_context("")
@@ -117,7 +127,7 @@ class _Recorder:
     def pytest_sessionfinish(self) -> None:
         self.coverage.stop()
         self.coverage.save()
-        self.note.write_text(json.dumps(self.seconds))
+        self.note.write_text(json.dumps([self.seconds, self.failed]))
 
 
 class _Chosen:
@@ -219,22 +229,28 @@ def warm() -> None:
         settings.load_profile("mutate")
 
 
-def record(trees: Sequence[Tree], arguments: Sequence[str], patience: int) -> Recording:
-    """Run all tests, shared among the trees, and see what they execute; exits where some fail."""
+def record(trees: Sequence[Tree], arguments: Sequence[str], patience: int, *, lenient: bool) -> Recording:
+    """Run all tests, shared among the trees, and see what they execute; exits where some fail, unless `lenient`."""
     plugins = [_Recorder(number, len(trees), tree.note) for number, tree in enumerate(trees)]
     processes = [tree.start(arguments, plugin) for tree, plugin in zip(trees, plugins, strict=True)]
-    recording = Recording(patience)
+    recording, failed = Recording(patience), []
     for tree, process in zip(trees, processes, strict=True):
-        if _end(process) not in (0, _NOTHING_RAN):
+        status = _end(process)
+        if not tree.note.exists() or (status not in (0, _NOTHING_RAN) and not lenient):
             print((tree.place / "output").read_text()[-20_000:], file=sys.stderr)
             print("the tests fail without any mutation", file=sys.stderr)
             raise SystemExit(2)
-        recording.seconds.update(json.loads(tree.note.read_text()))
+        seconds, failing = json.loads(tree.note.read_text())
+        recording.seconds.update(seconds)
+        failed += failing
         data = CoverageData(str(tree.place / "coverage"))
         data.read()
         for file in data.measured_files():
             for line, contexts in data.contexts_by_lineno(file).items():
                 recording.lines[file][line] |= {context for context in contexts if context}
+    for test in dict.fromkeys(failed):
+        print(f"left out, since it fails without any mutation: {test}")
+        recording.leave_out(test)
     return recording
 
 
@@ -319,6 +335,7 @@ def main() -> int:
     parser.add_argument("--tests", nargs="+", default=(), metavar="PATH", help="files of tests to run, if not all")
     parser.add_argument("--patience", type=int, default=10, metavar="SECONDS", help="that every test may take")
     parser.add_argument("--slow", action="store_true", help="run the slow tests, too")
+    parser.add_argument("--lenient", action="store_true", help="leave out tests that fail without any mutation")
     parser.add_argument("--repository", type=Path, default=Path(__file__).resolve().parent.parent)
     options = parser.parse_args()
     repository = options.repository.resolve()
@@ -330,7 +347,8 @@ def main() -> int:
         Path(directory).chmod(0o755)  # PostgreSQL runs as nobody where the tests run as root
         trees = [Tree(repository, Path(directory) / str(number)) for number in range(options.jobs)]
         marker = "" if options.slow else "not slow"
-        recording = record(trees, ["-m", marker, *options.tests], options.patience)
+        arguments = ["-m", marker, *options.tests]
+        recording = record(trees, arguments, options.patience, lenient=options.lenient)
         print(f"{len(recording.seconds)} tests take {sum(recording.seconds.values()):.0f} s", flush=True)
         sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

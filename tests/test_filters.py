@@ -7,7 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spindb.errors import FilterError
-from spindb.index.filters import EVERYTHING, All, Comparison, Either, Filter, Membership, Not, Presence, Tagged, parse
+from spindb.index.filters import (
+    EVERYTHING,
+    All,
+    Comparison,
+    Either,
+    Filter,
+    Membership,
+    Not,
+    Presence,
+    Saved,
+    Tagged,
+    parse,
+    terms,
+)
 
 
 def plain(tree: Filter) -> object:
@@ -118,3 +131,84 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_nothing_is_everything() -> None:
     assert parse("") is EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("pi_lr<", "a value is missing here", None),
+        ("foo", "'foo' is compared with nothing", "a test reads NAME=VALUE; for names of runs: name~'*foo*'"),
+        ("a=1 (b=2", "this parenthesis is never closed", None),
+        ("a=1)", "this parenthesis closes nothing", None),
+        ("a=1 or", "a test is missing here, such as seed=0", None),
+        ("or a=1", "'or' needs a test on both sides", None),
+        ("()", "a name was expected, not ')'", "a test reads NAME=VALUE"),
+        ("a='x", "this quote is never closed", None),
+        ("a=[1", "this bracket is never closed", None),
+        ("a in (1 2)", "',' or ')' was expected in this list", None),
+        ("(" * 200 + "a=1", "more than 100 levels of parentheses and not", None),
+        ("a=\0", "no value can hold this character: it is no text in UTF-8", None),
+        ("a=1 'b\udc80'=2", "no value can hold this character: it is no text in UTF-8", None),
+    ],
+)
+def test_what_errors_say(text: str, message: str, hint: str | None) -> None:
+    with pytest.raises(FilterError) as caught:
+        parse(text)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        ("  ", []),
+        ("seed=0", ["seed=0"]),
+        (" seed=0  lr<1e-3 ", ["seed=0", "lr<1e-3"]),
+        ("seed=0 and lr<1e-3 AND not tag:bad", ["seed=0", "lr<1e-3", "not tag:bad"]),
+        ("name='a and b' and seed=1", ["name='a and b'", "seed=1"]),
+        ("(seed=0 or seed=1) lr:any @mine", ["(seed=0 or seed=1)", "lr:any", "@mine"]),
+        ("seed=0 or seed=1", ["seed=0 or seed=1"]),
+        (" seed=0 lr=1 or seed=1", ["seed=0 lr=1 or seed=1"]),
+        ("sand=1 x in (1, 2)", ["sand=1", "x in (1, 2)"]),
+    ],
+)
+def test_the_terms_of_a_filter_as_they_were_typed(text: str, parts: list[str]) -> None:
+    assert terms(text) == parts
+
+
+def test_levels_are_counted_whatever_makes_them() -> None:
+    assert plain(parse("(" * 100 + "a=1" + ")" * 100)) == ("a", "=", "1")
+    assert parse("not " * 100 + "a=1")
+    for deeper in ("(" * 101 + "a=1" + ")" * 101, "not " * 101 + "a=1", "not (" * 51 + "a=1" + ")" * 51):
+        with pytest.raises(FilterError, match="more than 100 levels"):
+            parse(deeper)
+
+
+def test_quotes_are_remembered_and_places_are_those_of_the_text() -> None:
+    tree = parse("""  'my metric' = "a b" rows in (1,'2')""")
+    assert isinstance(tree, All)
+    first, second = tree.items
+    assert isinstance(first, Comparison)
+    assert isinstance(second, Membership)
+    assert (first.name.text, first.name.start, first.name.end, first.name.quoted) == ("my metric", 2, 13, True)
+    assert (first.value.text, first.value.start, first.value.end, first.value.quoted) == ("a b", 16, 21, True)
+    assert (second.name.text, second.name.start, second.name.end, second.name.quoted) == ("rows", 22, 26, False)
+    assert [(v.text, v.start, v.end, v.quoted) for v in second.values] == [("1", 31, 32, False), ("2", 33, 36, True)]
+    listed = parse("x=[1, 'a]'] y=2")
+    assert isinstance(listed, All)
+    assert [(c.value.text, c.value.start, c.value.end) for c in listed.items if isinstance(c, Comparison)] == [
+        ("[1, 'a]']", 2, 11),
+        ("2", 14, 15),
+    ]
+    saved = parse("a=1 @late")
+    assert isinstance(saved, All)
+    assert saved.items[1] == Saved("late", 4, 9)
+    presence = parse("ac_kwargs:alpha:None")
+    assert isinstance(presence, Presence)
+    assert (presence.name.text, presence.name.start, presence.name.end) == ("ac_kwargs:alpha", 0, 15)
+
+
+@pytest.mark.parametrize("text", ["'x:none'", "'@late'", "'tag:a'", "@", "tag:", ":none"])
+def test_words_in_quotes_are_no_key_words(text: str) -> None:
+    with pytest.raises(FilterError, match="is compared with nothing"):
+        parse(text)

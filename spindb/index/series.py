@@ -35,6 +35,7 @@ _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 _EXACT = 2**53
+_BEYOND_64_BITS = 2.0**63
 _NUMBERS = re.compile(r"\[[^\[\"{ltu]*\]\Z").match  # neither text nor null, true, false, lists or objects
 Packed = str | list[float | None]
 """A series as the database gives it."""
@@ -102,6 +103,8 @@ def decode(series: Packed, odd_cells: str | None = None) -> list[Cell]:
     if not isinstance(cells, list):
         noted.unfit()
         return []
+    if any(isinstance(cell, float) and abs(cell) >= _BEYOND_64_BITS for cell in cells):
+        cells = json_value(series)  # orjson rounds whole numbers beyond
     return [_NON_FINITE.get(c, c) if isinstance(c, str) else c for c in cells]
 
 

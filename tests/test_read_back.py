@@ -1,0 +1,203 @@
+"""What the index gives back of runs: keys, metrics, curves, evaluations, whole runs; beside what the files hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import EVALUATION
+from sqlalchemy import Connection
+
+from spindb.errors import FilterError
+from spindb.index import browse, overview, points, portions, store
+from spindb.index.connect import connected
+from spindb.index.evaluated import evaluated
+from spindb.ingest.pipeline import ingest
+
+Write = Callable[..., Path]
+NAN = math.nan
+
+
+@pytest.fixture
+def filled(run_directory: Write, database: Path, tmp_path: Path) -> Path:
+    """Runs 1 and 2 of one algorithm and environment, run 3 of another, run 4 without interactions or numbers."""
+    head = ("Epoch", "AverageEpRet", "TotalEnvInteracts", "Note")
+    config = {"exp_name": "ppo", "env": "A-v0", "clip_ratio": 0.2, "pi_lr": 1e-3}
+    own = {"seed": 0, "gamma": 1, "size": [64, 64], "only": None}
+    run_directory("a", config=config | own, header=head, rows=[(0, 5, 10, "x"), (1, "nan", 20, ""), (2, 7, 30, "y")])
+    own = {"seed": 1, "gamma": 1.0, "size": [32], "act": "<function f>"}
+    run_directory("b", config=config | own, header=head, rows=[(0, -1, 100, ""), (1, 9, 200, "")])
+    config = {"exp_name": "sac", "env": "A-v0", "alpha": 0.1, "lr": 1, "polyak": 0.9, "gamma": "0.9", "seed": 0}
+    off = ("Epoch", "AverageTestEpRet", "AverageEpRet", "TotalEnvInteracts")
+    run_directory("c", config=config, header=off, rows=[(1, 3, 4, 50)])
+    run_directory("d", config={"exp_name": "d"}, header=("Epoch", "Loss"), rows=[(4, "inf"), (6, 1)])
+    ingest(database, [tmp_path / "data"])
+    return database
+
+
+@pytest.fixture
+def connection(filled: Path) -> Iterator[Connection]:
+    with connected(filled) as connection:
+        yield connection
+
+
+@pytest.fixture(params=[500, 2], ids=["one portion", "several"])
+def portion(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids are asked for by portions: what they add up to must not depend on how many there are."""
+    monkeypatch.setattr(portions, "_BATCH", request.param)
+
+
+def test_portions_are_in_order_and_hold_each_once() -> None:
+    ids = list(range(1, 1203))
+    cut = portions.batches(ids)
+    assert [len(part) for part in cut] == [500, 500, 202]
+    assert [run_id for part in cut for run_id in part] == ids
+    assert portions.batches([]) == []
+    assert [list(part) for part in portions.batches([7])] == [[7]]
+
+
+# Hyperparameters.
+
+
+def test_keys_are_counted_by_equal_values(connection: Connection, portion: None) -> None:
+    keys = {row.key: row for row in overview.keys_over(connection, [1, 2, 3, 4])}
+    assert list(keys) == sorted(keys)
+    gamma = keys["gamma"]
+    assert (gamma.runs, gamma.types, gamma.values) == (3, ("float", "int", "str"), ((1, 2), (0.9, 1)))
+    assert keys["exp_name"].values == (("ppo", 2), ("d", 1), ("sac", 1))
+    assert keys["size"].values == (([32], 1), ([64, 64], 1))
+    assert (keys["only"].runs, keys["only"].values) == (1, ((None, 1),))
+    assert {row.key for row in overview.keys_over(connection, [4])} == {"exp_name"}
+    assert overview.keys_over(connection, []) == []
+
+
+def test_keys_that_vary(connection: Connection, portion: None) -> None:
+    """First those with several values, the fewest runs without them first; then those that only some have."""
+    found = overview.varying_keys(connection, [1, 2, 3])
+    assert [(row.key, row.absent) for row in found] == [
+        *(("exp_name", 0), ("gamma", 0), ("seed", 0), ("size", 1)),
+        *(("clip_ratio", 1), ("pi_lr", 1)),
+        *(("act", 2), ("alpha", 2), ("lr", 2), ("only", 2), ("polyak", 2)),
+    ]
+    opaque = {row.key for row in found if row.opaque}
+    assert opaque == {"act"}
+    assert overview.varying_keys(connection, [1]) == []
+
+
+def test_metrics_over_runs(connection: Connection, portion: None) -> None:
+    found = {row.name: row for row in overview.metrics_over(connection, [1, 2, 3, 4])}
+    assert list(found) == sorted(found)
+    returns = found["AverageEpRet"]
+    assert (returns.runs, returns.points, returns.min, returns.max) == (3, 5, -1, 9)
+    loss = found["Loss"]
+    assert (loss.runs, loss.points, loss.min, loss.max) == (1, 2, 1, math.inf)
+    note = found["Note"]
+    assert (note.runs, note.points, note.min, note.max) == (2, 0, None, None)
+    assert overview.metrics_over(connection, []) == []
+
+
+# Curves.
+
+
+def plain(curves: list[points.RawCurve]) -> str:
+    return repr([tuple(curve) for curve in curves])  # where NaN is itself
+
+
+def test_curves_over_interactions_else_over_epochs(connection: Connection, portion: None) -> None:
+    found = points.curves(connection, [1, 2, 3, 4], "AverageEpRet")
+    assert plain(found) == repr(
+        [
+            (1, "AverageEpRet", "TotalEnvInteracts", [10, 20, 30], [5.0, NAN, 7.0]),
+            (2, "AverageEpRet", "TotalEnvInteracts", [100, 200], [-1, 9]),
+            (3, "AverageEpRet", "TotalEnvInteracts", [50], [4]),
+        ]
+    )
+    (loss,) = points.curves(connection, [1, 4], "Loss")
+    assert (loss.run_id, loss.axis, loss.x, loss.y) == (4, "Epoch", [4, 6], [math.inf, 1])
+
+
+def test_curves_over_other_axes(connection: Connection) -> None:
+    def axis(name: str, run_id: int = 1) -> tuple[str | None, list[float]]:
+        (found,) = points.curves(connection, [run_id], "AverageEpRet", name)
+        return found.axis, found.x
+
+    assert axis(points.EPOCH) == ("Epoch", [0, 1, 2])
+    assert axis(points.ROW) == (None, [0.0, 1.0, 2.0])
+    assert axis("TotalEnvInteracts") == ("TotalEnvInteracts", [10, 20, 30])
+    assert axis("metric.AverageEpRet", 3) == ("AverageEpRet", [4])
+    assert axis("Performance", 3) == ("AverageTestEpRet", [3])
+    assert points.curves(connection, [1, 2], "AverageEpRet", "AverageTestEpRet") == []
+    with pytest.raises(FilterError, match="nothing here is called 'Epochs'"):
+        points.curves(connection, [1], "AverageEpRet", "Epochs")
+
+
+def test_performance_is_each_runs_own(connection: Connection) -> None:
+    found = points.performance_curves(connection, [1, 2, 3, 4])
+    assert repr(found) == repr({1: [5.0, NAN, 7.0], 2: [-1, 9], 3: [3]})
+    by_id = points.curves_by_id(connection, [2, 3], "Performance")
+    assert {run_id: curve.metric for run_id, curve in by_id.items()} == {2: "AverageEpRet", 3: "AverageTestEpRet"}
+
+
+def test_a_metric_that_is_not_there_is_an_error_with_the_nearest(connection: Connection) -> None:
+    with pytest.raises(FilterError) as caught:
+        points.curves(connection, [1], "AvgEpRet")
+    assert "AverageEpRet" in str(caught.value.hint)
+    assert (caught.value.start, caught.value.end) == (0, len("AvgEpRet"))
+
+
+# Whole runs.
+
+
+def test_a_whole_run(connection: Connection) -> None:
+    whole = browse.whole(connection, 1)
+    assert [leaf.key for leaf in whole.config] == sorted(leaf.key for leaf in whole.config)
+    values = {leaf.key: (leaf.type, leaf.value, leaf.number) for leaf in whole.config}
+    assert values["size"] == ("list", "[64, 64]", None)
+    assert values["gamma"] == ("int", "1", 1.0)
+    assert values["only"] == ("null", "null", None)
+    names = ["Epoch", "AverageEpRet", "TotalEnvInteracts", "Note"]
+    assert [metric.name for metric in whole.metrics] == names
+    returns = whole.metrics[1]
+    assert (returns.count, returns.first, returns.last, returns.last_text) == (2, 5, 7, None)
+    assert (returns.min, returns.max, returns.mean, returns.argmin, returns.argmax) == (5, 7, 6, 0, 2)
+    assert [browse.last_value(metric) for metric in whole.metrics] == [2, 7, 30, "y"]
+    assert repr(whole.curves["AverageEpRet"]) == repr([5.0, NAN, 7.0])
+    assert list(whole.curves) == names or set(whole.curves) == set(names)
+
+
+def test_siblings_share_root_algorithm_and_environment(connection: Connection) -> None:
+    assert browse.siblings_of(connection, 1) == [2]
+    assert browse.siblings_of(connection, 2) == [1]
+    assert browse.siblings_of(connection, 3) == []
+
+
+# Evaluations.
+
+
+def test_evaluations_by_run_itr_and_time(filled: Path, portion: None) -> None:
+    numbered = [(2, 5), (1, None), (1, 10), (1, 3), (1, 3), (3, 1)]
+    with connected(filled, write=True) as connection:
+        for number, (run_id, itr) in enumerate(numbered):
+            episodes = (store.EpisodeResult(float(number), 10, "terminated"),) * (number + 1)
+            store.add_evaluation(
+                connection, run_id,
+                replace(EVALUATION, itr=itr, mean_return=float(number), std_return=2.0, episodes=episodes),
+            )  # fmt: skip
+        store.add_evaluation(connection, 1, replace(EVALUATION, itr=0, mean_return=None, std_return=None))
+    with connected(filled) as connection:
+        found = evaluated(connection, [1, 2, 3])
+        assert [(it.run_id, it.itr, it.mean_return) for it in found] == [
+            *((1, 3, 3.0), (1, 3, 4.0), (1, 10, 2.0), (1, None, 1.0)),
+            *((2, 5, 0.0), (3, 1, 5.0)),
+        ]
+        assert {it.run_id for it in evaluated(connection, [2])} == {2}
+        last = found[-1]
+        assert (last.name, last.episodes, last.std_return) == ("c", 6, 2.0)
+        assert last.standard_error == pytest.approx(2.0 * math.sqrt(6 / 5) / math.sqrt(6))
+        assert next(it for it in found if it.episodes == 1).standard_error is None
+        assert next(it for it in found if it.episodes == 2).standard_error == pytest.approx(2.0)
+        shown = browse.evaluations_of(connection, 1)
+        assert [(it.itr, it.episodes) for it in shown] == [(None, 2), (10, 3), (3, 4), (3, 5), (0, 0)]
