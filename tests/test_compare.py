@@ -17,6 +17,7 @@ from spindb.errors import FilterError, UsageError
 from spindb.index.connect import connected
 from spindb.index.read.groups import Group, groups_of
 from spindb.index.search import run_ids
+from spindb.ingest.pipeline import ingest
 
 X = [10.0, 20.0, 40.0]
 NAN = math.nan
@@ -163,3 +164,16 @@ def test_n_stands_beside_every_mean(grid: Path, cli: Callable[..., Outcome]) -> 
     for row in json.loads(cli("compare", "--json").out):
         assert row["n"] == len(row["values"])
         assert row["n"] + row["left_out"] == len(row["runs"])
+
+
+def test_tables_of_several_environments_are_apart_by_an_empty_line(
+    run_directory: Callable[..., Path], database: Path, tmp_path: Path, cli: Callable[..., Outcome]
+) -> None:
+    for env in ("CartPole-v1", "Pendulum-v1"):
+        for seed in (0, 1):
+            config = {"exp_name": env, "env": env, "seed": seed, "clip_ratio": 0.2}
+            run_directory(f"{env}_s{seed}", config=config, rows=[(0, 1.0), (1, seed)])
+    ingest(database, [tmp_path / "data"])
+    lines = cli("--db", database, "compare").out.splitlines()
+    assert lines[0].startswith("CartPole-v1")
+    assert lines[lines.index("") + 1].startswith("Pendulum-v1")

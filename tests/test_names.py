@@ -56,6 +56,8 @@ def test_a15_unrelated_runs_take_nothing_out_of_an_answer(
         found = search(connection, Query("", ("id", "hidden_sizes"), ("hidden_sizes",)))
         assert dict(found.rows) == {1: [64, 64], 2: [64, 64], 3: [64, 64], 4: [64, 64], 5: [8]}
         assert found.meaning == {"hidden_sizes": ("hidden_sizes", "ac_kwargs.hidden_sizes")}
+        page = search(connection, Query("", ("id", "hidden_sizes"), limit=1))
+        assert page.meaning == found.meaning  # of all that match, not of the page
         assert search(connection, Query("id=4", ("hidden_sizes",))).meaning == {}
         assert search(connection, Query("id=1", ("hidden_sizes",))).meaning == {
             "hidden_sizes": ("ac_kwargs.hidden_sizes",)

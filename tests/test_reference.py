@@ -262,3 +262,20 @@ def test_c6_runs_of_one_name_are_told_apart(tmp_path: Path, cli: Cli, monkeypatc
     assert [row["name"] for row in json.loads(cli("runs", "--json").out)] == ["output_dir", "output_dir", "c"]
     assert cli("diff", "1", "2").err.split() == ["1", "a/output_dir", "2", "b/output_dir"]
     assert "1  a/output_dir" in cli("show", "output_dir").err
+
+
+def test_c6_lines_of_single_runs_are_told_apart(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    from spindb.analysis.panels import Wanted, panels
+    from spindb.ingest.pipeline import ingest
+
+    for number, name in enumerate(("a/output_dir", "b/output_dir", "c")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        rows = "".join(f"{epoch}\t{number + epoch}\n" for epoch in range(3))
+        (tmp_path / "data" / name / "progress.txt").write_text(f"Epoch\tAverageEpRet\n{rows}")
+        (tmp_path / "data" / name / "config.json").write_text(json.dumps({"seed": number, "env": "CartPole-v1"}))
+    settle(tmp_path)
+    ingest(tmp_path / "spindb.db", [tmp_path / "data"])
+    with connected(tmp_path / "spindb.db") as connection:
+        (panel,) = panels(connection, [1, 2, 3], Wanted(values=("Performance",), each=True))
+    assert [line.label for line in panel.lines] == ["a/output_dir", "b/output_dir", "c"]

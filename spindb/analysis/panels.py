@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -19,7 +19,7 @@ from spindb.index.portions import batches
 from spindb.index.read.groups import Grouping, groups_of, labelled, shown
 from spindb.index.read.sample import sample_of
 from spindb.index.read.settings import ENVIRONMENT, settings_of
-from spindb.index.search import fields_of
+from spindb.index.resolve import short_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _lines(
     """Trainings by the label of their line."""
     found: dict[str, Sequence[_Member]] = {}
     if wanted.each:
-        names = _column(connection, ids, "name")
+        names = short_names(connection, ids)
         twice = len(set(names.values())) < len(names)
         for chain in sorted(chain for group in grouping.groups for one in group.replicates for chain in one.chains):
             name = names[chain[0]]
@@ -233,8 +233,3 @@ def _by_size(text: str | None) -> tuple[bool, float, str]:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return False, float(value), ""
     return True, float(text is None), text or ""
-
-
-def _column(connection: Connection, ids: Sequence[int], field: str) -> dict[int, Any]:
-    """One field of these runs."""
-    return {run_id: row[0] for run_id, row in fields_of(connection, ids, [field]).items()}

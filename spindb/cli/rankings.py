@@ -21,7 +21,9 @@ def print_comparison(found: Comparison, summary: str, group_by: tuple[str, ...])
     dropped: dict[str, None] = {}
     for position, (title, rows) in enumerate(tables.items()):
         if len(tables) > 1:
-            echo(("\n" if position else "") + show(title))
+            if position:
+                echo("")
+            echo(show(title))
         dropped |= dict.fromkeys(_ranking(rows, group_by))
     what = " or ".join(found.metrics) or "nothing"
     say(f"{summary} of {what}; ±: Student's t; p: Welch against the best, by Holm")

@@ -251,7 +251,9 @@ def _print_best(found: Mapping[Conditions, Sequence[Evaluated]]) -> None:
     """A table for the evaluations under equal conditions: others don't compare."""
     for position, (conditions, places) in enumerate(found.items()):
         if len(found) > 1:
-            echo(("\n" if position else "") + show(conditions.words))
+            if position:
+                echo("")
+            echo(show(conditions.words))
         _print(places)
     for conditions, places in found.items():
         top = places[0]

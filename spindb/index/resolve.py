@@ -21,6 +21,7 @@ from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, r
 from spindb.index.query.visibility import THERE, visible
 from spindb.index.roots import real, roots_here
 from spindb.index.rows import storable
+from spindb.index.search import fields_of
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 
 _MAX_LISTED = 10
@@ -107,6 +108,13 @@ def named(connection: Connection, name: str) -> tuple[list[RunInfo], bool]:
 def names_of(found: Sequence[RunInfo]) -> list[str]:
     """The shortest trailing paths that tell these runs apart."""
     return shortest_names([run.directory for run in found])
+
+
+def short_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """The shortest trailing paths that tell these runs apart, by id."""
+    places = fields_of(connection, ids, ("root", "path"))
+    paths = [os.path.normpath(os.path.join(root, path)) for root, path in places.values()]
+    return dict(zip(places, shortest_names(paths), strict=True))
 
 
 def _preferred(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:

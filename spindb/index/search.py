@@ -21,14 +21,15 @@ from spindb.index.query.sources import MAX_JOINS, Lead, Sources
 _MANY = 2000  # runs; below, sorting them all is cheaper than walking an index past those that don't match
 _MAX_LEADS = 8  # indexes that are walked for one sort key
 _MAX_CELLS = 500  # that one statement selects
+_MAX_LISTED = 5000  # ids that are sent to the database, rather than the question again
 _MAX_EXPLAINED = 20  # terms; each is counted twice
 
 
 class Result(NamedTuple):
     """Rows of a search: one title per column, values as Python has them (lists and None included).
 
-    ``meaning`` says which hyperparameters and metrics a name stood for in these rows, where that is not what the name
-    itself says: several, or one that is spelled otherwise.
+    ``meaning`` says which hyperparameters and metrics a name stood for in all runs that match, where that is not what
+    the name itself says: several, or one that is spelled otherwise. Where no run matches, what it may stand for.
     """
 
     titles: tuple[str, ...]
@@ -64,7 +65,7 @@ def search(connection: Connection, query: Query) -> Result:
     asked = _Search(connection, query)
     ids, values, total = asked.page()
     rows = tuple(zip(*(values[found] for found in asked.columns), strict=True)) if asked.columns else ((),) * len(ids)
-    return Result(tuple(query.columns), rows, total, meaning_of(connection, asked.compiler.asked, ids))
+    return Result(tuple(query.columns), rows, total, asked.meaning(ids, total))
 
 
 class _Search:
@@ -93,6 +94,16 @@ class _Search:
         for portion in more:
             values |= self.values_of(ids, portion)
         return ids, values, total
+
+    def meaning(self, ids: Sequence[int], total: int) -> dict[str, tuple[str, ...]]:
+        """What the names stood for in all runs that match, whichever page of them this is."""
+        among: ColumnElement[bool] | None = None
+        if len(ids) == total <= _MAX_LISTED and ids:
+            among = one_of(self.compiler.dialect, runs.c.id, ids)
+        elif total:
+            matching = select(runs.c.id).select_from(self.compiler.sources.tables()).where(self.condition)
+            among = runs.c.id.in_(matching.correlate(None))
+        return meaning_of(self.connection, self.compiler.asked, among)
 
     def rows(self, columns: Sequence[Field]) -> tuple[Sequence[Any], int]:
         """The page's rows, ids first, and how many runs match."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,6 +35,7 @@ from spindb.index.upkeep import refresh_statistics, statistics_behind
 from spindb.index.write.copies import link_copies
 from spindb.index.write.siblings import environments_from_siblings
 from spindb.ingest.deadline import SECONDS, timed
+from spindb.ingest.places import join, outermost, under
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
 from spindb.ingest.summary import Kept, Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
@@ -88,7 +89,7 @@ def ingest(
         DatabaseError: the database can't be used; SchemaError: it has another schema.
     """
     _check_zone(stamp_zone)
-    directories = _outermost(check_root(path) for path in paths)
+    directories = outermost(check_root(path) for path in paths)
     summary = Summary()
     with database_errors(location), garbage_seldom_collected(), timed():
         engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
@@ -134,12 +135,6 @@ def _prepare(engine: Engine, name: str, *, create: bool) -> None:
 def _behind(connection: Connection, summary: Summary) -> bool:
     with connection.begin():
         return statistics_behind(connection, summary.written)
-
-
-def _outermost(directories: Iterable[Path]) -> list[Path]:
-    """The directories in their order, each once, those inside others left out."""
-    given = list(dict.fromkeys(directories))
-    return [directory for directory in given if not any(other in directory.parents for other in given)]
 
 
 @dataclass
@@ -239,21 +234,21 @@ class _Ingest:
                 self.write_all(place, tasks)
         prefix = "" if place.inside == "." else place.inside + "/"
         self.gone = {
-            path: run for path, run in known.items() if (path + "/").startswith(prefix) and not _under(path, hidden)
+            path: run for path, run in known.items() if (path + "/").startswith(prefix) and not under(path, hidden)
         }
 
     def look(self, place: Place, known: dict[str, Known], tasks: Tasks) -> list[str]:
         """Add what is to be read to `tasks` and take what was found out of `known`; returns what can't be looked at."""
         seen = [os.path.relpath(other, self.directory) for other in self.before if self.directory in other.parents]
-        hidden = [_join(place.inside, path) for path in seen]
+        hidden = [join(place.inside, path) for path in seen]
         if not self.directory.is_dir():  # a link led there, and it is gone
             return hidden
         for found in scan(self.directory, self.leads):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
                 continue
-            path = _join(place.inside, found.path or ".")
-            if _under(path, hidden):
+            path = join(place.inside, found.path or ".")
+            if under(path, hidden):
                 continue
             if isinstance(found, Problem):
                 hidden.append(path)
@@ -395,14 +390,3 @@ def _put(writing: Batch, identity: Identity, rows: RunRows, signature: str) -> t
             return run_id, kept
     writing.part(past, run_id)
     return run_id, past.run_id
-
-
-def _join(inside: str, path: str) -> str:
-    if inside == ".":
-        return path or "."
-    joined = os.path.normpath(os.path.join(inside, path))
-    return joined.replace(os.sep, "/")
-
-
-def _under(path: str, directories: list[str]) -> bool:
-    return any(path == d or path.startswith(d + "/") or d == "." for d in directories)

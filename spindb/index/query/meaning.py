@@ -8,24 +8,21 @@ from sqlalchemy import ColumnElement, Connection, and_, not_, select
 
 from spindb.index.fields import ConfigField, Field, MetricField, alternatives
 from spindb.index.models import runs
-from spindb.index.query.lists import one_of
 from spindb.index.query.sources import Stored, has, keys_used
 
-_MAX_LOOKED_AT = 5000  # runs; of more, what any run of the database has is said
 
+def meaning_of(
+    connection: Connection, asked: Mapping[str, Field], among: ColumnElement[bool] | None
+) -> dict[str, tuple[str, ...]]:
+    """The keys and metrics that each name stands for in the runs `among` all, where the name itself does not say it.
 
-def meaning_of(connection: Connection, asked: Mapping[str, Field], ids: Sequence[int]) -> dict[str, tuple[str, ...]]:
-    """The keys and metrics that each name stood for in these runs, where the name itself does not say it.
-
-    Without runs: what it may stand for. ``Performance`` where it stood for several metrics.
+    Without a condition: what it may stand for in any run. ``Performance`` where it stands for several metrics.
     """
-    few = 0 < len(ids) <= _MAX_LOOKED_AT
-    among = one_of(connection.dialect.name, runs.c.id, ids) if few else None
     meaning = {}
     for name, found in asked.items():
         fields = alternatives(found)
         if isinstance(found, MetricField) and found.metric is None:
-            used = tuple(_performances(connection, among)) if ids else ()
+            used = () if among is None else tuple(_performances(connection, among))
             if len(used) > 1:
                 meaning[name] = used
             continue
@@ -73,6 +70,6 @@ def _used(
         yield _spell(found, mixed)
 
 
-def _performances(connection: Connection, among: ColumnElement[bool] | None) -> list[str]:
-    statement = select(runs.c.performance).where(runs.c.performance.is_not(None)).distinct()
-    return sorted(connection.execute(statement if among is None else statement.where(among)).scalars())
+def _performances(connection: Connection, among: ColumnElement[bool]) -> list[str]:
+    statement = select(runs.c.performance).where(runs.c.performance.is_not(None), among).distinct()
+    return sorted(connection.execute(statement).scalars())
