@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import PPO_CONFIG, Outcome, settle
 
+from spindb.ingest.pipeline import ingest
+
 Write = Callable[..., Path]
 Cli = Callable[..., Outcome]
 
