@@ -171,6 +171,8 @@ class Tree:
                     os.dup2(descriptor, target)
                 os.environ.update(PYTHONPATH=str(self.place), TMPDIR=str(self.tmp))
                 tempfile.tempdir = None
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # nohup and shells ignore some
+                    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
                 sys.path.insert(0, str(self.place))
                 resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
                 if isinstance(plugin, _Recorder):
