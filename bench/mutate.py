@@ -5,7 +5,7 @@
 Works on copies in a temporary directory; the checkout stays as it is. First all tests run once, and coverage.py notes
 which test executes which line. Then for each mutation (see `mutations.py`) those tests run that execute the changed
 statement, the fastest files first, until one fails. Statements outside of functions run when a module is imported:
-there the tests of the module run first, then all others. What no test executes survives, and so does what only
+there the tests of the module run first, then a minute of others. What no test executes survives, and so does what only
 processes execute that tests start. A mutation is noticed, too, where it makes a test take ten times as long and ten
 seconds (--patience). In the end the tests that noticed something run without any mutation: they have to pass.
 
@@ -49,6 +49,7 @@ _WARM = ("numpy", "scipy.stats", "pandas", "pyarrow", "matplotlib.pyplot", "sqla
 _WARM += ("alembic.command", "typer", "rich.console", "yaml", "orjson", "psycopg", "joblib", "gym", "gymnasium")
 _QUIET = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", "--color=no")
 _MEMORY = 8 << 30
+_A_MINUTE = 60.0
 _NOTHING_RAN = int(pytest.ExitCode.NO_TESTS_COLLECTED) << 8
 
 
@@ -80,7 +81,17 @@ class Recording:
         first, last = mutant.statement
         wanted = range(first, last + 1) if mutant.function else list(lines)
         near = {test for line in wanted for test in lines.get(line, ())}
-        return self._sorted(near) + ([] if mutant.function else self._sorted(self.seconds.keys() - near))
+        return self._sorted(near) + ([] if mutant.function else self._first(self.seconds.keys() - near))
+
+    def _first(self, tests: set[str]) -> list[str]:
+        """As many as take a minute together."""
+        total, found = 0.0, []
+        for test in self._sorted(tests):
+            total += self.seconds[test]
+            if total > _A_MINUTE:
+                break
+            found.append(test)
+        return found
 
     def leave_out(self, test: str) -> None:
         """Never run this test."""
@@ -275,6 +286,8 @@ def run_all(trials: Sequence[Trial], trees: Sequence[Tree], recording: Recording
                     continue
                 if _end(process, now=True) not in (0, _NOTHING_RAN) or late:
                     trial.killer = tree.note.read_text() if tree.note.exists() else "import"
+                else:
+                    print(f"survived {trial.mutant.file}:{trial.mutant.line}  {trial.mutant.mutated}", file=sys.stderr)
                 tree.restore(trial)
                 free.append(tree)
                 del running[process]
