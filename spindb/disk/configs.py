@@ -239,20 +239,44 @@ def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
     return ConfiguredAlgorithm()
 
 
-_ENVIRONMENT_KEYS = ("env_name", "env_id", "env", "task")
+# Keys by their letters in lower case: ``env_name`` and ``envName`` are one. Those that say it plainly name an
+# environment whatever it is called, the others where their value has the form of an id.
+_PLAIN_KEYS = ("envname", "envid", "env", "environment", "environmentname", "environmentid", "gymid", "gymenv", "task")
+_OTHER_KEYS = ("game", "gamename", "scenario", "mapname")
+_INNER_KEYS = ("id", "name")  # of ``env: {"id": ...}``
+_NO_LETTERS = re.compile(r"[^a-z]")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
 
 def environment_id(values: Mapping[str, Any]) -> str | None:
-    """The environment's id where the config names one; one level down an id with a version, if there is but one."""
-    for name in _ENVIRONMENT_KEYS:
-        value = values.get(name)
-        if is_environment_id(value):
-            return str(value)
-    inner = [value for value in values.values() if isinstance(value, dict)]
-    found = {text for part in inner for name in _ENVIRONMENT_KEYS if isinstance(text := part.get(name), str)}
-    versioned = {text for text in found if _VERSIONED.match(text) and is_environment_id(text)}
+    """The environment's id where the config names one.
+
+    A key that says so plainly counts first (`_PLAIN_KEYS`), a mapping below it with its id or name too; then another
+    key with the form of an id; then, one level down, an id with a version, if there is but one.
+    """
+    found = _by_letters(values)
+    for name in _PLAIN_KEYS:
+        inner = values.get(name)
+        named = _by_letters(inner) if isinstance(inner, dict) else {}
+        below = [found.get(name + key) for key in _INNER_KEYS]  # a key such as ``env.id``
+        within = [named.get(key) for key in (*_INNER_KEYS, *_PLAIN_KEYS)]
+        if told := next((text for text in (found.get(name), *within, *below) if text), None):
+            return told
+    if told := next((text for name in _OTHER_KEYS if (text := found.get(name)) and _VERSIONED.match(text)), None):
+        return told
+    inner_parts = [_by_letters(value) for value in values.values() if isinstance(value, dict)]
+    texts = {text for part in inner_parts for name in (*_PLAIN_KEYS, *_OTHER_KEYS) if (text := part.get(name))}
+    versioned = {text for text in texts if _VERSIONED.match(text)}
     return versioned.pop() if len(versioned) == 1 else None
+
+
+def _by_letters(values: Mapping[str, Any]) -> dict[str, str]:
+    """The values that can be an environment's id, without blanks around them, by the letters of their keys."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, str) and is_environment_id(text := value.strip()):
+            found.setdefault(_NO_LETTERS.sub("", str(key).lower()), text)
+    return found
 
 
 def whole_number(value: Any) -> int | None:
