@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from spindb.disk import tables
 from spindb.disk.cells import is_number, parse_cell
+from spindb.disk.counters import COUNTERS
 from spindb.disk.tables import read_table
 from spindb.records import Cell
 
@@ -17,7 +18,7 @@ NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
     lambda name: (
         not name.startswith(("#", "//", '"', "'"))
         and not is_number(parse_cell(name))
-        and name.lower() not in tables._COUNTERS
+        and name.lower() not in COUNTERS
     )
 )
 NUMBERS = st.one_of(
@@ -419,8 +420,20 @@ def test_a12_epochs_that_go_back_are_said_once(last: bytes) -> None:
     assert "from 1 to 0, and 1 more times" in problem.message
 
 
-def test_a12_epochs_that_repeat_do_not_go_back() -> None:
-    assert problems(b"Epoch\tA\n0\t1\n0\t2\n1\t3\n") == []
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (b"Epoch\tA\n0\t1\n0\t100\n1\t2\n1\t200\n", "epoch-repeats", "Epoch 0 stands in the row before too, and 1"),
+        (b"Epoch\tA\n0\t1\n0\tnan\n1\t2\n", "epoch-repeats", "no count of steps"),
+        (b"TotalEnvInteracts\tA\n9\t1\n9\t5\n18\t2\n", "epoch-repeats", "two processes"),
+        (b"Epoch\tSteps\n0\t10\n0\t10\n1\t20\n1\t20\n", "epoch-repeats", "Steps does not rise"),
+        (b"Epoch\tSteps\n0\t10\n0\t20\n1\t30\n1\t40\n", "several-rows-an-epoch", "several rows an epoch"),
+    ],
+)
+def test_n11_epochs_that_repeat_are_said(data: bytes, code: str, words: str) -> None:
+    (problem,) = read_table(data).problems
+    assert (problem.code, problem.line) == (code, 3)
+    assert words in problem.message
 
 
 def test_b1_headers_without_end_are_refused() -> None:

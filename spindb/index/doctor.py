@@ -25,7 +25,7 @@ CODES = {
     "empty": "no row: ended before the first epoch",
     "broken": "metrics that can't be read",
     "truncated": "rows that are cut short, glued or damaged",
-    "restarted": "epochs that go back: a second run was appended, or two processes wrote into one file",
+    "restarted": "epochs that go back or repeat: a second run was appended, or two processes wrote into one file",
     "nan": "a metric ends in NaN",
     "inf": "a metric ends in an infinity",
     "copy": "the same content as another run",
@@ -38,7 +38,7 @@ CODES = {
 """Every finding and what it means, in the order in which they are told."""
 
 _TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows", "glued-row")
-_RESTARTED = ("epoch-goes-back",)
+_RESTARTED = ("epoch-goes-back", "epoch-repeats")
 _SILENCE_OF_A_DAY = timedelta(days=1)
 _LEAST_SILENCE = timedelta(minutes=10)
 _ROWS_OF_SILENCE = 10

@@ -38,6 +38,7 @@ _MAX_SEED = 2**63
 _STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
+_EPOCH_CODES = ("epoch-goes-back", "epoch-repeats", "several-rows-an-epoch")
 _UNKNOWN = EnvironmentHint(None, None)
 _NO_TABLE = tables.Table((), 0)
 
@@ -77,6 +78,8 @@ class SpinningUp:
         verdict = judge(configured, latest(snapshots), directory, table.columns, (directory.name, experiment))
         if verdict.contradiction:
             reader.report("algo-differs", verdict.contradiction, "")
+        if message := _beyond(table, config.values.get("epochs")):
+            reader.report("rows-beyond-epochs", message, _PROGRESS)
         algo = reader.text(verdict.algo, "the algorithm's name")
         when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
@@ -230,6 +233,16 @@ def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
         if set(map(type, column.values)) == {int} and len(set(column.values)) == len(column.values):
             return column
     return None
+
+
+def _beyond(table: tables.Table, configured: object) -> str | None:
+    """What to say where rows are numbered by epochs and are more than twice as many as the config says."""
+    epochs = configs.whole_number(configured)
+    numbered = any(column.name.lower() == "epoch" for column in table.columns)
+    explained = any(problem.code in _EPOCH_CODES for problem in table.problems)
+    if epochs is None or epochs < 1 or not numbered or explained or table.rows <= 2 * epochs:
+        return None
+    return f"{table.rows:,} rows where the config says epochs={epochs}: trained further, or by another config"
 
 
 def _last_epoch(axis: MetricSeries | None, rows: int) -> int | None:
