@@ -436,6 +436,61 @@ def test_n11_epochs_that_repeat_are_said(data: bytes, code: str, words: str) -> 
     assert words in problem.message
 
 
+START = b"Epoch\tAverageEpRet\tStdEpRet\n0\t10\t1\n1\t11\t2\n"
+NO_SHIFT = [
+    (b"Epoch\tStdEpRet\tStdEpRet\n2\t3\t12\n", [10, 11, None], [1, 2, 3], ["duplicate-column", "second-header"]),
+    (b"Epoch\tStdEpRet\t\n2\t3\t12\n", [10, 11, None], [1, 2, 3], ["unnamed-column", "second-header"]),
+    (b"Epoch\t\tStdEpRet\n2\t3\t12\n", [10, 11, None], [1, 2, 12], ["unnamed-column", "second-header"]),
+    (b"Epoch\tStdEpRet\tAverageEpRet\n2\t3\n3\t4\t13\n", [10, 11, 13], [1, 2, 4], ["ragged-row", "second-header"]),
+    (b"epoch\tstdepret\taverageepret\n2\t3\t12\n", [10, 11, None], [1, 2, None], ["second-header"]),
+    (b"Epoch\tStdEpRet\tAverageEpRet\tAverageEpRet\n2\t3\t12\t5\n", [10, 11, 12], [1, 2, 3], ["duplicate-column"]),
+]
+
+
+@pytest.mark.parametrize(("below", "means", "deviations", "codes"), NO_SHIFT)
+def test_n7_no_second_header_shifts_a_column(below: bytes, means: list[Cell], deviations: list[Cell], codes: list[str]) -> None:
+    found = columns(START + below)
+    assert found["AverageEpRet"] == means
+    assert found["StdEpRet"] == deviations
+    assert set(codes) <= {code for code, _ in problems(START + below)}
+
+
+PROSE = [
+    b"Epoch AverageEpRet Steps\n0 10 1000\n1 11 2000\nResuming from checkpoint\n2 12 3000\n3 13 4000\n",
+    b"Epoch\tAverageEpRet\tSteps\n0\t10\t1000\n1\t11\t2000\nrestored\tfrom\tdisk\n2\t12\t3000\n3\t13\t4000\n",
+    b"Epoch,AverageEpRet\n0,10\n1,11\nWarning, slow\n2,12\n3,13\n",
+    b"Epoch,AverageEpRet\n0,10\n1,11\n2,12\nCheckpointManager, restored\n3,13\n",
+    b"Epoch,AverageEpRet\n0,10\n1,11\n2,12\n3,13\nall, done\n",
+    b"Epoch,AverageEpRet\nhere, begins\n0,10\n1,11\n2,12\n3,13\n",
+    b"Epoch,AverageEpRet\n0,10\n1,11\nResuming at,2\n2,12\n3,13\n",
+    b"Epoch\tAverageEpRet\n-\treward\n0\t10\n1\t11\n2\t12\n3\t13\n",
+    b"Epoch,AverageEpRet\n0,10\n1,11\nfirst, line\nsecond, line\n2,12\n3,13\n",
+]
+
+
+@pytest.mark.parametrize("data", PROSE)
+def test_n9_prose_with_as_many_words_as_columns_is_no_header(data: bytes) -> None:
+    found = columns(data)
+    assert (found["Epoch"], found["AverageEpRet"]) == ([0, 1, 2, 3], [10, 11, 12, 13])
+    assert {code for code, _ in problems(data)} - {"separator"} == {"text-line"}
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        b"Foo\tBar\tBaz\n0\t5\t6\n",  # the counter begins anew
+        b"Foo\tBar\n2\t5\n",  # another number of columns
+        b"Iteration\tReturn\tLength\n2\t5\t6\n",  # a counter of its own
+        b"foo\tbar\tbaz\tqux\n2\t5\t6\t7\n",
+    ],
+)
+def test_n9_a_header_of_new_names_is_one_where_its_rows_say_so(below: bytes) -> None:
+    found = columns(START + below)
+    assert found["AverageEpRet"] == [10, 11, None]
+    assert len(found) > 4
+    assert [code for code, _ in problems(START + below)] == ["second-header"]
+
+
 def test_b1_headers_without_end_are_refused() -> None:
     rows = "".join(f"a{i}\tb{i}\n{i}\t{i}\n" for i in range(500))
     with pytest.raises(OSError, match="more than 100 headers"):

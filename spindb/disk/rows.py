@@ -15,13 +15,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 from spindb.disk.cells import is_ambiguous, is_number, number_in_text, parse_cell, with_decimal_comma
-from spindb.disk.headers import are_data, is_header, unique_names, without_empty_ends
+from spindb.disk.headers import Place, are_data, is_header, is_prose, unique_names, without_empty_ends
 from spindb.disk.regular import TooLargeError
 from spindb.disk.separated import Dialect, decode, dialect_of, is_comment, split_lines
 from spindb.records import Cell, MetricSeries, Problem
 
 _MAX_LOST = 20  # rows that are left out and listed one by one
 _MAX_HEADERS = 100  # that name new columns: the cells of rows above are made empty there
+_LOOKED_AT = 20  # lines below one that may be a header
 _SHOWN = 40  # characters of a cell in a message
 
 
@@ -114,6 +115,7 @@ class _Reader:
         self.header: _Header | None = None
         self.headers = 0  # in mid-file, that named new columns
         self.rows: list[_Row] = []
+        self.first: _Row | None = None  # below the header in force
         self.glued: list[_Row] = []
 
     def read(self) -> None:
@@ -187,9 +189,9 @@ class _Reader:
             return True
         if _spells_number(fields[0]) and fields[0] not in self.places:
             return False
-        above = ["" if cell is None else str(cell) for cell in self.rows[-1].cells] if self.rows else None
-        if not is_header(fields, self.places, self.below(index), above):
-            return False
+        place = self.place(header, index, len(fields))
+        if not is_header(fields, place):
+            return self.lose_prose(header, fields, place, number)
         before = len(self.names)
         self.header = self.put_in_force(fields, line, number)
         new = self.names[before:]
@@ -199,6 +201,35 @@ class _Reader:
         added = f"; new columns: {', '.join(new)}" if new else ""
         message = f"another header{{n}}: the rows below it are read by it, {_many(len(self.header.places), 'column')}"
         self.notes.count("second-header", message + added, number)
+        return True
+
+    def place(self, header: _Header, index: int, count: int) -> Place:
+        """What stands around a line of `count` fields, as `spindb.disk.headers` looks at it."""
+        own = bool(self.rows) and self.rows[-1].header is header
+        first = _as_text(self.first) if own and self.first is not None else None
+        above = _as_text(self.rows[-1]) if self.rows else None
+        names = [self.names[place] for place in header.places]
+        return Place(self.places, names, first, above, self.lines_below(index, count), own)
+
+    def lines_below(self, index: int, count: int) -> list[list[str]]:
+        """The fields of the next lines that can be read, up to one that has `count` or begins as a header does."""
+        below: list[list[str]] = []
+        following = self.following[index]
+        while following is not None and len(below) < _LOOKED_AT:
+            fields = self.dialect.fields(self.lines[following])
+            below.append(fields)
+            if len(fields) == count or fields[0] in self.places:
+                break
+            following = self.following[following]
+        return below
+
+    def lose_prose(self, header: _Header, fields: list[str], place: Place, number: int) -> bool:
+        """Whether the line is text among rows of numbers; then it is left out."""
+        if len(fields) != len(header.places) or not is_prose(fields, place):
+            return False
+        shown = _short(" ".join(fields))
+        message = f"text among the rows: {shown}: left out, the rows below are read by the header above"
+        self.notes.lose("text-line", message, number)
         return True
 
     def below(self, index: int) -> list[str] | None:
@@ -228,7 +259,10 @@ class _Reader:
             self.name_unnamed(header, number)
             width = count
         if len(fields) == width:
-            self.rows.append(_Row(header, self.cells(fields), number))
+            row = _Row(header, self.cells(fields), number)
+            if self.first is None or self.first.header is not header:
+                self.first = row
+            self.rows.append(row)
         elif is_comment(line) and line.lstrip().startswith("#"):
             self.notes.count("comment-line", "a comment{n}: stepped over", number)
         elif header.text and line.endswith(header.text):
@@ -321,6 +355,10 @@ class _Reader:
             index, text = unclear[0]
             message = f"column {name}: {_many(len(unclear), 'text')} such as {_short(text)}"
             self.notes.report("ambiguous-number", f"{message}: more than one reading, kept as text", lines[index])
+
+
+def _as_text(row: _Row) -> list[str]:
+    return ["" if cell is None else str(cell) for cell in row.cells]
 
 
 def _parts(row: _Row) -> Iterator[_Row]:
