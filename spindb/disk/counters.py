@@ -25,7 +25,7 @@ class _Step(NamedTuple):
 
     before: int | float
     after: int | float
-    index: int  # of the row
+    row: int
 
 
 @lru_cache(maxsize=64)  # most runs have the header of the run before
@@ -36,7 +36,7 @@ def counter_of(names: tuple[str, ...]) -> int | None:
 
 
 def counting_problems(columns: Sequence[MetricSeries], lines: Sequence[int], path: str) -> tuple[Problem, ...]:
-    """Problems where the column that counts the rows goes back or repeats: once each, with the first line and how often.
+    """Problems where the column that counts the rows goes back or repeats, once each with the first line.
 
     `lines` holds the line of each row.
     """
@@ -70,7 +70,7 @@ def _repeated(
     times = f"{name} {value} stands in the row before too{_more(len(same))}"
     told = steps_of(columns)
     steps = next((column.values for column in columns if column.name == told), ()) if told != name else ()
-    if steps and all(_less(steps[step.index - 1], steps[step.index]) for step in same):
+    if steps and all(_less(steps[step.row - 1], steps[step.row]) for step in same):
         message = f"{times}: several rows an epoch, since {told} rises from row to row"
         return Problem("several-rows-an-epoch", message, path, lines[index])
     why = f"{told} does not rise there either" if steps else "no count of steps tells the rows apart"

@@ -21,7 +21,8 @@ from spindb.records import EnvironmentHint
 _MAX_CHAIN = 32
 _ID = re.compile(r"(?:[\w.\-]+:)?(?:[\w:\-]+/)?[\w.:\-]+\Z", re.ASCII)
 _LONGEST_ID = 200
-_NO_ID = frozenset("none null nil nan na n/a unknown undefined unspecified tbd todo true false default".split())
+_NOTHING = "none null nil nan na n/a unknown undefined unspecified tbd todo true false default"
+_NO_ID = frozenset(_NOTHING.split())
 _LONGEST_VALUE = 60  # characters of an argument in a message
 _ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", re.IGNORECASE)
 _MAX_LIMIT = 2**31  # steps

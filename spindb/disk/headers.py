@@ -15,9 +15,8 @@ _WORDS = "none null nil nan na n/a true false yes no inf infinity error failed o
 _VALUES = frozenset(_WORDS.split())
 _WORD = re.compile(r"[^\W\d_]{2,}[\w.,:;!?'\-]*\Z|[^\W\d_]{2,}[^\W\d]* ")
 _METRIC = re.compile(r"[a-z][A-Z]|[A-Za-z]{2}[A-Z]+[a-z]|\w[_/]\w|[A-Za-z]\d")
-_COUNTED = frozenset(
-    (*COUNTERS, "epochs", "iter", "iterations", "step", "steps", "timestep", "timesteps", "update", "updates", "episode")
-)
+_COUNTING = "epochs iter iterations step steps timestep timesteps update updates episode"
+_COUNTED = frozenset((*COUNTERS, *_COUNTING.split()))
 _Report = Callable[..., None]
 
 
