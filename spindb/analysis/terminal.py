@@ -9,6 +9,7 @@ import numpy as np
 import uniplot
 from numpy.typing import ArrayLike, NDArray
 
+from spindb.analysis.curves import counted
 from spindb.analysis.panels import Panel
 from spindb.errors import UsageError
 from spindb.legible import legible
@@ -47,7 +48,7 @@ def draw(
                     ys=y,
                     lines=True,
                     title=legible(" ".join(filter(None, (title, panel.title)))),
-                    legend_labels=[legible(f"{line.label} (n={int(line.n.max())})") for line in panel.lines],
+                    legend_labels=[legible(f"{line.label} ({counted([line])})") for line in panel.lines],
                     legend_placement="vertical",
                     width=max(20, width - _FRAME),
                     height=_HEIGHT,
