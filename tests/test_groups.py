@@ -490,11 +490,13 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
     [
         ("save_path", "/a/b/1", None),
         ("args.saveDir", "out", None),
-        ("x", "/a/b", None),
-        ("x", "C:\\data\\run", None),
+        ("x", "/a/b", "/a/b"),
+        ("x", "/a/walk-seed3/b", None),
+        ("x", "C:\\data\\walk-seed3", None),
+        ("log_root", "C:\\data\\run", None),
         ("out", ["/a/b", "/c"], None),
         ("model_xml", "/ant.xml", "/ant.xml"),
-        ("load_path", "/x/walk_s3/m.pt", "/x/walk_s*/m.pt"),
+        ("load_path", "/x/walk_s3/m.pt", "/x/walk_s3/m.pt"),
         ("dataset_dir", "/d/hopper", "/d/hopper"),
         ("eval_env", "ALE/Pong-v5", "ALE/Pong-v5"),
         ("activation", "<function relu at 0x7fabc>", "<function relu at 0x…>"),
@@ -508,7 +510,7 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
         ("seed_steps", 5000, 5000),
         ("fixed_seed", True, True),
         ("address", "10.0.0.3:6006", None),
-        ("url", "https://example.org/runs/1", None),
+        ("url", "https://example.org/runs/1", "https://example.org/runs/1"),
         ("gpu", 1, None),
         ("cpu", 4, 4),
         ("resume", True, None),
@@ -517,7 +519,112 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
     ],
 )
 def test_i3_by_key_and_text(key: str, value: object, kept: object) -> None:
-    assert setting_text(key, canonical(value), 3) == (None if kept is None else canonical(kept))
+    assert setting_text(key, canonical(value), 3, ["walk-seed3"]) == (None if kept is None else canonical(kept))
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("layers", ("64/64/32", "400/300/100")),
+        ("path", ("circle", "square")),
+        ("data_split", ("80/10/10", "70/15/15")),
+        ("task_id", (0, 5)),
+        ("trial", (1, 2)),
+        ("node", (64, 256)),
+        ("port", (1, 2)),
+        ("run", ("fast", "slow")),
+        ("machine", ("crane", "digger")),
+        ("ip", (0.1, 0.5)),
+        ("root", ("sqrt", "cbrt")),
+        ("wave", ("0x10", "0x20")),
+        ("version", ("1.0.0.1", "1.0.0.2")),
+        ("date_range", ("2019-01-01..2019-06-01", "2020-01-01..2020-06-01")),
+        ("start_date", ("2019-01-01", "2020-01-01")),
+        ("dataset", ("d4rl_2021-03-01", "d4rl_2022-05-01")),
+        ("data_dir", ("/data/hopper", "/data/walker")),
+        ("block", ("Decoder_2_128", "Augment_3_256")),
+        ("exp_name", ("Decoder_2_128", "Decoder_3_256")),
+        ("exp_name", ("Marl_3_256", "Augment_1_200")),
+        ("pid", ("0.1/0/0", "0.5/0/0")),
+    ],
+)
+def test_i3_what_only_looks_like_the_runs_own_tells_settings_apart(
+    write: Write, cli: Cli, key: str, values: tuple[object, object]
+) -> None:
+    for number, value in enumerate(values):
+        for seed in (0, 1):
+            write(f"r{number}{seed}", 10.0 * (number + 1) + seed, seed=seed, **{key: value})
+    assert counts(compared(cli)) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"exp_name": "finetune_ppo_s0"},
+        {"teacher": "expert_s1"},
+        {"exp_name": "exp-s1-final"},
+        {"exp_name": "run_seed_0_of3"},
+        {"exp_name": "lr_s3_cl"},
+        {"exp_name": "a_s_0"},
+        {"load_path": "/pre/walk_s2/model.pt"},
+    ],
+)
+def test_a1_equal_names_are_one_setting_whatever_their_seeds(
+    write: Write, cli: Cli, config: Mapping[str, object]
+) -> None:
+    for seed in range(4):
+        write(f"r{seed}", 10.0 + seed, seed=seed, **config)
+    assert counts(compared(cli)) == [4]
+    assert counts(json.loads(cli("compare", "seed<2", "--json").out)) == [2], "the selection does not matter"
+
+
+def test_a1_a_mark_that_is_not_the_seeds_tells_names_apart(write: Write, cli: Cli) -> None:
+    for mark in (0, 1):
+        for seed in (0, 1):
+            write(f"r{mark}{seed}", 10.0 * (mark + 1) + seed, exp_name=f"tuned_s{mark}", seed=seed)
+    assert counts(compared(cli)) == [2, 2]
+    assert counts(json.loads(cli("compare", "id in (1, 4)", "--json").out)) == [1, 1]
+
+
+def seeded(**config: object) -> dict[str, object]:
+    return {"exp_name": "walk", "env": "CartPole-v1", **config}
+
+
+@pytest.mark.parametrize(
+    ("config", "seed"),
+    [
+        (seeded(random_seed=3), 3),
+        (seeded(rng_seed="3"), 3),
+        (seeded(SEED=3), 3),
+        (seeded(Seed=3.0), 3),
+        (seeded(args={"seed": 3}), 3),
+        (seeded(general={"seed": 3}, eval={"seed": 9}), 3),
+        (seeded(seed=2**63), None),
+        (seeded(seed=2**70), None),
+        (seeded(seed="abc"), None),
+        (seeded(seed="0x10"), None),
+        (seeded(seed=[3]), None),
+        (seeded(seed=1.5), None),
+    ],
+)
+def test_a3_a_seed_that_the_config_states_is_known(
+    write: Write, cli: Cli, config: Mapping[str, object], seed: int | None
+) -> None:
+    for number in range(2):
+        write(f"r{number}", 10.0 + number, config=config)
+    (row,) = compared(cli)
+    assert (row["n"], row["values"], row["assumed_different"]) == (1, [10.5], [])
+    assert None not in row["seeds"]
+    assert [run["seed"] for run in json.loads(cli("runs", "--json", "--columns", "seed").out)] == [seed, seed]
+
+
+def test_a3_seeds_that_are_texts_are_several(write: Write, cli: Cli) -> None:
+    for number, seed in enumerate(["abc", "abd", 7, 2**70, None]):
+        write(f"r{number}", 10.0 + number, config=seeded(seed=seed))
+    (row,) = compared(cli)
+    assert row["n"] == 5
+    assert cli("doctor").code in (0, 1)
+    assert cli("compare").code == 0
 
 
 def test_stems() -> None:

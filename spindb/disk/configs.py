@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,7 @@ from spindb.disk.environments import is_environment_id
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.told import size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
+from spindb.seedkeys import is_seed, seed_key
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
@@ -253,6 +254,15 @@ def environment_id(values: Mapping[str, Any]) -> str | None:
     found = {text for part in inner for name in _ENVIRONMENT_KEYS if isinstance(text := part.get(name), str)}
     versioned = {text for text in found if _VERSIONED.match(text) and is_environment_id(text)}
     return versioned.pop() if len(versioned) == 1 else None
+
+
+def seed(values: Mapping[str, Any], leaves: Iterable[ConfigLeaf]) -> Any:
+    """What a configuration states for the seed of its run: under ``seed``, else ``args.seed``, ``random_seed``, …"""
+    if values.get("seed") is not None:
+        return values["seed"]
+    stated = {leaf.key: leaf.value for leaf in leaves if is_seed(leaf.key) and leaf.type not in ("bool", "null")}
+    key = seed_key(stated)
+    return None if key is None else json.loads(stated[key])
 
 
 def whole_number(value: Any) -> int | None:

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 from spindb.index.clock import now
 from spindb.index.models import configs, metrics, problems, runs, snapshots
 from spindb.index.portions import batches
-from spindb.index.read.groups import Group, groups_of
-from spindb.index.read.sample import sample_of
+from spindb.index.read.groups import Group, groups_of, seed_order
+from spindb.index.read.sample import Seed, sample_of
 
 CODES = {
     "running": "fewer rows than `epochs`, the last one written a moment ago",
@@ -195,9 +195,9 @@ def _lacking_seeds(groups: Sequence[Group]) -> list[Finding]:
     for (algo, env), members in alike.items():
         had = Counter(seed for group in members for seed in set(group.seeds) if seed is not None)
         usual = {seed for seed, count in had.items() if count > 1 and count * 2 >= len(members)}
-        lacking: dict[tuple[int, ...], list[Group]] = {}
+        lacking: dict[tuple[Seed, ...], list[Group]] = {}
         for group in members:
-            missing = tuple(sorted(usual - set(group.seeds)))
+            missing = tuple(sorted(usual - set(group.seeds), key=seed_order))
             if missing and None not in group.seeds:  # an unknown seed may be the one that lacks
                 lacking.setdefault(missing, []).append(group)
         for missing, without in lacking.items():

@@ -7,6 +7,6 @@ from collections.abc import Sequence
 _BATCH = 500
 
 
-def batches(ids: Sequence[int]) -> list[Sequence[int]]:
+def batches[T: (int, str)](ids: Sequence[T]) -> list[Sequence[T]]:
     """The ids in order, cut into portions."""
     return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]

@@ -4,7 +4,8 @@ The seed is the unit of replication: ``n`` counts distinct seeds of distinct con
 that its configuration says (by `spindb.canonical`), its algorithm, its environment and its experiment's name, without
 what belongs to the run itself (`spindb.index.read.own`); or just the fields that are asked for. The group of a run is a
 function of that run alone: further runs change neither the groups of others nor their numbers, only which fields are
-shown to tell groups apart.
+shown to tell groups apart. There is one exception, which no selection changes: a seed that is marked in the name of an
+experiment is cut off as long as no run of that name in the database has another seed (`spindb.index.read.sample`).
 
 Unknown is not equal to unknown: runs of unknown environment are of one environment within one experiment at most.
 """
@@ -22,7 +23,7 @@ from sqlalchemy import Connection
 
 from spindb.index.database.unknown import json_value
 from spindb.index.read.continued import Extent, chains, extents_of
-from spindb.index.read.sample import RunFacts, Sample, plural, sample_of
+from spindb.index.read.sample import RunFacts, Sample, Seed, plural, sample_of
 from spindb.index.read.settings import ENVIRONMENT, Arena, Settings, arena_of, settings_of
 from spindb.index.read.telling import ALGORITHM, EXPERIMENT, telling
 
@@ -34,10 +35,10 @@ class Replicate:
     """One seed of a group: the runs that were made with it.
 
     Each of ``chains`` is one training: a run, with the runs that go on in it after it. Several trainings of one seed
-    are no several seeds. ``seed`` is None where it is unknown; such a run is taken for a seed of its own.
+    are no several seeds. ``seed`` is a text where the configuration states no whole number, None where it is unknown; such a run is taken for a seed of its own.
     """
 
-    seed: int | None
+    seed: Seed | None
     chains: tuple[tuple[int, ...], ...]
     arena: Arena
 
@@ -62,7 +63,7 @@ class Group:
     label: str
     replicates: tuple[Replicate, ...]
     runs: tuple[int, ...]
-    seeds: tuple[int | None, ...]
+    seeds: tuple[Seed | None, ...]
     algos: tuple[str | None, ...]
     exp_names: tuple[str, ...]
     arenas: tuple[Arena, ...]
@@ -189,6 +190,12 @@ def shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def seed_order(seed: Seed | None) -> tuple[bool, bool, int, str]:
+    """To sort seeds by: numbers, then texts, then what is unknown."""
+    is_text = isinstance(seed, str)
+    return seed is None, is_text, seed if isinstance(seed, int) else 0, seed if isinstance(seed, str) else ""
+
+
 def value_of(group: Group, key: str) -> str:
     """A field of a setting as a table has it: ``-`` where the setting lacks it, ``null`` where it is null."""
     return shown(_value(group, key)) if key in group.texts else "-"
@@ -242,21 +249,21 @@ def _with_replicates(
     found = []
     for group, members in zip(groups, seeds, strict=True):
         replicates = [one for seed, ids in members for one in _replicates(seed, ids, extents, sample.runs)]
-        replicates.sort(key=lambda one: (one.seed is None, one.seed or 0, one.runs))
+        replicates.sort(key=lambda one: (*seed_order(one.seed), one.runs))
         found.append(replace(group, replicates=tuple(replicates)))
     return found
 
 
-def _by_seed(group: Group, whole: Settings | None) -> list[tuple[int | None, list[int]]]:
+def _by_seed(group: Group, whole: Settings | None) -> list[tuple[Seed | None, list[int]]]:
     """Runs of one seed and one whole setting: one seed of several settings, which fields may pool, is several."""
-    found: dict[tuple[int | None, tuple[object, ...]], list[int]] = {}
+    found: dict[tuple[Seed | None, tuple[object, ...]], list[int]] = {}
     for run_id, seed in zip(group.runs, group.seeds, strict=True):
         found.setdefault((seed, whole.identity(run_id) if whole else ()), []).append(run_id)
     return [(seed, members) for (seed, _), members in found.items()]
 
 
 def _replicates(
-    seed: int | None, members: Sequence[int], extents: Mapping[int, Extent], facts: Mapping[int, RunFacts]
+    seed: Seed | None, members: Sequence[int], extents: Mapping[int, Extent], facts: Mapping[int, RunFacts]
 ) -> list[Replicate]:
     """The trainings of one seed; where it is unknown each is taken for a seed of its own."""
     arena = arena_of(facts[members[0]])
