@@ -241,6 +241,60 @@ def test_a4_what_goes_on_where() -> None:
     assert chains([1, 2], {1: a, 2: b}, seed_known=False) == [(1, 2)]
 
 
+def log(run_directory: Write, name: str, epochs: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
+    usual = {"exp_name": "walk", "seed": seed, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    rows = [(e, rate * e, 1000 * (e + 1), 3.5 * (e - epochs.start + 1)) for e in epochs]
+    return run_directory(name, config={**usual, **config}, header=(*HEADER, "Time"), rows=rows)
+
+
+def test_a4_resumed_from_before_the_end_is_one_training(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(5))
+    log(run_directory, "b_s0", range(3, 8))
+    log(run_directory, "c_s1", range(8), seed=1)
+    (row,) = compared(cli)
+    assert (row["n"], row["values"], len(row["continued"]), row["reruns_averaged"]) == (2, [7.0, 7.0], 1, [])
+    (row,) = json.loads(cli("compare", "--summary", "mean", "--json").out)
+    assert row["values"] == [3.5, 3.5], "rows that both have count once"
+    with connected("spindb.db") as connection:
+        (panel,) = panels(connection, run_ids(connection, ""), Wanted())
+    assert panel.lines[0].y.tolist() == list(range(8))
+
+
+def test_a4_other_rows_where_they_overlap_are_a_rerun(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(5))
+    log(run_directory, "b_s0", range(3, 8), rate=2.0)
+    (row,) = compared(cli)
+    assert (row["continued"], len(row["reruns_averaged"])) == ([], 2)
+
+
+def test_a4_an_earlier_state_of_a_run_is_left_out(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "snap_s0", range(3))
+    log(run_directory, "whole_s0", range(6))
+    log(run_directory, "whole_s1", range(6), seed=1)
+    (row,) = compared(cli)
+    assert (row["n"], row["values"], len(row["earlier_left_out"]), row["reruns_averaged"]) == (2, [5.0, 5.0], 1, [])
+    assert "1 run left out: earlier states of runs that count" in cli("compare").err
+    assert cli("doctor", "--ids", "earlier").out.split() == [str(row["earlier_left_out"][0])]
+    assert cli("doctor", "--ids", "twice").out == ""
+
+
+def test_a2_a_reformatted_copy_is_a_copy(write: Write, run_directory: Write, cli: Cli) -> None:
+    for seed in (0, 1):
+        whole = log(run_directory, f"a_s{seed}", range(4), seed=seed)
+        copy = log(run_directory, f"b_s{seed}", range(4), seed=seed, output_dir=f"/x/b_s{seed}")
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config, indent=4, sort_keys=True))
+        rows = (whole / "progress.txt").read_text()
+        (copy / "progress.txt").write_bytes(rows.replace("\n", "\r\n").encode())
+    (row,) = compared(cli)
+    assert (row["n"], len(row["runs"]), len(row["copies_left_out"]), row["reruns_averaged"]) == (2, 2, 2, [])
+    said = cli("compare").err
+    assert "2 runs left out: copies of runs that count" in said
+    assert "trained several times" not in said
+    assert cli("doctor", "--ids", "twice").out == ""
+    assert len(cli("doctor", "--ids", "copy").out.split()) == 2
+
+
 # A6
 
 

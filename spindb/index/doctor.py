@@ -29,6 +29,7 @@ CODES = {
     "nan": "a metric ends in NaN",
     "inf": "a metric ends in an infinity",
     "copy": "the same content as another run",
+    "earlier": "rows that another run of the same setting and seed begins with: an earlier state of it",
     "twice": "the same setting and seed as another run",
     "seeds": "settings without a seed that most others of their algorithm and environment have",
     "unloadable": "a saved policy that can't be loaded or is an earlier run's",
@@ -177,8 +178,12 @@ def _copies(connection: Connection, ids: Sequence[int]) -> list[Finding]:
 def _settings(connection: Connection, ids: Sequence[int]) -> list[Finding]:
     """What only shows beside others: a seed that was trained several times, seeds that a setting lacks."""
     plain = _where(connection, ids, and_(runs.c.copy_of.is_(None), runs.c.status == "ok"))
-    groups = groups_of(connection, plain).groups
+    grouping = groups_of(connection, plain)
+    groups = grouping.groups
     found = []
+    for kind, members in (("copy", grouping.sample.repeated), ("earlier", grouping.sample.earlier)):
+        if members:
+            found.append(Finding(kind, f"{_runs(tuple(members))} with {CODES[kind]}", tuple(sorted(members))))
     for group in groups:
         twice = group.reruns
         if twice:

@@ -43,18 +43,23 @@ class Sample(NamedTuple):
     """The runs that count, and what was left out of the selection.
 
     ``copies`` maps each run that was left out for its content to the run that stands for it; ``overwritten`` holds runs
-    whose directory another training took since. Removed runs are nowhere.
+    whose directory another training took since. Of runs of one setting and seed, which `groups_of` finds, ``repeated``
+    maps those with equal rows, ``earlier`` those whose rows another one begins with, to the run that counts. Removed
+    runs are nowhere.
     """
 
     runs: Mapping[int, RunFacts]
     copies: Mapping[int, int]
     overwritten: tuple[int, ...]
+    repeated: Mapping[int, int] = {}
+    earlier: Mapping[int, int] = {}
 
     @property
     def notes(self) -> list[str]:
         """What was left out, a sentence each."""
         found = [
-            (len(self.copies), "copies of runs that count"),
+            (len(self.copies) + len(self.repeated), "copies of runs that count"),
+            (len(self.earlier), "earlier states of runs that count"),
             (len(self.overwritten), "overwritten by later trainings"),
         ]
         return [f"{plural(count, 'run')} left out: {why}" for count, why in found if count]
