@@ -153,7 +153,7 @@ class Tree:
     """A copy of the repository in which one mutation at a time is tried."""
 
     def __init__(self, repository: Path, place: Path) -> None:
-        self.place, self.tmp, self.note = place, place / "tmp", place / "note"
+        self.place, self.tmp, self.note = place, place.with_name(f"{place.name}-tmp"), place / "note"
         shutil.copytree(repository, place, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         (place / "rc").write_text("[run]\nsource = spindb\nrelative_files = true\n")
 
@@ -171,6 +171,8 @@ class Tree:
                     os.dup2(descriptor, target)
                 os.environ.update(PYTHONPATH=str(self.place), TMPDIR=str(self.tmp))
                 tempfile.tempdir = None
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # nohup and shells ignore some
+                    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
                 sys.path.insert(0, str(self.place))
                 resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
                 if isinstance(plugin, _Recorder):

@@ -138,6 +138,8 @@ class Server:
 
 
 def _own_directory() -> Path:
-    """In /tmp where there is one, whatever TMPDIR says: a socket's path has at most some hundred characters."""
-    base = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else None  # noqa: S108
-    return Path(tempfile.mkdtemp(prefix="spindb-postgres-", dir=base))
+    """Where temporary files go, or else in /tmp: a socket's path has at most some hundred characters, and a server that
+    runs as nobody has to reach it."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    fits = len(str(usual)) < 60 and all(place.stat().st_mode & 0o001 for place in (usual, *usual.parents))
+    return Path(tempfile.mkdtemp(prefix="spindb-postgres-", dir=usual if fits else "/tmp"))  # noqa: S108

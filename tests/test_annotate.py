@@ -16,6 +16,7 @@ from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.index import store
 from spindb.index.connect import connected
+from spindb.ingest.pipeline import ingest
 
 Cli = Callable[..., Outcome]
 
@@ -257,3 +258,14 @@ def test_what_is_no_dump_is_refused_whole(study: Path, cli: Cli, text: str, word
 
 def test_a_dump_that_can_not_be_written(study: Path, cli: Cli) -> None:
     assert cli("db", "dump", "--out", "nowhere/added.yaml").code == 2
+
+
+def test_archiving_a_run_says_that_its_copies_go_with_it(
+    run_directory: Callable[..., Path], database: Path, tmp_path: Path, cli: Callable[..., Outcome]
+) -> None:
+    for name in ("a_s0", "new/a_s0"):
+        run_directory(name, config={"seed": 0})
+    ingest(database, [tmp_path / "data"])
+    said = cli("--db", database, "archive", "1").err
+    assert "copies of these runs stay hidden with them: 2" in said
+    assert "stay hidden" not in cli("--db", database, "unarchive", "1").err

@@ -54,8 +54,10 @@ def test_reach_from_above() -> None:
 
 @pytest.mark.parametrize("summary", ["", "median", "tail", "tail:0", "tail:x", "reach:", "reach:high", "last:3"])
 def test_unknown_summaries(summary: str) -> None:
-    with pytest.raises(UsageError, match="no summary is called"):
+    with pytest.raises(UsageError) as caught:
         summaries.parse(summary)
+    assert caught.value.message == f"no summary is called {summary!r}"
+    assert caught.value.hint == "summaries: last, first, min, max, mean, tail:K, auc, reach:VALUE"
 
 
 def settings_of(connection: Connection, ids: Sequence[int], group_by: Sequence[str] = ()) -> tuple[Group, ...]:

@@ -332,7 +332,7 @@ def test_j9_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
             for _ in range(64):
                 bomb.write(bytes(16 << 20))
     assert len(file.getvalue()) < 2 << 20
-    with pytest.raises(PolicyError, match=r"holds 1,073,\d+,\d+ bytes in a file of"):
+    with pytest.raises(PolicyError, match="compressed, or its parts overlap"):
         playing(file.getvalue(), tmp_path)
     assert peak() - before < 300
 
@@ -431,7 +431,7 @@ def test_j9_mutants_give_an_action_or_are_refused(kind: str) -> None:
     assert found["others"] == 0, found["first"]
     assert found["action"] > 5
     assert found["refused"] > 50
-    assert found["megabytes"] < 1600
+    assert found["megabytes"] < 600
     assert found["slowest"] < 30
 
 
@@ -440,4 +440,4 @@ def test_j9_mutants_give_an_action_or_are_refused(kind: str) -> None:
 def test_j9_many_mutants(kind: str) -> None:
     found = mutants(kind, 10**6, 10_000)
     assert found["others"] == 0, found["first"]
-    assert found["megabytes"] < 1600
+    assert found["megabytes"] < 600

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -353,7 +354,9 @@ def many_runs(tmp_path: Path) -> Path:
 @pytest.fixture
 def reading(many_runs: Path, database: Path) -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
     """An ingest that has begun to write, and the processes that read for it."""
-    process = _spindb("--db", database, "ingest", many_runs, "--jobs", 2)
+    # A shell that starts its tests in the background has SIGINT ignored, and what it starts too.
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = _spindb("--db", database, "ingest", many_runs, "--jobs", 2, preexec_fn=heard)
     deadline = time.monotonic() + 60
     while not (len(_children(process.pid)) == 2 and database.exists() and _written(database)):
         assert time.monotonic() < deadline

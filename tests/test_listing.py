@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import PPO_CONFIG, Outcome, settle
 
+from spindb.ingest.pipeline import ingest
+
 Write = Callable[..., Path]
 Cli = Callable[..., Outcome]
 
@@ -256,3 +258,17 @@ def test_i4_an_engine_is_made_once_for_each_database(tmp_path: Path) -> None:
 
     with pytest.raises(DatabaseError, match="no database"):
         open_engine(place)
+
+
+def test_a10_hyperparameters_are_shown_with_the_digits_that_tell_them_apart(
+    run_directory: Callable[..., Path], database: Path, tmp_path: Path, cli: Callable[..., Outcome]
+) -> None:
+    for number, value in enumerate((0.00012345678, 0.00012345679, 123456789.123)):
+        run_directory(f"r{number}", config={"k": value}, rows=[(0, number / 3)])
+    ingest(database, [tmp_path / "data"])
+    shown = cli("--db", database, "runs").out
+    assert "0.00012345678 " in shown
+    assert "0.00012345679 " in shown
+    assert "123456789.123 " in shown
+    assert "0.33333" in shown  # metrics have five digits
+    assert cli("--db", database, "runs", "k=0.00012345679", "--ids").out == "2\n"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_export_policy import run_onnx
 
 from spindb.disk.nodes import Constant, Node
 from spindb.errors import PolicyError
-from spindb.play.export import largest_difference, write_onnx
+from spindb.play.export import largest_difference, write_npz, write_onnx
 from spindb.play.plans import Plan, plan_of
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph
@@ -68,8 +70,8 @@ CASES: dict[str, tuple[str, Mapping[str, Any], tuple[Any, ...]]] = {
     **{op: (op, {}, ("x", ROW)) for op in ("Greater", "GreaterEqual", "Less", "LessEqual", "Equal")},
     "AddN": ("AddN", {}, ("x", "positive", "x")),
     "Pow": ("Pow", {}, ("positive", scalar(1.5))),
-    **{op: (op, {}, ("x",)) for op in ("Neg", "Abs", "Sign", "Exp", "Square", "Tanh", "Relu", "Elu", "Sigmoid")},
-    **{op: (op, {}, ("x",)) for op in ("Softplus", "Softsign", "Softmax", "LogSoftmax", "LeakyRelu")},
+    **{op: (op, {}, ("x",)) for op in ("Neg", "Abs", "Sign", "Exp", "Square", "Tanh", "Relu", "Relu6", "Elu")},
+    **{op: (op, {}, ("x",)) for op in ("Sigmoid", "Softplus", "Softsign", "Softmax", "LogSoftmax", "LeakyRelu")},
     **{op: (op, {}, ("positive",)) for op in ("Log", "Log1p", "Sqrt", "Rsqrt", "Reciprocal")},
     "LeakyRelu with a slope": ("LeakyRelu", {"alpha": 0.5}, ("x",)),
     "ClipByValue": ("ClipByValue", {}, ("x", scalar(-0.5), scalar(0.25))),
@@ -130,6 +132,9 @@ def test_an_operation_is_that_of_onnx(case: str, tmp_path: Path) -> None:
     assert (plan.observation_shape, plan.observation_dtype) == ((3,), "f4")
     write_onnx(tmp_path / "policy.onnx", plan, {})
     assert largest_difference(tmp_path / "policy.onnx", policy) < 1e-5
+    observations = np.random.default_rng(1).normal(size=(5, 3)).astype("f4") * 5
+    found = run_onnx(tmp_path / "policy.onnx", observations)["action"]
+    assert found.dtype == np.asarray(policy.actions(observations)).dtype
 
 
 @pytest.mark.parametrize("axes", [[1], None])
@@ -195,3 +200,35 @@ def test_a_policy_that_does_not_say_what_it_observes_is_refused() -> None:
     nodes = {**graph.nodes, "x": Node("x", "Placeholder", (), {"dtype": "f4", "shape": None})}
     with pytest.raises(PolicyError, match=r"^save does not tell the shape of its observations"):
         plan_of(GraphPolicy(Graph(graph.save, nodes, {}, graph.inputs, graph.outputs)))
+
+
+def test_what_comes_out_of_several_outputs_can_not_be_told() -> None:
+    parts = {
+        "axis": Node("axis", "Const", (), {"value": Constant("i4", (), np.int32(1).tobytes(), ())}),
+        "parts": Node("parts", "Split", ("axis", "x"), {"num_split": 3}),
+    }
+    with pytest.raises(PolicyError, match=r"^save: the operation Split of parts can't be exported$"):
+        plan_of(policy_of("Tanh", {}, ("parts:1",), parts))
+    graph = policy_of("Tanh", {}, ("x",), parts).graph
+    last = Graph(graph.save, graph.nodes, {}, graph.inputs, {"pi": "parts:2"})
+    with pytest.raises(PolicyError, match=r"^save: the operation Split of parts can't be exported$"):
+        plan_of(GraphPolicy(last, deterministic=True))
+
+
+def test_the_version_of_the_operations_is_the_one_that_is_said(tmp_path: Path) -> None:
+    import onnx
+
+    plan = plan_of(policy_of("Tanh", {}, ("x",)))
+    write_onnx(tmp_path / "policy.onnx", plan, {"run": "a"})
+    model = onnx.load(tmp_path / "policy.onnx")
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", 18)]
+    assert (model.producer_name, model.ir_version) == ("spindb", 8)
+    write_npz(tmp_path / "policy.npz", plan, {"run": "a"})
+    program = json.loads(str(np.load(tmp_path / "policy.npz")["program"]))
+    assert program == {
+        "about": {"run": "a"},
+        "opset": 18,
+        "input": {"name": "observation", "shape": [None, 3], "dtype": "f4"},
+        "steps": [{"op": "Tanh", "inputs": ["observation"], "output": "tanh_0", "attributes": {}}],
+        "outputs": {"action": "tanh_0"},
+    }

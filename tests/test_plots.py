@@ -214,7 +214,7 @@ def test_without_a_display_curves_are_text(
 ) -> None:
     outcome = cli("plot", "env=CartPole-v1")
     assert "AverageEpRet over TotalEnvInteracts" in outcome.out
-    assert "pi_lr=0.01 (n=3)" in outcome.out
+    assert "pi_lr=0.01 (n=3, 2 at the end)" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, cli("plot", "--terminal", "--logx").out.splitlines())) <= 70
@@ -265,3 +265,13 @@ def test_numbers_on_axes() -> None:
 
     assert [brief(v, 3e4) for v in (0, 5000, 3e4)] == ["0", "5k", "30k"]
     assert [brief(v) for v in (350.0, 0.001, 2e6, -2.5e9)] == ["350", "0.001", "2M", "-2.5G"]
+
+
+def test_terminals_say_how_many_runs_are_there_at_the_end() -> None:
+    from spindb.analysis.curves import Line
+    from spindb.analysis.panels import Panel
+    from spindb.analysis.terminal import draw
+
+    x = np.arange(3.0)
+    line = Line("w", x, x, None, None, np.array([6.0, 6.0, 3.0]))
+    assert "w (n=6, 3 at the end)" in draw([Panel("", "steps", "return", (line,))], "mean", width=80, colours=False)

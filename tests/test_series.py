@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from spindb.index.series import curve, decode, encode, last_cell, numbers, packed
+from spindb.index.series import curve, decode, encode, last_cell, numbers, packed, unpacked
 from spindb.records import Cell
 
 NAN, INF = math.nan, math.inf
@@ -55,6 +55,12 @@ def test_an_array_gives_its_cells_back() -> None:
     assert same(decode([1.0, None, NAN]), [1.0, None, NAN])
     assert same(decode([None, 1.0], '{"0": "text"}'), ["text", 1.0])
     assert same(decode([1.0, None, 2.0], '{"1": "a", "2": 9007199254740993}'), [1.0, "a", 9007199254740993])
+
+
+@pytest.mark.parametrize("cells", [[], [1.5], [1.0, None, NAN, -INF], ["text", 2.0]])
+def test_what_was_packed_is_unpacked_on_either_database(cells: list[Cell]) -> None:
+    for dialect in ("sqlite", "postgresql"):
+        assert same(unpacked(*packed(cells, dialect)), cells)
 
 
 def test_what_is_known_to_be_finite_is_written_the_same() -> None:

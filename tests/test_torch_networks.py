@@ -164,6 +164,13 @@ def test_a_gaussian_draws_around_its_mean() -> None:
     assert policy_of(network(pi=pi), deterministic=True).act(X[0]) == pytest.approx(mean, abs=1e-5)
 
 
+def test_the_first_layer_says_what_is_observed() -> None:
+    """Not what else an actor holds: a deviation as a row, or weights of another kind."""
+    tensors = {"log_std": tensor(np.zeros((1, 2), "f4")), "weight": tensor(np.zeros(4, "f4"))}
+    pi = Module("someone.Actor", tensors, {"mu_net": sequence(linear())}, {})
+    assert policy_of(network(pi=pi)).observation_shape == (3,)
+
+
 @pytest.mark.parametrize(("written", "used"), [(-30.0, -20.0), (0.3, 0.3), (5.0, 2.0)])
 def test_the_deviation_of_a_squashed_gaussian_is_cut_off(written: float, used: float) -> None:
     """Between e^-20 and e^2, as Spinning Up's SAC does; seen before it is squashed."""

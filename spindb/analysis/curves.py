@@ -182,3 +182,10 @@ def _band(values: Array, y: Array, estimator: str, band: str) -> tuple[Array, Ar
     std = values.std(axis=0, ddof=1)
     half = {"t": t_half_width(values, axis=0), "std": std, "se": std / math.sqrt(runs)}[band]
     return y - half, y + half
+
+
+def counted(lines: Sequence[Line]) -> str:
+    """How many runs a line stands for: ``n=5``, or ``n=5, 2 at the end``."""
+    most = max(int(line.n.max()) for line in lines)
+    ends = {int(line.n[-1]) for line in lines}
+    return f"n={most}" if ends == {most} else f"n={most}, {min(ends)} at the end"

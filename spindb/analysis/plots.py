@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from spindb.analysis.curves import Line
+from spindb.analysis.curves import Line, counted
 from spindb.analysis.panels import Panel
 from spindb.errors import UsageError
 from spindb.files import written_whole
@@ -116,20 +116,13 @@ def _draw_line(axes: Any, line: Line, look: dict[str, Any]) -> None:
         axes.fill_between(line.x, line.low, line.high, color=look["color"], alpha=0.18, linewidth=0)
 
 
-def _count(lines: Sequence[Line]) -> str:
-    """How many runs a line stands for: ``n=5``, or ``n=5, 2 at the end``."""
-    most = max(int(line.n.max()) for line in lines)
-    ends = {int(line.n[-1]) for line in lines}
-    return f"n={most}" if ends == {most} else f"n={most}, {min(ends)} at the end"
-
-
 def _legend(figure: Figure, panels: Sequence[Panel], looks: dict[str, dict[str, Any]], note: str) -> None:
     from matplotlib.lines import Line2D
 
     handles = []
     for label, look in list(looks.items())[:_MAX_LEGEND]:
         own = [line for panel in panels for line in panel.lines if line.label == label]
-        handles.append(Line2D([], [], linewidth=1.8, label=f"{drawn(label)}  ({_count(own)})", **look))
+        handles.append(Line2D([], [], linewidth=1.8, label=f"{drawn(label)}  ({counted(own)})", **look))
     if not handles:
         return
     more = f"; {len(looks) - _MAX_LEGEND} more lines" if len(looks) > _MAX_LEGEND else ""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import uniplot
 
+from spindb.analysis.curves import counted
 from spindb.analysis.panels import Panel
 from spindb.legible import legible
 
@@ -34,7 +35,7 @@ def draw(
             ys=[np.asarray(line.y) for line in panel.lines],
             lines=True,
             title=legible(" ".join(filter(None, (f"{panel.ylabel} over {panel.xlabel}", panel.title)))),
-            legend_labels=[legible(f"{line.label} (n={int(line.n.max())})") for line in panel.lines],
+            legend_labels=[legible(f"{line.label} ({counted([line])})") for line in panel.lines],
             legend_placement="vertical",
             width=max(20, width - _FRAME),
             height=_HEIGHT,

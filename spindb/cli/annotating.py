@@ -23,6 +23,7 @@ from spindb.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_MAX_COPIES = 10  # that are named
 _REMOVAL = "\N{MINUS SIGN}"
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many runs are meant.")]
 
@@ -214,7 +215,7 @@ def unarchive(ctx: typer.Context, words: FilterWords = None, dry_run: DryRun = F
 def _set_archived(
     ctx: typer.Context, words: list[str] | None, archived: bool, dry_run: bool, everything: bool, db: str | None
 ) -> None:
-    from spindb.index.annotate import archive_runs
+    from spindb.index.annotate import archive_runs, hidden_copies
 
     verb = "archive" if archived else "unarchive"
     if not words:
@@ -222,9 +223,13 @@ def _set_archived(
     with _writing(ctx, db) as connection:
         ids = _meant(connection, words, everything)
         changed = None if dry_run else archive_runs(connection, ids, archived)
+        copies = hidden_copies(connection, ids) if archived else []
     say(f"{verb} {plural(len(ids), 'run')}")
     if changed is not None:
         say(f"{changed} changed" if changed == len(ids) else f"{changed} changed, the others were so already")
+    if copies:
+        shown = ", ".join(map(str, copies[:_MAX_COPIES])) + (", …" if len(copies) > _MAX_COPIES else "")
+        say(f"note: copies of these runs stay hidden with them: {shown} (to keep one in view: spindb unarchive)")
 
 
 def remove(

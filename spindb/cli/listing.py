@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,6 +34,7 @@ from spindb.cli.output import (
     print_json_lines,
     say,
     show,
+    show_exactly,
     table,
     terminal_width,
 )
@@ -213,12 +214,13 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
         names = [name for name in layout.columns if name not in (_CURVE, _AGE)]
         shown = search(connection, ask.query(text, names)._replace(total=whole.total))
         extra = _extra(connection, found, layout.columns)
+        keys = _hyperparameters(connection, names)
     cells = [dict(zip(names, row, strict=True)) | more for row, more in zip(shown.rows, extra, strict=True)]
     titles = _titles(layout.columns)
     printed, dropped = table(
         list(titles.values()),
-        [[_cell(row[name]) for name in layout.columns] for row in cells],
-        right=(_AGE,),
+        [[_cell(row[name], exact=name in keys) for name in layout.columns] for row in cells],
+        right=(_AGE, *(titles[name] for name in keys if _are_numbers(row[name] for row in cells))),
         droppable=[titles[name] for name in layout.droppable],
         width=width,
     )
@@ -226,9 +228,25 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
     return printed, [*notices, *_after(ask, len(found.rows), whole, layout, left_out), *_meanings(shown.meaning)]
 
 
-def _cell(value: Any) -> Any:
-    """Tags as people type them."""
-    return ", ".join(value) if isinstance(value, tuple) else value
+def _hyperparameters(connection: Connection, names: Sequence[str]) -> set[str]:
+    """The columns that hold hyperparameters, of some runs at least."""
+    from spindb.index.fields import ConfigField, Names, alternatives
+    from spindb.index.filters import Name
+
+    fields = Names(connection)
+    found = {name: alternatives(fields.find(Name(name, 0, len(name)), name)) for name in names}
+    return {name for name, fields in found.items() if any(isinstance(one, ConfigField) for one in fields)}
+
+
+def _cell(value: Any, *, exact: bool) -> Any:
+    """Tags as people type them; hyperparameters with all their digits, so that they can be typed into a filter."""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return show_exactly(value) if exact and isinstance(value, float) else value
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    return any(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,10 +259,13 @@ def _show_float(value: float) -> str:
 def show_hyperparameter(text: str) -> str:
     """A hyperparameter's JSON text as a person would type it: numbers with all their digits, ``null`` for null."""
     value = json_value(text)
-    if value is None:
-        return "null"
+    return "null" if value is None else show_exactly(value)
+
+
+def show_exactly(value: Any) -> str:
+    """A value as a person would type it: numbers with all the digits that tell them from others, nothing for None."""
     short = show(value)
-    return repr(value) if isinstance(value, float) and float(short) != value and value == value else short
+    return repr(value) if isinstance(value, float) and value == value and float(short) != value else short
 
 
 def size(count: int) -> str:

@@ -21,7 +21,7 @@ from spindb.disk import limits
 from spindb.disk.cells import number_in_text
 from spindb.disk.environments import is_environment_id
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
-from spindb.disk.told import size_of, text_of, told_text
+from spindb.disk.told import longer_than, size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
 from spindb.seedkeys import is_seed, seed_key
 
@@ -110,8 +110,8 @@ class ConfigText:
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            if (length := size_of(key)) > limits.KEY:
-                self._report("config-key-too-long", f"{told_text(key, 50)} has {length:,} bytes: left out")
+            if longer_than(key, limits.KEY):
+                self._report("config-key-too-long", f"{told_text(key, 50)} has {size_of(key):,} bytes: left out")
                 continue
             if len(leaves) == limits.LEAVES:
                 self._report("config-too-large", f"more than {limits.LEAVES:,} hyperparameters: the rest is left out")

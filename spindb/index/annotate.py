@@ -119,6 +119,15 @@ def archive_runs(connection: Connection, ids: Sequence[int], archived: bool) -> 
     return changed
 
 
+def hidden_copies(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """Copies of these runs that have no archive mark themselves: they stay behind their originals all the same."""
+    found: list[int] = []
+    for batch in batches(ids):
+        hidden = runs.c.copy_of.in_(batch), runs.c.archived.is_(False), runs.c.removed_at.is_(None)
+        found += connection.execute(select(runs.c.id).where(*hidden)).scalars()
+    return sorted(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Added:
     """How much people added to some runs."""

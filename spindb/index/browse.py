@@ -81,7 +81,8 @@ def tags_of(connection: Connection, run_id: int) -> list[str]:
 def notes_of(connection: Connection, run_id: int) -> list[tuple[datetime, str]]:
     """The run's notes with their times, oldest first."""
     c = notes.c
-    return [(row[0], row[1]) for row in connection.execute(select(c.created_at, c.text).where(c.run_id == run_id))]
+    statement = select(c.created_at, c.text).where(c.run_id == run_id).order_by(c.id)
+    return [(row[0], row[1]) for row in connection.execute(statement)]
 
 
 def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:

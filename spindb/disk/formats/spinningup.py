@@ -25,7 +25,7 @@ from spindb.disk.metricnames import performance_of, steps_of
 from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
-from spindb.disk.told import size_of, told_text
+from spindb.disk.told import longer_than, size_of, told_text
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
@@ -40,6 +40,7 @@ _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 _UNKNOWN = EnvironmentHint(None, None)
 _NO_TABLE = tables.Table((), 0)
+_NO_CONFIG = configs.ConfigText(b"{}")
 
 
 class SpinningUp:
@@ -61,7 +62,7 @@ class SpinningUp:
     ) -> RunRecord:
         reader = _Reader(directory)
         table = reader.part(_PROGRESS, "unreadable-file", _NO_TABLE, reader.table)
-        config = reader.part(_CONFIG, "config-broken", configs.ConfigText(b"{}"), reader.config)
+        config = reader.part(_CONFIG, "config-broken", _NO_CONFIG, reader.config)
         axis = _axis(table.columns)
         configured = in_config(config.values)
         times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
@@ -133,14 +134,14 @@ class _Reader(RunDirectory):
             return _NO_TABLE
         check_extent(data)
         table = tables.read_table(data, _PROGRESS)
-        kept = [column for column in table.columns if size_of(column.name) <= limits.KEY]
-        if len(kept) == len(table.columns):
+        left_out = [column.name for column in table.columns if longer_than(column.name, limits.KEY)]
+        for name in left_out:
+            self.report(
+                "column-name-too-long", f"{told_text(name, 50)} has {size_of(name):,} bytes: left out", _PROGRESS
+            )
+        if not left_out:
             return table
-        for column in table.columns:
-            if (length := size_of(column.name)) > limits.KEY:
-                named = told_text(column.name, 50)
-                self.report("column-name-too-long", f"{named} has {length:,} bytes: left out", _PROGRESS)
-        return replace(table, columns=tuple(kept))
+        return replace(table, columns=tuple(c for c in table.columns if c.name not in left_out))
 
     def text(self, value: object, what: str) -> str | None:
         """The value where it is text that can be a name, else None."""

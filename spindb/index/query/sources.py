@@ -64,7 +64,8 @@ class Sources:
         """What to select from, perhaps with one join that must be there."""
         source: FromClause = runs
         if self.of_roots:
-            source = source.join(roots, roots.c.id == runs.c.root_id)
+            # Outer: a run of a root that is not there, which `spindb db check` finds, is still a run.
+            source = source.join(roots, roots.c.id == runs.c.root_id, isouter=True)
         joins = list(self.joins.values())
         if leading is not None and not any(join is leading for join in joins):
             joins.append(leading)
