@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,7 @@ from spindb.disk.environments import is_environment_id
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.told import longer_than, size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
+from spindb.seedkeys import is_seed, seed_key
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
@@ -277,6 +278,15 @@ def _by_letters(values: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, str) and is_environment_id(text := value.strip()):
             found.setdefault(_NO_LETTERS.sub("", str(key).lower()), text)
     return found
+
+
+def seed(values: Mapping[str, Any], leaves: Iterable[ConfigLeaf]) -> Any:
+    """What a configuration states for the seed of its run: under ``seed``, else ``args.seed``, ``random_seed``, …"""
+    if values.get("seed") is not None:
+        return values["seed"]
+    stated = {leaf.key: leaf.value for leaf in leaves if is_seed(leaf.key) and leaf.type not in ("bool", "null")}
+    key = seed_key(stated)
+    return None if key is None else json.loads(stated[key])
 
 
 def whole_number(value: Any) -> int | None:

@@ -99,7 +99,7 @@ class SpinningUp:
             format=self.name,
             status=_status(reader, table, config),
             exp_name=experiment,
-            seed=reader.seed(config.values.get("seed"), seed),
+            seed=reader.seed(configs.seed(config.values, leaves), seed),
             algo=algo,
             algo_source=verdict.source if algo is not None else None,
             env=env,
