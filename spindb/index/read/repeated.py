@@ -46,10 +46,8 @@ def repeats_of(
         extents: what their rows cover.
     """
     begins = _begins(connection, [run_id for runs in (*known, *unknown) for run_id in runs])
-    alike = [[pair for pair in _pairs(runs) if begins[pair[0]] == begins[pair[1]]] for runs in (*known, *unknown)]
-    overlaps = [
-        (a, b) for runs in known for pair in _pairs(runs) for a, b in (pair, pair[::-1]) if _overlap(extents, a, b)
-    ]
+    alike = [_alike(runs, begins) for runs in (*known, *unknown)]
+    overlaps = [pair for runs in known for pair in _overlapping(runs, extents)]
     rows = _rows(connection, {run_id for pairs in (*alike, overlaps) for pair in pairs for run_id in pair})
     copies: dict[int, int] = {}
     earlier: dict[int, int] = {}
@@ -67,8 +65,20 @@ def repeats_of(
     return Repeats(copies, {a: b for a, b in earlier.items() if a not in copies}, frozenset(resumed))
 
 
-def _pairs(runs: Sequence[int]) -> Iterable[tuple[int, int]]:
-    return combinations(sorted(runs), 2)
+def _alike(runs: Sequence[int], begins: Mapping[int, object]) -> list[tuple[int, int]]:
+    """The pairs of runs that begin alike."""
+    found: dict[object, list[int]] = {}
+    for run_id in sorted(runs):
+        found.setdefault(begins[run_id], []).append(run_id)
+    return [pair for members in found.values() for pair in combinations(members, 2)]
+
+
+def _overlapping(runs: Sequence[int], extents: Mapping[int, Extent]) -> list[tuple[int, int]]:
+    """The pairs of which the second may have been resumed from before the end of the first."""
+    begins = {run_id: span.first for run_id in sorted(runs) if (span := extents[run_id].epochs) is not None}
+    earliest = min(begins.values(), default=0.0)
+    later = [run_id for run_id, first in begins.items() if first > earliest]
+    return [(before, after) for after in later for before in begins if _overlap(extents, before, after)]
 
 
 def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, frozenset[tuple[str, float | None]]]:
