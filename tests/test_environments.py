@@ -214,6 +214,42 @@ def test_a5_the_name_is_weaker_than_the_class() -> None:
     assert environment_in_name("ppo_hopper-v3_s0", ("gym.envs.mujoco.ant_v3.AntEnv",)) is None
 
 
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"environment": "Hopper-v2"}, "Hopper-v2"),
+        ({"gym_id": "Hopper-v2"}, "Hopper-v2"),
+        ({"envname": "hopper"}, "hopper"),
+        ({"envName": "Hopper-v2"}, "Hopper-v2"),
+        ({"env": {"id": "Hopper-v2"}}, "Hopper-v2"),
+        ({"env": {"name": "hopper"}}, "hopper"),
+        ({"env.id": "Hopper-v2"}, "Hopper-v2"),
+        ({"env_kwargs": {"env_name": "Hopper-v2"}}, "Hopper-v2"),
+        ({"game": "Pong-v5"}, "Pong-v5"),
+        ({"scenario": "baseline"}, None),
+        ({"map_name": "MoveToBeacon-v0"}, "MoveToBeacon-v0"),
+        ({"env": "Hopper-v2 \t"}, "Hopper-v2"),
+    ],
+)
+def test_n10_other_keys_name_the_environment(config: dict[str, Any], found: str | None) -> None:
+    assert environment_id(config) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["None", "null", "nan", "N/A", "unknown", "TBD", "", " ", "0", "1e3", "<lambda>", "True", "-", "NONE"]
+)
+def test_n10_a_text_for_nothing_is_no_environment(text: str) -> None:
+    assert environment_id({"env": text}) is None
+    assert environment_id({"env": text, "gym_id": "Hopper-v2"}) == "Hopper-v2"
+    assert environment_id({"env": {"id": text}}) is None
+
+
+@pytest.mark.parametrize("name", ["ppo_hopper-v2_to_walker2d-v2", "HalfCheetah-v2-vs-Ant-v2", "ant-v2_ant-v3"])
+def test_n10_a_name_with_two_ids_claims_none(name: str) -> None:
+    assert environment_in_name(name) is None
+    assert environment_in_name("ppo_hopper-v2 ppo_Hopper-v2_s0") == "Hopper-v2"
+
+
 def envs(database: Path) -> dict[str, tuple[str | None, str | None]]:
     return {name: (env, source) for name, env, source in rows_of(database, "SELECT name, env_id, env_source FROM runs")}
 

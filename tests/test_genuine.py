@@ -118,7 +118,13 @@ def test_stale_snapshots_are_told_apart(shared_db: Path) -> None:
 @pytest.mark.usefixtures("shared_runs")
 def test_what_is_odd_is_said(shared_db: Path) -> None:
     counts = dict(rows_of(shared_db, "SELECT code, count(*) FROM problems GROUP BY code"))  # type: ignore[arg-type]
-    assert counts == {"progress-empty": 11, "state-unreadable": 1, "snapshot-stale": 3, "config-missing": 1}
+    assert counts == {
+        "progress-empty": 11,
+        "state-unreadable": 1,
+        "snapshot-stale": 3,
+        "config-missing": 1,
+        "text-cells": 2,
+    }
 
 
 # Playing. The original's five episodes are its sample, ours are another of the same policy.

@@ -241,6 +241,60 @@ def test_a4_what_goes_on_where() -> None:
     assert chains([1, 2], {1: a, 2: b}, seed_known=False) == [(1, 2)]
 
 
+def log(run_directory: Write, name: str, epochs: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
+    usual = {"exp_name": "walk", "seed": seed, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    rows = [(e, rate * e, 1000 * (e + 1), 3.5 * (e - epochs.start + 1)) for e in epochs]
+    return run_directory(name, config={**usual, **config}, header=(*HEADER, "Time"), rows=rows)
+
+
+def test_a4_resumed_from_before_the_end_is_one_training(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(5))
+    log(run_directory, "b_s0", range(3, 8))
+    log(run_directory, "c_s1", range(8), seed=1)
+    (row,) = compared(cli)
+    assert (row["n"], row["values"], len(row["continued"]), row["reruns_averaged"]) == (2, [7.0, 7.0], 1, [])
+    (row,) = json.loads(cli("compare", "--summary", "mean", "--json").out)
+    assert row["values"] == [3.5, 3.5], "rows that both have count once"
+    with connected("spindb.db") as connection:
+        (panel,) = panels(connection, run_ids(connection, ""), Wanted())
+    assert panel.lines[0].y.tolist() == list(range(8))
+
+
+def test_a4_other_rows_where_they_overlap_are_a_rerun(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(5))
+    log(run_directory, "b_s0", range(3, 8), rate=2.0)
+    (row,) = compared(cli)
+    assert (row["continued"], len(row["reruns_averaged"])) == ([], 2)
+
+
+def test_a4_an_earlier_state_of_a_run_is_left_out(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "snap_s0", range(3))
+    log(run_directory, "whole_s0", range(6))
+    log(run_directory, "whole_s1", range(6), seed=1)
+    (row,) = compared(cli)
+    assert (row["n"], row["values"], len(row["earlier_left_out"]), row["reruns_averaged"]) == (2, [5.0, 5.0], 1, [])
+    assert "1 run left out: earlier states of runs that count" in cli("compare").err
+    assert cli("doctor", "--ids", "earlier").out.split() == [str(row["earlier_left_out"][0])]
+    assert cli("doctor", "--ids", "twice").out == ""
+
+
+def test_a2_a_reformatted_copy_is_a_copy(write: Write, run_directory: Write, cli: Cli) -> None:
+    for seed in (0, 1):
+        whole = log(run_directory, f"a_s{seed}", range(4), seed=seed)
+        copy = log(run_directory, f"b_s{seed}", range(4), seed=seed, output_dir=f"/x/b_s{seed}")
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config, indent=4, sort_keys=True))
+        rows = (whole / "progress.txt").read_text()
+        (copy / "progress.txt").write_bytes(rows.replace("\n", "\r\n").encode())
+    (row,) = compared(cli)
+    assert (row["n"], len(row["runs"]), len(row["copies_left_out"]), row["reruns_averaged"]) == (2, 2, 2, [])
+    said = cli("compare").err
+    assert "2 runs left out: copies of runs that count" in said
+    assert "trained several times" not in said
+    assert cli("doctor", "--ids", "twice").out == ""
+    assert len(cli("doctor", "--ids", "copy").out.split()) == 2
+
+
 # A6
 
 
@@ -490,11 +544,13 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
     [
         ("save_path", "/a/b/1", None),
         ("args.saveDir", "out", None),
-        ("x", "/a/b", None),
-        ("x", "C:\\data\\run", None),
+        ("x", "/a/b", "/a/b"),
+        ("x", "/a/walk-seed3/b", None),
+        ("x", "C:\\data\\walk-seed3", None),
+        ("log_root", "C:\\data\\run", None),
         ("out", ["/a/b", "/c"], None),
         ("model_xml", "/ant.xml", "/ant.xml"),
-        ("load_path", "/x/walk_s3/m.pt", "/x/walk_s*/m.pt"),
+        ("load_path", "/x/walk_s3/m.pt", "/x/walk_s3/m.pt"),
         ("dataset_dir", "/d/hopper", "/d/hopper"),
         ("eval_env", "ALE/Pong-v5", "ALE/Pong-v5"),
         ("activation", "<function relu at 0x7fabc>", "<function relu at 0x…>"),
@@ -508,7 +564,7 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
         ("seed_steps", 5000, 5000),
         ("fixed_seed", True, True),
         ("address", "10.0.0.3:6006", None),
-        ("url", "https://example.org/runs/1", None),
+        ("url", "https://example.org/runs/1", "https://example.org/runs/1"),
         ("gpu", 1, None),
         ("cpu", 4, 4),
         ("resume", True, None),
@@ -517,7 +573,112 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
     ],
 )
 def test_i3_by_key_and_text(key: str, value: object, kept: object) -> None:
-    assert setting_text(key, canonical(value), 3) == (None if kept is None else canonical(kept))
+    assert setting_text(key, canonical(value), 3, ["walk-seed3"]) == (None if kept is None else canonical(kept))
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("layers", ("64/64/32", "400/300/100")),
+        ("path", ("circle", "square")),
+        ("data_split", ("80/10/10", "70/15/15")),
+        ("task_id", (0, 5)),
+        ("trial", (1, 2)),
+        ("node", (64, 256)),
+        ("port", (1, 2)),
+        ("run", ("fast", "slow")),
+        ("machine", ("crane", "digger")),
+        ("ip", (0.1, 0.5)),
+        ("root", ("sqrt", "cbrt")),
+        ("wave", ("0x10", "0x20")),
+        ("version", ("1.0.0.1", "1.0.0.2")),
+        ("date_range", ("2019-01-01..2019-06-01", "2020-01-01..2020-06-01")),
+        ("start_date", ("2019-01-01", "2020-01-01")),
+        ("dataset", ("d4rl_2021-03-01", "d4rl_2022-05-01")),
+        ("data_dir", ("/data/hopper", "/data/walker")),
+        ("block", ("Decoder_2_128", "Augment_3_256")),
+        ("exp_name", ("Decoder_2_128", "Decoder_3_256")),
+        ("exp_name", ("Marl_3_256", "Augment_1_200")),
+        ("pid", ("0.1/0/0", "0.5/0/0")),
+    ],
+)
+def test_i3_what_only_looks_like_the_runs_own_tells_settings_apart(
+    write: Write, cli: Cli, key: str, values: tuple[object, object]
+) -> None:
+    for number, value in enumerate(values):
+        for seed in (0, 1):
+            write(f"r{number}{seed}", 10.0 * (number + 1) + seed, seed=seed, **{key: value})
+    assert counts(compared(cli)) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"exp_name": "finetune_ppo_s0"},
+        {"teacher": "expert_s1"},
+        {"exp_name": "exp-s1-final"},
+        {"exp_name": "run_seed_0_of3"},
+        {"exp_name": "lr_s3_cl"},
+        {"exp_name": "a_s_0"},
+        {"load_path": "/pre/walk_s2/model.pt"},
+    ],
+)
+def test_a1_equal_names_are_one_setting_whatever_their_seeds(
+    write: Write, cli: Cli, config: Mapping[str, object]
+) -> None:
+    for seed in range(4):
+        write(f"r{seed}", 10.0 + seed, seed=seed, **config)
+    assert counts(compared(cli)) == [4]
+    assert counts(json.loads(cli("compare", "seed<2", "--json").out)) == [2], "the selection does not matter"
+
+
+def test_a1_a_mark_that_is_not_the_seeds_tells_names_apart(write: Write, cli: Cli) -> None:
+    for mark in (0, 1):
+        for seed in (0, 1):
+            write(f"r{mark}{seed}", 10.0 * (mark + 1) + seed, exp_name=f"tuned_s{mark}", seed=seed)
+    assert counts(compared(cli)) == [2, 2]
+    assert counts(json.loads(cli("compare", "id in (1, 4)", "--json").out)) == [1, 1]
+
+
+def seeded(**config: object) -> dict[str, object]:
+    return {"exp_name": "walk", "env": "CartPole-v1", **config}
+
+
+@pytest.mark.parametrize(
+    ("config", "seed"),
+    [
+        (seeded(random_seed=3), 3),
+        (seeded(rng_seed="3"), 3),
+        (seeded(SEED=3), 3),
+        (seeded(Seed=3.0), 3),
+        (seeded(args={"seed": 3}), 3),
+        (seeded(general={"seed": 3}, eval={"seed": 9}), 3),
+        (seeded(seed=2**63), None),
+        (seeded(seed=2**70), None),
+        (seeded(seed="abc"), None),
+        (seeded(seed="0x10"), None),
+        (seeded(seed=[3]), None),
+        (seeded(seed=1.5), None),
+    ],
+)
+def test_a3_a_seed_that_the_config_states_is_known(
+    write: Write, cli: Cli, config: Mapping[str, object], seed: int | None
+) -> None:
+    for number in range(2):
+        write(f"r{number}", 10.0 + number, config=config)
+    (row,) = compared(cli)
+    assert (row["n"], row["values"], row["assumed_different"]) == (1, [10.5], [])
+    assert None not in row["seeds"]
+    assert [run["seed"] for run in json.loads(cli("runs", "--json", "--columns", "seed").out)] == [seed, seed]
+
+
+def test_a3_seeds_that_are_texts_are_several(write: Write, cli: Cli) -> None:
+    for number, seed in enumerate(["abc", "abd", 7, 2**70, None]):
+        write(f"r{number}", 10.0 + number, config=seeded(seed=seed))
+    (row,) = compared(cli)
+    assert row["n"] == 5
+    assert cli("doctor").code in (0, 1)
+    assert cli("compare").code == 0
 
 
 def test_stems() -> None:

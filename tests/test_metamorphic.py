@@ -73,7 +73,15 @@ def _compare(cli: Cli, case: Case, tokens: Tokens) -> Answer:
     return found
 
 
-_IDS = ("runs", "runs_left_out", "copies_left_out", "reruns_averaged", "continued", "assumed_different")
+_IDS = (
+    "runs",
+    "runs_left_out",
+    "copies_left_out",
+    "earlier_left_out",
+    "reruns_averaged",
+    "continued",
+    "assumed_different",
+)
 
 
 def _plot(cli: Cli, case: Case, tokens: Tokens) -> Answer:

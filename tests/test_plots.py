@@ -221,6 +221,25 @@ def test_without_a_display_curves_are_text(
     assert cli("plot", "--scatter", "pi_lr").code == 2
 
 
+@pytest.mark.parametrize(
+    "finals", [(1.7e308, -1.7e308), (1e308, -1e307), (1.7e308, 1.6e308), (5e-324, 0.0), (1e200, 1.0), (3e-200, 1e-200)]
+)
+def test_n15_numbers_at_the_ends_of_all_doubles_are_drawn_as_text(
+    finals: tuple[float, float],
+    run_directory: Callable[..., Path],
+    cli: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, final in enumerate(finals):
+        run_directory(f"r{number}", config={"env": "Ant-v2", "lr": number}, rows=[(0, 0.0), (1, final)])
+    cli("ingest", "data")
+    outcome = cli("plot", "-t")
+    assert outcome.code == 0, outcome.err
+    assert "[in units of 1e" in outcome.out
+
+
 def test_without_a_toolkit_that_is_said(
     study: Path, cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from spindb.analysis.joined import joined
 from spindb.analysis.statistics import Statistics, describe, holm, welch
 from spindb.index.points import RawCurve, curves_by_id
 from spindb.index.read.groups import Group, Grouping, Replicate, groups_of
+from spindb.index.read.sample import Seed
 
 ALPHA = 0.05
 _NEARLY = 0.9
@@ -36,7 +37,7 @@ class Row:
     setting: Group
     metric: str | None
     values: tuple[float, ...]
-    seeds: tuple[int | None, ...]
+    seeds: tuple[Seed | None, ...]
     left_out: int
     runs_left_out: tuple[int, ...]
     statistics: Statistics | None
@@ -107,7 +108,7 @@ class _Measured:
     """Seeds of a setting that were measured by one metric."""
 
     values: list[float] = field(default_factory=list)
-    seeds: list[int | None] = field(default_factory=list)
+    seeds: list[Seed | None] = field(default_factory=list)
     arenas: list[str] = field(default_factory=list)
     left_out: int = 0
     runs_left_out: list[int] = field(default_factory=list)

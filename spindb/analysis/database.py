@@ -163,6 +163,7 @@ class Database:
                 "environment": row.setting.environment,
                 "metric": row.metric,
                 "copies_left_out": len(row.setting.copies),
+                "earlier_left_out": len(row.setting.earlier),
                 "reruns_averaged": len(row.setting.reruns),
                 "assumed_different": len(row.setting.assumed_different),
             }

@@ -120,6 +120,7 @@ def _left_out(row: Row, found: Comparison) -> dict[str, Any]:
     return {
         "runs_left_out": row.runs_left_out,
         "copies_left_out": row.setting.copies,
+        "earlier_left_out": row.setting.earlier,
         "reruns_averaged": row.setting.reruns,
         "continued": row.setting.continued,
         "assumed_different": row.setting.assumed_different,

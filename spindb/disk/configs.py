@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -21,8 +21,9 @@ from spindb.disk import limits
 from spindb.disk.cells import number_in_text
 from spindb.disk.environments import is_environment_id
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
-from spindb.disk.told import size_of, text_of, told_text
+from spindb.disk.told import longer_than, size_of, text_of, told_text
 from spindb.records import ConfigLeaf, Problem
+from spindb.seedkeys import is_seed, seed_key
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
@@ -109,8 +110,8 @@ class ConfigText:
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            if (length := size_of(key)) > limits.KEY:
-                self._report("config-key-too-long", f"{told_text(key, 50)} has {length:,} bytes: left out")
+            if longer_than(key, limits.KEY):
+                self._report("config-key-too-long", f"{told_text(key, 50)} has {size_of(key):,} bytes: left out")
                 continue
             if len(leaves) == limits.LEAVES:
                 self._report("config-too-large", f"more than {limits.LEAVES:,} hyperparameters: the rest is left out")
@@ -239,20 +240,53 @@ def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
     return ConfiguredAlgorithm()
 
 
-_ENVIRONMENT_KEYS = ("env_name", "env_id", "env", "task")
+# Keys by their letters in lower case: ``env_name`` and ``envName`` are one. Those that say it plainly name an
+# environment whatever it is called, the others where their value has the form of an id.
+_PLAIN_KEYS = ("envname", "envid", "env", "environment", "environmentname", "environmentid", "gymid", "gymenv", "task")
+_OTHER_KEYS = ("game", "gamename", "scenario", "mapname")
+_INNER_KEYS = ("id", "name")  # of ``env: {"id": ...}``
+_NO_LETTERS = re.compile(r"[^a-z]")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
 
 def environment_id(values: Mapping[str, Any]) -> str | None:
-    """The environment's id where the config names one; one level down an id with a version, if there is but one."""
-    for name in _ENVIRONMENT_KEYS:
-        value = values.get(name)
-        if is_environment_id(value):
-            return str(value)
-    inner = [value for value in values.values() if isinstance(value, dict)]
-    found = {text for part in inner for name in _ENVIRONMENT_KEYS if isinstance(text := part.get(name), str)}
-    versioned = {text for text in found if _VERSIONED.match(text) and is_environment_id(text)}
+    """The environment's id where the config names one.
+
+    A key that says so plainly counts first (`_PLAIN_KEYS`), a mapping below it with its id or name too; then another
+    key with the form of an id; then, one level down, an id with a version, if there is but one.
+    """
+    found = _by_letters(values)
+    for name in _PLAIN_KEYS:
+        inner = values.get(name)
+        named = _by_letters(inner) if isinstance(inner, dict) else {}
+        below = [found.get(name + key) for key in _INNER_KEYS]  # a key such as ``env.id``
+        within = [named.get(key) for key in (*_INNER_KEYS, *_PLAIN_KEYS)]
+        if told := next((text for text in (found.get(name), *within, *below) if text), None):
+            return told
+    if told := next((text for name in _OTHER_KEYS if (text := found.get(name)) and _VERSIONED.match(text)), None):
+        return told
+    inner_parts = [_by_letters(value) for value in values.values() if isinstance(value, dict)]
+    texts = {text for part in inner_parts for name in (*_PLAIN_KEYS, *_OTHER_KEYS) if (text := part.get(name))}
+    versioned = {text for text in texts if _VERSIONED.match(text)}
     return versioned.pop() if len(versioned) == 1 else None
+
+
+def _by_letters(values: Mapping[str, Any]) -> dict[str, str]:
+    """The values that can be an environment's id, without blanks around them, by the letters of their keys."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, str) and is_environment_id(text := value.strip()):
+            found.setdefault(_NO_LETTERS.sub("", str(key).lower()), text)
+    return found
+
+
+def seed(values: Mapping[str, Any], leaves: Iterable[ConfigLeaf]) -> Any:
+    """What a configuration states for the seed of its run: under ``seed``, else ``args.seed``, ``random_seed``, …"""
+    if values.get("seed") is not None:
+        return values["seed"]
+    stated = {leaf.key: leaf.value for leaf in leaves if is_seed(leaf.key) and leaf.type not in ("bool", "null")}
+    key = seed_key(stated)
+    return None if key is None else json.loads(stated[key])
 
 
 def whole_number(value: Any) -> int | None:

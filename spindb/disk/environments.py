@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from spindb.canonical import equal_value
 from spindb.disk.described import Array, Built
 from spindb.disk.gymclasses import BASES, Identified, identify, same_environment
 from spindb.disk.pickles import PickleError, read_pickle
@@ -20,6 +21,8 @@ from spindb.records import EnvironmentHint
 _MAX_CHAIN = 32
 _ID = re.compile(r"(?:[\w.\-]+:)?(?:[\w:\-]+/)?[\w.:\-]+\Z", re.ASCII)
 _LONGEST_ID = 200
+_NOTHING = "none null nil nan na n/a unknown undefined unspecified tbd todo true false default"
+_NO_ID = frozenset(_NOTHING.split())
 _LONGEST_VALUE = 60  # characters of an argument in a message
 _ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", re.IGNORECASE)
 _MAX_LIMIT = 2**31  # steps
@@ -70,9 +73,12 @@ def _short(value: Any) -> str:
 def is_environment_id(text: object) -> bool:
     """Whether a text can be an environment's id: a word, perhaps with a module before a colon or a namespace and ``/``.
 
-    The text of an object, a lambda or a ``functools.partial`` is none.
+    The text of an object, a lambda or a ``functools.partial`` is none, nor is one that spells a number or nothing
+    (``None``, ``unknown``).
     """
-    return isinstance(text, str) and len(text) <= _LONGEST_ID and bool(_ID.match(text))
+    if not isinstance(text, str) or len(text) > _LONGEST_ID or not _ID.match(text):
+        return False
+    return text.lower() not in _NO_ID and isinstance(equal_value(text), str) and any(map(str.isalpha, text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +177,14 @@ def environment_in_name(name: str, classes: tuple[str, ...] = ()) -> str | None:
     """The id that a directory's or experiment's name spells in any case: ``grid-ppo_cartpole-v0_hid32``.
 
     None where `classes`, those of the saved environment, are known and the innermost is no class of such an id: a
-    name is a weaker evidence than a state.
+    name is a weaker evidence than a state. None where it spells two ids: ``hopper-v2_to_walker2d-v2``.
     """
-    for match in _ID_IN_NAME.finditer(name.replace("_", " ")):
-        base = BASES.get(match[1].lower())
-        if base is not None and (not classes or same_environment(base, classes[-1])):
-            return f"{base}-v{int(match[2])}"
-    return None
+    spelled = {
+        f"{base}-v{int(match[2])}"
+        for match in _ID_IN_NAME.finditer(name.replace("_", " "))
+        if (base := BASES.get(match[1].lower())) and (not classes or same_environment(base, classes[-1]))
+    }
+    return spelled.pop() if len(spelled) == 1 else None
 
 
 def _layers(env: Any) -> Iterator[Built]:

@@ -45,6 +45,11 @@ def performance_of(columns: Sequence[MetricSeries]) -> str | None:
     return next(with_numbers, candidates[0])
 
 
+def performance_in(names: Sequence[str]) -> str | None:
+    """The first in order of those names that are a performance's."""
+    return next(iter(_candidates(tuple(names))), None)
+
+
 def steps_of(columns: Sequence[MetricSeries]) -> str | None:
     """The column that counts the steps in the environment, over the whole training."""
     return _steps(tuple(column.name for column in columns))

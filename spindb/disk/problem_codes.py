@@ -17,7 +17,7 @@ class Severity(Enum):
 
 _LOST = (
     *("nul-bytes", "ragged-row", "more-odd-rows", "no-final-newline", "encoding"),
-    *("epoch-goes-back", "second-header", "no-header", "glued-row"),
+    *("epoch-goes-back", "epoch-repeats", "second-header", "text-line", "no-header", "glued-row"),
     *("config-too-large", "config-too-deep", "config-key-too-long", "config-key-twice", "config-duplicate-key"),
     *("config-text-too-long", "column-name-too-long", "too-many-entries", "more-problems"),
 )
@@ -37,6 +37,7 @@ _UNUSABLE = (
 )
 _ODD = (
     *("algo-differs", "environment-differs", "seed-differs", "separator", "duplicate-column", "unnamed-column"),
+    *("several-rows-an-epoch", "rows-beyond-epochs", "text-cells"),
     *("text-numbers", "trailing-separator", "comment-line", "repeated-header"),
 )
 

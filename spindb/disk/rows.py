@@ -10,19 +10,23 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from spindb.disk.cells import is_ambiguous, is_number, number_in_text, parse_cell, with_decimal_comma
-from spindb.disk.headers import are_data, is_header, unique_names, without_empty_ends
+from spindb.disk.cells import is_number, parse_cell, with_decimal_comma
+from spindb.disk.counters import counter_of
+from spindb.disk.grouping import Grouping, groupings, may_group, read_grouped
+from spindb.disk.headers import Place, are_data, is_header, is_prose, unique_names, without_empty_ends
+from spindb.disk.notes import Notes as _Notes
+from spindb.disk.notes import many as _many
+from spindb.disk.notes import short as _short
 from spindb.disk.regular import TooLargeError
 from spindb.disk.separated import Dialect, decode, dialect_of, is_comment, split_lines
+from spindb.disk.textcells import read_text_numbers
 from spindb.records import Cell, MetricSeries, Problem
 
-_MAX_LOST = 20  # rows that are left out and listed one by one
 _MAX_HEADERS = 100  # that name new columns: the cells of rows above are made empty there
-_SHOWN = 40  # characters of a cell in a message
+_LOOKED_AT = 20  # lines below one that may be a header
 
 
 class Rows(NamedTuple):
@@ -39,55 +43,14 @@ class _Header(NamedTuple):
     fields: list[str]
     text: str
     places: list[int]
+    counter: int | None  # which field counts the rows
 
 
 class _Row(NamedTuple):
     header: _Header
     cells: list[Cell]
     line: int
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What happens to several lines and is one problem."""
-
-    line: int
-    count: int = 1
-
-
-@dataclass(slots=True)
-class _Notes:
-    """Problems of one file."""
-
-    path: str
-    problems: list[Problem] = field(default_factory=list)
-    lost: int = 0
-    seen: dict[tuple[str, str], _Seen] = field(default_factory=dict)
-
-    def report(self, code: str, message: str, line: int | None = None) -> None:
-        self.problems.append(Problem(code, message, self.path, line))
-
-    def lose(self, code: str, message: str, line: int) -> None:
-        """A row is left out."""
-        self.lost += 1
-        if self.lost <= _MAX_LOST:
-            self.report(code, message, line)
-
-    def count(self, code: str, message: str, line: int) -> None:
-        """The same happened to another line; in the message ``{n}`` stands for how many times."""
-        found = self.seen.get((code, message))
-        if found is None:
-            self.seen[code, message] = _Seen(line)
-        else:
-            found.count += 1
-
-    def all(self) -> list[Problem]:
-        """The problems in the order of the lines in which they are met; those of the whole file come first."""
-        if self.lost > _MAX_LOST:
-            self.report("more-odd-rows", f"{self.lost - _MAX_LOST} more rows are odd and left out")
-        for (code, message), found in self.seen.items():
-            self.report(code, message.replace("{n}", _times(found.count)), found.line)
-        return self.problems
+    texts: Sequence[str] = ()  # the cells as they stand there, kept where a sign may group thousands
 
 
 def read_rows(data: bytes, path: str) -> Rows:
@@ -97,7 +60,8 @@ def read_rows(data: bytes, path: str) -> Rows:
     if odd is not None:
         notes.report("encoding", *odd)
     lines = split_lines(text)
-    reader = _Reader(lines, dialect_of(lines), notes)
+    dialect = dialect_of(lines)
+    reader = _Reader(lines, dialect, notes, keeps_texts=may_group(text, dialect.separator))
     reader.read()
     return reader.result()
 
@@ -105,15 +69,18 @@ def read_rows(data: bytes, path: str) -> Rows:
 class _Reader:
     """The state of reading one table."""
 
-    def __init__(self, lines: list[str], dialect: Dialect, notes: _Notes) -> None:
+    def __init__(self, lines: list[str], dialect: Dialect, notes: _Notes, *, keeps_texts: bool) -> None:
+        self.keeps_texts = keeps_texts
         self.lines = lines
         self.dialect = dialect
         self.notes = notes
         self.names: list[str] = []
         self.places: dict[str, int] = {}  # of all names, as they stand in headers
+        self.lowered: set[str] = set()  # those names in lower case
         self.header: _Header | None = None
         self.headers = 0  # in mid-file, that named new columns
         self.rows: list[_Row] = []
+        self.first: _Row | None = None  # below the header in force
         self.glued: list[_Row] = []
 
     def read(self) -> None:
@@ -174,8 +141,9 @@ class _Reader:
             if name not in self.places:
                 self.places[name] = len(self.names)
                 self.names.append(name)
+                self.lowered.add(name.lower())
             places.append(self.places[name])
-        return _Header(fields, text, places)
+        return _Header(fields, text, places, counter_of(tuple(self.names[place] for place in places)))
 
     def is_another_header(self, line: str, fields: list[str], index: int) -> bool:
         """Whether the line is a header; then it is in force."""
@@ -187,9 +155,13 @@ class _Reader:
             return True
         if _spells_number(fields[0]) and fields[0] not in self.places:
             return False
-        above = ["" if cell is None else str(cell) for cell in self.rows[-1].cells] if self.rows else None
-        if not is_header(fields, self.places, self.below(index), above):
-            return False
+        if any(map(_spells_number, fields)) and fields[0].lower() not in self.lowered:  # no header
+            counter = header.counter if header.counter is not None and header.counter < len(fields) else None
+            if counter is None or _spells_number(fields[counter]):
+                return False
+        place = self.place(header, index, len(fields))
+        if not is_header(fields, place):
+            return self.lose_prose(header, fields, place, number)
         before = len(self.names)
         self.header = self.put_in_force(fields, line, number)
         new = self.names[before:]
@@ -199,6 +171,35 @@ class _Reader:
         added = f"; new columns: {', '.join(new)}" if new else ""
         message = f"another header{{n}}: the rows below it are read by it, {_many(len(self.header.places), 'column')}"
         self.notes.count("second-header", message + added, number)
+        return True
+
+    def place(self, header: _Header, index: int, count: int) -> Place:
+        """What stands around a line of `count` fields, as `spindb.disk.headers` looks at it."""
+        own = bool(self.rows) and self.rows[-1].header is header
+        first = _as_text(self.first) if own and self.first is not None else None
+        above = _as_text(self.rows[-1]) if self.rows else None
+        names = [self.names[place] for place in header.places]
+        return Place(self.places, names, first, above, self.lines_below(index, count), own)
+
+    def lines_below(self, index: int, count: int) -> list[list[str]]:
+        """The fields of the next lines that can be read, up to one that has `count` or begins as a header does."""
+        below: list[list[str]] = []
+        following = self.following[index]
+        while following is not None and len(below) < _LOOKED_AT:
+            fields = self.dialect.fields(self.lines[following])
+            below.append(fields)
+            if len(fields) == count or fields[0] in self.places:
+                break
+            following = self.following[following]
+        return below
+
+    def lose_prose(self, header: _Header, fields: list[str], place: Place, number: int) -> bool:
+        """Whether the line is text among rows of numbers; then it is left out."""
+        if len(fields) != len(header.places) or not is_prose(fields, place):
+            return False
+        shown = _short(" ".join(fields))
+        message = f"text among the rows: {shown}: left out, the rows below are read by the header above"
+        self.notes.lose("text-line", message, number)
         return True
 
     def below(self, index: int) -> list[str] | None:
@@ -228,14 +229,17 @@ class _Reader:
             self.name_unnamed(header, number)
             width = count
         if len(fields) == width:
-            self.rows.append(_Row(header, self.cells(fields), number))
+            row = self.row(header, fields, number)
+            if self.first is None or self.first.header is not header:
+                self.first = row
+            self.rows.append(row)
         elif is_comment(line) and line.lstrip().startswith("#"):
             self.notes.count("comment-line", "a comment{n}: stepped over", number)
         elif header.text and line.endswith(header.text):
             self.notes.report("glued-row", "a header stands behind the row without a line break: both are read", number)
             self.take_row(header, "", self.dialect.fields(line.removesuffix(header.text)), number)
         elif width > 1 and len(fields) % width == 0:
-            self.glued.append(_Row(header, self.cells(fields), number))
+            self.glued.append(self.row(header, fields, number))
         else:
             self.lose_ragged(header, len(fields), number)
 
@@ -263,6 +267,9 @@ class _Reader:
         message = f"{_many(count, 'field')} for {_many(width, 'column')}{glued}: row left out, nothing shifted"
         self.notes.lose("ragged-row", message, number)
 
+    def row(self, header: _Header, fields: Sequence[str], number: int) -> _Row:
+        return _Row(header, self.cells(fields), number, fields if self.keeps_texts else ())
+
     def cells(self, fields: Sequence[str]) -> list[Cell]:
         if self.dialect.decimal_comma:
             return [parse_cell(with_decimal_comma(text)) for text in fields]
@@ -276,8 +283,9 @@ class _Reader:
             for place, cell in zip(row.header.places, row.cells, strict=True):
                 columns[place][index] = cell
         lines = [row.line for row in self.rows]
-        for name, values in zip(self.names, columns, strict=True):
-            self.read_text_numbers(name, values, lines)
+        unclear = self.read_groups(columns, lines) if self.keeps_texts else {}
+        for place, (name, values) in enumerate(zip(self.names, columns, strict=True)):
+            read_text_numbers(name, values, lines, unclear.get(place, set()), self.notes)
         if not count:
             self.notes.report("no-rows", "a header and no row that can be read")
         series = tuple(MetricSeries(n, tuple(c)) for n, c in zip(self.names, columns, strict=True))
@@ -301,32 +309,37 @@ class _Reader:
                 self.lose_ragged(row.header, len(row.cells), row.line)
         self.rows.sort(key=lambda row: row.line)  # stable: parts of a line stay in order
 
-    def read_text_numbers(self, name: str, values: list[Cell], lines: Sequence[int]) -> None:
-        """Put numbers for the texts of a column that stand for one, and say so once."""
-        texts = [(index, value) for index, value in enumerate(values) if isinstance(value, str)]
-        if not texts:
-            return
-        found = {index: number for index, text in texts if (number := number_in_text(text)) is not None}
-        if any("[" in text or text.startswith("(") for index, text in texts if index not in found):
-            found = {index: number for index, number in found.items() if not number.inside}  # a column of lists
-        if found:
-            first = next(iter(found))
-            example = _short(str(values[first]))
-            for index, number in found.items():
-                values[index] = number.number
-            message = f"column {name}: {_many(len(found), 'text')} such as {example}: read as the number in it"
+    def read_groups(self, columns: list[list[Cell]], lines: Sequence[int]) -> dict[int, set[int]]:
+        """Read the numbers of columns whose thousands are grouped; per column the rows that have two readings."""
+        texts: list[list[str | None]] = [[None] * len(self.rows) for _ in columns]
+        for index, row in enumerate(self.rows):
+            for place, text in zip(row.header.places, row.texts, strict=False):
+                texts[place][index] = text
+        unclear: dict[int, set[int]] = {}
+        for place, grouping in enumerate(groupings(texts, decimal_comma=self.dialect.decimal_comma)):
+            if grouping is None:
+                continue
+            read = {i: v for i, t in enumerate(texts[place]) if t and (v := read_grouped(t, grouping)) is not None}
+            for index, value in read.items():
+                columns[place][index] = value
+            if grouping is Grouping.UNCLEAR:
+                unclear[place] = set(read)
+                continue
+            first = next(i for i in read if grouping.shows_in(texts[place][i]))
+            example = f"{_short(str(texts[place][first]))} is {columns[place][first]}"
+            message = f"column {self.names[place]}: the {grouping.value} groups thousands, {example}"
             self.notes.report("text-numbers", message, lines[first])
-        unclear = [(index, text) for index, text in texts if index not in found and is_ambiguous(text)]
-        if unclear:
-            index, text = unclear[0]
-            message = f"column {name}: {_many(len(unclear), 'text')} such as {_short(text)}"
-            self.notes.report("ambiguous-number", f"{message}: more than one reading, kept as text", lines[index])
+        return unclear
+
+
+def _as_text(row: _Row) -> list[str]:
+    return ["" if cell is None else str(cell) for cell in row.cells]
 
 
 def _parts(row: _Row) -> Iterator[_Row]:
     width = len(row.header.places)
     for start in range(0, len(row.cells), width):
-        yield _Row(row.header, row.cells[start : start + width], row.line)
+        yield _Row(row.header, row.cells[start : start + width], row.line, row.texts[start : start + width])
 
 
 def _kinds_of(rows: Sequence[_Row]) -> dict[int, list[set[str]]]:
@@ -362,15 +375,3 @@ def _kind(cell: Cell) -> str:
 
 def _spells_number(field: str) -> bool:
     return is_number(parse_cell(field))
-
-
-def _times(count: int) -> str:
-    return "" if count == 1 else f" ({count} times)"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

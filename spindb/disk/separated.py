@@ -15,8 +15,9 @@ _LINE_END = re.compile(r"(?<!\r)\r*\n|\r")  # a run of CR is gone through once, 
 _SAMPLE = 50  # lines by which the separator is told
 _COMMENTS = ("#", "//")
 _NAMES = {None: "spaces", ",": "commas", ";": "semicolons"}
-_POINT = re.compile(r"\d\.\d|(?<![\w.])\.\d")
-_COMMA_IN_NUMBER = re.compile(r"(?<![\w,.])[+-]?\d*,(\d+)(?:[eE][+-]?\d+)?(?![\w,.])")
+# A number with a point that groups no thousands: ``1.5``, ``0.125``, ``1,500.5``, and not ``1.500`` or ``1.234,5``.
+_POINT = re.compile(r"(?<![\w.,])(?![+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?(?![\w.,]))[+-]?[\d,]*\.\d")
+_COMMA_IN_NUMBER = re.compile(r"(?<![\w,.])[+-]?[\d.]*,(\d+)(?:[eE][+-]?\d+)?(?![\w,.])")
 _GROUP = 3  # digits: 1,500 may be 1500, 1,50 may not
 
 

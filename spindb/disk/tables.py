@@ -8,22 +8,19 @@ shifts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any
 
 import orjson
 
 from spindb.disk.cells import is_number, parse_cell
+from spindb.disk.counters import counting_problems
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.rows import read_rows
 from spindb.records import MetricSeries, Problem
 
 _PLAIN = b"0123456789+-.eE\t\n"
 _NO_NAME = ('"', "'", "#", "//")  # what begins a quoted name or a comment
-_COUNTERS = ("epoch", "iteration", "itr", "totalenvinteracts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +40,10 @@ def read_table(data: bytes, path: str = "progress.txt") -> Table:
     names the file in problems. An empty file is a table without columns.
     """
     header, _, body = data.partition(b"\n")
-    return _read_fast(header, body) or _read_carefully(data, path)
+    return _read_fast(header, body, path) or _read_carefully(data, path)
 
 
-def _read_fast(header: bytes, body: bytes) -> Table | None:
+def _read_fast(header: bytes, body: bytes, path: str = "progress.txt") -> Table | None:
     """The table where header and body are clean, else None."""
     names = _clean_names(header)
     if names is None or not body.endswith(b"\n") or body.translate(None, _PLAIN):
@@ -57,10 +54,7 @@ def _read_fast(header: bytes, body: bytes) -> Table | None:
         columns = tuple(MetricSeries(n, c) for n, c in zip(names, zip(*rows, strict=True), strict=True))
     except ValueError:  # no JSON after all, or rows of several lengths
         return None
-    counter = _counter(names)
-    if counter is not None and _goes_back(columns[counter].values):
-        return None
-    return Table(columns, len(rows))
+    return Table(columns, len(rows), counting_problems(columns, range(2, len(rows) + 2), path))
 
 
 @lru_cache(maxsize=64)  # most runs have the header of the run before
@@ -75,45 +69,10 @@ def _clean_names(header: bytes) -> tuple[str, ...] | None:
     return names
 
 
-@lru_cache(maxsize=64)
-def _counter(names: tuple[str, ...]) -> int | None:
-    """The place of the column that counts upwards from row to row."""
-    lowered = [name.lower() for name in names]
-    return next((lowered.index(name) for name in _COUNTERS if name in lowered), None)
-
-
-def _goes_back(values: Sequence[Any]) -> bool:
-    return list(values) != sorted(values)
-
-
 def _read_carefully(data: bytes, path: str) -> Table:
     if is_lfs_pointer(data):
         return Table((), 0, (Problem("lfs-pointer", LFS_REASON, path),), readable=False)
     if not data.strip():
         return Table((), 0, (Problem("progress-empty", "the file is empty: no epoch was finished", path),))
     columns, lines, problems = read_rows(data, path)
-    back = _going_back(columns, lines, path)
-    return Table(columns, len(lines), (*problems, *back))
-
-
-def _going_back(columns: Sequence[MetricSeries], lines: Sequence[int], path: str) -> list[Problem]:
-    """A problem where the column that counts the rows goes back: once, with the first line and how often."""
-    place = _counter(tuple(column.name for column in columns))
-    if place is None:
-        return []
-    name, values = columns[place]
-    numbered = [
-        (value, line)
-        for value, line in zip(values, lines, strict=True)
-        if isinstance(value, (int, float)) and value == value
-    ]
-    back = [(before, after, line) for (before, _), (after, line) in pairwise(numbered) if after < before]
-    if not back:
-        return []
-    before, after, line = back[0]
-    times = f", and {len(back) - 1} more times" if len(back) > 1 else ""
-    message = (
-        f"{name} goes back from {before} to {after}{times}: a second run was appended, or two processes wrote here; "
-        "all rows are kept, in the order of the file"
-    )
-    return [Problem("epoch-goes-back", message, path, line)]
+    return Table(columns, len(lines), (*problems, *counting_problems(columns, lines, path)))

@@ -10,12 +10,13 @@ Then the files contradict what the rows and the name say:
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spindb.records import MetricSeries
 
@@ -90,11 +91,20 @@ def utc(seconds: float) -> datetime | None:
         return None
 
 
+@lru_cache(maxsize=1024)
+def _is_clock(name: str) -> bool:
+    return re.sub(r"[^a-z]", "", name.lower()) in _CLOCKS
+
+
 def seconds_of(columns: Sequence[MetricSeries]) -> float | None:
     """How many seconds training took by the rows: since the last start, where it was started again."""
-    clock = next((c for c in columns if re.sub(r"[^a-z]", "", c.name.lower()) in _CLOCKS), None)
+    clock = next((c for c in columns if _is_clock(c.name)), None)
     if clock is None:
         return None
+    values: Sequence[Any] = clock.values
+    with contextlib.suppress(TypeError, IndexError):  # of a clock that goes on, the last row says it
+        if 0 <= values[0] <= values[-1] < _LONGEST and list(values) == sorted(values):
+            return float(values[-1])
     times = [float(t) for t in clock.values if isinstance(t, (int, float)) and 0 <= t < _LONGEST]
     if not times:
         return None

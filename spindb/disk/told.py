@@ -39,6 +39,11 @@ def told_text(text: str, length: int = _LENGTH) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def longer_than(text: str, limit: int) -> bool:
+    """Whether the text has more bytes in a database than that."""
+    return len(text) * 4 > limit and size_of(text) > limit
+
+
 def size_of(text: str) -> int:
     """Bytes of the text in a database."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

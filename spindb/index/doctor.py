@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 from spindb.index.clock import now
 from spindb.index.models import configs, metrics, problems, runs, snapshots
 from spindb.index.portions import batches
-from spindb.index.read.groups import Group, groups_of
-from spindb.index.read.sample import sample_of
+from spindb.index.read.groups import Group, groups_of, seed_order
+from spindb.index.read.sample import Seed, sample_of
 
 CODES = {
     "running": "fewer rows than `epochs`, the last one written a moment ago",
@@ -25,10 +25,11 @@ CODES = {
     "empty": "no row: ended before the first epoch",
     "broken": "metrics that can't be read",
     "truncated": "rows that are cut short, glued or damaged",
-    "restarted": "epochs that go back: a second run was appended, or two processes wrote into one file",
+    "restarted": "epochs that go back or repeat: a second run was appended, or two processes wrote into one file",
     "nan": "a metric ends in NaN",
     "inf": "a metric ends in an infinity",
     "copy": "the same content as another run",
+    "earlier": "rows that another run of the same setting and seed begins with: an earlier state of it",
     "twice": "the same setting and seed as another run",
     "seeds": "settings without a seed that most others of their algorithm and environment have",
     "unloadable": "a saved policy that can't be loaded or is an earlier run's",
@@ -38,7 +39,7 @@ CODES = {
 """Every finding and what it means, in the order in which they are told."""
 
 _TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows", "glued-row")
-_RESTARTED = ("epoch-goes-back",)
+_RESTARTED = ("epoch-goes-back", "epoch-repeats")
 _SILENCE_OF_A_DAY = timedelta(days=1)
 _LEAST_SILENCE = timedelta(minutes=10)
 _ROWS_OF_SILENCE = 10
@@ -177,8 +178,12 @@ def _copies(connection: Connection, ids: Sequence[int]) -> list[Finding]:
 def _settings(connection: Connection, ids: Sequence[int]) -> list[Finding]:
     """What only shows beside others: a seed that was trained several times, seeds that a setting lacks."""
     plain = _where(connection, ids, and_(runs.c.copy_of.is_(None), runs.c.status == "ok"))
-    groups = groups_of(connection, plain).groups
+    grouping = groups_of(connection, plain)
+    groups = grouping.groups
     found = []
+    for kind, members in (("copy", grouping.sample.repeated), ("earlier", grouping.sample.earlier)):
+        if members:
+            found.append(Finding(kind, f"{_runs(tuple(members))} with {CODES[kind]}", tuple(sorted(members))))
     for group in groups:
         twice = group.reruns
         if twice:
@@ -195,9 +200,9 @@ def _lacking_seeds(groups: Sequence[Group]) -> list[Finding]:
     for (algo, env), members in alike.items():
         had = Counter(seed for group in members for seed in set(group.seeds) if seed is not None)
         usual = {seed for seed, count in had.items() if count > 1 and count * 2 >= len(members)}
-        lacking: dict[tuple[int, ...], list[Group]] = {}
+        lacking: dict[tuple[Seed, ...], list[Group]] = {}
         for group in members:
-            missing = tuple(sorted(usual - set(group.seeds)))
+            missing = tuple(sorted(usual - set(group.seeds), key=seed_order))
             if missing and None not in group.seeds:  # an unknown seed may be the one that lacks
                 lacking.setdefault(missing, []).append(group)
         for missing, without in lacking.items():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 _BATCH = 500
+_Id = TypeVar("_Id", int, str)
 
 
-def batches(ids: Sequence[int]) -> list[Sequence[int]]:
+def batches(ids: Sequence[_Id]) -> list[Sequence[_Id]]:
     """The ids in order, cut into portions."""
     return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]

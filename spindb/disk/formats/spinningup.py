@@ -25,7 +25,7 @@ from spindb.disk.metricnames import performance_of, steps_of
 from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
-from spindb.disk.told import size_of, told_text
+from spindb.disk.told import longer_than, size_of, told_text
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
 
 _PROGRESS = "progress.txt"
@@ -38,8 +38,10 @@ _MAX_SEED = 2**63
 _STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
+_EPOCH_CODES = ("epoch-goes-back", "epoch-repeats", "several-rows-an-epoch")
 _UNKNOWN = EnvironmentHint(None, None)
 _NO_TABLE = tables.Table((), 0)
+_NO_CONFIG = configs.ConfigText(b"{}")
 
 
 class SpinningUp:
@@ -61,7 +63,7 @@ class SpinningUp:
     ) -> RunRecord:
         reader = _Reader(directory)
         table = reader.part(_PROGRESS, "unreadable-file", _NO_TABLE, reader.table)
-        config = reader.part(_CONFIG, "config-broken", configs.ConfigText(b"{}"), reader.config)
+        config = reader.part(_CONFIG, "config-broken", _NO_CONFIG, reader.config)
         axis = _axis(table.columns)
         configured = in_config(config.values)
         times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
@@ -77,6 +79,8 @@ class SpinningUp:
         verdict = judge(configured, latest(snapshots), directory, table.columns, (directory.name, experiment))
         if verdict.contradiction:
             reader.report("algo-differs", verdict.contradiction, "")
+        if message := _beyond(table, config.values.get("epochs")):
+            reader.report("rows-beyond-epochs", message, _PROGRESS)
         algo = reader.text(verdict.algo, "the algorithm's name")
         when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
@@ -95,7 +99,7 @@ class SpinningUp:
             format=self.name,
             status=_status(reader, table, config),
             exp_name=experiment,
-            seed=reader.seed(config.values.get("seed"), seed),
+            seed=reader.seed(configs.seed(config.values, leaves), seed),
             algo=algo,
             algo_source=verdict.source if algo is not None else None,
             env=env,
@@ -133,14 +137,14 @@ class _Reader(RunDirectory):
             return _NO_TABLE
         check_extent(data)
         table = tables.read_table(data, _PROGRESS)
-        kept = [column for column in table.columns if size_of(column.name) <= limits.KEY]
-        if len(kept) == len(table.columns):
+        left_out = [column.name for column in table.columns if longer_than(column.name, limits.KEY)]
+        for name in left_out:
+            self.report(
+                "column-name-too-long", f"{told_text(name, 50)} has {size_of(name):,} bytes: left out", _PROGRESS
+            )
+        if not left_out:
             return table
-        for column in table.columns:
-            if (length := size_of(column.name)) > limits.KEY:
-                named = told_text(column.name, 50)
-                self.report("column-name-too-long", f"{named} has {length:,} bytes: left out", _PROGRESS)
-        return replace(table, columns=tuple(kept))
+        return replace(table, columns=tuple(c for c in table.columns if c.name not in left_out))
 
     def text(self, value: object, what: str) -> str | None:
         """The value where it is text that can be a name, else None."""
@@ -230,6 +234,16 @@ def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
         if set(map(type, column.values)) == {int} and len(set(column.values)) == len(column.values):
             return column
     return None
+
+
+def _beyond(table: tables.Table, configured: object) -> str | None:
+    """What to say where rows are numbered by epochs and are more than twice as many as the config says."""
+    epochs = configs.whole_number(configured)
+    numbered = any(column.name.lower() == "epoch" for column in table.columns)
+    explained = any(problem.code in _EPOCH_CODES for problem in table.problems)
+    if epochs is None or epochs < 1 or not numbered or explained or table.rows <= 2 * epochs:
+        return None
+    return f"{table.rows:,} rows where the config says epochs={epochs}: trained further, or by another config"
 
 
 def _last_epoch(axis: MetricSeries | None, rows: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -28,11 +28,13 @@ class Span(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """What a run's rows cover: its epochs and its steps in the environment, None where it has not logged them."""
+    """What a run's rows cover: its epochs and its steps in the environment, None where it has not logged them;
+    ``axis`` is the metric of its epochs."""
 
     epochs: Span | None
     steps: Span | None
     started_at: datetime | None
+    axis: str | None = None
 
 
 def extents_of(connection: Connection, ids: Sequence[int]) -> dict[int, Extent]:
@@ -42,6 +44,7 @@ def extents_of(connection: Connection, ids: Sequence[int]) -> dict[int, Extent]:
         select(
             runs.c.id,
             runs.c.started_at,
+            runs.c.axis,
             *(epochs.c.first, epochs.c.last, epochs.c.count),
             *(steps.c.first, steps.c.last, steps.c.count),
         )
@@ -50,8 +53,8 @@ def extents_of(connection: Connection, ids: Sequence[int]) -> dict[int, Extent]:
     )
     found: dict[int, Extent] = {}
     for batch in batches(ids):
-        for run_id, started, *values in connection.execute(statement.where(runs.c.id.in_(batch))):
-            found[run_id] = Extent(_span(*values[:3]), _span(*values[3:]), started)
+        for run_id, started, axis, *values in connection.execute(statement.where(runs.c.id.in_(batch))):
+            found[run_id] = Extent(_span(*values[:3]), _span(*values[3:]), started, axis)
     return found
 
 
@@ -59,16 +62,23 @@ def _span(first: float | None, last: float | None, rows: int | None) -> Span | N
     return Span(first, last, rows) if first is not None and last is not None and rows else None
 
 
-def chains(ids: Iterable[int], extents: Mapping[int, Extent], *, seed_known: bool) -> list[tuple[int, ...]]:
+def chains(
+    ids: Iterable[int],
+    extents: Mapping[int, Extent],
+    *,
+    seed_known: bool,
+    resumed: Collection[tuple[int, int]] = (),
+) -> list[tuple[int, ...]]:
     """These runs of one setting and seed, those that go on in one another together, in the order of their rows.
 
     Where several runs end where one goes on, the one that started last before it is meant; where the seed is not known,
-    none: nothing tells which.
+    none: nothing tells which. ``resumed`` are pairs of which the second repeats the last rows of the first.
     """
     ordered = sorted(ids)
     following: dict[int, int] = {}
     for run_id in sorted(ordered, key=lambda r: (_time(extents[r]), r)):
-        before = [b for b in ordered if b != run_id and b not in following and goes_on(extents[b], extents[run_id])]
+        free = [b for b in ordered if b != run_id and b not in following]
+        before = [b for b in free if (b, run_id) in resumed or goes_on(extents[b], extents[run_id])]
         if before and (seed_known or len(before) == 1):
             following[max(before, key=lambda b: (_time(extents[b]), b))] = run_id
     if not seed_known:  # two that go on after one: nothing tells which of them does

@@ -4,7 +4,8 @@ The seed is the unit of replication: ``n`` counts distinct seeds of distinct con
 that its configuration says (by `spindb.canonical`), its algorithm, its environment and its experiment's name, without
 what belongs to the run itself (`spindb.index.read.own`); or just the fields that are asked for. The group of a run is a
 function of that run alone: further runs change neither the groups of others nor their numbers, only which fields are
-shown to tell groups apart.
+shown to tell groups apart. There is one exception, which no selection changes: a seed that is marked in the name of an
+experiment is cut off as long as no run of that name in the database has another seed (`spindb.index.read.sample`).
 
 Unknown is not equal to unknown: runs of unknown environment are of one environment within one experiment at most.
 """
@@ -22,7 +23,8 @@ from sqlalchemy import Connection
 
 from spindb.index.database.unknown import json_value
 from spindb.index.read.continued import Extent, chains, extents_of
-from spindb.index.read.sample import RunFacts, Sample, plural, sample_of
+from spindb.index.read.repeated import Repeats, repeats_of
+from spindb.index.read.sample import RunFacts, Sample, Seed, plural, sample_of
 from spindb.index.read.settings import ENVIRONMENT, Arena, Settings, arena_of, settings_of
 from spindb.index.read.telling import ALGORITHM, EXPERIMENT, telling
 
@@ -34,10 +36,11 @@ class Replicate:
     """One seed of a group: the runs that were made with it.
 
     Each of ``chains`` is one training: a run, with the runs that go on in it after it. Several trainings of one seed
-    are no several seeds. ``seed`` is None where it is unknown; such a run is taken for a seed of its own.
+    are no several seeds. ``seed`` is a text where the configuration states no whole number. It is None where it is
+    unknown; such a run is taken for a seed of its own.
     """
 
-    seed: int | None
+    seed: Seed | None
     chains: tuple[tuple[int, ...], ...]
     arena: Arena
 
@@ -53,7 +56,8 @@ class Group:
 
     ``values`` maps fields that tell settings apart to this one's values as Python has them; a field that it lacks is
     not there, and None is a null; ``texts`` holds all that makes the setting, canonical. ``seeds`` go with ``runs``,
-    ids in ascending order; ``copies`` are runs that others stand for. ``key`` is a digest of what makes the group:
+    ids in ascending order; ``copies`` are runs that others stand for, ``earlier`` those whose
+    rows others begin with. ``key`` is a digest of what makes the group:
     equal in every database.
     """
 
@@ -62,12 +66,13 @@ class Group:
     label: str
     replicates: tuple[Replicate, ...]
     runs: tuple[int, ...]
-    seeds: tuple[int | None, ...]
+    seeds: tuple[Seed | None, ...]
     algos: tuple[str | None, ...]
     exp_names: tuple[str, ...]
     arenas: tuple[Arena, ...]
     copies: tuple[int, ...]
     texts: Mapping[str, str]
+    earlier: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -151,7 +156,7 @@ def groups_of(connection: Connection, ids: Sequence[int], group_by: Sequence[str
     for run_id, original in sample.copies.items():
         copies.setdefault(original, []).append(run_id)
     found = [_group(runs, settings, copies) for runs in members.values()]
-    found = _with_replicates(connection, found, sample, whole)
+    found, sample = _with_replicates(connection, found, sample, whole)
     keys = list(group_by) or _keys(found)
     return Grouping(tuple(labelled(found, keys)), tuple(keys), sample)
 
@@ -187,6 +192,12 @@ def shown(value: Any) -> str:
         near = f"{value:.5g}"
         return near if float(near) == value else repr(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def seed_order(seed: Seed | None) -> tuple[bool, bool, int, str]:
+    """To sort seeds by: numbers, then texts, then what is unknown."""
+    is_text = isinstance(seed, str)
+    return seed is None, is_text, seed if isinstance(seed, int) else 0, seed if isinstance(seed, str) else ""
 
 
 def value_of(group: Group, key: str) -> str:
@@ -234,33 +245,59 @@ def _group(runs: Sequence[int], settings: Settings, copies: Mapping[int, Sequenc
 
 def _with_replicates(
     connection: Connection, groups: Sequence[Group], sample: Sample, whole: Settings | None
-) -> list[Group]:
+) -> tuple[list[Group], Sample]:
     """The groups with their runs by seed; what runs cover is read only where a seed has several."""
     seeds = [_by_seed(group, whole) for group in groups]
-    several = [run_id for found in seeds for _, members in found if len(members) > 1 for run_id in members]
-    extents = extents_of(connection, several)
+    several = [(seed, members) for found in seeds for seed, members in found if len(members) > 1]
+    extents = extents_of(connection, [run_id for _, members in several for run_id in members])
+    known = [members for seed, members in several if seed is not None]
+    repeats = repeats_of(connection, known, [members for seed, members in several if seed is None], extents)
     found = []
     for group, members in zip(groups, seeds, strict=True):
-        replicates = [one for seed, ids in members for one in _replicates(seed, ids, extents, sample.runs)]
-        replicates.sort(key=lambda one: (one.seed is None, one.seed or 0, one.runs))
-        found.append(replace(group, replicates=tuple(replicates)))
-    return found
+        replicates = [one for seed, ids in members for one in _replicates(seed, ids, extents, sample.runs, repeats)]
+        replicates.sort(key=lambda one: (*seed_order(one.seed), one.runs))
+        found.append(replace(_without(group, repeats), replicates=tuple(replicates)))
+    return found, sample._replace(repeated=repeats.copies, earlier=repeats.earlier)
 
 
-def _by_seed(group: Group, whole: Settings | None) -> list[tuple[int | None, list[int]]]:
+def _without(group: Group, repeats: Repeats) -> Group:
+    """The group without the runs that others count for."""
+    copies = {run_id for run_id in group.runs if run_id in repeats.copies}
+    earlier = {run_id for run_id in group.runs if run_id in repeats.earlier}
+    if not copies and not earlier:
+        return group
+    kept = [(r, seed) for r, seed in zip(group.runs, group.seeds, strict=True) if r not in copies | earlier]
+    return replace(
+        group,
+        runs=tuple(run_id for run_id, _ in kept),
+        seeds=tuple(seed for _, seed in kept),
+        copies=tuple(sorted({*group.copies, *copies})),
+        earlier=tuple(sorted(earlier)),
+    )
+
+
+def _by_seed(group: Group, whole: Settings | None) -> list[tuple[Seed | None, list[int]]]:
     """Runs of one seed and one whole setting: one seed of several settings, which fields may pool, is several."""
-    found: dict[tuple[int | None, tuple[object, ...]], list[int]] = {}
+    found: dict[tuple[Seed | None, tuple[object, ...]], list[int]] = {}
     for run_id, seed in zip(group.runs, group.seeds, strict=True):
         found.setdefault((seed, whole.identity(run_id) if whole else ()), []).append(run_id)
     return [(seed, members) for (seed, _), members in found.items()]
 
 
 def _replicates(
-    seed: int | None, members: Sequence[int], extents: Mapping[int, Extent], facts: Mapping[int, RunFacts]
+    seed: Seed | None,
+    members: Sequence[int],
+    extents: Mapping[int, Extent],
+    facts: Mapping[int, RunFacts],
+    repeats: Repeats,
 ) -> list[Replicate]:
     """The trainings of one seed; where it is unknown each is taken for a seed of its own."""
     arena = arena_of(facts[members[0]])
-    linked = chains(members, extents, seed_known=seed is not None) if len(members) > 1 else [tuple(members)]
+    counted = [run_id for run_id in members if run_id not in repeats.copies and run_id not in repeats.earlier]
+    known = seed is not None
+    linked = [tuple(counted)]
+    if len(counted) > 1:
+        linked = chains(counted, extents, seed_known=known, resumed=repeats.resumed)
     if seed is None:
         return [Replicate(None, (chain,), arena) for chain in linked]
     return [Replicate(seed, tuple(linked), arena)]

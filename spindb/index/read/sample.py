@@ -7,37 +7,59 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from spindb.index.models import runs
+from spindb.index.models import configs, runs
 from spindb.index.portions import batches
+from spindb.index.read.own import stem
+from spindb.seedkeys import seed_key
+
+Seed = int | str
+"""A whole number, or the canonical text of what a configuration has for one."""
 
 
 class RunFacts(NamedTuple):
-    """What a run is grouped by beside its configuration."""
+    """What a run is grouped by beside its configuration.
+
+    ``named_seed`` is the seed to cut off its names: None where it is unknown, or where another run of the database has
+    the same experiment's name and another seed. There the mark in the name is not the seed's: ``finetune_s0`` was
+    trained with seeds 0 to 3.
+    """
 
     id: int
     exp_name: str | None
-    seed: int | None
+    seed: Seed | None
     algo: str | None
     env: str | None
     env_classes: str | None
+    name: str
+    named_seed: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the run is called."""
+        return (self.name,) if self.exp_name is None else (self.exp_name, self.name)
 
 
 class Sample(NamedTuple):
     """The runs that count, and what was left out of the selection.
 
     ``copies`` maps each run that was left out for its content to the run that stands for it; ``overwritten`` holds runs
-    whose directory another training took since. Removed runs are nowhere.
+    whose directory another training took since. Of runs of one setting and seed, which `groups_of` finds, ``repeated``
+    maps those with equal rows, ``earlier`` those whose rows another one begins with, to the run that counts. Removed
+    runs are nowhere.
     """
 
     runs: Mapping[int, RunFacts]
     copies: Mapping[int, int]
     overwritten: tuple[int, ...]
+    repeated: Mapping[int, int] = {}
+    earlier: Mapping[int, int] = {}
 
     @property
     def notes(self) -> list[str]:
         """What was left out, a sentence each."""
         found = [
-            (len(self.copies), "copies of runs that count"),
+            (len(self.copies) + len(self.repeated), "copies of runs that count"),
+            (len(self.earlier), "earlier states of runs that count"),
             (len(self.overwritten), "overwritten by later trainings"),
         ]
         return [f"{plural(count, 'run')} left out: {why}" for count, why in found if count]
@@ -55,7 +77,7 @@ def sample_of(connection: Connection, ids: Sequence[int]) -> Sample:
     runs without a row whose configuration, experiment and seed are equal.
     """
     c = runs.c
-    wanted = (c.id, c.exp_name, c.seed, c.algo, c.env_id, c.env_classes)
+    wanted = (c.id, c.exp_name, c.seed, c.algo, c.env_id, c.env_classes, c.name)
     statement = select(*wanted, c.status, c.rows, c.fingerprint, c.copy_of).where(c.removed_at.is_(None))
     found: dict[int, RunFacts] = {}
     contents: dict[int, tuple[tuple[object, ...], int | None]] = {}
@@ -72,7 +94,42 @@ def sample_of(connection: Connection, ids: Sequence[int]) -> Sample:
             contents[facts[0]] = ((fingerprint,) if rows else (fingerprint, *facts[1:3]), copy_of)
     copies = _copies(contents)
     counted = {run_id: facts for run_id, facts in found.items() if run_id not in copies}
+    counted = _with_named_seeds(connection, _with_stated_seeds(connection, counted))
     return Sample(counted, copies, tuple(overwritten))
+
+
+def _with_stated_seeds(connection: Connection, found: Mapping[int, RunFacts]) -> dict[int, RunFacts]:
+    """The runs with what their configurations state for a seed that is no whole number of 63 bits."""
+    c = configs.c
+    stated: dict[int, dict[str, str]] = {}
+    for batch in batches([run_id for run_id, facts in found.items() if facts.seed is None]):
+        wanted = c.run_id.in_(batch), c.internal.is_(False), c.type.not_in(("bool", "null")), c.key.ilike("%seed")
+        for run_id, key, text in connection.execute(select(c.run_id, c.key, c.canonical).where(*wanted)):
+            if text not in ("true", "false", "null"):
+                stated.setdefault(run_id, {})[key] = text
+    seeds = {run_id: texts[key] for run_id, texts in stated.items() if (key := seed_key(texts)) is not None}
+    return {run_id: facts._replace(seed=seeds.get(run_id, facts.seed)) for run_id, facts in found.items()}
+
+
+def _with_named_seeds(connection: Connection, found: Mapping[int, RunFacts]) -> dict[int, RunFacts]:
+    """The runs with the seeds that are marked in their experiments' names."""
+    c = runs.c
+    marked = {f.exp_name for f in found.values() if f.exp_name is not None and _is_marked(f.exp_name, f.seed)}
+    other: set[str] = set()
+    for batch in batches(sorted(marked)):
+        wanted = c.exp_name.in_(batch), c.seed.is_not(None), c.removed_at.is_(None)
+        rows = connection.execute(select(c.exp_name, c.seed).where(*wanted).distinct())
+        other.update(name for name, seed in rows if not _is_marked(name, seed))
+    return {
+        run_id: facts
+        if facts.exp_name in other or isinstance(facts.seed, str)
+        else facts._replace(named_seed=facts.seed)
+        for run_id, facts in found.items()
+    }
+
+
+def _is_marked(name: str, seed: Seed | None) -> bool:
+    return isinstance(seed, int) and stem(name, seed) != stem(name, None)
 
 
 def once(connection: Connection, ids: Iterable[int]) -> list[int]:

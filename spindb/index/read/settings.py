@@ -13,7 +13,7 @@ from spindb.errors import FilterError
 from spindb.index.models import configs
 from spindb.index.models import runs as runs_table
 from spindb.index.portions import batches
-from spindb.index.read.own import depends_on_seed, setting_text, stem
+from spindb.index.read.own import depends_on_run, setting_text, stem
 from spindb.index.read.sample import RunFacts, Sample
 from spindb.index.read.telling import ALGORITHM, EXPERIMENT
 from spindb.index.search import fields_of, run_ids
@@ -88,24 +88,25 @@ def arena_of(facts: RunFacts) -> Arena:
     """Where a run can be ranked."""
     if facts.env is not None:
         return Arena(facts.env)
-    return Arena(None, stem(facts.exp_name, facts.seed) if facts.exp_name else None, facts.env_classes)
+    return Arena(None, stem(facts.exp_name, facts.named_seed) if facts.exp_name else None, facts.env_classes)
 
 
 def _experiment(facts: RunFacts) -> tuple[str, ...]:
     """What runs have in common that are called alike."""
     arena = arena_of(facts)
-    return (stem(facts.exp_name, facts.seed) if facts.exp_name else f"run {facts.id}", arena.classes or "")
+    return (stem(facts.exp_name, facts.named_seed) if facts.exp_name else f"run {facts.id}", arena.classes or "")
 
 
 def _everything(connection: Connection, settings: Settings) -> None:
     """All that makes the setting of each run."""
     runs = settings.sample.runs
     for run_id, facts in runs.items():
-        name = None if facts.exp_name is None else stem(facts.exp_name, facts.seed)
+        name = None if facts.exp_name is None else stem(facts.exp_name, facts.named_seed)
         for field, value in ((ALGORITHM, facts.algo), (ENVIRONMENT, facts.env), (EXPERIMENT, name)):
             if value is not None:
                 settings.codes[run_id].append(settings.code(field, json.dumps(value, ensure_ascii=False)))
     c = configs.c
+    names = frozenset(canonical(name) for facts in runs.values() for name in facts.names)
     known: dict[tuple[str, str], int | None] = {}
     unseen = -1
     for batch in batches(list(runs)):
@@ -113,7 +114,7 @@ def _everything(connection: Connection, settings: Settings) -> None:
         for run_id, key, text in connection.execute(statement):
             code = known.get((key, text), unseen)
             if code == unseen:
-                if key in _SAID_BY_COLUMNS or depends_on_seed(text):
+                if key in _SAID_BY_COLUMNS or depends_on_run(text, names):
                     code = _code(settings, key, _not_said(key, text, runs[run_id]))
                 else:
                     code = known[key, text] = _code(settings, key, setting_text(key, text, None))
@@ -132,7 +133,7 @@ def _not_said(key: str, text: str, facts: RunFacts) -> str | None:
         said = {ALGORITHM: facts.algo, ENVIRONMENT: facts.env, EXPERIMENT: facts.exp_name}[column]
         if said is not None and (key == column or text.strip('"').lower() == said.lower()):
             return None
-    return setting_text(key, text, facts.seed)
+    return setting_text(key, text, facts.named_seed, facts.names)
 
 
 def _asked(connection: Connection, settings: Settings, group_by: Sequence[str]) -> None:

@@ -1,0 +1,99 @@
+"""The column that counts the rows of a table, and what is odd about how it counts.
+
+It rises from row to row where one process wrote the file from beginning to end. Where it goes back or repeats, a
+second run was appended, two processes wrote, or several rows an epoch were logged; the steps tell the last apart, since
+they rise within an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from operator import lt
+from typing import NamedTuple
+
+from spindb.disk.metricnames import steps_of
+from spindb.records import Cell, MetricSeries, Problem
+
+COUNTERS = ("epoch", "iteration", "itr", "totalenvinteracts")
+_KEPT = "all rows are kept, in the order of the file"
+
+
+class _Step(NamedTuple):
+    """A numbered row and the one before it."""
+
+    before: int | float
+    after: int | float
+    row: int
+
+
+@lru_cache(maxsize=64)  # most runs have the header of the run before
+def counter_of(names: tuple[str, ...]) -> int | None:
+    """The place of the column that counts upwards from row to row."""
+    lowered = [name.lower() for name in names]
+    return next((lowered.index(name) for name in COUNTERS if name in lowered), None)
+
+
+def counting_problems(columns: Sequence[MetricSeries], lines: Sequence[int], path: str) -> tuple[Problem, ...]:
+    """Problems where the column that counts the rows goes back or repeats, once each with the first line.
+
+    `lines` holds the line of each row.
+    """
+    place = counter_of(tuple(column.name for column in columns))
+    if place is None:
+        return ()
+    name, values = columns[place]
+    if _rises(values):
+        return ()
+    steps = _steps_between(values)
+    back = [step for step in steps if step.after < step.before]
+    same = [step for step in steps if step.after == step.before]
+    found = []
+    if back:
+        before, after, index = back[0]
+        message = (
+            f"{name} goes back from {before} to {after}{_more(len(back))}: a second run was appended, or two processes "
+            f"wrote here; {_KEPT}"
+        )
+        found.append(Problem("epoch-goes-back", message, path, lines[index]))
+    if same:
+        found.append(_repeated(columns, name, same, lines, path))
+    return tuple(found)
+
+
+def _repeated(
+    columns: Sequence[MetricSeries], name: str, same: Sequence[_Step], lines: Sequence[int], path: str
+) -> Problem:
+    """What a column that repeats a number says: harmless where the steps rise meanwhile, as a logger writes them."""
+    _, value, index = same[0]
+    times = f"{name} {value} stands in the row before too{_more(len(same))}"
+    told = steps_of(columns)
+    steps = next((column.values for column in columns if column.name == told), ()) if told != name else ()
+    if steps and all(_less(steps[step.row - 1], steps[step.row]) for step in same):
+        message = f"{times}: several rows an epoch, since {told} rises from row to row"
+        return Problem("several-rows-an-epoch", message, path, lines[index])
+    why = f"{told} does not rise there either" if steps else "no count of steps tells the rows apart"
+    message = f"{times}, and {why}: two processes may have written here, or several rows an epoch were logged; {_KEPT}"
+    return Problem("epoch-repeats", message, path, lines[index])
+
+
+def _rises(values: Sequence[Cell]) -> bool:
+    """Whether each is greater than the one before. NaN and text make it false."""
+    try:
+        return all(map(lt, values, values[1:]))  # type: ignore[arg-type]
+    except TypeError:
+        return False
+
+
+def _steps_between(values: Sequence[Cell]) -> list[_Step]:
+    numbered = [(v, i) for i, v in enumerate(values) if isinstance(v, (int, float)) and v == v]
+    return [_Step(before, after, index) for (before, _), (after, index) in pairwise(numbered)]
+
+
+def _less(before: Cell, after: Cell) -> bool:
+    return isinstance(before, (int, float)) and isinstance(after, (int, float)) and before < after
+
+
+def _more(count: int) -> str:
+    return f", and {count - 1} more times" if count > 1 else ""

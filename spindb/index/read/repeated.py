@@ -1,0 +1,133 @@
+"""Runs of one setting and seed whose rows repeat each other's: copies, earlier states, and resumed trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from spindb.index import series
+from spindb.index.models import metrics
+from spindb.index.portions import batches
+from spindb.index.read.continued import Extent
+from spindb.seedkeys import words
+
+_OF_THE_CLOCK = frozenset({"duration", "elapsed", "fps", "hours", "minutes", "seconds", "sps", "time", "walltime"})
+Rows = Mapping[str, Sequence[Any]]
+"""Metric -> its cells."""
+
+
+class Repeats(NamedTuple):
+    """Which runs repeat others.
+
+    ``copies`` and ``earlier`` map a run to the one that counts for it: with equal rows, or with more rows that begin
+    with its own. ``resumed`` holds pairs: the second went on before the end of the first, whose last rows it repeats.
+    """
+
+    copies: Mapping[int, int]
+    earlier: Mapping[int, int]
+    resumed: frozenset[tuple[int, int]]
+
+
+def repeats_of(
+    connection: Connection,
+    known: Sequence[Sequence[int]],
+    unknown: Sequence[Sequence[int]],
+    extents: Mapping[int, Extent],
+) -> Repeats:
+    """What is repeated among these runs.
+
+    Args:
+        connection: to read from.
+        known: the runs of each setting and seed.
+        unknown: the runs of each setting whose seed is not known; just copies are sought among them.
+        extents: what their rows cover.
+    """
+    begins = _begins(connection, [run_id for runs in (*known, *unknown) for run_id in runs])
+    alike = [_alike(runs, begins) for runs in (*known, *unknown)]
+    overlaps = [pair for runs in known for pair in _overlapping(runs, extents)]
+    rows = _rows(connection, {run_id for pairs in (*alike, overlaps) for pair in pairs for run_id in pair})
+    copies: dict[int, int] = {}
+    earlier: dict[int, int] = {}
+    for number, pairs in enumerate(alike):
+        for one, other in pairs:
+            short, long = sorted((one, other), key=lambda run_id: (_length(rows[run_id]), -run_id))
+            if short in copies or not _length(rows[short]) or not _begins_with(rows[long], rows[short]):
+                continue
+            if _length(rows[short]) == _length(rows[long]):
+                copies[short] = long
+            elif number < len(known):
+                earlier[short] = long
+    gone = copies.keys() | earlier.keys()
+    resumed = {(a, b) for a, b in overlaps if not gone & {a, b} and _resumes(rows[a], rows[b], extents[a], extents[b])}
+    return Repeats(copies, {a: b for a, b in earlier.items() if a not in copies}, frozenset(resumed))
+
+
+def _alike(runs: Sequence[int], begins: Mapping[int, object]) -> list[tuple[int, int]]:
+    """The pairs of runs that begin alike."""
+    found: dict[object, list[int]] = {}
+    for run_id in sorted(runs):
+        found.setdefault(begins[run_id], []).append(run_id)
+    return [pair for members in found.values() for pair in combinations(members, 2)]
+
+
+def _overlapping(runs: Sequence[int], extents: Mapping[int, Extent]) -> list[tuple[int, int]]:
+    """The pairs of which the second may have been resumed from before the end of the first."""
+    begins = {run_id: span.first for run_id in sorted(runs) if (span := extents[run_id].epochs) is not None}
+    earliest = min(begins.values(), default=0.0)
+    later = [run_id for run_id, first in begins.items() if first > earliest]
+    return [(before, after) for after in later for before in begins if _overlap(extents, before, after)]
+
+
+def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, frozenset[tuple[str, float | None]]]:
+    """The names and first values of metrics: different ones rule out most pairs before any series is read."""
+    found: dict[int, set[tuple[str, float | None]]] = {run_id: set() for run_id in ids}
+    c = metrics.c
+    for batch in batches(ids):
+        for run_id, name, first in connection.execute(select(c.run_id, c.name, c.first).where(c.run_id.in_(batch))):
+            found[run_id].add((name, first if first == first else None))
+    return {run_id: frozenset(values) for run_id, values in found.items()}
+
+
+def _rows(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, list[Any]]]:
+    found: dict[int, dict[str, list[Any]]] = {run_id: {} for run_id in ids}
+    c = metrics.c
+    for batch in batches(sorted(found)):
+        wanted = select(c.run_id, c.name, c.series, c.odd_cells).where(c.run_id.in_(batch))
+        for run_id, name, packed, odd in connection.execute(wanted):
+            # NaN is equal to NaN here.
+            found[run_id][name] = [cell if cell == cell else "NaN" for cell in series.decode(packed, odd)]
+    return found
+
+
+def _length(rows: Rows) -> int:
+    return max(map(len, rows.values()), default=0)
+
+
+def _begins_with(long: Rows, short: Rows) -> bool:
+    return long.keys() == short.keys() and all(list(long[name][: len(short[name])]) == short[name] for name in short)
+
+
+def _overlap(extents: Mapping[int, Extent], before: int, after: int) -> bool:
+    """Whether a run begins within the rows of another, ends behind them, and did not start before it."""
+    one, other = extents[before], extents[after]
+    if one.started_at and other.started_at and other.started_at < one.started_at:
+        return False
+    if one.epochs is None or other.epochs is None:
+        return False
+    return one.epochs.first < other.epochs.first <= one.epochs.last < other.epochs.last
+
+
+def _resumes(before: Rows, after: Rows, one: Extent, other: Extent) -> bool:
+    """Whether the rows that both have are equal, but for what a clock says."""
+    names = before.keys() & after.keys()
+    if before.keys() != after.keys() or one.axis not in names or other.epochs is None:
+        return False
+    epochs = before[one.axis]
+    if other.epochs.first not in epochs:
+        return False
+    place = epochs.index(other.epochs.first)
+    told = [name for name in names if _OF_THE_CLOCK.isdisjoint(words(name))]
+    return all(list(before[name][place:]) == list(after[name][: len(before[name]) - place]) for name in told)
