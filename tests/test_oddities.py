@@ -45,7 +45,10 @@ ODDITIES: dict[str, tuple[dict[str, bytes], Expected]] = {
         {"config.json": CONFIG, "progress.txt": b"Episode\tAverageEpRet\n7\t10.5\n"},
         ("ok", 1, "[10.5]", []),
     ),
-    "epoch repeats": ({"config.json": CONFIG, "progress.txt": HEAD + ROW0 + ROW0}, ("ok", 2, "[10.5,10.5]", [])),
+    "epoch repeats": (
+        {"config.json": CONFIG, "progress.txt": HEAD + ROW0 + ROW0},
+        ("ok", 2, "[10.5,10.5]", ["epoch-repeats"]),
+    ),
     "text in cells": (
         {"config.json": CONFIG, "progress.txt": HEAD + b"0\ttensor(25223)\t2 min 55 sec\n"},
         ("ok", 1, "[25223]", ["text-numbers"]),
