@@ -51,7 +51,7 @@ ODDITIES: dict[str, tuple[dict[str, bytes], Expected]] = {
     ),
     "text in cells": (
         {"config.json": CONFIG, "progress.txt": HEAD + b"0\ttensor(25223)\t2 min 55 sec\n"},
-        ("ok", 1, "[25223]", ["text-numbers"]),
+        ("ok", 1, "[25223]", ["text-cells", "text-numbers"]),
     ),
     "nan and infinity": (
         {"config.json": CONFIG, "progress.txt": HEAD + b"0\tnan\tinf\n1\t-inf\t\n"},
