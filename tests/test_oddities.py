@@ -90,7 +90,7 @@ ODDITIES: dict[str, tuple[dict[str, bytes], Expected]] = {
     ),
     "latin-1": (
         {"config.json": CONFIG, "progress.txt": HEAD + b"0\t10.5\t\xe9t\xe9\n"},
-        ("ok", 1, "[10.5]", ["encoding"]),
+        ("ok", 1, "[10.5]", ["encoding", "text-cells"]),
     ),
     "utf-16": (
         {"config.json": CONFIG, "progress.txt": CLEAN.decode().encode("utf-16")},
