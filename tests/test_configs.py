@@ -143,6 +143,12 @@ def test_values_that_are_equal_and_not_the_same_stay_apart() -> None:
             "can't be read: nested too deeply; no hyperparameters are known",
         ),
         (b"a: [", "config.yaml", "config-broken", "can't be read: not YAML: while parsing a flow node"),
+        (
+            b"a: " + b"[" * 3000 + b"]" * 3000,
+            "config.yml",
+            "config-broken",
+            "can't be read: nested too deeply; no hyper",
+        ),
         (b"a: &x 1\nb: *x", "config.yml", "config-broken", "can't be read: not YAML: aliases are not read; no hyper"),
         (
             b"a: !!python/name:os.system 1",

@@ -53,6 +53,7 @@ def _bounded() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 
 
+@pytest.mark.sqlite  # the command runs in a process of its own
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_j4_an_ingest_of_hostile_files_ends_and_hides_nothing(tmp_path: Path, database: Path, jobs: int) -> None:
     cases = hostile.write(tmp_path / "data")

@@ -246,6 +246,7 @@ def test_i4_the_first_of_each_performance_metric_make_the_page(
         assert sum("metrics_1.name = " in statement for statement in statements) == 2
 
 
+@pytest.mark.sqlite
 def test_i4_an_engine_is_made_once_for_each_database(tmp_path: Path) -> None:
     from spindb.index.engine import open_engine
 

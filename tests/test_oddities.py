@@ -45,10 +45,13 @@ ODDITIES: dict[str, tuple[dict[str, bytes], Expected]] = {
         {"config.json": CONFIG, "progress.txt": b"Episode\tAverageEpRet\n7\t10.5\n"},
         ("ok", 1, "[10.5]", []),
     ),
-    "epoch repeats": ({"config.json": CONFIG, "progress.txt": HEAD + ROW0 + ROW0}, ("ok", 2, "[10.5,10.5]", [])),
+    "epoch repeats": (
+        {"config.json": CONFIG, "progress.txt": HEAD + ROW0 + ROW0},
+        ("ok", 2, "[10.5,10.5]", ["epoch-repeats"]),
+    ),
     "text in cells": (
         {"config.json": CONFIG, "progress.txt": HEAD + b"0\ttensor(25223)\t2 min 55 sec\n"},
-        ("ok", 1, "[25223]", ["text-numbers"]),
+        ("ok", 1, "[25223]", ["text-cells", "text-numbers"]),
     ),
     "nan and infinity": (
         {"config.json": CONFIG, "progress.txt": HEAD + b"0\tnan\tinf\n1\t-inf\t\n"},
@@ -87,7 +90,7 @@ ODDITIES: dict[str, tuple[dict[str, bytes], Expected]] = {
     ),
     "latin-1": (
         {"config.json": CONFIG, "progress.txt": HEAD + b"0\t10.5\t\xe9t\xe9\n"},
-        ("ok", 1, "[10.5]", ["encoding"]),
+        ("ok", 1, "[10.5]", ["encoding", "text-cells"]),
     ),
     "utf-16": (
         {"config.json": CONFIG, "progress.txt": CLEAN.decode().encode("utf-16")},

@@ -248,6 +248,19 @@ def test_numbers_of_an_axis_have_one_unit(value: float, greatest: float | None, 
     assert plots.brief(value, greatest) == shown
 
 
+@pytest.mark.parametrize(("letters", "turned"), [(40, 0), (41, 30)])
+def test_long_words_below_an_axis_are_turned(letters: int, turned: float) -> None:
+    points = [("a" * (letters - 1), 1.0), ("b", 2.0)]
+    (axes,) = plots.draw_scatter(points, "x", "y").axes
+    assert {text.get_rotation() for text in axes.get_xticklabels()} == {turned}
+
+
+def test_scripts_that_the_font_lacks_are_no_warning(tmp_path: Path) -> None:
+    figure = plots.draw_agreement([(1.0, 2.0)], "x", "y", "試験")
+    plots.save(figure, tmp_path / "a.png", dpi=20)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_labels_are_drawn_letter_by_letter() -> None:
     assert plots.drawn("a$b$") == r"a\$b\$"
     assert plots.drawn("_hidden") == " _hidden"

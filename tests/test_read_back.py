@@ -6,15 +6,18 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import EVALUATION
 from sqlalchemy import Connection
 
-from spindb.errors import FilterError
-from spindb.index import browse, overview, points, portions, store
+from spindb.errors import FilterError, UsageError
+from spindb.index import browse, copying, overview, points, portions, schema, store
 from spindb.index.connect import connected
+from spindb.index.engine import open_engine
 from spindb.index.evaluated import evaluated
+from spindb.index.tables import TypedColumn
 from spindb.ingest.pipeline import ingest
 
 Write = Callable[..., Path]
@@ -201,3 +204,82 @@ def test_evaluations_by_run_itr_and_time(filled: Path, portion: None) -> None:
         assert next(it for it in found if it.episodes == 2).standard_error == pytest.approx(2.0)
         shown = browse.evaluations_of(connection, 1)
         assert [(it.itr, it.episodes) for it in shown] == [(None, 2), (10, 3), (3, 4), (3, 5), (0, 0)]
+
+
+# What was overwritten.
+
+
+def test_a_superseded_run_has_the_evaluations_of_its_time(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    """Run 1 is played, overwritten twice and played between; each content has its own line."""
+    for number, rows in enumerate([[(0, 1.0), (1, 5.0), (2, 3.0)], [(0, 7.0)], [(0, 9.0), (1, 2.0)]]):
+        run_directory("a", config={"seed": 0, "exp_name": "a"}, rows=rows)
+        ingest(database, [tmp_path / "data"])
+        with connected(database, write=True) as connection:
+            store.add_evaluation(connection, 1, replace(EVALUATION, mean_return=float(number)))
+    with connected(database) as connection:
+        first, second = browse.superseded_of(connection, 1)
+        assert (first.generation, first.rows, first.performance, first.last, first.max) == (0, 3, "AverageEpRet", 3, 5)
+        assert (second.generation, second.rows, second.performance, second.last, second.max) == (
+            *(1, 1, "AverageEpRet"),
+            *(7, 7),
+        )
+        assert first.superseded_at <= second.superseded_at
+        assert first.id is not None
+        assert second.id is not None
+        assert [it.mean_return for it in browse.evaluations_of(connection, first.id)] == [0.0]
+        assert [it.mean_return for it in browse.evaluations_of(connection, second.id)] == [1.0]
+        assert [it.mean_return for it in browse.evaluations_of(connection, 1)] == [0.0, 1.0, 2.0]
+        assert [it.mean_return for it in evaluated(connection, [1])] == [2.0]
+        assert browse.superseded_of(connection, first.id) == []
+
+
+# Copies.
+
+
+def test_a_copy_counts_what_it_holds(filled: Path, tmp_path: Path) -> None:
+    target = open_engine(tmp_path / "copy.db", write=True)
+    schema.upgrade(target, "copy")
+    with connected(filled) as source, target.begin() as connection:
+        counts = copying.verified_copy(source, connection)
+        for table, count in counts.items():
+            assert source.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == count
+    assert (counts["runs"], counts["roots"], counts["tags"], counts["evaluations"]) == (4, 1, 0, 0)
+    with connected(filled) as source, target.begin() as connection:
+        with pytest.raises(
+            UsageError, match=r"^the target holds roots already: only an empty database is copied into$"
+        ):
+            copying.copy_all(source, connection)
+        assert copying.differences(source, connection) == []
+        connection.exec_driver_sql("UPDATE metrics SET mean = 1234.5 WHERE run_id = 2 AND name = 'Epoch'")
+        (line,) = copying.differences(source, connection)
+    assert line.startswith("metrics: row ")
+    target.dispose()
+
+
+# Files of Parquet.
+
+
+def test_parquet_keeps_types_and_meanings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import datetime, timezone
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from spindb.analysis import parquet
+
+    kinds: tuple[Any, ...] = ("int", "float", "text", "bool", "time")
+    columns = [TypedColumn(kind, kind, f"a column of {kind}") for kind in kinds]
+    noon = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
+    rows = [(1, 0.5, "a", True, noon), (None, NAN, None, False, None), (3, None, "ü", None, noon)]
+    monkeypatch.setattr(parquet, "_ROWS_AT_ONCE", 2)
+    assert parquet.write_parquet(tmp_path / "a.parquet", columns, iter(rows)) == 3
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.schema.types == [pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.timestamp("us", tz="UTC")]
+    assert [field.metadata for field in table.schema] == [
+        {b"meaning": f"a column of {kind}".encode()} for kind in kinds
+    ]
+    assert repr([tuple(row.values()) for row in table.to_pylist()]).replace("zoneinfo.ZoneInfo(key='UTC')", "UTC") == (
+        repr(rows).replace("datetime.timezone.utc", "UTC")
+    )
+    assert parquet.write_parquet(tmp_path / "b.parquet", columns, []) == 0
+    assert pq.read_table(tmp_path / "b.parquet").num_rows == 0

@@ -98,7 +98,7 @@ EXAMPLES = [
     ("started>2000 updated<=2999-12-31", [1, 2, 3, 4, 5]),
     ("started<2000-01", []),
     ("started=2000..2999", [1, 2, 3, 4, 5]),
-    ("problems>0", [5]),
+    ("problems>0", [3, 5]),
     ("snapshots=0", [1, 2, 3, 4, 5]),
     # hyperparameters
     ("pi_lr=0.001", [1, 3]),

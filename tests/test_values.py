@@ -45,6 +45,25 @@ def test_a_trace_sets_predictions_beside_what_followed() -> None:
         trace.write_csv(Path("/nowhere/values.csv"))
 
 
+def test_the_explained_variance_is_of_what_varies(tmp_path: Path) -> None:
+    """By numpy, for returns far from 0."""
+    rewards = [100.0, 103.0, 98.0]
+    trace = ValueTrace(Oracle(), gamma=0.0)  # type: ignore[arg-type]
+    for step, reward in enumerate(rewards):
+        trace.step(step, None, reward)
+    trace.end()
+    predicted = np.array([1.75, 1.5, 1.0])
+    expected = 1 - np.var(np.array(rewards) - predicted) / np.var(rewards)
+    assert trace.explained_variance == pytest.approx(expected)
+    assert trace.episodes == 1
+    trace.write_csv(tmp_path / "values.csv")
+    assert (tmp_path / "values.csv").read_text() == (
+        "episode,step,predicted,realised\n0,0,1.75,100.0\n0,1,1.5,103.0\n0,2,1.0,98.0\n"
+    )
+    empty = ValueTrace(Oracle(), gamma=0.5)  # type: ignore[arg-type]
+    assert np.isnan(empty.explained_variance)
+
+
 def test_a_policy_without_values_is_said() -> None:
     class Bare:
         def has(self, name: str) -> bool:

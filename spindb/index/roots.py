@@ -128,7 +128,7 @@ def _absorb(connection: Connection, inner_id: int, root_id: int, prefix: str) ->
     taken = {row.path: row.id for row in connection.execute(there)}
     inner = select(runs.c.id, runs.c.path, runs.c.status).where(runs.c.root_id == inner_id)
     for run_id, path, status in connection.execute(inner).all():
-        new_path = path if prefix == "." else prefix if path == "." else str(PurePosixPath(prefix) / path)
+        new_path = prefix if path == "." else str(PurePosixPath(prefix) / path)
         if new_path not in taken:
             connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=root_id, path=new_path))
         elif status != "superseded":  # which go along with theirs
