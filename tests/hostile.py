@@ -269,9 +269,12 @@ def cases() -> dict[str, Case]:
         "long-column": Case({"progress.txt": f"Epoch\tA{LETTERS}\n0\t1\n1\t2\n".encode()}, "column-name-too-long"),
         "table-carriage-returns": Case({"progress.txt": PROGRESS + b"\r" * 1_000_000 + b"x\n"}, "ragged-row"),
         "table-tensors": Case(
-            {"progress.txt": b"Epoch\tA\n0\t<Tensor " + b"numpy=" * 100_000 + b"\n1\t" + b"1," * 300_000 + b"x\n"}, ""
+            {"progress.txt": b"Epoch\tA\n0\t<Tensor " + b"numpy=" * 100_000 + b"\n1\t" + b"1," * 300_000 + b"x\n"},
+            "text-cells",
         ),
-        "table-huge-numbers": Case({"progress.txt": b"Epoch\tA\n0\t" + b"9" * 100_000 + b"\n1\t1e999999\n"}, ""),
+        "table-huge-numbers": Case(
+            {"progress.txt": b"Epoch\tA\n0\t" + b"9" * 100_000 + b"\n1\t1e999999\n"}, "text-cells"
+        ),
         "names-of-tensors": Case({**WHOLE, "tf1_save/model_info.pkl": model_info(nested_lists())}, "snapshot-odd"),
         "fifo-model-info": Case({**WHOLE, "tf1_save/model_info.pkl": fifo}, "snapshot-odd"),
         "zip-bomb": Case({"pyt_save/model.pt": bomb()}, "snapshot-unloadable"),
