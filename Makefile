@@ -26,7 +26,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not slow" --cov --cov-report=term
+	SPINDB_FILTERS=100 $(BIN)/pytest -q -n 2 -m "not slow" --cov --cov-report=term
 
 mutate: $(VENV)/dev.stamp
 	$(BIN)/python bench/mutate.py

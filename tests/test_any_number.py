@@ -60,6 +60,7 @@ def test_d6_any_number_of_words_that_are_ids(connection: Connection) -> None:
     assert selected(connection, [f"{n}-{n + 1}" for n in range(1, RUNS, 2)] * 100) == list(range(1, RUNS + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", [500, 3000])
 def test_d6_any_number_of_terms(connection: Connection, terms: int) -> None:
     h0, h1 = value_of(connection, "h0"), value_of(connection, "h1")
@@ -81,6 +82,7 @@ def test_d6_any_number_of_fields_that_must_hold(connection: Connection) -> None:
     assert len(run_ids(connection, " ".join(keys) + " h0=3")) == count(connection, "h0=3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [65, 500])
 def test_d6_any_number_of_columns(connection: Connection, number: int) -> None:
     known = [*(f"h{n}" for n in range(28)), *(f"Metric{n}" for n in range(17)), *(f"Metric{n}.max" for n in range(17))]

@@ -309,6 +309,7 @@ LIGHT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", LIGHT, ids=" ".join)
 def test_querying_imports_nothing_heavy(filled: Path, command: list[str]) -> None:
     code = f"import sys; from spindb.cli.app import run; run({command!r}); print(*sys.modules, file=sys.stdout)"

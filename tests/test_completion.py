@@ -69,6 +69,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "there", "absent"), CASES, ids=[" ".join(case[0]) for case in CASES])
 def test_offers(place: Path, words: tuple[str, ...], there: str | None, absent: str | None) -> None:
     found = offered(place, *words)

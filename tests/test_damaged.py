@@ -157,6 +157,7 @@ def test_j10_each_wrong_value_is_found_and_ends_no_command(
     _check(Path(shutil.copy(sound, tmp_path / "spindb.db")), cli, [(table, column, value, 0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [name for name in metadata.tables if name != "tags"])  # which is a key alone
 @pytest.mark.parametrize("kind", [0, 1])
 def test_j10_wrong_columns_of_each_table(
@@ -293,6 +294,7 @@ def test_j10_text_that_is_no_utf8(sound: Path, tmp_path: Path, cli: Cli) -> None
     assert "runs, id 2: exp_name is not text: a text that is no UTF-8" in checked.err
 
 
+@pytest.mark.slow
 def test_j10_damaged_pages_end_in_words(sound: Path, tmp_path: Path, cli: Cli) -> None:
     whole = sound.read_bytes()
     for number in range(40):

@@ -425,6 +425,7 @@ def mutants(kind: str, seed: int, count: int) -> dict[str, Any]:
 KINDS = ["bytes", "nodes", "variables", "torch"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_j9_mutants_give_an_action_or_are_refused(kind: str) -> None:
     found = mutants(kind, 0, 300)

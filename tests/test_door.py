@@ -187,6 +187,7 @@ def in_terminal(command: list[str], cwd: Path) -> str:
     return read.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
     "command",
@@ -236,6 +237,7 @@ def test_j6_csv_in_a_pipe_is_as_it_is_and_spreadsheets_can_be_spared(
 # J7: pictures.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_j7_names_are_no_formulas_in_pictures(
     run_directory: Write, database: Path, cli: Cli, tmp_path: Path, suffix: str
@@ -304,6 +306,7 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 @pytest.mark.parametrize("command", PRINTING)
 def test_j12_stdout_closed_full_or_left(many: Path, command: str) -> None:
@@ -329,6 +332,7 @@ def test_j12_closed_streams_are_no_databases(many: Path) -> None:
     assert shell(f"{sys.executable} -m spindb db check", many.parent).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 def test_j12_success_is_said_when_it_is_written(many: Path) -> None:
     """The disk is full at the very end, when the transaction is committed."""
@@ -344,6 +348,7 @@ def test_j12_success_is_said_when_it_is_written(many: Path) -> None:
         assert full.stderr.startswith("error: "), (command, full.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 elsewhere")
 @pytest.mark.sqlite
 def test_j12_a_root_that_is_no_utf8(run_directory: Write, tmp_path: Path) -> None:
@@ -410,6 +415,7 @@ def test_j12_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     assert target.read_text() == "new"
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 def test_j12_devices_are_written_directly(many: Path) -> None:
     for options in ("-o /dev/stdout", "--format csv -o /dev/null", "--format csv -o /dev/fd/1"):

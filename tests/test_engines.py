@@ -402,6 +402,7 @@ class ActorCritic(torch.nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_what_is_no_mlp_plays_by_its_authors_code_when_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Outcome]
 ) -> None:

@@ -191,6 +191,7 @@ def original_text(entry: dict[str, str], itr: int | None) -> str:
 PYTORCH_SAVES = [(e, name) for e in MANIFEST if e["era"] == "pyt_save_era" for name in saved_names(e)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("entry", "name"), [*TF1_SAVES, *PYTORCH_SAVES], ids=save_id)
 def test_numpy_equals_the_old_stacks(entry: dict[str, str], name: str) -> None:
     """Every output that is not drawn within 1e-5 (values within 1e-4); no TensorFlow, no PyTorch."""

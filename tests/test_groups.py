@@ -71,6 +71,7 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> list[int]:
 # A1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "seeds", "n"),
     [
@@ -576,6 +577,7 @@ def test_i3_by_key_and_text(key: str, value: object, kept: object) -> None:
     assert setting_text(key, canonical(value), 3, ["walk-seed3"]) == (None if kept is None else canonical(kept))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "values"),
     [

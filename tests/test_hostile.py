@@ -53,6 +53,7 @@ def _bounded() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite  # the command runs in a process of its own
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_j4_an_ingest_of_hostile_files_ends_and_hides_nothing(tmp_path: Path, database: Path, jobs: int) -> None:
@@ -77,6 +78,7 @@ def test_j4_an_ingest_of_hostile_files_ends_and_hides_nothing(tmp_path: Path, da
     _require_parts(database, cases)
 
 
+@pytest.mark.slow
 def test_j4_no_database_refuses_what_hostile_files_hold(tmp_path: Path, database: Path) -> None:
     cases = hostile.write(tmp_path / "data")
     summary = ingest(database, [tmp_path / "data"])
@@ -146,6 +148,7 @@ def test_j4_keys_that_collide_take_no_longer_than_others() -> None:
     assert len(found["env"]) == 59_999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", hostile.STATES)
 def test_j5_a_bad_state_is_a_problem_of_the_state_alone(name: str, run_directory: Write, tmp_path: Path) -> None:
     run = run_directory("a", config=PPO_CONFIG, files={"vars.pkl": hostile.STATES[name]})
@@ -278,6 +281,7 @@ def _worked(items: list[str], jobs: int = 2, seconds: float = 20) -> list[str]:
         return list(workers.map(items))
 
 
+@pytest.mark.slow
 def test_j8_a_worker_that_dies_costs_its_item_alone(tmp_path: Path) -> None:
     items = [f"item{i}" for i in range(100)]
     items[7], items[40], items[41] = "die", f"die-once {tmp_path / 'once'}", "print"

@@ -23,7 +23,7 @@ from spindb.play.rollout import run_policy
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.sqlite, pytest.mark.slow]
 
 pytest.importorskip("gymnasium")
 

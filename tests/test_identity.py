@@ -747,6 +747,7 @@ ingest(sys.argv[1], [sys.argv[2]])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 @pytest.mark.parametrize("when", ["early", "late"])
 @pytest.mark.parametrize("step", ["before", "insert_rows", "after", "set_signatures"])

@@ -226,6 +226,7 @@ print(logger.output_dir)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", [False, True])
 def test_f1_trainings_that_start_at_once_do_not_meet(tmp_path: Path, existing: bool) -> None:
     run = tmp_path / "deep" / "run"

@@ -68,6 +68,7 @@ def rows(location: str, statement: str) -> list[tuple[object, ...]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_up_and_down_again_loses_nothing(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     location = location_of(kind, request, tmp_path)

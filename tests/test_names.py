@@ -158,6 +158,7 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "equal", "different"), SPELLINGS, ids=[repr(row[0]) for row in SPELLINGS])
 def test_a9_one_rule_of_equality(
     value: object, equal: list[str], different: list[str], run_directory: Write, asked: Callable[..., list[int]]

@@ -124,6 +124,7 @@ CASES: dict[str, tuple[str, Mapping[str, Any], tuple[Any, ...]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_an_operation_is_that_of_onnx(case: str, tmp_path: Path) -> None:
     op, attributes, inputs = CASES[case]

@@ -204,6 +204,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_end_in_a_value_or_a_plain_error(name: str) -> None:
     with nothing_may_run(), suppress(PickleError):

@@ -182,6 +182,7 @@ def test_settings_that_look_alike_are_not_one_line(
     assert lines == ["pi_lr=0.12345678  (n=1)", "pi_lr=0.12345679  (n=1)"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_pictures(study: Path, cli: Callable[..., Outcome], suffix: str, begins: bytes) -> None:
     for name, arguments in {

@@ -350,6 +350,7 @@ def ingest_often(url: str, data: Path) -> None:
         ingest(url, [data])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "cut"])
 def test_a_server_that_goes_away_in_mid_ingest(
     how: str, own_server: Server, run_directory: Write, tmp_path: Path

@@ -189,6 +189,7 @@ ASKED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", REFUSED)
 def test_j11_a_superuser_is_refused(lab: str, cli: Cli, tmp_path: Path, statement: str) -> None:
     tmp_path.chmod(0o777)
@@ -278,6 +279,7 @@ def test_j11_a_statement_on_a_file_ends_in_time(file: Path, cli: Cli) -> None:
     assert "it takes longer than 0.3 seconds" in outcome.err
 
 
+@pytest.mark.slow
 def test_rows_are_printed_as_they_come(file: Path, cli: Cli) -> None:
     many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) SELECT i FROM n"
     assert len(cli("--db", file, "sql", "--csv", many).out.splitlines()) == 30_001

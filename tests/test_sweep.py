@@ -16,6 +16,8 @@ from conftest import REPOSITORY, Outcome, rows_of, settle
 
 from spindb.play import workers
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Outcome]
 RUN = "cartpole-ppo_lr0-003/cartpole-ppo_lr0-003_s0"
 

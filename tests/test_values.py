@@ -93,6 +93,7 @@ def test_values_from_the_command_line(
     assert Path("values.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio-ffmpeg's pipes
 @pytest.mark.parametrize("suffix", ["mp4", "gif"])
 def test_a_video_without_a_display(
