@@ -61,7 +61,7 @@ EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 def save_graph(place: Path, expression: Callable[[Any, Any], Any]) -> tuple[dict[str, str], dict[str, str]]:
     """A SavedModel of one expression of a placeholder."""
-    from spindb.play.policies.tf1 import import_tensorflow
+    from spindb.play.engine.tensorflow_session import import_tensorflow
 
     tf = import_tensorflow()
     v1 = tf.compat.v1
