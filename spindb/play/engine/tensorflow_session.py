@@ -21,6 +21,10 @@ import numpy as np
 from spindb.errors import PolicyError
 from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
 
+_IN_THIS_THREAD = -1
+"""Operations one after the other: between two actions other threads fall asleep, and waking them takes longer than the
+operations of a policy. What a kernel does is divided among threads as ever, so that results are the same."""
+
 
 def import_tensorflow() -> Any:
     """TensorFlow without its start-up chatter.
@@ -114,7 +118,8 @@ class TensorFlowSession:
         names = [*saved.inputs.values(), *saved.outputs.values(), *more]
         part, variables = (None, []) if self._whole else pure_part(saved.save, saved.data, names)
         graph = self._tensorflow.Graph()
-        session = v1.Session(graph=graph, config=v1.ConfigProto(device_count={"GPU": 0}))
+        config = v1.ConfigProto(device_count={"GPU": 0}, inter_op_parallelism_threads=_IN_THIS_THREAD)
+        session = v1.Session(graph=graph, config=config)
         try:
             with _by_tensorflow(saved.save, "can't be loaded"), graph.as_default(), _without_chatter():
                 if part is None:
