@@ -2,7 +2,8 @@
 
 A 64×64 tanh network with a Gaussian head is saved as the original saves it. Then, each a process of its own: from start
 to first action, with peak memory; and in one process, turn about: actions per second of numpy, of a TensorFlow session
-per step (the original's way), of one in a process of its own (spindb's), of a TensorFlow callable, and of both engines for 1,000 observations at once.
+per step (the original's way), of one in a process of its own (spindb's), of a TensorFlow callable, and of both engines
+for 1,000 observations at once. Memory is that of the process that evaluates.
 
     python bench/acting.py [ROUNDS]
 """
@@ -49,7 +50,12 @@ snapshot = SnapshotRecord("tf1_save", "tf1_save", None, **signature)
 policy = load_snapshot(Path(sys.argv[1]).parent, snapshot, engine="{engine}")
 import numpy
 policy.act(numpy.zeros({o}, dtype="f4"))
-print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+seconds = time.perf_counter() - began
+policy.close()
+del policy
+from spindb.play.engine import evaluator
+evaluator._kept.clear()  # its process ends and is waited for
+print(json.dumps([seconds, max(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)]))
 """
 
 

@@ -183,7 +183,6 @@ def _peak(process: int) -> int:
 @LINUX
 @pytest.mark.slow
 def test_j1_processes_are_kept_for_the_next_graph_and_left_by_none(made: Callable[[str], Path]) -> None:
-    me = os.getpid()
     with_erf = made("plain")
     before = load(with_erf)
     process = before._evaluator._process.pid  # type: ignore[attr-defined]
@@ -203,7 +202,6 @@ def test_j1_processes_are_kept_for_the_next_graph_and_left_by_none(made: Callabl
     del before, after, other  # nobody closed them
     gc.collect()
     assert all(gone(process) for process in dropped)
-    assert "tensorflow" not in sys.modules or me == os.getpid()
 
 
 @pytest.mark.slow
