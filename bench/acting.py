@@ -55,7 +55,8 @@ policy.close()
 del policy
 from spindb.play.engine import evaluator
 evaluator._kept.clear()  # its process ends and is waited for
-print(json.dumps([seconds, max(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)]))
+kinds = resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF
+print(json.dumps([seconds, max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024]))
 """
 
 
