@@ -81,8 +81,8 @@ def test_an_operation_is_tensorflows(name: str, tmp_path: Path) -> None:
 
     names = save_graph(tmp_path / "save", EXPRESSIONS[name])
     ours, theirs = (
-        GraphPolicy(graph := read_saved(tmp_path / "save", *names)),
-        TF1Policy(tmp_path / "save", *names, graph.variables),
+        GraphPolicy(read_saved(tmp_path / "save", *names)),
+        TF1Policy(tmp_path / "save", *names),
     )
     assert np.allclose(ours.act(OBSERVATIONS), theirs.act(OBSERVATIONS), rtol=1e-5, atol=1e-5)
     assert np.shape(ours.act(OBSERVATIONS[0])) == np.shape(theirs.act(OBSERVATIONS[0]))
