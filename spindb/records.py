@@ -9,9 +9,11 @@ What a run has dozens of is a named tuple: a frozen dataclass takes four times a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 Cell = float | int | str | None
@@ -52,6 +54,9 @@ class ConfigLeaf(NamedTuple):
     canonical: str = ""
 
 
+_FEW = 500
+
+
 class MetricSummary(NamedTuple):
     """Summary of a metric's numbers; NaN, text and empty cells take no part in it.
 
@@ -80,8 +85,11 @@ class MetricSeries(NamedTuple):
 
     def summary(self) -> MetricSummary:
         values = self.values
-        total = _finite_sum(values)
-        if total is not None:
+        try:
+            total = math.fsum(values)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            total = math.nan
+        if values and math.isfinite(total):  # finite numbers one and all, as nearly all series are
             return _of_numbers(values, total)
         numbers = [(v, row) for row, v in enumerate(values) if isinstance(v, (int, float)) and v == v]
         tail = values[-1] if values else None
@@ -105,20 +113,25 @@ class MetricSeries(NamedTuple):
         )
 
 
-def _finite_sum(values: Sequence[Cell]) -> float | None:
-    """The sum of values that are finite numbers one and all, as nearly all series are; None for any others."""
-    try:
-        total = math.fsum(values)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return total if values and math.isfinite(total) else None
+_name_of: Callable[[MetricSeries], str] = itemgetter(0)
+
+
+def names_of(columns: Iterable[MetricSeries]) -> tuple[str, ...]:
+    """The names of columns, in their order."""
+    return tuple(map(_name_of, columns))
 
 
 def _of_numbers(values: Sequence[Any], total: float) -> MetricSummary:
-    count, low, high = len(values), min(values), max(values)
-    places = values.index(low), values.index(high)
-    bounds = low + 0.0, high + 0.0, total / count + 0.0
-    return MetricSummary(count, values[0] + 0.0, values[-1] + 0.0, None, *bounds, *places, True)
+    count = len(values)
+    # To sort a few hundred numbers of one type takes half the time of comparing each twice.
+    ordered = sorted(values) if count < _FEW else (min(values), max(values))
+    low, high = ordered[0], ordered[-1]
+    ends, places = (values[0] + 0.0, values[-1] + 0.0, None), (values.index(low), values.index(high), True)
+    # As the class's own call, which takes three times as long.
+    return _summary((count, *ends, low + 0.0, high + 0.0, total / count + 0.0, *places))
+
+
+_summary = partial(tuple.__new__, MetricSummary)
 
 
 def _value_of(pair: tuple[float, int]) -> float:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from spindb.disk.configs import algorithm
 from spindb.disk.regular import open_regular
-from spindb.records import MetricSeries, SnapshotRecord
+from spindb.records import MetricSeries, SnapshotRecord, names_of
 
 _MOST = 1 << 16  # bytes of a module's pickle in which its class stands
 _PICKLES_BEFORE = 3  # in torch's older files: a number, a version, facts about the machine
@@ -100,7 +100,7 @@ def judge(
     evidence = [
         *filter(None, [configured]),
         *_in_snapshot(snapshot, directory, outright=configured is not None and configured.source == "config"),
-        *_in_columns(tuple(column.name for column in columns)),
+        *_in_columns(names_of(columns)),
         *_in_names(tuple(names)),
     ]
     chosen = next((item for item in evidence if len(item.algos) == 1), None)

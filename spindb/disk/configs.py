@@ -110,7 +110,7 @@ class ConfigText:
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            if longer_than(key, limits.KEY):
+            if len(key) * 4 > limits.KEY and longer_than(key, limits.KEY):
                 self._report("config-key-too-long", f"{told_text(key, 50)} has {size_of(key):,} bytes: left out")
                 continue
             if len(leaves) == limits.LEAVES:
@@ -160,8 +160,8 @@ def _walk(
 ) -> Iterator[tuple[str, Any, bool]]:
     for name, value in values.items():
         # A key that is an object has that object's attributes below: what a logger dumped, no hyperparameters.
-        dumped = _OBJECT.fullmatch(name) if name[:1] == "<" and name[-1:] == ">" else None
-        key = prefix + (dumped[1] if dumped else normalise(name))
+        dumped = _OBJECT.fullmatch(name) if name.startswith("<") and name.endswith(">") else None
+        key = prefix + (dumped[1] if dumped else normalise(name) if "at 0x" in name else name)
         inside = internal or key in _INTERNAL_ROOTS or dumped is not None
         if isinstance(value, dict) and value and depth < _MAX_DEPTH and len(key) <= limits.KEY:
             yield from _walk(value, key + ".", inside, depth + 1)
@@ -245,6 +245,8 @@ def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
 _PLAIN_KEYS = ("envname", "envid", "env", "environment", "environmentname", "environmentid", "gymid", "gymenv", "task")
 _OTHER_KEYS = ("game", "gamename", "scenario", "mapname")
 _INNER_KEYS = ("id", "name")  # of ``env: {"id": ...}``
+_BELOW = [name + key for name in _PLAIN_KEYS for key in _INNER_KEYS]  # keys such as ``env.id``
+_NAMING = frozenset({*_PLAIN_KEYS, *_OTHER_KEYS, *_INNER_KEYS, *_BELOW})
 _NO_LETTERS = re.compile(r"[^a-z]")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
@@ -256,12 +258,10 @@ def environment_id(values: Mapping[str, Any]) -> str | None:
     key with the form of an id; then, one level down, an id with a version, if there is but one.
     """
     found = _by_letters(values)
+    if not found and not any(isinstance(value, dict) for value in values.values()):
+        return None
     for name in _PLAIN_KEYS:
-        inner = values.get(name)
-        named = _by_letters(inner) if isinstance(inner, dict) else {}
-        below = [found.get(name + key) for key in _INNER_KEYS]  # a key such as ``env.id``
-        within = [named.get(key) for key in (*_INNER_KEYS, *_PLAIN_KEYS)]
-        if told := next((text for text in (found.get(name), *within, *below) if text), None):
+        if told := found.get(name) or _within(values.get(name)) or found.get(name + "id") or found.get(name + "name"):
             return told
     if told := next((text for name in _OTHER_KEYS if (text := found.get(name)) and _VERSIONED.match(text)), None):
         return told
@@ -271,13 +271,30 @@ def environment_id(values: Mapping[str, Any]) -> str | None:
     return versioned.pop() if len(versioned) == 1 else None
 
 
+def _within(inner: Any) -> str | None:
+    """The environment's id in a mapping below a key that names an environment."""
+    if not isinstance(inner, dict):
+        return None
+    named = _by_letters(inner)
+    return next((named[key] for key in (*_INNER_KEYS, *_PLAIN_KEYS) if key in named), None)
+
+
 def _by_letters(values: Mapping[str, Any]) -> dict[str, str]:
     """The values that can be an environment's id, without blanks around them, by the letters of their keys."""
     found: dict[str, str] = {}
     for key, value in values.items():
-        if isinstance(value, str) and is_environment_id(text := value.strip()):
-            found.setdefault(_NO_LETTERS.sub("", str(key).lower()), text)
+        if (
+            (letters := _letters(key)) in _NAMING
+            and isinstance(value, str)
+            and is_environment_id(text := value.strip())
+        ):
+            found.setdefault(letters, text)
     return found
+
+
+@lru_cache(maxsize=1024)
+def _letters(key: object) -> str:
+    return _NO_LETTERS.sub("", str(key).lower())
 
 
 def seed(values: Mapping[str, Any], leaves: Iterable[ConfigLeaf]) -> Any:

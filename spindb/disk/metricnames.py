@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from spindb.records import MetricSeries
+from spindb.records import MetricSeries, names_of
 
 _RETURN = ("returns", "return", "rets", "ret")
 _REWARD = ("rewards", "reward", "rews", "rew")
@@ -37,7 +37,7 @@ _STEPS = (
 
 def performance_of(columns: Sequence[MetricSeries]) -> str | None:
     """The column that is the run's performance: the first in order that holds a number, else the first."""
-    candidates = _candidates(tuple(column.name for column in columns))
+    candidates = _candidates(names_of(columns))
     if len(candidates) < 2:
         return candidates[0] if candidates else None
     series = {column.name: column.values for column in columns}
@@ -52,7 +52,7 @@ def performance_in(names: Sequence[str]) -> str | None:
 
 def steps_of(columns: Sequence[MetricSeries]) -> str | None:
     """The column that counts the steps in the environment, over the whole training."""
-    return _steps(tuple(column.name for column in columns))
+    return _steps(names_of(columns))
 
 
 @lru_cache(maxsize=64)  # most runs have the columns of the run before

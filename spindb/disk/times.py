@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from spindb.records import MetricSeries
+from spindb.records import MetricSeries, names_of
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _CLOCKS = ("time", "walltime", "elapsedtime", "timeelapsed", "totaltime", "timetimeelapsed", "timetotals")
@@ -91,21 +91,22 @@ def utc(seconds: float) -> datetime | None:
         return None
 
 
-@lru_cache(maxsize=1024)
-def _is_clock(name: str) -> bool:
-    return re.sub(r"[^a-z]", "", name.lower()) in _CLOCKS
+@lru_cache(maxsize=64)  # most runs have the header of the run before
+def _clock(names: tuple[str, ...]) -> int | None:
+    """The place of the column that says how long training took."""
+    return next((i for i, name in enumerate(names) if re.sub(r"[^a-z]", "", name.lower()) in _CLOCKS), None)
 
 
 def seconds_of(columns: Sequence[MetricSeries]) -> float | None:
     """How many seconds training took by the rows: since the last start, where it was started again."""
-    clock = next((c for c in columns if _is_clock(c.name)), None)
-    if clock is None:
+    place = _clock(names_of(columns))
+    if place is None:
         return None
-    values: Sequence[Any] = clock.values
+    values: Sequence[Any] = columns[place].values
     with contextlib.suppress(TypeError, IndexError):  # of a clock that goes on, the last row says it
         if 0 <= values[0] <= values[-1] < _LONGEST and list(values) == sorted(values):
             return float(values[-1])
-    times = [float(t) for t in clock.values if isinstance(t, (int, float)) and 0 <= t < _LONGEST]
+    times = [float(t) for t in values if isinstance(t, (int, float)) and 0 <= t < _LONGEST]
     if not times:
         return None
     back = sum(after < before for before, after in pairwise(times))

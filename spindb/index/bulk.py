@@ -38,7 +38,11 @@ def _converted(connection: Connection, table: Table, columns: Sequence[str], row
             converters[place] = convert
     if not converters:
         return rows
-    return [tuple([converters[i](v) if i in converters else v for i, v in enumerate(row)]) for row in rows]
+    written = [list(row) for row in rows]
+    for row in written:
+        for place, convert in converters.items():
+            row[place] = convert(row[place])
+    return list(map(tuple, written))
 
 
 def _copy(connection: Connection, statement: str, rows: Sequence[Row]) -> None:

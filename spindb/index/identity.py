@@ -173,7 +173,7 @@ class Recogniser:
         """The run has become this: those that follow in the batch are compared with it."""
         past = () if identity.past is None else (identity.past.run_id,)
         replaced = [run for run in (identity.run_id, *past) if run is not None]
-        for group in (*self._equal.values(), *self._shorter.values()):
+        for group in (*self._equal.values(), *self._shorter.values()) if replaced else ():
             for other in replaced:
                 group.pop(other, None)
         record = rows.record

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from spindb.index import series
-from spindb.records import RunRecord
+from spindb.records import ConfigLeaf, RunRecord, names_of
 
 Row = tuple[Any, ...]
+_LONG = 200  # characters of a value that is not worth keeping for other runs
 
 # Each table's columns but the run's id, which comes first.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -57,6 +59,11 @@ def storable(value: Any) -> Any:
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
+@lru_cache(maxsize=64)  # most runs have the metrics of the run before
+def _storable(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(storable, names))
+
+
 def number(value: float | None) -> float | None:
     """NaN as NULL and no negative zero, on every database alike: SQLite keeps neither."""
     return value + 0.0 if value is not None and value == value else None
@@ -88,29 +95,32 @@ def _run_values(record: RunRecord) -> dict[str, Any]:
         "metrics_digest": record.content.metrics,
         "config_digest": record.content.config,
     }
-    return {name: storable(value) for name, value in values.items()}
+    return {name: storable(value) if type(value) is str else value for name, value in values.items()}
 
 
 def config_rows(record: RunRecord) -> list[Row]:
     """Its hyperparameters."""
-    return [
-        (
-            *(storable(it.key), it.type, storable(it.value), storable(it.canonical)),
-            *(number(it.number), storable(it.raw), it.internal),
-        )
-        for it in record.config
-    ]
+    return [_config_row(leaf) if len(leaf.value) > _LONG else _config_row_once(leaf) for leaf in record.config]
+
+
+def _config_row(leaf: ConfigLeaf) -> Row:
+    key, kind, value, value_as_number, raw, internal, canonical = leaf
+    return (storable(key), kind, storable(value), storable(canonical), number(value_as_number), storable(raw), internal)
+
+
+_config_row_once = lru_cache(maxsize=4096)(_config_row)  # runs have most of theirs in common
 
 
 def metric_rows(record: RunRecord, dialect: str) -> list[Row]:
     """Metrics with their series as that kind of database keeps it."""
     rows = []
+    names = _storable(names_of(record.metrics))
     for position, metric in enumerate(record.metrics):
         of = metric.summary()
         if of.last_text is not None:
             of = of._replace(last_text=storable(of.last_text))
         packed = series.packed(metric.values, dialect, finite=of.finite)
-        rows.append((storable(metric.name), position, *of[:-1], *packed))
+        rows.append((names[position], position, *of[:-1], *packed))
     return rows
 
 

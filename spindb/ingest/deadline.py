@@ -51,6 +51,8 @@ def timed() -> Iterator[None]:
         yield
     finally:
         _handled = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -73,6 +75,4 @@ def within(seconds: float, function: Callable[..., _Result], *arguments: Any) ->
         signal.setitimer(signal.ITIMER_REAL, seconds * WAITING, _AGAIN)
         return function(*arguments)
     finally:
-        _armed = False
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _armed = False  # the timers run on: the next call sets them anew, `timed` stops them

@@ -307,7 +307,7 @@ def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -
         if fresh is None or (snapshot.kind, size) not in beyond or size == _variables_size(directory, fresh):
             continue
         reasons.setdefault(snapshot.path, "has the network of an earlier run's snapshots, not of this run's save")
-    return tuple(replace(s, stale=reasons.get(s.path)) for s in found)
+    return tuple(replace(s, stale=reasons[s.path]) if s.path in reasons else s for s in found)
 
 
 def _variables_size(directory: Path, snapshot: SnapshotRecord) -> int:

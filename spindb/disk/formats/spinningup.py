@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -26,7 +26,17 @@ from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
 from spindb.disk.told import longer_than, size_of, told_text
-from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord, SnapshotRecord, Status, latest
+from spindb.records import (
+    Content,
+    EnvironmentHint,
+    MetricSeries,
+    Problem,
+    RunRecord,
+    SnapshotRecord,
+    Status,
+    latest,
+    names_of,
+)
 
 _PROGRESS = "progress.txt"
 _CONFIG = "config.json"
@@ -84,8 +94,8 @@ class SpinningUp:
         algo = reader.text(verdict.algo, "the algorithm's name")
         when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
-        if env.id is not None:
-            env = replace(env, id=reader.text(env.id, "the environment's id"))
+        if (env_id := reader.text(env.id, "the environment's id")) != env.id:
+            env = replace(env, id=env_id)
         leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
         if (
             env.id is None
@@ -137,7 +147,7 @@ class _Reader(RunDirectory):
             return _NO_TABLE
         check_extent(data)
         table = tables.read_table(data, _PROGRESS)
-        left_out = [column.name for column in table.columns if longer_than(column.name, limits.KEY)]
+        left_out = _too_long(names_of(table.columns))
         for name in left_out:
             self.report(
                 "column-name-too-long", f"{told_text(name, 50)} has {size_of(name):,} bytes: left out", _PROGRESS
@@ -193,7 +203,7 @@ class _Reader(RunDirectory):
             self.report("environment-unclear", hint.unclear, state)
         named = configs.environment_id(values)
         if named and not hint.id:
-            return replace(hint, id=named, source="config")
+            return EnvironmentHint(named, "config", hint.classes, hint.max_episode_steps, hint.unclear)
         if named and hint.id and named != hint.id and _VERSIONED.match(named):
             message = f"the config says {named}, the saved environment is {hint.id}: the latter counts"
             self.report("environment-differs", message, _CONFIG)
@@ -211,6 +221,11 @@ class _Reader(RunDirectory):
     def content(self, previous_size: int | None, saves: str) -> Content:
         """Digests of metrics and config, and of the saves that tell a run without rows from others."""
         return content_of(self.data(_PROGRESS), self.data(_CONFIG), previous_size, saves)
+
+
+@lru_cache(maxsize=64)  # most runs have the header of the run before
+def _too_long(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if longer_than(name, limits.KEY))
 
 
 def _saves_of(directory: Path, table: tables.Table, snapshots: Sequence[SnapshotRecord]) -> str:
@@ -239,9 +254,11 @@ def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
 def _beyond(table: tables.Table, configured: object) -> str | None:
     """What to say where rows are numbered by epochs and are more than twice as many as the config says."""
     epochs = configs.whole_number(configured)
+    if epochs is None or epochs < 1 or table.rows <= 2 * epochs:
+        return None
     numbered = any(column.name.lower() == "epoch" for column in table.columns)
     explained = any(problem.code in _EPOCH_CODES for problem in table.problems)
-    if epochs is None or epochs < 1 or not numbered or explained or table.rows <= 2 * epochs:
+    if not numbered or explained:
         return None
     return f"{table.rows:,} rows where the config says epochs={epochs}: trained further, or by another config"
 
