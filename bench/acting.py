@@ -2,7 +2,8 @@
 
 A 64×64 tanh network with a Gaussian head is saved as the original saves it. Then, each a process of its own: from start
 to first action, with peak memory; and in one process, turn about: actions per second of numpy, of a TensorFlow session
-per step (the original's way), of a TensorFlow callable, and of both engines for 1,000 observations at once.
+per step (the original's way), of one in a process of its own (spindb's), of a TensorFlow callable, and of both engines
+for 1,000 observations at once. Memory is that of the process that evaluates.
 
     python bench/acting.py [ROUNDS]
 """
@@ -24,7 +25,7 @@ OBSERVATION, ACTION, HIDDEN = 11, 3, (64, 64)
 
 _SAVE = """
 import sys, numpy as np
-from spindb.play.policies.tf1 import import_tensorflow
+from spindb.play.engine.tensorflow_session import import_tensorflow
 tf = import_tensorflow(); v1 = tf.compat.v1
 with tf.Graph().as_default(), v1.Session() as session:
     x = v1.placeholder(tf.float32, (None, {o}), name="x"); h = x; n = {o}
@@ -49,7 +50,13 @@ snapshot = SnapshotRecord("tf1_save", "tf1_save", None, **signature)
 policy = load_snapshot(Path(sys.argv[1]).parent, snapshot, engine="{engine}")
 import numpy
 policy.act(numpy.zeros({o}, dtype="f4"))
-print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+seconds = time.perf_counter() - began
+policy.close()
+del policy
+from spindb.play.engine import evaluator
+evaluator._kept.clear()  # its process ends and is waited for
+kinds = resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF
+print(json.dumps([seconds, max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024]))
 """
 
 
@@ -106,21 +113,24 @@ def main(rounds: int) -> None:
 def rates(save: Path, rounds: int) -> None:
     import numpy as np
 
+    from spindb.play.engine.tensorflow_session import SavedGraph, TensorFlowSession
     from spindb.play.policies.graph import GraphPolicy
-    from spindb.play.policies.saved import read_saved
+    from spindb.play.policies.saved import parts, read_saved
     from spindb.play.policies.tf1 import TF1Policy
 
     names = signature_of(save)
     graph = read_saved(save, names["inputs"], names["outputs"])
     ours = GraphPolicy(graph)
-    theirs = TF1Policy(save, names["inputs"], names["outputs"], graph.variables)
+    theirs = TF1Policy(save, names["inputs"], names["outputs"])
+    here = TensorFlowSession(SavedGraph(save, *parts(save), names["inputs"], names["outputs"]))
     one = np.random.default_rng(0).normal(size=OBSERVATION).astype("f4")
     many = np.random.default_rng(0).normal(size=(1000, OBSERVATION)).astype("f4")
-    session, x, pi = theirs._session, theirs._inputs["x"], theirs._outputs["pi"]
+    session, x, pi = here._session, here._inputs["x"], here._outputs["pi"]
     fast = session.make_callable(pi, [x])
     calls = {
         "numpy": (lambda: ours.act(one), 1),
         "TensorFlow session per step": (lambda: session.run(pi, feed_dict={x: one.reshape(1, -1)})[0], 1),
+        "TensorFlow, as spindb plays": (lambda: theirs.act(one), 1),
         "TensorFlow callable": (lambda: fast(one.reshape(1, -1))[0], 1),
         "numpy, 1,000 at once": (lambda: ours.act(many), 1000),
         "TensorFlow, 1,000 at once": (lambda: theirs.act(many), 1000),

@@ -279,9 +279,9 @@ def test_j1_every_way_from_the_command_line_and_python(here: Path) -> None:
 
 
 def test_j1_an_endless_loop_ends(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spindb.play.policies import tf1
+    from spindb.play.engine import evaluator
 
-    monkeypatch.setattr(tf1, "_SECONDS", 2)
+    monkeypatch.setattr(evaluator, "SECONDS", 2)
     save(here / "tf1_save", lambda x: tf.while_loop(lambda i, y: i >= 0, lambda i, y: (i * 1, unknown(y)), (0, x))[1])
     with _closing(load(here)) as policy, pytest.raises(PolicyError, match="did not end within 2 seconds"):
         policy.act(OBSERVATIONS)

@@ -121,8 +121,8 @@ def _require_success(run: Training, process: subprocess.Popen[bytes]) -> None:
 
 def train_one(name: str, seed: int, data_dir: Path) -> None:
     """Train one run of the study in this process."""
+    from spindb.play.engine.tensorflow_session import import_tensorflow
     from spindb.play.envs import import_quietly
-    from spindb.play.policies.tf1 import import_tensorflow
 
     import_tensorflow()
     gymnasium = import_quietly("gymnasium")

@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from spindb.ingest.deadline import timed
+from spindb.processes import limit_memory
 
 GRACE = 5  # seconds of CPU time after the limit that Python code keeps by itself
 _FLUSH = 1.0  # seconds after which results that are there are sent
@@ -39,7 +40,7 @@ def main() -> None:
     items: SimpleQueue[list[Any]] = SimpleQueue()
     try:
         setup: Setup = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
-        _limit_memory(setup.memory)
+        limit_memory(setup.memory)
         gc.set_threshold(_SELDOM)
         _send(results, None)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -76,17 +77,6 @@ def _serve(setup: Setup, items: list[Any], into: Any) -> None:
 def _send(into: Any, message: Any) -> None:
     pickle.dump(message, into, protocol=5)
     into.flush()
-
-
-def _limit_memory(size: int) -> None:
-    """Let allocations fail beyond that: a MemoryError is a problem of one run, a killed process of many."""
-    try:
-        import resource
-    except ImportError:  # another system
-        return
-    for kind, limit in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 def _limit_time(seconds: float) -> None:

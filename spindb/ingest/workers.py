@@ -11,7 +11,6 @@ from __future__ import annotations
 import pickle
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -25,17 +24,13 @@ from typing import IO, Any, Generic, NamedTuple, TypeVar, cast
 from spindb.errors import SpindbError
 from spindb.ingest.deadline import WAITING
 from spindb.ingest.worker import GRACE, Setup
+from spindb.processes import command_of, how_it_ended
 
 MEMORY = 2 << 30
 """Bytes that a process may allocate. Reading a run whose files are at their limits takes a quarter of it."""
 _PORTION = 16  # items per message
 _AHEAD = 8  # portions per process that wait for the caller: more would only fill the memory
 _LOOK = 1.0  # seconds between two looks whether a process still answers
-_START = """\
-import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
-from spindb.ingest.worker import main
-main()"""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -182,13 +177,12 @@ class _Process:
                 raise SpindbError("interrupted")
             self._silent = False
             try:
-                command = [sys.executable, "-I", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _START]
+                command = command_of("spindb.ingest.worker")
                 process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
             except OSError as error:
                 raise _not_started(str(error.strerror or error)) from error
             self._running = process
         try:
-            _send(process, sys.path)
             _send(process, self._setup)
             _received(process)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
@@ -205,7 +199,7 @@ class _Process:
             with suppress(OSError):  # what was not yet written to it
                 pipe.close()
         over_time = hasattr(signal, "SIGXCPU") and code == -signal.SIGXCPU
-        return Loss(self._silent or over_time, signal.Signals(-code).name if code < 0 else f"exit code {code}")
+        return Loss(self._silent or over_time, how_it_ended(code))
 
     def end_if_silent(self, seconds: float) -> None:
         """End it where it has been asked that long ago and did not answer."""

@@ -43,6 +43,15 @@ def graph_bytes(save: Path) -> bytes:
     return read_part(save, "saved_model.pb", limits.SAVED_MODEL)
 
 
+def parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
+    """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names.
+
+    Raises:
+        SavedModelError, OSError: one of them can't be read.
+    """
+    return graph_bytes(save), Variables(save)
+
+
 class Variables(Mapping[str, Any]):
     """The arrays of a variables bundle by name, those that numpy has a type for, read when asked for."""
 

@@ -30,8 +30,9 @@ _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "v": ("v", "vf", "value", "values"),
     "q": ("q", "q_value", "q_values"),
 }
-_MAX_PASSED = 20  # identities between what is read and where it is assigned
 """What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
+_READER = "spindb.play.policies.tf2:parts"
+_MAX_PASSED = 20  # identities between what is read and where it is assigned
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
@@ -76,7 +77,7 @@ def _by_tensorflow(graph: Graph, deterministic: bool, trust: bool) -> TF1Policy:
         graph.save,
         graph.inputs,
         graph.outputs,
-        graph.variables,
+        reader=_READER,
         deterministic=deterministic,
         stochastic=drawn,
         trust=trust,
@@ -103,6 +104,11 @@ def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str,
         return graph, ()  # without an observation it is refused where it is made to act
     outputs, note = _told_by_draws(graph, shapes)
     return Graph(save, graph.nodes, graph.variables, inputs, outputs), note
+
+
+def parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
+    """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names."""
+    return graph_bytes(save), _Restored(read_saved(save, {}, {}))
 
 
 def _meant(tensors: Mapping[str, str], meanings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
