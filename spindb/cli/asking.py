@@ -14,6 +14,7 @@ from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, data
 from spindb.cli.output import plural, print_csv, print_json_lines, print_json_rows, print_table, say
 from spindb.cli.terminal.door import say_error
 from spindb.errors import UsageError
+from spindb.signals import active
 
 if TYPE_CHECKING:
     from spindb.index.plainsql import Answer
@@ -80,6 +81,9 @@ def _typed() -> Iterator[str]:
             say("")
             return
         except KeyboardInterrupt:
+            if active().received not in (None, "SIGINT"):
+                raise
+            active().forget()  # Ctrl-C drops what was typed, as it does in every shell
             say("")
             lines = []
             continue

@@ -11,6 +11,7 @@ import typer
 
 from spindb.cli.output import echo, say
 from spindb.errors import SpindbError
+from spindb.signals import active
 
 _EXTRA_HINT = "pip install 'spindb[play]'"
 
@@ -108,8 +109,8 @@ def _run(arguments: list[str]) -> None:
 
     echo()
     echo(f"$ spindb {shlex.join(arguments)}")
-    try:
-        application()(args=arguments, prog_name="spindb", standalone_mode=False)
-    except typer.Exit as stop:
-        if stop.exit_code > 1:
-            raise
+    code = application()(args=arguments, prog_name="spindb", standalone_mode=False)
+    if active().received is not None:
+        raise KeyboardInterrupt  # which the parser made a code of
+    if isinstance(code, int) and code > 1:
+        raise typer.Exit(code)

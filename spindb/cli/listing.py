@@ -180,16 +180,13 @@ def _watch(ask: _Request, location: str) -> None:
         raise UsageError("--watch needs a terminal", hint="spindb ingest --watch follows training; --json prints data")
     console = Console(highlight=False)
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
-        try:
-            while True:
-                fitting = replace(ask, limit=min(ask.limit or _PAGE, max(1, console.size.height - 5)))
-                text, after = _listing(fitting, location, console.size.width)
-                live.update(
-                    Text.from_ansi("\n".join([text, *after, f"{datetime.now():%H:%M:%S}  Ctrl-C ends"])), refresh=True
-                )
-                time.sleep(_REFRESH_SECONDS)
-        except KeyboardInterrupt:
-            return
+        while True:
+            fitting = replace(ask, limit=min(ask.limit or _PAGE, max(1, console.size.height - 5)))
+            text, after = _listing(fitting, location, console.size.width)
+            live.update(
+                Text.from_ansi("\n".join([text, *after, f"{datetime.now():%H:%M:%S}  Ctrl-C ends"])), refresh=True
+            )
+            time.sleep(_REFRESH_SECONDS)
 
 
 def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list[str]]:

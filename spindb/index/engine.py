@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import sqlite3
 import sys
@@ -25,6 +26,9 @@ from sqlalchemy.pool import NullPool
 from spindb.errors import DatabaseError, UsageError
 from spindb.index.database.cells import read_with_care
 from spindb.index.models import APPLICATION_ID
+
+# What goes wrong while a connection is closed, interrupts included, is logged there with a traceback; nothing is lost.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 _BUSY_SECONDS = 30.0
 _MAX_SHOWN = 200  # characters
