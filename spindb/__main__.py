@@ -15,7 +15,7 @@ def _without_current_directory() -> None:
         return
     try:
         here = os.path.realpath(os.getcwd())
-    except FileNotFoundError:
+    except OSError:  # it was deleted: the command says so, where it needs one
         here = None
     if first and os.path.realpath(first) != here:
         return

@@ -28,6 +28,7 @@ from spindb.cli.terminal.door import (
     say_error,
 )
 from spindb.errors import DamagedWarning, DatabaseError, SpindbError
+from spindb.location import working_directory
 from spindb.signals import Interrupts, active, exit_code, interrupts, words
 
 COMMANDS = {
@@ -170,6 +171,24 @@ def _with_streams(given: Sequence[str]) -> int:
     return code
 
 
+def _said(error: SpindbError) -> int:
+    if active().received is not None:
+        raise error
+    say_error(error)
+    if os.environ.get(_TRACEBACK):
+        traceback.print_exception(error)
+    return error.exit_code
+
+
+def _without_directory(error: FileNotFoundError) -> SpindbError:
+    """What stands behind an error of any function that makes a relative path absolute; another error is raised anew."""
+    try:
+        working_directory()
+    except SpindbError as gone:
+        return gone
+    raise error
+
+
 def _told_of_damage() -> DatabaseError | None:
     """What stands behind an error that nobody foresaw, where the database held wrong values and that was said."""
     unknown = sys.modules.get("spindb.index.database.unknown")  # a command that asked no database has not loaded it
@@ -199,12 +218,9 @@ def _command(arguments: Sequence[str]) -> int:
     except OutputError:
         raise
     except SpindbError as error:
-        if active().received is not None:
-            raise
-        say_error(error)
-        if os.environ.get(_TRACEBACK):
-            traceback.print_exception(error)
-        return error.exit_code
+        return _said(error)
+    except FileNotFoundError as error:
+        return _said(_without_directory(error))
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         damaged = _told_of_damage()
         if damaged is None:

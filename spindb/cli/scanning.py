@@ -17,6 +17,8 @@ import typer
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import echo, print_json, say, show
 from spindb.disk.problem_codes import rank, severity
+from spindb.errors import NotFoundError
+from spindb.location import working_directory
 from spindb.signals import active
 
 if TYPE_CHECKING:
@@ -274,8 +276,8 @@ def _examples(found: Sequence[RunProblem]) -> list[RunProblem]:
 
 def _place(found: RunProblem) -> str:
     path = found.directory / found.problem.path if found.problem.path else found.directory
-    with contextlib.suppress(ValueError):
-        path = path.relative_to(Path.cwd())
+    with contextlib.suppress(ValueError, NotFoundError):
+        path = path.relative_to(working_directory())
     place = show(os.fspath(path))
     return f"{place}:{found.problem.line}" if found.problem.line else place
 
