@@ -38,7 +38,7 @@ def located(given: str | None) -> str:
     here = working_directory()
     for directory in (here, *here.parents):
         found = directory / DATABASE_NAME
-        if found.is_file():
+        if os.path.isfile(found):
             _require_own(found)
             return str(found)
     return str(here / DATABASE_NAME)

@@ -13,8 +13,8 @@ import pytest
 pytestmark = pytest.mark.sqlite
 
 NEEDING = (
-    "ingest .|ingest data|ingest . --dry-run|show .|path .|snapshots ./x|diff ./a ./b|tag . +x|note . x|archive ./a|rm . "
-    "--yes|test-policy . -nr|relocate a b|db copy a b|sweep ./x"
+    "ingest .|ingest data|ingest . --dry-run|show .|path .|snapshots ./x|diff ./a ./b|tag . +x|note . x|archive ./a|"
+    "rm . --yes|test-policy . -nr|relocate a b|db copy a b|sweep ./x"
 )
 OF_THE_DATABASE = (
     "runs|show 1|path 1|params|metrics|doctor|query list|compare|plot|export configs|tag|best|db info|db check|"

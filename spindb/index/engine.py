@@ -90,11 +90,11 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
     if url.get_backend_name() != "sqlite":
         return _server(url, write)
     if path is not None:
-        if path.is_dir():
+        if os.path.isdir(path):
             raise DatabaseError(f"{path} is a directory, not a database")
-        if not write and not path.exists():
+        if not write and not os.path.exists(path):
             raise DatabaseError(f"no database at {path}", hint="spindb ingest DATA_DIR creates it")
-        if write and not path.parent.is_dir():
+        if write and not os.path.isdir(path.parent):
             raise DatabaseError(f"the directory {path.parent} does not exist")
     if write and path is not None:
         _create(path)
