@@ -94,9 +94,21 @@ def databases(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _of_sqlite_alone(request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("--postgresql") and request.node.get_closest_marker("sqlite"):
+def _of_sqlite_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not request.config.getoption("--postgresql"):
+        return
+    if request.node.get_closest_marker("sqlite"):
         pytest.skip("of SQLite alone")
+    start = subprocess.Popen.__init__
+
+    def checked(process: Any, args: Any, *rest: Any, **options: Any) -> None:
+        words = [args] if isinstance(args, (str, bytes, os.PathLike)) else [str(word) for word in args]
+        of_spindb = "spindb" in words or Path(str(words[0])).name == "spindb"
+        if of_spindb and not any("postgresql" in word for word in [*words, *(options.get("env") or {}).values()]):
+            pytest.fail("another process takes paths for files: mark this test with sqlite")
+        start(process, args, *rest, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", checked)
 
 
 @pytest.fixture(autouse=True)

@@ -302,6 +302,7 @@ def _memory(item: str) -> str:
         return "refused"
 
 
+@pytest.mark.sqlite  # a server is a process, too
 def test_j8_a_caller_that_stops_leaves_no_worker() -> None:
     with Workers(_do, 2, _lost, 20) as workers:
         results = workers.map("item" for _ in range(10_000))
@@ -311,6 +312,7 @@ def test_j8_a_caller_that_stops_leaves_no_worker() -> None:
     assert not _children(os.getpid())
 
 
+@pytest.mark.sqlite  # a server is a process, too
 def test_j4_a_large_run_is_read_in_a_process_of_its_own(run_directory: Write, tmp_path: Path) -> None:
     run_directory("a", rows=[(i, "x" * 100) for i in range(30_000)])
     reader = Reader(tmp_path / "data", "sqlite", 1)

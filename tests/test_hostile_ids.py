@@ -23,6 +23,8 @@ from spindb.play.rollout import run_policy
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
 
+pytestmark = pytest.mark.sqlite
+
 pytest.importorskip("gymnasium")
 
 Cli = Callable[..., Outcome]

@@ -158,6 +158,7 @@ def _gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_j8_a_sweep_that_is_ended_keeps_what_was_played(study: Path, number: int) -> None:
     Path("walks.py").write_text(ENVIRONMENT)
@@ -174,6 +175,7 @@ def test_j8_a_sweep_that_is_ended_keeps_what_was_played(study: Path, number: int
     assert all(map(_gone, workers))
 
 
+@pytest.mark.sqlite
 def test_j8_workers_of_a_sweep_end_when_it_is_killed(study: Path) -> None:
     Path("walks.py").write_text(ENVIRONMENT)
     with _start("sweep", "good_s0", "-n", "1000", "--jobs", "2", "--env-factory", "walks:slow") as parent:
@@ -200,6 +202,7 @@ def test_c4_a_seed_below_zero_is_refused(study: Path, cli: Cli) -> None:
     assert cli("sweep", "good_s0", "--seed", "-1").code == 2
 
 
+@pytest.mark.sqlite
 def test_j12_workers_import_nothing_from_the_current_directory(study: Path) -> None:
     if sys.version_info < (3, 11):
         pytest.skip("Python 3.10 starts workers in the current directory")
