@@ -5,9 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from spindb.errors import DatabaseError
+from spindb.errors import DatabaseError, NotFoundError
 
 DATABASE_NAME = "spindb.db"
+
+
+def working_directory() -> Path:
+    """The current directory.
+
+    Raises:
+        NotFoundError: it was deleted, or can't be reached any more.
+    """
+    try:
+        return Path.cwd()
+    except OSError:
+        raise NotFoundError(
+            "the current directory is gone: it was deleted, or its disk was unmounted",
+            hint="cd to another one; relative paths, and a database that nobody named, are looked for from there",
+        ) from None
 
 
 def located(given: str | None) -> str:
@@ -15,14 +30,15 @@ def located(given: str | None) -> str:
 
     Raises:
         DatabaseError: the nearest file upward belongs to another user, who may have put it there for us to find.
+        NotFoundError: there is no current directory to begin from.
     """
     chosen = given or os.environ.get("SPINDB_URL")
     if chosen:
         return str(chosen)
-    here = Path.cwd()
+    here = working_directory()
     for directory in (here, *here.parents):
         found = directory / DATABASE_NAME
-        if found.is_file():
+        if os.path.isfile(found):
             _require_own(found)
             return str(found)
     return str(here / DATABASE_NAME)

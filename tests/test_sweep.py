@@ -169,7 +169,7 @@ def test_j8_a_sweep_that_is_ended_keeps_what_was_played(study: Path, number: int
         time.sleep(1.5)
         parent.send_signal(number)
         _, err = parent.communicate(timeout=30)
-    assert parent.returncode == 1
+    assert parent.returncode == 128 + number
     assert f"interrupted by {signal.Signals(number).name}" in err
     assert "Traceback" not in err
     kept = rows_of(study / "spindb.db", "SELECT itr, partial, episodes > 0 FROM evaluations ORDER BY itr")

@@ -28,6 +28,8 @@ from spindb.cli.terminal.door import (
     say_error,
 )
 from spindb.errors import DamagedWarning, DatabaseError, SpindbError
+from spindb.location import working_directory
+from spindb.signals import Interrupts, active, exit_code, interrupts, words
 
 COMMANDS = {
     "scanning": ("ingest",),
@@ -126,8 +128,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code: 128 and the signal's number where a signal ended it.
+
+    What the command had finished stays finished; what it leaves behind it says in `Interrupts.left`.
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    with interrupts(held=True) as signals:
+        try:
+            with signals.released():
+                code = _with_streams(given)
+        except KeyboardInterrupt:  # here, and not around it: what arrives from now on is noted alone
+            signals.received = signals.received or "SIGINT"
+        except Exception:
+            if signals.received is None:
+                raise  # else it is what the interrupt became on its way, in a callback of SQLite for instance
+        return code if signals.received is None else _interrupted(signals)
+
+
+def _interrupted(signals: Interrupts) -> int:
+    assert signals.received is not None
+    try:
+        close_output()
+    except OutputError:  # the terminal, or the reader, may have gone first
+        discard_output()
+    say(words(signals.received, signals.left))
+    return exit_code(signals.received)
+
+
+def _with_streams(given: Sequence[str]) -> int:
     open_streams()
     try:
         with warnings.catch_warnings():
@@ -141,6 +169,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
             say_error(error)
         return error.exit_code
     return code
+
+
+def _said(error: SpindbError) -> int:
+    if active().received is not None:
+        raise error
+    say_error(error)
+    if os.environ.get(_TRACEBACK):
+        traceback.print_exception(error)
+    return error.exit_code
+
+
+def _without_directory(error: FileNotFoundError) -> SpindbError:
+    """What stands behind an error of any function that makes a relative path absolute; another error is raised anew."""
+    try:
+        working_directory()
+    except SpindbError as gone:
+        return gone
+    raise error
 
 
 def _told_of_damage() -> DatabaseError | None:
@@ -172,10 +218,9 @@ def _command(arguments: Sequence[str]) -> int:
     except OutputError:
         raise
     except SpindbError as error:
-        say_error(error)
-        if os.environ.get(_TRACEBACK):
-            traceback.print_exception(error)
-        return error.exit_code
+        return _said(error)
+    except FileNotFoundError as error:
+        return _said(_without_directory(error))
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         damaged = _told_of_damage()
         if damaged is None:

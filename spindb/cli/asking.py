@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, database
-from spindb.cli.output import plural, print_csv, print_json_lines, print_json_rows, print_table, say
-from spindb.cli.terminal.door import say_error
+from spindb.cli.output import cell, plural, print_csv, print_json_lines, print_json_rows, print_table, say
+from spindb.cli.terminal.door import OutputError, close_output, say_error
 from spindb.errors import UsageError
+from spindb.signals import active, exit_code, words
 
 if TYPE_CHECKING:
     from spindb.index.plainsql import Answer
 
-_MOST_ROWS = 10_000  # of a table, which is laid out when all of it is known
+_MOST_ROWS = 10_000  # of a table
+_MOST_TEXT = 20_000_000  # characters of its cells
 _HELP = (
     ".tables       the tables",
     ".schema NAME  the columns of one",
@@ -49,16 +52,27 @@ def sql(
 
     spindb sql "SELECT env_id, count(*) FROM runs GROUP BY env_id"
     """
-    from spindb.index.plainsql import ask, meaning, reading
+    from spindb.index.plainsql import ask, meaning, reading, too_long
+
+    def give_up(signal: str | None) -> NoReturn:
+        """The statement is within one call of a function, which nothing but the end of the process ends."""
+        error = too_long(timeout)
+        if signal is None:
+            say_error(error)
+        else:
+            say(words(signal))
+        with contextlib.suppress(OutputError):
+            close_output()
+        os._exit(error.exit_code if signal is None else exit_code(signal))
 
     at_most_one(json=as_json, jsonl=as_jsonl, csv=as_csv)
     with reading(database(ctx, db)) as connection:
         for typed in [statement] if statement is not None else _typed():
             try:
-                with ask(connection, meaning(connection, typed), seconds=timeout) as answer:
+                with ask(connection, meaning(connection, typed), seconds=timeout, give_up=give_up) as answer:
                     _print(answer, as_json, as_jsonl, as_csv)
             except UsageError as error:
-                if statement is not None or not sys.stdin.isatty():
+                if statement is not None or not sys.stdin.isatty() or active().received is not None:
                     raise
                 say_error(error)
 
@@ -80,6 +94,9 @@ def _typed() -> Iterator[str]:
             say("")
             return
         except KeyboardInterrupt:
+            if active().received not in (None, "SIGINT"):
+                raise
+            active().forget()  # Ctrl-C drops what was typed, as it does in every shell
             say("")
             lines = []
             continue
@@ -103,10 +120,23 @@ def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
     elif as_csv:
         print_csv(answer.titles, answer.rows)
     else:
-        rows = list(itertools.islice(answer.rows, _MOST_ROWS + 1))
-        if rows:
-            print_table(answer.titles, rows[:_MOST_ROWS])
-        if len(rows) > _MOST_ROWS:
-            say(f"the first {_MOST_ROWS} rows, more were not read: --csv and --jsonl print all, LIMIT chooses")
-        else:
-            say(plural(len(rows), "row"))
+        _print_table(answer)
+
+
+def _print_table(answer: Answer) -> None:
+    """As many rows as a table may hold: it is laid out when all of it is known."""
+    rows: list[list[str | int | float | None]] = []
+    room = _MOST_TEXT
+    more = False
+    for row in answer.rows:
+        if more := len(rows) == _MOST_ROWS or room < 0:
+            break
+        cells = [value if isinstance(value, (int, float, NoneType)) else cell(value) for value in row]
+        room -= sum(len(text) if isinstance(text, str) else 1 for text in cells)
+        rows.append(cells)
+    if rows:
+        print_table(answer.titles, rows)
+    if more:
+        say(f"the first {plural(len(rows), 'row')}, more were not read: --csv and --jsonl print all, LIMIT chooses")
+    else:
+        say(plural(len(rows), "row"))

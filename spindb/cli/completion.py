@@ -6,6 +6,7 @@ would take a quarter of a second. Whatever goes wrong completes nothing and says
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -156,7 +157,7 @@ def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) 
         if location.startswith("postgresql"):
             return _ask_server(location, statement, values)
         path = Path(location.removeprefix("sqlite:///"))
-        if "://" not in str(path) and path.is_file():
+        if "://" not in str(path) and os.path.isfile(path):
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
                 connection.execute("PRAGMA query_only = ON")
                 connection.execute("PRAGMA trusted_schema = OFF")

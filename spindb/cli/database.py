@@ -173,7 +173,7 @@ def rebuild(
 
     location = database(ctx, db)
     path = sqlite_path(database_url(location))
-    if path is not None and path.exists():
+    if path is not None and os.path.exists(path):
         with database_errors(location):
             say(f"backup: {back_up(path, beside(path))}")
     summary = read_again(location, jobs=jobs or os.cpu_count() or 1)

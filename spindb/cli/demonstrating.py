@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from spindb.cli.output import echo, say
-from spindb.errors import SpindbError
+from spindb.errors import SpindbError, UsageError
+from spindb.signals import active
 
 _EXTRA_HINT = "pip install 'spindb[play]'"
 
@@ -56,6 +57,10 @@ def _train(data: Path, jobs: int | None) -> None:
         from spindb.demo.study import train_all, trainings
     except ImportError as error:
         raise SpindbError(f"training needs more than querying: {error}", hint=_EXTRA_HINT) from error
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{data} can't be made: {error.strerror or error}") from None
     runs = trainings(data)
     _step(f"Training {len(runs)} agents in {data}: PPO on CartPole, TD3 on Pendulum, two settings and two seeds each.")
     columns = (TextColumn("epochs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -108,8 +113,8 @@ def _run(arguments: list[str]) -> None:
 
     echo()
     echo(f"$ spindb {shlex.join(arguments)}")
-    try:
-        application()(args=arguments, prog_name="spindb", standalone_mode=False)
-    except typer.Exit as stop:
-        if stop.exit_code > 1:
-            raise
+    code = application()(args=arguments, prog_name="spindb", standalone_mode=False)
+    if active().received is not None:
+        raise KeyboardInterrupt  # which the parser made a code of
+    if isinstance(code, int) and code > 1:
+        raise typer.Exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +63,7 @@ def path(
         place = found.directory
         if itr is not None:
             place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
-    if not place.exists():
+    if not os.path.exists(place):
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
     echo_path(str(place))
 
@@ -162,8 +163,10 @@ def _side_by_side(keys: Sequence[str], titles: Sequence[str], rows: Sequence[Seq
         while last < len(titles) and (last == first or width is None or used + widths[last] + 2 < width):
             used += widths[last] + 2
             last += 1
-        longest = 10**6 if width is None else _MAX_VALUE
-        block = [(key, *(clip(cell, longest) for cell in row[first:last])) for key, row in zip(keys, rows, strict=True)]
+        cells = [
+            row[first:last] if width is None else [clip(cell, _MAX_VALUE) for cell in row[first:last]] for row in rows
+        ]
+        block = [(key, *row) for key, row in zip(keys, cells, strict=True)]
         print_table(("", *titles[first:last]), block, right=titles[first:last], fixed=("",))
         first = last
         if first < len(titles):

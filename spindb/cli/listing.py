@@ -26,6 +26,7 @@ from spindb.cli.options import (
     words_of,
 )
 from spindb.cli.output import (
+    CUT,
     age,
     plural,
     print_csv,
@@ -180,16 +181,13 @@ def _watch(ask: _Request, location: str) -> None:
         raise UsageError("--watch needs a terminal", hint="spindb ingest --watch follows training; --json prints data")
     console = Console(highlight=False)
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
-        try:
-            while True:
-                fitting = replace(ask, limit=min(ask.limit or _PAGE, max(1, console.size.height - 5)))
-                text, after = _listing(fitting, location, console.size.width)
-                live.update(
-                    Text.from_ansi("\n".join([text, *after, f"{datetime.now():%H:%M:%S}  Ctrl-C ends"])), refresh=True
-                )
-                time.sleep(_REFRESH_SECONDS)
-        except KeyboardInterrupt:
-            return
+        while True:
+            fitting = replace(ask, limit=min(ask.limit or _PAGE, max(1, console.size.height - 5)))
+            text, after = _listing(fitting, location, console.size.width)
+            live.update(
+                Text.from_ansi("\n".join([text, *after, f"{datetime.now():%H:%M:%S}  Ctrl-C ends"])), refresh=True
+            )
+            time.sleep(_REFRESH_SECONDS)
 
 
 def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list[str]]:
@@ -217,15 +215,16 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
         keys = _hyperparameters(connection, names)
     cells = [dict(zip(names, row, strict=True)) | more for row, more in zip(shown.rows, extra, strict=True)]
     titles = _titles(layout.columns)
-    printed, dropped = table(
+    laid = table(
         list(titles.values()),
         [[_cell(row[name], exact=name in keys) for name in layout.columns] for row in cells],
         right=(_AGE, *(titles[name] for name in keys if _are_numbers(row[name] for row in cells))),
         droppable=[titles[name] for name in layout.droppable],
         width=width,
     )
-    left_out = [name for name, title in titles.items() if title in dropped]
-    return printed, [*notices, *_after(ask, len(found.rows), whole, layout, left_out), *_meanings(shown.meaning)]
+    left_out = [name for name, title in titles.items() if title in laid.dropped]
+    after = _after(ask, len(found.rows), whole, layout, left_out)
+    return laid.text, [*notices, *after, *([CUT] if laid.cut else ()), *_meanings(shown.meaning)]
 
 
 def _hyperparameters(connection: Connection, names: Sequence[str]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import os
@@ -12,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spindb.cli.terminal.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
 from spindb.files import written_whole
@@ -20,8 +21,12 @@ from spindb.index.database.unknown import UNKNOWN_NUMBER, json_value
 from spindb.legible import legible, legible_json
 
 __all__ = [
+    "CUT",
     "JSON_VERSION",
+    "LONGEST_CELL",
     "age",
+    "brief",
+    "cell",
     "cell_len",
     "clip",
     "colourful",
@@ -50,10 +55,22 @@ __all__ = [
 JSON_VERSION = 1
 """Version of what --json and --jsonl print (docs/output.schema.json). Within one, keys are added and never taken."""
 
+LONGEST_CELL = 500
+"""Characters of a cell of a table: one hyperparameter of a megabyte would make each line a megabyte."""
+CUT = f"texts longer than {LONGEST_CELL} characters are cut (…): --json prints them whole"
+
 _GAP = 2
 _LEAST_WIDTH = 10
 _LEAST_WHILE_DROPPING = 24
 _WIDE = ("W", "F")
+
+
+class Laid(NamedTuple):
+    """A table as text, the titles of the columns that were left out, and whether a cell was too long."""
+
+    text: str
+    dropped: list[str]
+    cut: bool
 
 
 def print_json(value: Any) -> None:
@@ -63,6 +80,7 @@ def print_json(value: Any) -> None:
 
 def print_json_rows(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A JSON list of one object per row on stdout, each written as it comes; as `print_json` prints it."""
+    titles = apart(titles)
     with records_on_stdout() as file:
         before = "["
         for row in rows:
@@ -74,9 +92,22 @@ def print_json_rows(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Non
 
 def print_json_lines(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """One JSON object per row, a line each, on stdout."""
+    titles = apart(titles)
     with records_on_stdout() as file:
         for row in rows:
             file.write(json_line(dict(zip(titles, row, strict=True))))
+
+
+def apart(titles: Sequence[str]) -> list[str]:
+    """The titles as keys of one object: a second `a` is `a:1`, as SQLite names it in a subquery."""
+    taken, found = set(titles), list[str]()
+    for title in titles:
+        key = title
+        if key in found:
+            key = next(name for n in itertools.count(1) if (name := f"{title}:{n}") not in taken)
+            taken.add(key)
+        found.append(key)
+    return found
 
 
 def json_line(row: Mapping[str, Any]) -> str:
@@ -118,12 +149,14 @@ def print_table(
 
     Where it is too wide, columns named in `droppable` are left out, the last named first; then the widest
     columns of text give way. Numbers are never cut. Columns that hold numbers stand right, and so do those
-    named in `right`; those named in `fixed` are never cut either. Where stdout is no terminal nothing is left
-    out or cut.
+    named in `right`; those named in `fixed` don't give way either. Where stdout is no terminal no column is left
+    out or gives way. No cell is longer than `LONGEST_CELL` anywhere, and where one would have been, that is said.
     """
-    text, dropped = table(titles, rows, right=right, droppable=droppable, fixed=fixed, width=terminal_width())
-    echo_block(text)
-    return dropped
+    laid = table(titles, rows, right=right, droppable=droppable, fixed=fixed, width=terminal_width())
+    echo_block(laid.text)
+    if laid.cut:
+        say(CUT)
+    return laid.dropped
 
 
 def table(
@@ -134,11 +167,13 @@ def table(
     droppable: Sequence[str] = (),
     fixed: Sequence[str] = (),
     width: int | None = None,
-) -> tuple[str, list[str]]:
+) -> Laid:
     """The table of `print_table` as text, for a terminal of `width` columns, None for any."""
     values = [list(row) for row in rows]
-    heads = [legible(title) for title in titles]
-    texts = [[show(value) for value in row] for row in values]
+    whole = [cell(title) for title in titles], [[cell(value) for value in row] for row in values]
+    heads = [brief(title) for title in whole[0]]
+    texts = [[brief(text) for text in row] for row in whole[1]]
+    cut = any(len(text) > LONGEST_CELL for row in (whole[0], *whole[1]) for text in row)
     numeric = [title in right or any(_is_number(row[i]) for row in values) for i, title in enumerate(titles)]
     natural = [max([cell_len(head), *(cell_len(row[i]) for row in texts)]) for i, head in enumerate(heads)]
     kept = list(range(len(titles)))
@@ -156,7 +191,17 @@ def table(
     lines = [bold(head), rule]
     for cells in texts:
         lines.append(_line([cells[i] for i in kept], widths, [numeric[i] for i in kept]))
-    return "\n".join(lines), [title for i, title in enumerate(titles) if i not in kept]
+    return Laid("\n".join(lines), [title for i, title in enumerate(titles) if i not in kept], cut)
+
+
+def cell(value: Any) -> str:
+    """A value as `show` shows it, and of one that `brief` would cut no more than that takes to tell."""
+    return show(value[: LONGEST_CELL + 1] if isinstance(value, (str, bytes)) else value)[: LONGEST_CELL + 1]
+
+
+def brief(text: str) -> str:
+    """The text as a line or a table for people holds it: the beginning, with a sign, where it is too long."""
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
@@ -235,6 +280,8 @@ def show(value: Any) -> str:
         return _show_time(value)
     if isinstance(value, (list, dict)):
         return legible(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, bytes):
+        return value.hex()
     return legible(str(value))
 
 
@@ -313,7 +360,11 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return value
+    if isinstance(value, (bytes, memoryview)):
+        return value.hex()
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return str(value)  # what only servers know: exact decimals, intervals, dates
 
 
 def csv_cell(value: Any) -> Any:

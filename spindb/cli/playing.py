@@ -16,7 +16,7 @@ from spindb.cli.progress import print_line, so_far
 from spindb.cli.terminal.door import say_log
 from spindb.errors import DatabaseError, PlaybackError, UsageError
 from spindb.extras import needing
-from spindb.signals import active, interrupts
+from spindb.signals import active
 
 if TYPE_CHECKING:
     from spindb.play.envs import BuiltEnvironment
@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
     app.command("test_policy", hidden=True)(test_policy)
 
 
-@interrupts()
 def test_policy(
     ctx: typer.Context,
     run: Annotated[
@@ -153,8 +152,8 @@ def test_policy(
                 _write_values(trace, values)
                 say(f"explained variance of {trace.kind}: {trace.explained_variance:.3g}; written to {values}")
         except KeyboardInterrupt:
-            say(f"{_ended()} before the first episode was over: nothing to sum up or to record")
-            raise typer.Exit(1) from None
+            active().left = "the first episode was not over, nothing to sum up or to record"
+            raise
         finally:
             policy.close()
             _close(built)
@@ -162,14 +161,8 @@ def test_policy(
         if as_json:
             print_json(_as_dict(playable, built, policy, rollout, evaluation_id))
     if rollout.partial:
-        say(f"{_ended()} after {len(rollout.episodes)} of {episodes} episodes")
-        raise typer.Exit(1)
-
-
-def _ended() -> str:
-    """How a rollout was interrupted."""
-    received = active().received
-    return f"interrupted by {received}" if received not in (None, "SIGINT") else "interrupted"
+        active().left = f"{len(rollout.episodes)} of {episodes} episodes were played"
+        raise KeyboardInterrupt
 
 
 def _close(built: BuiltEnvironment) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,9 @@ import typer
 from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import echo, print_json, say, show
 from spindb.disk.problem_codes import rank, severity
-from spindb.signals import active, interrupts
+from spindb.errors import NotFoundError
+from spindb.location import working_directory
+from spindb.signals import active
 
 if TYPE_CHECKING:
     from spindb.ingest.summary import RunProblem, Summary
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _EXAMPLES = 2  # of each code of problems
 _LEAST_WIDTH = 40
 _SHOWN_KEPT = 5
+_KEPT = "runs that were indexed so far are kept, and whole; spindb ingest again reads the rest"
+_NOTHING_WRITTEN = "nothing was written; spindb ingest again reads all"
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +36,6 @@ def register(app: typer.Typer) -> None:
     app.command("ingest")(ingest)
 
 
-@interrupts()
 def ingest(
     ctx: typer.Context,
     paths: Annotated[
@@ -89,7 +91,8 @@ def ingest(
                 stamp_zone=stamp_zone,
             )
     except KeyboardInterrupt:
-        raise _interrupted(dry_run) from None
+        active().left = _NOTHING_WRITTEN if dry_run else _KEPT
+        raise
     if as_json:
         print_json(_as_dict(summary))
     _report(summary, location, chosen, dry_run)
@@ -111,17 +114,8 @@ def _watch(location: str, paths: list[Path], stamp_zone: str | None, time_limit:
         echo(f"{time.strftime('%H:%M:%S')}  run {change.run_id}  {change.name}  {change.rows} rows{value}")
 
     say(f"watching {', '.join(map(str, paths))}: Ctrl-C ends it")
-    with contextlib.suppress(KeyboardInterrupt):  # the run that was being indexed is indexed by the next ingest
-        watch(location, paths, tell, note=say, stamp_zone=stamp_zone, time_limit=time_limit)
-
-
-def _interrupted(dry_run: bool) -> typer.Exit:
-    """What an interrupted ingest says; it ends with the code that shells give to its signal."""
-    name = active().received or "SIGINT"
-    kept = "nothing was written" if dry_run else "runs that were indexed so far are kept, and whole"
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        say(f"interrupted by {name}: {kept}; spindb ingest again reads the rest")
-    return typer.Exit(128 + signal.Signals[name])
+    active().left = _KEPT
+    watch(location, paths, tell, note=say, stamp_zone=stamp_zone, time_limit=time_limit)
 
 
 class _Progress:
@@ -282,8 +276,8 @@ def _examples(found: Sequence[RunProblem]) -> list[RunProblem]:
 
 def _place(found: RunProblem) -> str:
     path = found.directory / found.problem.path if found.problem.path else found.directory
-    with contextlib.suppress(ValueError):
-        path = path.relative_to(Path.cwd())
+    with contextlib.suppress(ValueError, NotFoundError):
+        path = path.relative_to(working_directory())
     place = show(os.fspath(path))
     return f"{place}:{found.problem.line}" if found.problem.line else place
 

@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsJson, Db, Run, database, run_meant
-from spindb.cli.output import age, clip, echo, plural, print_json, print_table, say, show, show_hyperparameter, size
+from spindb.cli.output import (
+    CUT,
+    LONGEST_CELL,
+    age,
+    brief,
+    clip,
+    echo,
+    plural,
+    print_json,
+    print_table,
+    say,
+    show,
+    show_hyperparameter,
+    size,
+)
 from spindb.index.database.unknown import json_value
 from spindb.records import latest
 
@@ -177,7 +191,9 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
     if launch:
         facts.append(("launched by", f"{clip(launch, _MAX_LAUNCH)}   (rebuilt from the config)"))
     for name, value in facts:
-        echo(f"{name:<12} {value}")
+        echo(f"{name:<12} {value if name == 'directory' else brief(value)}")  # to be copied, that one
+    if any(len(value) > LONGEST_CELL for name, value in facts if name != "directory"):
+        say(CUT)
 
 
 def _ago(time: datetime) -> str:

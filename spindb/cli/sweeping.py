@@ -13,7 +13,7 @@ from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_mo
 from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
-from spindb.signals import active, interrupts
+from spindb.signals import active
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,7 +29,6 @@ def register(app: typer.Typer) -> None:
     app.command("best")(best)
 
 
-@interrupts()
 def sweep(
     ctx: typer.Context,
     words: FilterWords = None,
@@ -88,9 +87,10 @@ def sweep(
         _plot(rows, out, flags)
     for place, reason in failures:
         say(f"  {place}: {reason}")
-    if ended is not None:
-        say(f"interrupted by {ended}: what was evaluated so far is recorded, the same command evaluates the rest")
-    if failures or ended is not None:
+    if ended:
+        active().left = "what was evaluated so far is recorded, the same command evaluates the rest"
+        raise KeyboardInterrupt
+    if failures:
         raise typer.Exit(1)
 
 
@@ -132,13 +132,11 @@ def _same(e: Evaluated, flags: Flags) -> bool:
     return not e.env_source.startswith("--")
 
 
-def _evaluate(
-    waiting: list[Playable], flags: Flags, jobs: int, location: str
-) -> tuple[list[tuple[str, str]], str | None]:
+def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -> tuple[list[tuple[str, str]], bool]:
     """Play them, recording each result as it comes; an interruption keeps what was done.
 
     Returns:
-        Snapshots that failed with the reason, and the signal that ended it before all were played.
+        Snapshots that failed with the reason, and whether it was interrupted before all were played.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -161,8 +159,8 @@ def _evaluate(
                 with connected(location, write=True) as connection:
                     store.add_evaluation(connection, playable.run_id, result)
         except KeyboardInterrupt:
-            return failures, active().received or "SIGINT"
-    return failures, None
+            return failures, True
+    return failures, False
 
 
 def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list[Evaluated]:

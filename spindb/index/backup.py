@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ def beside(path: Path, why: str = "backup") -> Path:
     """Where a copy of the database at `path` goes: beside it, with the time in its name."""
     named = f"{path.name}.{why}-{now():%Y%m%dT%H%M%S}"
     numbered = (path.with_name(f"{named}{'' if number == 1 else f'-{number}'}") for number in itertools.count(1))
-    return next(place for place in numbered if not place.exists())
+    return next(place for place in numbered if not os.path.exists(place))
 
 
 def back_up(path: Path, place: Path) -> Path:
@@ -27,9 +28,9 @@ def back_up(path: Path, place: Path) -> Path:
         UsageError: `place` is there, or can't be written.
         DatabaseError: the copy is not sound: the database is damaged.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise NotFoundError(f"no database at {path}")
-    if place.exists():
+    if os.path.exists(place):
         raise UsageError(f"{place} is there already")
     try:
         with written_whole(place, private=True) as unfinished:

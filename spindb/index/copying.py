@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -32,12 +33,12 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
             raise UsageError(f"the target holds {table.name} already: only an empty database is copied into")
     counts: dict[str, int] = {}
     for table in metadata.sorted_tables:
-        rows = _rows(source, table)
         counts[table.name] = 0
-        while batch := list(islice(rows, _BATCH)):
-            written = [tuple(_written(table, row, target).values()) for row in batch]
-            insert_rows(target, table, table.c.keys(), written)
-            counts[table.name] += len(batch)
+        with closing(_rows(source, table)) as rows:
+            while batch := list(islice(rows, _BATCH)):
+                written = [tuple(_written(table, row, target).values()) for row in batch]
+                insert_rows(target, table, table.c.keys(), written)
+                counts[table.name] += len(batch)
     _link_runs(source, target)
     if target.dialect.name == "postgresql":
         _advance_sequences(target)
@@ -48,10 +49,11 @@ def differences(left: Connection, right: Connection) -> list[str]:
     """What two databases do not hold alike, row by row: one line per table that differs."""
     found = []
     for table in metadata.sorted_tables:
-        for number, (ours, theirs) in enumerate(zip_longest(_rows(left, table), _rows(right, table)), 1):
-            if ours is None or theirs is None or _read(table, ours) != _read(table, theirs):
-                found.append(f"{table.name}: row {number} in the order of its key differs")
-                break
+        with closing(_rows(left, table)) as left_rows, closing(_rows(right, table)) as right_rows:
+            for number, (ours, theirs) in enumerate(zip_longest(left_rows, right_rows), 1):
+                if ours is None or theirs is None or _read(table, ours) != _read(table, theirs):
+                    found.append(f"{table.name}: row {number} in the order of its key differs")
+                    break
     return found
 
 
@@ -73,8 +75,11 @@ def verified_copy(source: Connection, target: Connection) -> dict[str, int]:
     return counts
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
-    """The rows of a table in the order of its key, read as they are asked for."""
+def _rows(connection: Connection, table: Table) -> Generator[dict[str, Any], None, None]:
+    """The rows of a table in the order of its key, read as they are asked for.
+
+    Close it: left to the garbage collector, its cursor outlives the connection where an interrupt ends the copy.
+    """
     statement = select(table).order_by(*table.primary_key.columns)
     with connection.execution_options(yield_per=_BATCH).execute(statement) as found:
         for row in found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import sqlite3
 import sys
@@ -25,6 +26,9 @@ from sqlalchemy.pool import NullPool
 from spindb.errors import DatabaseError, UsageError
 from spindb.index.database.cells import read_with_care
 from spindb.index.models import APPLICATION_ID
+
+# What goes wrong while a connection is closed, interrupts included, is logged there with a traceback; nothing is lost.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 _BUSY_SECONDS = 30.0
 _MAX_SHOWN = 200  # characters
@@ -86,11 +90,11 @@ def open_engine(location: str | Path, *, write: bool = False) -> Engine:
     if url.get_backend_name() != "sqlite":
         return _server(url, write)
     if path is not None:
-        if path.is_dir():
+        if os.path.isdir(path):
             raise DatabaseError(f"{path} is a directory, not a database")
-        if not write and not path.exists():
+        if not write and not os.path.exists(path):
             raise DatabaseError(f"no database at {path}", hint="spindb ingest DATA_DIR creates it")
-        if write and not path.parent.is_dir():
+        if write and not os.path.isdir(path.parent):
             raise DatabaseError(f"the directory {path.parent} does not exist")
     if write and path is not None:
         _create(path)

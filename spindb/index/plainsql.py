@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from spindb.index.connect import connected
 from spindb.index.database import statements
 from spindb.index.database.allowed import OF_SQLITE
 from spindb.index.database.guard import foreign
+from spindb.index.database.watchdog import GiveUp, watched
 
 USUAL_SECONDS = 60
 """How long a statement may take where nothing else is said."""
@@ -27,7 +28,6 @@ _READING = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE))
 _TELLING = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list", "schema_version")
 _LARGEST_CELL = 100_000_000  # bytes
 _MOST_MEMORY = 2**30  # bytes that SQLite may take
-_BETWEEN_LOOKS = 10_000  # instructions of SQLite's machine
 
 _DESCRIBING = {
     "sqlite": (
@@ -102,20 +102,24 @@ def meaning(connection: Connection, typed: str) -> str:
 
 
 @contextmanager
-def ask(connection: Connection, statement: str, *, seconds: float = USUAL_SECONDS) -> Iterator[Answer]:
+def ask(
+    connection: Connection, statement: str, *, seconds: float = USUAL_SECONDS, give_up: GiveUp | None = None
+) -> Iterator[Answer]:
     """The answer to one statement, for the length of a ``with``.
 
     Args:
         connection: of `reading`.
         statement: what was typed.
         seconds: how long it may take, the reading of its rows included; 0: any time.
+        give_up: ends the process, where SQLite does not end within one call of a function; without it such a call is
+            waited for.
 
     Raises:
         UsageError: the database does not understand it, it would do more than read, or it takes too long.
     """
     text = statement.strip().rstrip(";").rstrip()
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
-    asked = _of_server if connection.dialect.name == "postgresql" else _of_file
+    asked = _of_server if connection.dialect.name == "postgresql" else partial(_of_file, give_up=give_up)
     try:
         with asked(connection, text, seconds) as answer:
             yield answer
@@ -127,9 +131,14 @@ def ask(connection: Connection, statement: str, *, seconds: float = USUAL_SECOND
         connection.rollback()
 
 
+def too_long(seconds: float) -> UsageError:
+    """What is said of a statement whose time was over."""
+    return UsageError(f"it takes longer than {seconds:g} seconds", hint="--timeout SECONDS; 0: any time")
+
+
 def _explained(words: str, statement: str, seconds: float) -> UsageError:
     if "interrupted" in words or "statement timeout" in words:
-        return UsageError(f"it takes longer than {seconds:g} seconds", hint="--timeout SECONDS; 0: any time")
+        return too_long(seconds)
     if "not authorized" in words or "read-only" in words or "prohibited" in words:
         why = "" if words == "not authorized" else f": {words}"
         return UsageError(f"this prompt only reads{why}", hint="spindb tag, note and archive write")
@@ -138,22 +147,19 @@ def _explained(words: str, statement: str, seconds: float) -> UsageError:
 
 
 @contextmanager
-def _of_file(connection: Connection, text: str, seconds: float) -> Iterator[Answer]:
+def _of_file(connection: Connection, text: str, seconds: float, give_up: GiveUp | None = None) -> Iterator[Answer]:
     if not connection.in_transaction():
         connection.begin()  # an action of its own, which the authorizer would refuse
     driver: Any = connection.connection.driver_connection
     hidden = frozenset(made.name for made in foreign(connection))
     driver.set_authorizer(_authorizer(hidden))
-    if seconds:
-        end = time.monotonic() + seconds
-        driver.set_progress_handler(lambda: time.monotonic() > end, _BETWEEN_LOOKS)
     cursor = driver.cursor()
     try:
-        cursor.execute(text)
-        yield Answer(tuple(column[0] for column in cursor.description or ()), cursor)
+        with watched(driver, seconds, give_up) as watch:
+            watch.execute(cursor, text)
+            yield Answer(tuple(column[0] for column in cursor.description or ()), watch.rows(cursor))
     finally:
         cursor.close()
-        driver.set_progress_handler(None, 0)
         driver.set_authorizer(lambda *_: sqlite3.SQLITE_OK)  # None takes it off from Python 3.11 on only
 
 

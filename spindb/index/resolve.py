@@ -69,7 +69,7 @@ def find_run(connection: Connection, run: RunRef | str) -> RunInfo:
         case RunDirectory(path):
             found = run_at(connection, path)
             if found is None:
-                there = path.is_dir()
+                there = os.path.isdir(path)
                 hint = f"spindb ingest {path}" if there else "spindb runs --columns id,root,path says where runs lie"
                 raise NotFoundError(f"no run of the database lies at {path}", hint=hint)
             return found
@@ -82,7 +82,7 @@ def _by_name(connection: Connection, name: str) -> RunInfo:
     found, exact = named(connection, name)
     if len(found) == 1:
         return found[0]
-    if not exact and Path(name).is_dir():
+    if not exact and os.path.isdir(name):
         here = run_at(connection, Path(name))
         if here is not None:
             return replace(here, note=f"no run is called {name!r}: the run in the directory {name} is meant")
@@ -93,7 +93,7 @@ def _by_name(connection: Connection, name: str) -> RunInfo:
         raise UsageError(f"{name!r} means {len(found)} runs:\n" + "\n".join(lines) + more, hint="name one by its id")
     near = nearest(name, (str(known) for known in connection.execute(select(runs.c.name).distinct()).scalars()))
     hint = f"did you mean {' or '.join(near)}?" if near else "spindb runs lists what there is"
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         hint = f"the directory {name} is not in the database: spindb ingest {name}"
     raise NotFoundError(f"no run is called {name!r}", hint=hint)
 

@@ -83,7 +83,7 @@ def relocate_root(connection: Connection, old: Path, new: Path) -> int:
     if not found:
         there = ", ".join(sorted(row.path for row in rows)) or "none"
         raise NotFoundError(f"no root is {old}; roots here: {there}")
-    if not new.is_dir():
+    if not os.path.isdir(new):
         raise NotFoundError(f"no such directory: {new}")
     for row in rows:
         other = real(row.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ def migrations_directory() -> Path:
     """Where the migrations lie: inside the installed package, else beside it in a checkout."""
     package = Path(str(files("spindb")))
     packaged = package / "migrations"
-    return packaged if packaged.is_dir() else package.parent / "migrations"
+    return packaged if os.path.isdir(packaged) else package.parent / "migrations"
 
 
 def revision(connection: Connection) -> str | None:

@@ -87,7 +87,7 @@ def _is_reference(word: str) -> bool:
     run = parse(word)
     signs = any(sign in word.removeprefix("~") for sign in _SIGNS)
     if isinstance(run, RunDirectory):
-        return not signs or run.path.is_dir()
+        return not signs or os.path.isdir(run.path)
     return not signs and word.lower() not in _KEYWORDS
 
 

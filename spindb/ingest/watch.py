@@ -54,6 +54,9 @@ def watch(
         stop: ends the watch.
         stamp_zone: time zone of the stamps in names, as `ingest` takes it.
         time_limit: seconds for reading one run, as `ingest` takes it.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
     """
     stop = stop or threading.Event()
     roots = [_Root(Path(os.path.abspath(path))) for path in paths]
@@ -111,7 +114,7 @@ class _Follower:
                 debounce=_DEBOUNCE_MS,
                 step=_STEP_MS,
                 stop_event=self.stop,
-                raise_interrupt=False,
+                raise_interrupt=True,
                 rust_timeout=int(_WAIT_S * 1000),
                 yield_on_timeout=True,
             ):

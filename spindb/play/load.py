@@ -74,7 +74,7 @@ def locate(
             found = find_run(connection, ref)
             snapshots = snapshots_of(connection, found.id)
     except (NotFoundError, DatabaseError):
-        if not isinstance(ref, RunName) or not Path(ref.text).is_dir():
+        if not isinstance(ref, RunName) or not os.path.isdir(ref.text):
             raise
         note = f"no run is called {ref.text!r}: the directory {ref.text} is meant"
         return replace(_locate_directory(Path(ref.text), itr, run_id), note=note)
@@ -82,7 +82,7 @@ def locate(
         raise NotFoundError(
             f"run {found.id} was overwritten: its directory holds run {found.superseded_by} now, its policies are gone"
         )
-    if not found.directory.is_dir():
+    if not os.path.isdir(found.directory):
         raise NotFoundError(
             f"run {found.id} was at {found.directory} on {found.host}, and is not there now",
             hint="ingest the place that it moved to, or mount its disk",

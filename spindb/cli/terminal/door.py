@@ -18,6 +18,7 @@ from typing import Any, TextIO, cast
 from spindb.errors import SpindbError, UsageError
 from spindb.legible import legible, legible_json, legible_message, legible_styled
 
+_LONGEST_LINE = 2000  # characters
 _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 
 
@@ -164,7 +165,8 @@ def _write(text: str) -> None:
 
 
 def _complain(text: str) -> None:
-    """On stderr; where that can't be written there is nobody to tell."""
+    """On stderr; where that can't be written there is nobody to tell. A line is cut where a name would fill screens."""
+    text = "\n".join(line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…" for line in text.split("\n"))
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             sys.stderr.write(text + "\n")
