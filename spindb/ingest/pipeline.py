@@ -26,7 +26,14 @@ from spindb.disk.told import text_of
 from spindb.errors import UsageError
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
-from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots
+from spindb.index.identity import (
+    DigestOfStart,
+    Identity,
+    Recogniser,
+    RemovedRuns,
+    drop_emptied_roots,
+    removed_by_config,
+)
 from spindb.index.indexing import complete_indexes, indexed_afterwards
 from spindb.index.roots import Place, place_of, planned_place, roots_here
 from spindb.index.rows import RunRows
@@ -152,6 +159,7 @@ class _Whole:
     stamp_zone: str | None
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
+    removed: RemovedRuns | None = None  # as they were when this began
 
     def run(self, directories: Sequence[Path]) -> None:
         waiting, done = deque(directories), list[_Ingest]()
@@ -328,7 +336,9 @@ class _Ingest:
         """Tell which runs they are and, unless this is a dry run, write them."""
         proven = [task.proven_same(rows.record) for task, rows in batch]
         fresh = [rows for (_, rows), same in zip(batch, proven, strict=True) if same is None]
-        recogniser = Recogniser(connection, place, fresh)
+        if self.whole.removed is None:
+            self.whole.removed = removed_by_config(connection)
+        recogniser = Recogniser(connection, place, fresh, self.whole.removed)
         writing = Batch(connection, place.root_id, 0 if self.dry_run else recogniser.strange)
         outcomes, signatures = [], {}
         for (task, rows), same in zip(batch, proven, strict=True):
@@ -385,6 +395,8 @@ def _put(writing: Batch, identity: Identity, rows: RunRows, signature: str) -> t
     else:
         run_id = identity.run_id
         kept = writing.set_aside(past) if past and not past.apart else None
+        if past and identity.moved_from is not None:
+            writing.make_room(run_id, past)
         writing.replace(run_id, rows, signature, removed_at=removed_at, moved=identity.moved_from is not None)
         if past is None or not past.apart:
             return run_id, kept
