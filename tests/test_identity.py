@@ -512,6 +512,134 @@ def test_d7_an_empty_run_that_was_removed_and_has_rows_is_there(
     assert (take().removed, cli("runs", "--ids").out) == (0, "1\n")
 
 
+def test_6_a_removed_run_stays_so_in_the_directory_of_another(
+    run_directory: Write, take: Any, database: Path, data: Path, cli: Cli
+) -> None:
+    a = run_directory("a", config=PPO_CONFIG, rows=X)
+    b = run_directory("b", config={**PPO_CONFIG, "seed": 7}, rows=Y)
+    take()
+    for run in ("1", "2"):
+        cli("note", run, f"of {run}")
+    with connected(database, write=True) as connection:
+        store.add_evaluation(connection, 1, EVALUATION)
+    run_directory("a", config={**PPO_CONFIG, "seed": 8}, rows=[(0, 4.0)])  # run 1 has an earlier content
+    assert take().overwritten == 1
+    cli("rm", "1", "--yes")
+    shutil.rmtree(b)
+    a.rename(b)
+    for _ in range(2):
+        summary = take()
+        assert (summary.total, summary.removed) == (0, 1)
+        assert cli("runs", "--ids").out == ""
+        assert cli("runs", "--all", "--ids").out == "2\n"
+    assert rows_of(database, "SELECT id, path, status, superseded_by FROM runs ORDER BY id") == [
+        (1, "b", "ok", None),
+        (2, "b", "superseded", 1),
+        (3, "b", "superseded", 1),
+    ]
+    assert rows_of(database, "SELECT text FROM notes ORDER BY run_id") == [("of 1",), ("of 2",)]
+    of = "SELECT r.id FROM evaluations e JOIN runs r ON r.generation = e.generation AND r.superseded_by = 1"
+    assert rows_of(database, of) == [(3,)]
+    run_directory("b", config={**PPO_CONFIG, "seed": 7}, rows=Y)  # the kept one, from a backup
+    assert take().removed == 0
+    assert cli("runs", "--ids").out == "2\n"
+    shutil.rmtree(b)
+    run_directory("b", config={**PPO_CONFIG, "seed": 8}, rows=[(0, 4.0)])
+    take()
+    assert cli("runs", "--ids").out == ""
+    assert cli("rm", "--undo", "1").code == 0
+    assert cli("runs", "--ids").out == "1\n"
+    assert "of 1" in cli("show", "1").out
+    sound(database)
+
+
+@pytest.mark.parametrize("grown", [False, True])
+@pytest.mark.parametrize("kept", ["rows", "empty", "nothing", "removed"])
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_6_removed_content_never_reappears(
+    run_directory: Write, take: Any, database: Path, data: Path, cli: Cli, grown: bool, kept: str, how: str
+) -> None:
+    a = run_directory("a", config=PPO_CONFIG, rows=X)
+    b = data / "b"
+    if kept != "nothing":
+        run_directory("b", config={**PPO_CONFIG, "seed": 7}, rows=[] if kept == "empty" else Y)
+    take()
+    cli("rm", "1,2" if kept == "removed" else "1", "--yes")
+    shutil.rmtree(b, ignore_errors=True)
+    if how == "moved":
+        a.rename(b)
+    else:
+        shutil.copytree(a, b)
+    if grown and how == "moved":
+        run_directory("b", config=PPO_CONFIG, rows=[*X, (3, 9.5)])
+    for _ in range(2):
+        summary = take()
+        assert (summary.total, cli("runs", "--ids").out) == (0, "")
+    assert cli("rm", "--undo", "b").code == 0
+    shown = cli("runs", "--ids").out.split()
+    assert len(shown) == 1
+    assert take().total == 1 + (how == "copied")
+    assert cli("runs", "--ids").out.split() == shown
+
+
+def test_6_a_kept_run_in_a_removed_runs_directory_is_there_with_its_notes(
+    run_directory: Write, take: Any, database: Path, data: Path, cli: Cli
+) -> None:
+    a = run_directory("a", config=PPO_CONFIG, rows=X)
+    b = run_directory("b", config={**PPO_CONFIG, "seed": 7}, rows=Y)
+    take()
+    cli("note", "2", "good")
+    cli("rm", "1", "--yes")
+    shutil.rmtree(a)
+    b.rename(a)
+    summary = take()
+    assert (summary.moved, summary.removed, summary.missing) == (1, 0, 0)
+    assert cli("runs", "--ids").out == "2\n"
+    assert "good" in cli("show", "data/a").out
+    cli("rm", "--undo", "1")
+    assert cli("runs", "--all", "--ids").out == "1\n2\n"
+    sound(database)
+
+
+@pytest.mark.parametrize("batch", [100, 1])
+def test_6_removed_and_kept_run_swap_their_directories(
+    run_directory: Write, take: Any, database: Path, data: Path, cli: Cli, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spindb.ingest.pipeline._BATCH", batch)
+    for first, second, removed in (("a", "b", 1), ("d", "c", 4)):
+        run_directory(first, config={**PPO_CONFIG, "seed": removed}, rows=X)
+        run_directory(second, config={**PPO_CONFIG, "seed": removed + 10}, rows=Y)
+    take()
+    cli("rm", "1,4", "--yes")
+    for first, second in (("a", "b"), ("d", "c")):
+        (data / first).rename(data / "t")
+        (data / second).rename(data / first)
+        (data / "t").rename(data / second)
+    assert take().removed == 2
+    there = "removed_at IS NULL AND copy_of IS NULL AND status = 'ok'"
+    assert rows_of(database, f"SELECT path, rows FROM runs WHERE {there} ORDER BY path") == [("a", 2), ("d", 2)]
+    sound(database)
+
+
+def test_6_what_was_removed_and_then_overwritten_stays_so_where_a_backup_is_put(
+    run_directory: Write, take: Any, database: Path, data: Path, cli: Cli
+) -> None:
+    a = run_directory("a", config=PPO_CONFIG, rows=X)
+    shutil.copytree(a, data.parent / "backup")
+    take()
+    cli("rm", "1", "--yes")
+    run_directory("a", config=PPO_CONFIG, rows=Y)
+    take()
+    assert cli("runs", "--ids").out == "2\n"
+    shutil.copytree(data.parent / "backup", data / "restored")
+    summary = take()
+    assert (summary.new, summary.removed) == (0, 1)
+    assert cli("runs", "--all", "--ids").out == "2\n"
+    cli("rm", "--undo", "1")
+    assert len(cli("runs", "--ids").out.split()) == 2
+    sound(database)
+
+
 # A2: copies and links.
 
 

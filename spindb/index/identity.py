@@ -9,25 +9,34 @@ A run keeps its id, and with it what people added, as long as it can be recognis
 
 Equal content in two places that both exist is two runs, one of them linked as a copy of the other (see
 `spindb.index.write.copies`). A place is a real path: a directory reached by a link is the one that it leads to.
+
+What a person removed stays so wherever its content turns up: in a new place, in the directory of another run, or where
+it lay before. Where the directory of another run holds it now, or a run that was not removed lies in the directory of
+one that was, ids go with contents: the run that lay there becomes what the directory held before.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, not_, select
+from sqlalchemy import Connection, and_, bindparam, delete, exists, not_, or_, select
 
 from spindb.index import series
 from spindb.index.models import metrics, problems, roots, runs
+from spindb.index.portions import batches
 from spindb.index.roots import Place, this_host
 from spindb.index.rows import COLUMNS, RunRows
 from spindb.index.write.contents import Past, next_generation
-from spindb.index.write.copies import is_telling, rank, telling
+from spindb.index.write.copies import DIGEST_OF_NOTHING, is_telling, rank, telling
 from spindb.records import Cell, RunRecord
+
+RemovedRuns = Mapping[str, Sequence[int]]
+"""Ids of the runs that a person removed, by the digest of their config."""
 
 DigestOfStart = Callable[[int], str | None]
 """Digest of the first so many bytes of the metrics on disk, None where they are shorter."""
@@ -61,13 +70,19 @@ class _Candidate:
     metrics: str
     missing: bool
     removed_at: datetime | None
+    past: bool = False
+    """Whether its directory holds something else now."""
 
 
 class Recogniser:
     """Tells which runs the records of a batch are; knows what the batch itself has put."""
 
-    def __init__(self, connection: Connection, place: Place, batch: Sequence[RunRows]) -> None:
+    def __init__(
+        self, connection: Connection, place: Place, batch: Sequence[RunRows], removed: RemovedRuns | None = None
+    ) -> None:
         """Look up what the index has at the places of `batch`, and like it.
+
+        `removed` is what `removed_by_config` gives, where it is at hand.
 
         It is looked up here, in the transaction that will write: another ingest may have written since this
         one began.
@@ -79,9 +94,13 @@ class Recogniser:
         strange = [rows for rows in batch if rows.record.path not in self._here]
         self.strange = len(strange)
         """How many of the records are at places where the index has no run."""
-        told = [rows.record for rows in strange if is_telling(rows)]
+        told = [rows.record for rows in batch if is_telling(rows)]
         self._equal = _equal(connection, told)
-        self._shorter = _shorter(connection, [record for record in told if record.rows])
+        grown = [rows.record for rows in strange if is_telling(rows) and rows.record.rows]
+        self._shorter = _shorter(connection, grown)
+        if removed is None:
+            removed = removed_by_config(connection)
+        self._removed = _removed(connection, [record for record in told if record.rows], removed)
 
     def identify(self, rows: RunRows, start: DigestOfStart) -> Identity:
         """The run that a directory is which was read as `rows`."""
@@ -91,17 +110,30 @@ class Recogniser:
             return self._elsewhere(rows, start)
         if record.status == "broken" and known.rows and not record.rows:
             return Identity(known.id, removed_at=known.removed_at, unread=True)
-        if known.rows == 0:
-            return self._begun(known, record, start)
-        if self._grown(known, rows, start):
+        if known.rows and self._grown(known, rows, start):
             return Identity(known.id, removed_at=known.removed_at)
-        return self._overwritten(known, record, start)
+        back = self._back(known, record, start) if record.rows and (known.rows or known.generation) else None
+        arrived = self._arrived(known, rows, start) if back is None else None
+        if arrived is not None:
+            return arrived
+        if known.rows == 0:
+            return self._begun(known, record, back)
+        return self._overwritten(known, back)
 
-    def _begun(self, known: Any, record: RunRecord, start: DigestOfStart) -> Identity:
+    def _arrived(self, known: Any, rows: RunRows, start: DigestOfStart) -> Identity | None:
+        """The run whose content came into the directory of another one, where a person removed one of both."""
+        if rows.record.content.whole == known.fingerprint:
+            return None
+        other = self._elsewhere(rows, start, known.id)
+        if other.removed_at is None and (known.removed_at is None or other.run_id is None):
+            return None
+        following = next_generation(self._connection, known.id)
+        return replace(other, past=Past(known.id, known.generation, following, apart=True))
+
+    def _begun(self, known: Any, record: RunRecord, back: Any) -> Identity:
         """The directory held no row before: there is nothing to keep, but an earlier content may be back."""
         if not record.rows:
             return Identity(known.id, removed_at=known.removed_at)
-        back = self._back(known, record, start) if known.generation else None
         if back is None:  # what was removed was nothing; what is there now is not that
             return Identity(known.id)
         past = Past(known.id, known.generation, back.generation, back.id, back.removed_at is not None, nothing=True)
@@ -126,8 +158,7 @@ class Recogniser:
             for row in kept
         )
 
-    def _overwritten(self, known: Any, record: RunRecord, start: DigestOfStart) -> Identity:
-        back = self._back(known, record, start)
+    def _overwritten(self, known: Any, back: Any) -> Identity:
         apart = known.removed_at is not None or (back is not None and back.removed_at is not None)
         if back is not None:
             past = Past(known.id, known.generation, back.generation, back.id, apart)
@@ -142,11 +173,13 @@ class Recogniser:
         grown = (row for row in earlier if start(row.metrics_size) == row.metrics_digest)
         return equal[0] if equal else next(grown, None)
 
-    def _elsewhere(self, rows: RunRows, start: DigestOfStart) -> Identity:
+    def _elsewhere(self, rows: RunRows, start: DigestOfStart, here: int | None = None) -> Identity:
+        """The run by its content alone; `here` is one that it is not."""
         record = rows.record
         if not is_telling(rows):
             return Identity()
-        equal = self._equal.get(record.content.whole, {}).values()
+        alike = [candidate for candidate in self._equal.get(record.content.whole, {}).values() if candidate.id != here]
+        equal = [candidate for candidate in alike if not candidate.past]
         gone = [candidate for candidate in equal if not candidate.exists or self._is_here(candidate, record)]
         if gone:
             likest = min(gone, key=lambda c: (c.name != record.name, c.removed_at is not None, c.id))
@@ -154,10 +187,16 @@ class Recogniser:
         if equal:
             original = min(equal, key=_rank)
             return Identity(copy_of=original.id, removed_at=original.removed_at)
-        for candidate in self._shorter.get(_likeness(record), {}).values():
-            moved = not candidate.exists or self._is_here(candidate, record)
-            if moved and start(candidate.size) == candidate.metrics:
-                return Identity(candidate.id, moved_from=candidate.root_id, removed_at=candidate.removed_at)
+        if alike:  # it was removed, and its directory holds something else since
+            return Identity(removed_at=min(alike, key=_rank).removed_at)
+        shorter = [self._shorter.get(_likeness(record), {}), self._removed.get(record.content.config, {})]
+        for candidate in (candidate for group in shorter for candidate in group.values() if candidate.id != here):
+            moved = candidate.past or not candidate.exists or self._is_here(candidate, record)
+            if not moved or start(candidate.size) != candidate.metrics:
+                continue
+            if candidate.past:
+                return Identity(removed_at=candidate.removed_at)
+            return Identity(candidate.id, moved_from=candidate.root_id, removed_at=candidate.removed_at)
         return Identity()
 
     def _is_here(self, candidate: _Candidate, record: RunRecord) -> bool:
@@ -171,11 +210,14 @@ class Recogniser:
 
     def put(self, run_id: int, rows: RunRows, identity: Identity) -> None:
         """The run has become this: those that follow in the batch are compared with it."""
-        past = () if identity.past is None else (identity.past.run_id,)
-        replaced = [run for run in (identity.run_id, *past) if run is not None]
-        for group in (*self._equal.values(), *self._shorter.values()) if replaced else ():
+        past = identity.past
+        replaced = [run for run in (identity.run_id, past and past.run_id) if run is not None]
+        groups = (*self._equal.values(), *self._shorter.values(), *self._removed.values()) if replaced else ()
+        for group in groups:
             for other in replaced:
-                group.pop(other, None)
+                before = group.pop(other, None)
+                if before is not None and before.removed_at is not None and past and past.apart:
+                    group |= {other: replace(before, past=True)} if other == past.run_id else {}
         record = rows.record
         if is_telling(rows) and not identity.unread:
             content = record.content
@@ -188,7 +230,7 @@ class Recogniser:
 _PRESENT = runs.c.status != "superseded"
 _AT = (
     select(runs.c.path, runs.c.id, runs.c.rows, runs.c.metrics_size, runs.c.metrics_digest)
-    .add_columns(runs.c.generation, runs.c.removed_at)
+    .add_columns(runs.c.generation, runs.c.removed_at, runs.c.fingerprint)
     .where(runs.c.root_id == bindparam("root"), runs.c.path.in_(bindparam("paths", expanding=True)), _PRESENT)
 )
 _ANY = (
@@ -198,7 +240,11 @@ _ANY = (
     .join(roots, roots.c.id == runs.c.root_id, isouter=True)  # never led by roots, once for each of them
     .order_by(runs.c.id)
 )
-_EQUAL = _ANY.where(runs.c.fingerprint.in_(bindparam("sought", expanding=True)), telling())
+_REMOVED = runs.c.removed_at.is_not(None)
+_EQUAL = _ANY.where(
+    runs.c.fingerprint.in_(bindparam("sought", expanding=True)),
+    or_(telling(), and_(runs.c.status == "superseded", _REMOVED)),
+)
 # Two lists, since SQLite takes no index for pairs in a list of pairs.
 _SHORTER = _ANY.where(
     runs.c.name.in_(bindparam("names", expanding=True)),
@@ -206,6 +252,7 @@ _SHORTER = _ANY.where(
     runs.c.rows > 0,
     _PRESENT,
 )
+_REMOVED_WITH_ROWS = _ANY.where(runs.c.id.in_(bindparam("ids", expanding=True)), runs.c.rows > 0, _REMOVED)
 _EARLIER = (
     select(runs.c.id, runs.c.generation, runs.c.fingerprint, runs.c.metrics_size, runs.c.metrics_digest)
     .add_columns(runs.c.removed_at)
@@ -243,6 +290,25 @@ def _shorter(connection: Connection, records: Sequence[RunRecord]) -> _Groups:
     return groups
 
 
+def removed_by_config(connection: Connection) -> RemovedRuns:
+    """The runs that a person removed and that have a config by which they can be told from others."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for row in connection.execute(select(runs.c.config_digest, runs.c.id).where(_REMOVED, runs.c.rows > 0)):
+        if row.config_digest not in ("", DIGEST_OF_NOTHING):
+            found[row.config_digest].append(row.id)
+    return found
+
+
+def _removed(connection: Connection, records: Sequence[RunRecord], removed: RemovedRuns) -> _Groups:
+    """Removed runs that one of the records may have grown from, whatever its name is now, by their config."""
+    groups: _Groups = {}
+    ids = [run_id for config in {record.content.config for record in records} for run_id in removed.get(config, ())]
+    for batch in batches(ids):
+        for row in connection.execute(_REMOVED_WITH_ROWS, {"ids": batch}):
+            groups.setdefault(row.config_digest, {})[row.id] = _candidate(row)
+    return groups
+
+
 def _likeness(record: RunRecord) -> tuple[str, str]:
     """What a run that grew while it moved still has in common with what it was."""
     return record.name, record.content.config
@@ -260,6 +326,7 @@ def _candidate(row: Any) -> _Candidate:
         metrics=row.metrics_digest,
         missing=row.status == "missing",
         removed_at=row.removed_at,
+        past=row.status == "superseded",
     )
 
 

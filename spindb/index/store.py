@@ -150,6 +150,10 @@ class Batch:
         """Let a run become what its directory held before; `present` is the run of what it holds now."""
         self._contents.part(past, present)
 
+    def make_room(self, run_id: int, past: Past) -> None:
+        """Let a run be numbered behind what its new directory held before."""
+        self._contents.make_room(run_id, past.following)
+
     def _run(self, rows: RunRows, signature: str | None, removed_at: datetime | None) -> dict[str, Any]:
         return {"signature": signature, "removed_at": removed_at, **rows.run, **self._common}
 

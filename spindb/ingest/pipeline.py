@@ -26,13 +26,21 @@ from spindb.disk.told import text_of
 from spindb.errors import UsageError
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
-from spindb.index.identity import DigestOfStart, Identity, Recogniser, drop_emptied_roots
+from spindb.index.identity import (
+    DigestOfStart,
+    Identity,
+    Recogniser,
+    RemovedRuns,
+    drop_emptied_roots,
+    removed_by_config,
+)
 from spindb.index.indexing import complete_indexes, indexed_afterwards
 from spindb.index.roots import Place, place_of, planned_place, roots_here
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
 from spindb.index.upkeep import refresh_statistics, statistics_behind
 from spindb.index.write.copies import link_copies
+from spindb.index.write.recognised import write_as
 from spindb.index.write.siblings import environments_from_siblings
 from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.places import join, outermost, under
@@ -43,7 +51,6 @@ from spindb.records import Problem, RunRecord
 
 _LIMIT_EXCEEDED = "54000"  # PostgreSQL's code for text that is too long for an index
 _BATCH = 100  # runs per transaction
-_COSTLY = ("too-slow", "reader-died")  # to try again before the files change
 _IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
 
 Progress = Callable[[int, int], None]
@@ -152,6 +159,7 @@ class _Whole:
     stamp_zone: str | None
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
+    removed: RemovedRuns | None = None  # as they were when this began
 
     def run(self, directories: Sequence[Path]) -> None:
         waiting, done = deque(directories), list[_Ingest]()
@@ -328,7 +336,9 @@ class _Ingest:
         """Tell which runs they are and, unless this is a dry run, write them."""
         proven = [task.proven_same(rows.record) for task, rows in batch]
         fresh = [rows for (_, rows), same in zip(batch, proven, strict=True) if same is None]
-        recogniser = Recogniser(connection, place, fresh)
+        if self.whole.removed is None:
+            self.whole.removed = removed_by_config(connection)
+        recogniser = Recogniser(connection, place, fresh, self.whole.removed)
         writing = Batch(connection, place.root_id, 0 if self.dry_run else recogniser.strange)
         outcomes, signatures = [], {}
         for (task, rows), same in zip(batch, proven, strict=True):
@@ -341,7 +351,7 @@ class _Ingest:
             if self.dry_run:
                 outcomes.append(Outcome(task, record, identity))
                 continue
-            run_id, kept = _put(writing, identity, rows, task.signature)
+            run_id, kept = write_as(writing, identity, rows, task.signature)
             outcomes.append(Outcome(task, record, identity, kept=None if kept is None else Kept(run_id, kept)))
             recogniser.put(run_id, rows, identity)
         if not self.dry_run:
@@ -368,25 +378,3 @@ class _Ingest:
         directory = self.directory / outcome.task.run.path
         if self.summary.count(outcome, directory) and self.whole.wrote:
             self.whole.wrote(directory)
-
-
-def _put(writing: Batch, identity: Identity, rows: RunRows, signature: str) -> tuple[int, int | None]:
-    """Write a run as that; returns its id, and that of the run which keeps what its directory held before."""
-    past, removed_at = identity.past, identity.removed_at
-    if identity.run_id is None:
-        number = past.following if past else 0
-        run_id = writing.add(rows, signature, copy_of=identity.copy_of, removed_at=removed_at, generation=number)
-        if past is None:
-            return run_id, None
-    elif identity.unread:
-        costly = any(problem.code in _COSTLY for problem in rows.record.problems)
-        writing.keep(identity.run_id, rows, signature if costly else None)
-        return identity.run_id, None
-    else:
-        run_id = identity.run_id
-        kept = writing.set_aside(past) if past and not past.apart else None
-        writing.replace(run_id, rows, signature, removed_at=removed_at, moved=identity.moved_from is not None)
-        if past is None or not past.apart:
-            return run_id, kept
-    writing.part(past, run_id)
-    return run_id, past.run_id

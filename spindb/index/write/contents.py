@@ -91,6 +91,17 @@ class Contents:
         """Let a run become what the directory held before `present`."""
         self._apart.append({"old": past.run_id, "present": present})
 
+    def make_room(self, run_id: int, first: int) -> None:
+        """Number the contents of a run from `first` on: it comes where the numbers below are those of others."""
+        execute = self._connection.execute
+        own = select(runs.c.id).where((runs.c.id == run_id) | (runs.c.superseded_by == run_id))
+        for row in execute(own.order_by(runs.c.generation.desc())).all():  # one by one: a number is never there twice
+            shifted = update(runs).where(runs.c.id == row.id).values(generation=runs.c.generation + first)
+            execute(shifted)
+        for table in (superseded, evaluations):
+            of_it = update(table).where(table.c.run_id.in_(own))
+            execute(of_it.values(generation=table.c.generation + first))
+
     def moved(self, run_id: int) -> None:
         """What the directory held before lies where the run lies now."""
         self._moved.append(run_id)

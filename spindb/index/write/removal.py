@@ -1,7 +1,8 @@
 """Runs that a person removed: hidden everywhere until asked back, with all that people wrote.
 
-The mark belongs to a content. It goes with a run that is moved or renamed, and to a copy of it that is found where no
-other run has that content. A training that overwrites the directory of a removed run is a run of its own.
+The mark belongs to a content. It goes with a run that is moved or renamed, into the directory of another run too, and
+to a copy of it that is found where no other run has that content. A training that overwrites the directory of a removed
+run is a run of its own.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def bring_back(connection: Connection, words: Sequence[str]) -> list[Removed]:
             raise NotFoundError(f"no removed run has the id, directory or name {word!r}", hint=_listed(there))
         found.update({run.id: run for run in meant})
     for run in found.values():
-        alike = and_(runs.c.fingerprint == run.fingerprint, telling())
+        alike = and_(runs.c.fingerprint == run.fingerprint, or_(telling(), runs.c.status == "superseded"))
         went_along = and_(or_(runs.c.superseded_by == run.id, alike), runs.c.removed_at == run.removed_at)
         connection.execute(update(runs).where(or_(runs.c.id == run.id, went_along)).values(removed_at=None))
     link_copies(connection)
