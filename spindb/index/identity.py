@@ -211,7 +211,7 @@ class Recogniser:
     def put(self, run_id: int, rows: RunRows, identity: Identity) -> None:
         """The run has become this: those that follow in the batch are compared with it."""
         past = identity.past
-        replaced = [run for run in (identity.run_id, past and past.run_id) if run is not None]
+        replaced = [run for run in (identity.run_id, past.run_id if past else None) if run is not None]
         groups = (*self._equal.values(), *self._shorter.values(), *self._removed.values()) if replaced else ()
         for group in groups:
             for other in replaced:
