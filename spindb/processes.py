@@ -44,6 +44,24 @@ def command_of(module: str) -> list[str]:
     return [*start, module, json.dumps(sys.path)]
 
 
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, killed (SIGKILL) included.
+
+    Standard input is a pipe of which the other process holds the end and into which it writes nothing. The kernel tells
+    that end by a signal, so that code which never returns to Python ends too.
+    """
+    import fcntl
+    import select
+
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    if poll.poll(0):  # it was gone before
+        os._exit(1)
+
+
 def limit_memory(size: int) -> None:
     """Let allocations of this process fail beyond so many bytes, and leave no core file when it crashes."""
     try:

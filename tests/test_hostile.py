@@ -100,6 +100,49 @@ def _require_parts(database: Path, cases: dict[str, hostile.Case]) -> None:
     assert those == wanted
 
 
+LINKED = ["progress.txt", "config.json", "vars.pkl", "vars.pkl.problem", "pyt_save/model.pt", "tf1_save/saved_model.pb"]
+
+
+@pytest.mark.parametrize("secret", ["/proc/self/environ", "secret"])
+@pytest.mark.parametrize("name", LINKED)
+def test_j4_a_link_out_of_the_root_is_not_read(
+    tmp_path: Path,
+    database: Path,
+    cli: Run,
+    run_directory: Write,
+    name: str,
+    secret: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HIDDEN", "MARK")
+    (tmp_path / "secret").write_text('{"MARK": "MARK"}\n' * 3)
+    run = run_directory("a", config=PPO_CONFIG, rows=[(0, 1.0)])
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(tmp_path / secret)
+    ingest(database, [tmp_path / "data"])
+    codes = [code for (code,) in rows_of(database, "SELECT code FROM problems")]
+    assert ("snapshot-unloadable" if "/" in name else "link-outside") in codes
+    (said,) = [text for (text,) in rows_of(database, "SELECT message FROM problems WHERE message LIKE '%a link to%'")]
+    assert f"a link to {tmp_path / secret}, outside {tmp_path / 'data'}" in said
+    shown = cli("show", "1").out + cli("db", "check", "--deep").err + cli("test-policy", "1").err
+    assert "MARK" not in shown.replace(str(tmp_path), "")
+    assert not rows_of(database, "SELECT 1 FROM configs WHERE key = 'MARK'")
+    assert "MARK" not in cli("test-policy", run).err
+
+
+def test_j4_a_link_within_the_root_is_followed(tmp_path: Path, database: Path, cli: Run, run_directory: Write) -> None:
+    run_directory("a", config=PPO_CONFIG, rows=[(0, 1.0)])
+    b = run_directory("b", rows=[(0, 2.0)])
+    (b / "config.json").symlink_to(Path("..", "a", "config.json"))
+    (tmp_path / "way").symlink_to(tmp_path / "data")
+    ingest(database, [tmp_path / "way"])
+    assert rows_of(database, "SELECT count(*) FROM configs WHERE key = 'clip_ratio'") == [(2,)]
+    assert not rows_of(database, "SELECT code FROM problems WHERE code = 'link-outside'")
+    ingest(tmp_path / "other.db", [b])
+    assert rows_of(tmp_path / "other.db", "SELECT code, path FROM problems")[0] == ("link-outside", "config.json")
+
+
 @pytest.mark.parametrize("kind", ["fifo", "zero", "listening", "directory"])
 def test_j4_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"

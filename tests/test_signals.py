@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -107,4 +109,35 @@ def test_j8_workers_do_not_outlive_their_parent(tmp_path: Path, number: int) -> 
     until = time.monotonic() + 10
     while any(map(_alive, workers)):
         assert time.monotonic() < until, "a worker is still there"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.sqlite
+@pytest.mark.parametrize("number", [*ENDING, signal.SIGKILL])
+def test_j8_no_training_outlives_the_demo(tmp_path: Path, number: int) -> None:
+    command = [sys.executable, "-m", "spindb", "demo", str(tmp_path / "demo"), "--jobs", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        _until(lambda: len(_training(tmp_path)) == 2)
+        demo.send_signal(number)
+        _, err = demo.communicate(timeout=60)
+    assert demo.returncode == (-9 if number == signal.SIGKILL else 128 + number), err
+    _until(lambda: not _training(tmp_path))
+
+
+def _training(directory: Path) -> list[int]:
+    """Processes that train into a directory."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (place / "cmdline").read_bytes().split(b"\0")
+            if b"spindb.demo.study" in words and os.fsencode(directory / "demo" / "data") in words:
+                found.append(int(place.name))
+    return found
+
+
+def _until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end
         time.sleep(0.05)

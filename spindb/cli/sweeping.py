@@ -112,7 +112,8 @@ def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list
         for snapshot in snapshots_of(connection, run_id):
             if snapshot.unloadable or snapshot.stale:
                 continue
-            playable = Playable(run.directory, snapshot, run.env, run_id)
+            playable = Playable(run.directory, snapshot, run.env, run_id, root=run.root)
+            playable.follow_links()
             if (run_id, snapshot.path, digest_of(playable)) in known:
                 done += 1
             else:

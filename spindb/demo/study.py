@@ -13,6 +13,7 @@ from typing import Any
 
 from spindb.errors import SpindbError
 from spindb.logger import setup_logger_kwargs
+from spindb.processes import command_of, end_with_parent
 
 _SEEDS = (0, 10)
 _POLL_SECONDS = 0.25
@@ -107,9 +108,9 @@ def train_all(data_dir: Path, progress: Callable[[int, int], None], *, jobs: int
 def _start(run: Training, data_dir: Path) -> subprocess.Popen[bytes]:
     log = data_dir / ".logs" / f"{run.directory.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "spindb.demo.study", run.setting.name, str(run.seed), str(data_dir)]
+    command = [*command_of("spindb.demo.study"), run.setting.name, str(run.seed), str(data_dir)]
     with log.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own module
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own module
 
 
 def _require_success(run: Training, process: subprocess.Popen[bytes]) -> None:
@@ -139,5 +140,8 @@ def train_one(name: str, seed: int, data_dir: Path) -> None:
     algorithms[setting.algorithm](make_env, seed=seed, epochs=setting.epochs, logger_kwargs=kwargs, **setting.arguments)
 
 
-if __name__ == "__main__":
-    train_one(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+def main() -> None:
+    """Train the run that the command line names; ends with the process that started it."""
+    end_with_parent()
+    name, seed, data_dir = sys.argv[-3:]
+    train_one(name, int(seed), Path(data_dir))

@@ -24,7 +24,8 @@ _LOST = (
 _UNUSABLE = (
     *("lfs-pointer", "too-slow", "reader-died", "unreadable-run", "unreadable-directory", "name-not-utf8"),
     *("path-too-long",),
-    *("unreadable-file", "too-large", "not-a-regular-file", "config-broken", "state-unreadable", "environment-unclear"),
+    *("unreadable-file", "too-large", "not-a-regular-file", "link-outside", "config-broken"),
+    *("state-unreadable", "environment-unclear"),
     *(
         "snapshots-unreadable",
         "snapshot-unloadable",

@@ -3,6 +3,9 @@
 Whatever lies in a run directory was put there by others. To open a FIFO waits for a writer, to read ``/dev/zero``
 has no end, and a socket or a tape drive can't be read as a file. So a path is looked at before it is opened, opened
 without blocking, and looked at again, since it may have been replaced in between.
+
+A file that is a link is followed within the directory that the user named (`follow_links_within`), else it may name any
+file that the user can read: ``/proc/self/environ``, a key. Directories that are links are read where they lead.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ import errno
 import io
 import os
 import stat
+from contextvars import ContextVar
 
 _FLAGS = os.O_RDONLY
 for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):  # as far as this system has them
     _FLAGS |= getattr(os, _name, 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_named: ContextVar[str | None] = ContextVar("named", default=None)
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a device",
@@ -36,15 +42,28 @@ class NotRegularError(UnfitFileError):
     """What is at the path is no regular file; ``strerror`` says what it is."""
 
 
+class LinkError(UnfitFileError):
+    """The file is a link that leads elsewhere; ``strerror`` says where."""
+
+
 class TooLargeError(UnfitFileError):
     """The file is larger than it may be; ``strerror`` says how large and how large it may be."""
 
 
+def follow_links_within(directory: str | os.PathLike[str]) -> None:
+    """From here on follow links to files in that directory and below; without it, to those beside the link.
+
+    It holds for this thread (`contextvars`).
+    """
+    _named.set(os.fspath(directory))
+
+
 def open_regular(path: str | os.PathLike[str]) -> io.FileIO:
-    """The regular file at `path`, unbuffered, for reading. Links are followed.
+    """The regular file at `path`, unbuffered, for reading.
 
     Raises:
         NotRegularError: it is something else.
+        LinkError: it is a link that leads elsewhere.
         OSError: it can't be opened.
     """
     return io.FileIO(_descriptor(path)[0])
@@ -55,9 +74,10 @@ def check_regular(path: str | os.PathLike[str]) -> None:
 
     Raises:
         NotRegularError: it is no regular file.
+        LinkError: it is a link that leads elsewhere.
         OSError: it can't be looked at.
     """
-    _check_kind(os.stat(path))
+    _target(path)
 
 
 def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -65,6 +85,7 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
 
     Raises:
         NotRegularError: it is something else.
+        LinkError: it is a link that leads elsewhere.
         TooLargeError: it has more bytes.
         OSError: it can't be read.
     """
@@ -85,8 +106,7 @@ def read_with_time(path: str | os.PathLike[str], limit: int) -> tuple[bytes, flo
 
 
 def _descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
-    _check_kind(os.stat(path))
-    descriptor = os.open(path, _FLAGS)
+    descriptor = os.open(_target(path), _FLAGS | _NO_LINK)
     try:
         status = os.fstat(descriptor)
         _check_kind(status)
@@ -94,6 +114,20 @@ def _descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
         os.close(descriptor)
         raise
     return descriptor, status
+
+
+def _target(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The path of the regular file, where it is a link that of the file that it leads to."""
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        place = os.path.realpath(path)
+        _check_kind(os.stat(path))
+        named = _named.get() or os.path.dirname(path)
+        if os.path.commonpath((place, within := os.path.realpath(named))) != within:
+            raise LinkError(errno.ELOOP, f"a link to {os.readlink(path)}, outside {named}")
+        return place
+    _check_kind(status)
+    return path
 
 
 def _check_kind(status: os.stat_result) -> None:

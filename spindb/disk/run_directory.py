@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spindb.disk import limits
-from spindb.disk.regular import NotRegularError, TooLargeError, read_with_time
+from spindb.disk.regular import LinkError, NotRegularError, TooLargeError, read_with_time
 from spindb.disk.told import text_of
 from spindb.records import Problem
 
@@ -103,6 +103,8 @@ def why_unreadable(error: OSError) -> tuple[str, str]:
     """Code and message of the problem of a file that can't be read."""
     if isinstance(error, NotRegularError):
         return "not-a-regular-file", f"{error.strerror}: not opened"
+    if isinstance(error, LinkError):
+        return "link-outside", f"{error.strerror}: not opened (to ingest a directory that holds both follows it)"
     if isinstance(error, TooLargeError):
         return "too-large", f"{error.strerror}: not read"
     return "unreadable-file", f"can't be read: {error.strerror or error}"

@@ -49,6 +49,7 @@ class RunInfo:
     updated_at: datetime | None
     ingested_at: datetime
     archived: bool
+    root: Path | None = None
     generation: int = 0
     copy_of: int | None = None
     superseded_by: int | None = None
@@ -185,6 +186,7 @@ def _run_info(row: Row[Any]) -> RunInfo:
         updated_at=row.updated_at,
         ingested_at=row.ingested_at,
         archived=row.archived,
+        root=Path(row.root),
         generation=row.generation,
         copy_of=row.copy_of,
         superseded_by=row.superseded_by,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spindb.disk.formats import format_named
+from spindb.disk.regular import follow_links_within
 from spindb.disk.run_directory import why_failed
 from spindb.index.rows import RunRows, rows_of
 from spindb.ingest.deadline import SECONDS, TooSlowError, within
@@ -92,6 +93,7 @@ class Reader:
 
     def record(self, run: ToRead, previous_size: int | None) -> RunRecord:
         """What the run's files say."""
+        follow_links_within(self.directory)
         return format_named(run.format).read(self.directory / run.path, run.place, previous_size, run.stamp_zone)
 
     def begins(self, run: ToRead, size: int) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, select, update
 
 from spindb.disk.formats import format_named
+from spindb.disk.regular import follow_links_within
 from spindb.disk.run_directory import why_failed
 from spindb.errors import NotFoundError
 from spindb.index import series
@@ -44,6 +45,7 @@ def deviations(connection: Connection) -> Iterator[Deviation]:
         if not directory.is_dir():
             yield Deviation(run.id, directory, "its directory is gone")
             continue
+        follow_links_within(run.root)
         try:
             record = within(SECONDS, format_named(run.format).read, directory, run.path)
         except (TooSlowError, OSError) as error:

@@ -1,8 +1,9 @@
 """Where a new run is written, so that it never takes the place of another.
 
 A directory that holds a run already stays as it is: the new run goes beside it, as ``NAME.2``, ``NAME.3`` and so on.
-A directory without rows and without saved policies is used as it is. The table of metrics is locked while a logger has
-it open, so that of several that begin at once in one place each gets a directory of its own.
+A directory without rows and without saved policies is used as it is, unless its table is a link to a file. The table
+of metrics is locked while a logger has it open, so that of several that begin at once in one place each gets a
+directory of its own.
 """
 
 from __future__ import annotations
@@ -54,11 +55,13 @@ def _places(directory: Path) -> Iterator[Path]:
 
 
 def _opened(path: Path) -> IO[str] | None:
-    """The table, locked and empty; None where it has rows, or another logger has it."""
+    """The table, locked and empty; None where it has rows, is a link, or another logger has it."""
     try:
         file = path.open("x", encoding="utf-8", newline="\n")
         is_new = True
     except FileExistsError:
+        if path.is_symlink() or path.stat().st_nlink > 1:  # another run's file, which would be written through it
+            return None
         file = path.open("r+", encoding="utf-8", newline="\n", errors="surrogateescape")
         is_new = False
     locked = _locked(file)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spindb.errors import UsageError
+from spindb.files import written_whole
 from spindb.logger import saving
 from spindb.logger.claims import TABLE, claim
 from spindb.logger.config import config_text
@@ -76,7 +77,8 @@ class Logger:
     def save_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json``: usually called with ``locals()`` at the top of the training function."""
         text = config_text(config, self.exp_name)
-        (self.output_dir / "config.json").write_text(text, encoding="utf-8")
+        with written_whole(self.output_dir / "config.json") as place:
+            place.write_text(text, encoding="utf-8")
 
     def log_tabular(self, key: str, value: Any) -> None:
         """Put a value into the current row.

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spindb.files import written_whole
+
 # The oldest protocol that Python 3 had by default when this layout was young: every joblib and every
 # Python 3 since reads it, and plain pickles need no particular version of joblib.
 _PROTOCOL = 3
@@ -48,7 +50,7 @@ def save_state(directory: Path, state: Mapping[str, Any], itr: int | None) -> st
         data = _pickle(dict(state))
     except Exception as error:  # pickling runs the objects' own code: anything can be raised
         reason = f"{type(error).__name__}: {error}"
-        note.write_text(reason + "\n", encoding="utf-8")
+        _write(note, f"{reason}\n".encode("utf-8", "backslashreplace"))
         path.unlink(missing_ok=True)
         return reason
     _write(path, data)
@@ -138,15 +140,13 @@ def save_pytorch(directory: Path, module: Any, itr: int | None) -> None:
     torch = importlib.import_module("torch")
     place = directory / "pyt_save" / f"model{suffix(itr)}.pt"
     place.parent.mkdir(exist_ok=True)
-    partial = place.with_name(f".{place.name}.partial")
-    torch.save(module, partial)
-    os.replace(partial, place)
+    with written_whole(place) as partial:
+        torch.save(module, partial)
 
 
 def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    with written_whole(path) as place:
+        place.write_bytes(data)
 
 
 def _replace_directory(partial: Path, place: Path) -> None:

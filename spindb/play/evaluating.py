@@ -60,6 +60,7 @@ def evaluate(playable: Playable, flags: Flags) -> Evaluation:
     Raises:
         PlaybackError: the policy can't be loaded, or no environment be built.
     """
+    playable.follow_links()
     for module in flags.imports:
         import_environments(module)
     built = environment_of(playable, env=flags.env, factory=flags.factory, imports=flags.imports, trust=flags.trust)

@@ -14,7 +14,7 @@ from spindb.disk.environments import attributes_in_state, environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.pickles import PickleError
-from spindb.disk.regular import read_regular
+from spindb.disk.regular import follow_links_within, read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
@@ -45,6 +45,12 @@ class Playable:
     """The host that it was recorded on, where that is not this one: the files here may be others."""
     note: str | None = None
     """How the run was found, where that may surprise."""
+    root: Path | None = None
+    """The root that it was ingested with, in which links to files are followed; without one in `directory`."""
+
+    def follow_links(self) -> None:
+        """Let the files of the run be links to others of its root."""
+        follow_links_within(self.root or self.directory)
 
 
 def locate(
@@ -89,7 +95,11 @@ def locate(
         )
     chosen = pick_snapshot(snapshots, itr, found.directory)
     elsewhere = None if found.host == this_host() else found.host
-    return Playable(found.directory, chosen, found.env, found.id, tuple(snapshots), elsewhere, found.note)
+    playable = Playable(
+        found.directory, chosen, found.env, found.id, tuple(snapshots), elsewhere, found.note, found.root
+    )
+    playable.follow_links()
+    return playable
 
 
 def _id_at(directory: Path, db: str | Path | None) -> int | None:
@@ -115,6 +125,7 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
             f"{directory} is no output directory: it has no progress.txt and no save",
             hint=_near(directory) or "spindb runs lists the runs that are known, spindb ingest DATA_DIR finds others",
         )
+    follow_links_within(directory)
     record = (found or _SPINNING_UP).read(directory, ".")
     chosen = pick_snapshot(record.snapshots, itr, directory)
     return Playable(directory, chosen, record.env, run_id, tuple(record.snapshots))

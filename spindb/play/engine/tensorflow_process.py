@@ -8,11 +8,8 @@ where TensorFlow's code does not return to Python.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib
 import os
-import select
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -25,19 +22,18 @@ from spindb.play.engine.budget import RESULT
 from spindb.play.engine.problems import evaluating
 from spindb.play.engine.tensorflow_session import SavedGraph, TensorFlowSession, import_tensorflow
 from spindb.play.engine.wire import Message, receive, send, sendable
-from spindb.processes import limit_memory
+from spindb.processes import end_with_parent, limit_memory
 from spindb.signals import ignore_interrupts
 
 MEMORY = 2 << 30
 """Bytes that a graph may take, beside what TensorFlow takes without one."""
 _PER_CORE = 32 << 20  # stacks of TensorFlow's threads, which are as many as cores
-_LIFE = 0  # the descriptor of the pipe
 
 
 def main() -> None:
     """Serve until the process that started this one is gone."""
     ignore_interrupts()  # what a terminal or Slurm sends to all is for the process that started this one
-    _end_with_parent()
+    end_with_parent()
     connection = socket.socket(fileno=os.dup(1))
     os.dup2(2, 1)  # what anything prints is no message
     try:
@@ -51,16 +47,6 @@ def main() -> None:
     except (OSError, EOFError):  # nobody is there any more
         pass
     finally:
-        os._exit(1)
-
-
-def _end_with_parent() -> None:
-    signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process
-    fcntl.fcntl(_LIFE, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(_LIFE, fcntl.F_SETFL, fcntl.fcntl(_LIFE, fcntl.F_GETFL) | os.O_ASYNC)
-    poll = select.poll()
-    poll.register(_LIFE, select.POLLIN)
-    if poll.poll(0):  # it was gone before
         os._exit(1)
 
 
