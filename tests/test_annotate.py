@@ -236,6 +236,16 @@ def test_a_restore_prefers_the_copy_that_lies_where_it_lay(study: Path, cli: Cli
     assert rows_of(study / "new.db", ADDED[0]) == [("ppo/ppo_s0", "mine")]
 
 
+def test_a_restore_prefers_the_content_to_the_place(study: Path, cli: Cli) -> None:
+    cli("tag", "+mine", "ppo_s0")
+    cli("db", "dump", "--out", "added.yaml")
+    for old, new in (("ppo_s0", "t"), ("ppo_s1", "ppo_s0"), ("t", "ppo_s1")):
+        os.rename(f"data/ppo/{old}", f"data/ppo/{new}")
+    cli("--db", "new.db", "ingest", "data")
+    assert cli("--db", "new.db", "db", "restore", "added.yaml").code == 0
+    assert rows_of(study / "new.db", ADDED[0]) == [("ppo/ppo_s1", "mine")]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

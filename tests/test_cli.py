@@ -208,7 +208,9 @@ def test_relocate(filled: Path, cli: Cli) -> None:
     assert (outcome.code, outcome.err) == (0, "3 runs are now under archive\n")
     assert cli("path", "1").out == f"{filled / 'archive' / 'ppo' / 'ppo_s0'}\n"
     assert "0 new, 0 changed, 3 unchanged, 0 missing" in cli("ingest", "archive").err
-    assert cli("relocate", "data", "archive").code == 3
+    gone = cli("relocate", "data", "archive")
+    lines = f"error: no root is {filled / 'data'}; roots here: {filled / 'archive'}\n"
+    assert (gone.code, gone.err) == (3, lines)
     assert cli("relocate", "archive", "nowhere").code == 3
     (filled / "other").mkdir()
     assert cli("ingest", "other").code == 0

@@ -720,3 +720,11 @@ def test_fields_that_tell() -> None:
     assert telling([{"a": "1"}, {}]) == ["a"]
     assert telling([{}]) == []
     assert needed([{"a": "1", "b": "1"}, {"a": "2", "b": "2"}, {"a": "3", "b": "2"}], ["b", "a"]) == ["a"]
+
+
+def test_a1_a_label_says_what_is_not_there_only_where_labels_are_alike(write: Write, cli: Cli) -> None:
+    write("a/a_s0", config={"exp_name": "x", "lr": 1})
+    write("b/b_s0", config={"exp_name": "x", "lr": 1, "beta": 2})
+    cli("ingest", "data")
+    labels = [group["label"] for group in json.loads(cli("compare", "--json").out)]
+    assert sorted(labels) == ["beta=2", "x"]

@@ -904,3 +904,12 @@ def deviations_of(database: Path) -> list[Any]:
     with connected(database) as connection:
         assert list(damage(connection)) == []
         return list(deviations(connection))
+
+
+def test_a2_broken_runs_are_copies_of_nothing(run_directory: Write, take: Any, database: Path) -> None:
+    for name in ("a", "b"):
+        run_directory(
+            name, config=PPO_CONFIG, progress=b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 9\n"
+        )
+    take()
+    assert rows_of(database, "SELECT status, copy_of FROM runs") == [("broken", None)] * 2

@@ -271,3 +271,16 @@ def test_a_broken_state_tells_what_it_was_about() -> None:
     assert classes_begun(caught.value.classes) == ("gym.envs.classic_control.cartpole.CartPoleEnv",)
     wrapped = ("copyreg._reconstructor", "gym.wrappers.time_limit.TimeLimit", "mine.Walk", "gym.spaces.box.Box")
     assert classes_begun(wrapped) == ("gym.wrappers.time_limit.TimeLimit", "mine.Walk")
+
+
+def test_a_place_in_the_memo_is_no_negative_number() -> None:
+    with pytest.raises(PickleError, match="a number in it is out of range"):
+        read_pickle(b"K\x01p-1\n.")
+
+
+def test_arrays_that_hold_objects_in_fields_are_stepped_over(tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    numpy = pytest.importorskip("numpy")
+    held = numpy.array([({"key": 1}, 2.0)], dtype=[("object", "O"), ("number", "f8")])
+    joblib.dump({"held": held, "after": 7}, tmp_path / "held.pkl")
+    assert read_pickle((tmp_path / "held.pkl").read_bytes())["after"] == 7

@@ -287,6 +287,20 @@ def test_numbers_on_axes() -> None:
     assert [brief(v) for v in (350.0, 0.001, 2e6, -2.5e9)] == ["350", "0.001", "2M", "-2.5G"]
 
 
+@pytest.mark.parametrize(("lines", "signs"), [(1, False), (2, True), (9, False)])
+def test_lines_are_told_apart_by_signs_without_colours(lines: int, signs: bool) -> None:
+    from spindb.analysis.curves import Line
+    from spindb.analysis.panels import Panel
+    from spindb.analysis.terminal import draw
+
+    x = np.arange(3.0)
+    some = tuple(Line(f"w{i}", x, x + i, None, None, np.ones(3)) for i in range(lines))
+    for colours in (False, True):
+        drawn = draw([Panel("", "steps", "return", some)], "mean", width=80, colours=colours)
+        braille = any("\u2800" < sign <= "\u28ff" for sign in drawn)
+        assert braille == (colours or not signs)
+
+
 def test_terminals_say_how_many_runs_are_there_at_the_end() -> None:
     from spindb.analysis.curves import Line
     from spindb.analysis.panels import Panel

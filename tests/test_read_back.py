@@ -12,8 +12,8 @@ import pytest
 from conftest import EVALUATION
 from sqlalchemy import Connection
 
-from spindb.errors import FilterError, UsageError
-from spindb.index import browse, copying, overview, points, portions, schema, store
+from spindb.errors import DatabaseError, FilterError, UsageError
+from spindb.index import browse, copying, engine, overview, points, portions, schema, store
 from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.evaluated import evaluated
@@ -290,3 +290,14 @@ def test_parquet_keeps_types_and_meanings(tmp_path: Path, monkeypatch: pytest.Mo
     )
     assert parquet.write_parquet(tmp_path / "b.parquet", columns, []) == 0
     assert pq.read_table(tmp_path / "b.parquet").num_rows == 0
+
+
+@pytest.mark.sqlite
+def test_an_error_of_sqlite_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DatabaseError) as caught, connected(tmp_path / "folder"):
+        pass
+    assert str(caught.value).startswith(f"{tmp_path / 'folder'}")
+    assert (
+        str(engine._explained(OSError("disk I/O error"), tmp_path / "a.db")) == f"{tmp_path / 'a.db'}: disk I/O error"
+    )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PPO_CONFIG, plain_pickle, settle
+from conftest import PPO_CONFIG, REPOSITORY, plain_pickle, settle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spindb.disk import limits
 from spindb.disk.formats import recognise
 from spindb.disk.savedmodel import SavedModelError, check_variables, read_signature
 from spindb.disk.scan import FoundRun, check_root, scan
@@ -309,3 +311,13 @@ def test_b2_a_pointer_in_the_place_of_any_other_file_is_said(run_directory: Writ
     messages = [p.message for p in record.problems if p.code == "lfs-pointer"]
     assert len(messages) == 1
     assert "git lfs pull" in messages[0]
+
+
+def test_the_limits_are_those_of_the_page() -> None:
+    page = (REPOSITORY / "docs" / "formats.md").read_text()
+    said = {
+        name: int(number.replace(",", ""))
+        for number, name in re.findall(r"^\| ([\d,]+)[^|]*\|[^|]*\| `([A-Z_]+)` \|$", page, re.M)
+    }
+    known = {name: value for name, value in vars(limits).items() if name.isupper() and isinstance(value, int)}
+    assert said == {name: value for name, value in known.items() if not name.startswith("_")}

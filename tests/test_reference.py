@@ -219,8 +219,9 @@ def test_names_are_found_alike_on_every_database(place: Path) -> None:
             find_run(connection, "ALPHA")
         with pytest.raises(NotFoundError):
             find_run(connection, "al%")
-        with pytest.raises(UsageError, match="means 3 runs"):
+        with pytest.raises(UsageError, match="means 3 runs") as caught:
             find_run(connection, "be")
+        assert caught.value.hint == "name one by its id"
         assert selected(connection, ["3 1"]) == [1, 3]  # as Python has it: one text
 
 

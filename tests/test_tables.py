@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spindb.disk import tables
+from spindb.disk import headers, tables
 from spindb.disk.cells import is_number, parse_cell
 from spindb.disk.counters import COUNTERS
 from spindb.disk.tables import read_table
@@ -544,3 +545,19 @@ def test_b1_headers_without_end_are_refused() -> None:
     rows = "".join(f"a{i}\tb{i}\n{i}\t{i}\n" for i in range(500))
     with pytest.raises(OSError, match="more than 100 headers"):
         read_table(f"Epoch\tA\n0\t1\n{rows}".encode())
+
+
+@pytest.mark.parametrize(
+    ("own", "first", "above", "place"),
+    [
+        (True, ("1", "5"), ("2", "4"), 0),
+        (False, ("1", "5"), ("2", "4"), None),
+        (True, None, ("2", "4"), None),
+        (True, ("1", "5"), None, None),
+        (True, ("2", "5"), ("2", "4"), None),
+        (True, ("1.5", "5"), ("2", "4"), None),
+    ],
+)
+def test_a_column_without_a_name_counts_where_it_rises(own: bool, first: Any, above: Any, place: int | None) -> None:
+    stands = headers.Place(known=(), names=("a", "b"), first=first, above=above, below=[("3", "9")], own=own)
+    assert headers._counter(stands) == place

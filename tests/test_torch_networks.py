@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spindb.disk import torchfiles
+from spindb.disk.described import Built, Global
+from spindb.disk.pickles import PickleError
 from spindb.disk.torchfiles import Module, Tensor, read_module
 from spindb.errors import PolicyError
 from spindb.play.policies.graph import GraphPolicy
@@ -268,3 +271,24 @@ def test_a_genuine_actor_critic_acts_as_torch_has_it(
         worth = made.q.q(torch.cat([observations, actions], dim=-1))[:, 0]
     assert policy.act(X) == pytest.approx(actions.numpy(), abs=1e-5)
     assert policy.q(X, actions.numpy()) == pytest.approx(worth.numpy(), abs=1e-4)
+
+
+def test_what_a_file_holds_is_checked_before_it_is_used() -> None:
+    storage = Built(Global("persistent", "id"), (("storage", Global("torch", "FloatStorage"), "0", "cpu", 4),))
+    rebuilt = Built(Global("torch._utils", "_rebuild_tensor_v2"), (storage, 0, (2, 2), "strides"))
+    with pytest.raises(PickleError) as caught:
+        torchfiles._tensor(rebuilt, {"0": bytes(16)})
+    assert str(caught.value) == "a tensor of the shape (2, 2) and the strides 'strides'"
+    value = b"\0\0\0@"
+    for dtype, number in (
+        (Built(Global("numpy", "dtype"), ("f4",)), 2.0),
+        (Built(Global("numpy", "dtype")), None),
+        ("f4", None),
+    ):
+        scalar = Built(Global("numpy.core.multiarray", "scalar"), (dtype, value))
+        assert torchfiles._scalar(scalar) == number
+    nested = Built(Global("someone", "Module"))
+    for _ in range(60):
+        nested = Built(Global("someone", "Module"), state={"_modules": {"inner": nested}})
+    with pytest.raises(PickleError, match="modules nested more than 50 deep"):
+        torchfiles._Modules({}).module(nested, 0)
