@@ -34,6 +34,7 @@ __all__ = [
     "Interrupts",
     "active",
     "die_with_parent",
+    "die_with_pipe",
     "end_at_once",
     "exit_code",
     "ignore_interrupts",
@@ -200,3 +201,18 @@ def die_with_parent(*_: Any) -> None:
 def _end_after(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)  # not sys.exit: the main thread may be anywhere, and nobody is left to take its result
+
+
+def die_with_pipe(descriptor: int) -> None:
+    """End this process when the pipe at that descriptor ends: when no process that can write it is left.
+
+    For processes that `subprocess` started, which tells them nothing of their parent's end.
+    """
+    threading.Thread(target=_end_after_pipe, args=(descriptor,), name="die-with-pipe", daemon=True).start()
+
+
+def _end_after_pipe(descriptor: int) -> None:
+    with suppress(OSError):
+        while os.read(descriptor, 1):
+            pass
+    os._exit(1)

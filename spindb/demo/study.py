@@ -13,6 +13,8 @@ from typing import Any
 
 from spindb.errors import SpindbError
 from spindb.logger import setup_logger_kwargs
+from spindb.processes import command_of
+from spindb.signals import die_with_pipe, ignore_interrupts
 
 _SEEDS = (0, 10)
 _POLL_SECONDS = 0.25
@@ -107,9 +109,15 @@ def train_all(data_dir: Path, progress: Callable[[int, int], None], *, jobs: int
 def _start(run: Training, data_dir: Path) -> subprocess.Popen[bytes]:
     log = data_dir / ".logs" / f"{run.directory.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "spindb.demo.study", run.setting.name, str(run.seed), str(data_dir)]
-    with log.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own module
+    command = [*command_of("spindb.demo.study"), run.setting.name, str(run.seed), str(data_dir)]
+    log.unlink(missing_ok=True)  # never through a link
+    with log.open("xb") as output:
+        return subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            stdin=subprocess.PIPE,  # nothing is written: it ends with this process, and the training with it
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def _require_success(run: Training, process: subprocess.Popen[bytes]) -> None:
@@ -139,5 +147,12 @@ def train_one(name: str, seed: int, data_dir: Path) -> None:
     algorithms[setting.algorithm](make_env, seed=seed, epochs=setting.epochs, logger_kwargs=kwargs, **setting.arguments)
 
 
-if __name__ == "__main__":
-    train_one(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+def main() -> None:
+    """In a process of `train_all`: train what the last three arguments say, as long as the one that started it lives.
+
+    Signals for a whole process group (Ctrl-C) are left to that one.
+    """
+    die_with_pipe(sys.stdin.fileno())
+    ignore_interrupts()
+    name, seed, data_dir = sys.argv[-3:]
+    train_one(name, int(seed), Path(data_dir))
