@@ -358,7 +358,7 @@ def main() -> int:
     print(f"seed {options.seed}: {len(trials)} of {total} mutations of {', '.join(options.only)}", flush=True)
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
     warm()
-    with tempfile.TemporaryDirectory(prefix="spindb-mutate-") as directory:
+    with tempfile.TemporaryDirectory(prefix="spindb-mutate-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o755)  # PostgreSQL runs as nobody where the tests run as root
         trees = [Tree(repository, Path(directory) / str(number)) for number in range(options.jobs)]
         marker = "" if options.slow else "not slow"

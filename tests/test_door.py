@@ -52,9 +52,11 @@ def test_j6_what_can_not_be_seen_is_spelled_out() -> None:
 
 
 _DOOR = "spindb/cli/terminal/door.py"
+_OF_SIGNALS = ("spindb/__main__.py", "spindb/signals.py")  # the name of a signal, where no door is loaded
 _OF_TRAINING = ("spindb/logger/", "spindb/demo/")  # print what the user's own program logs
 
 
+_ALLOWED = {("os.write", name) for name in _OF_SIGNALS}
 _STREAM = re.compile(r"(sys\.)?(std(out|err)|__std(out|err)__)\b")
 
 
@@ -81,7 +83,8 @@ def test_j6_nothing_is_printed_past_the_door() -> None:
         name = path.relative_to(REPOSITORY).as_posix()
         if name == _DOOR or name.startswith(_OF_TRAINING):
             continue
-        found += [f"{name}:{line}: {what}" for line, what in _writes(ast.parse(path.read_text()))]
+        writes = _writes(ast.parse(path.read_text()))
+        found += [f"{name}:{line}: {what}" for line, what in writes if (what, name) not in _ALLOWED]
     assert found == []
 
 

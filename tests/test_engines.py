@@ -366,9 +366,10 @@ def test_an_interruption_keeps_what_was_done(
 
     monkeypatch.setattr(GraphPolicy, "__call__", act)
     outcome = cli("test-policy", directory, "-nr", "-n", "100")
-    assert outcome.code == 1
+    assert outcome.code == 130
     assert "AverageEpRet" in outcome.out
-    assert "interrupted after" in outcome.err
+    assert "interrupted by SIGINT: " in outcome.err
+    assert "of 100 episodes were played" in outcome.err
     assert "interrupted" in cli("show", "1").out
     (evaluation,) = json.loads(cli("show", "1", "--json").out)["evaluations"]
     assert evaluation["partial"]

@@ -137,6 +137,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         try:
             with signals.released():
                 code = _with_streams(given)
+            if code == exit_code("SIGINT"):  # raised without a signal, by an environment for instance
+                signals.received = signals.received or "SIGINT"
         except KeyboardInterrupt:  # here, and not around it: what arrives from now on is noted alone
             signals.received = signals.received or "SIGINT"
         except Exception:
