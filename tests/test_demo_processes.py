@@ -38,7 +38,7 @@ def test_5_no_training_outlives_the_demo(tmp_path: Path, number: signal.Signals)
         time.sleep(1)
         demo.send_signal(number)
         assert demo.wait(30) == (-number if number == signal.SIGKILL else 128 + number)
-        _wait(lambda: not _trainings(tmp_path), 15)
+        _wait(lambda: not _trainings(tmp_path), 3)  # a training takes longer
     finally:
         demo.kill()
         for pid in _trainings(tmp_path):

@@ -60,7 +60,7 @@ def _places(directory: Path) -> Iterator[Path]:
 def _opened(path: Path) -> IO[str] | None:
     """The table, locked and empty; None where it has rows, has another name too, or another logger has it."""
     try:
-        file = path.open("x", encoding="utf-8", newline="\n")
+        file: IO[str] = path.open("x", encoding="utf-8", newline="\n")
         is_new = True
     except FileExistsError:
         found = _existing(path)
