@@ -18,7 +18,7 @@ _SYSTEM = ("/dev/", "/proc/")
 
 
 @contextmanager
-def written_whole(path: Path, *, private: bool = False) -> Iterator[Path]:
+def written_whole(path: Path, *, private: bool = False, devices: bool = True) -> Iterator[Path]:
     """A file beside `path` to write, which takes its place when the ``with`` ends well and is gone when it does not.
 
     The file has a name that can't be guessed and is made by us alone, so that nobody leads the writing elsewhere by a
@@ -29,12 +29,13 @@ def written_whole(path: Path, *, private: bool = False) -> Iterator[Path]:
     Args:
         path: the target.
         private: a new file is for its owner alone.
+        devices: write devices and pipes directly; otherwise they are replaced as everything else is.
 
     Raises:
         UsageError: it can't be written there.
     """
     try:
-        if _is_direct(path):
+        if devices and _is_direct(path):
             yield path
             return
         beside, held = _made_beside(path, 0o600 if private else 0o666)

@@ -245,30 +245,6 @@ def test_f1_trainings_that_start_at_once_do_not_meet(tmp_path: Path, existing: b
         assert lines == ["Epoch\tRacer", *(f"{epoch}\t{name}" for epoch in range(50))]
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # each is said
-@pytest.mark.parametrize("kind", ["symbolic", "hard"])
-@pytest.mark.parametrize("name", ["progress.txt", "config.json", "vars.pkl", "vars.pkl.problem"])
-def test_f1_nothing_is_written_through_links(tmp_path: Path, name: str, kind: str) -> None:
-    other, place = tmp_path / "other", tmp_path / "run"
-    place.mkdir()
-    other.write_text("Epoch\n" if name == "progress.txt" else "{}")
-    before = other.read_bytes()
-    (place / name).symlink_to(other) if kind == "symbolic" else (place / name).hardlink_to(other)
-    with Logger(place, quiet=True) as logger:
-        logger.save_config({"lr": 1})
-        logger.log_tabular("Epoch", 0)
-        logger.dump_tabular()
-        saved = {"env": lambda: 0} if name == "vars.pkl" else {"env": (value for value in ())}
-        logger.save_state(saved, None)
-    assert other.read_bytes() == before
-    beside = tmp_path / ("run.2" if name == "progress.txt" else "run")
-    assert logger.output_dir == beside
-    assert json.loads((beside / "config.json").read_text())["lr"] == 1
-    assert (beside / "progress.txt").read_text() == "Epoch\n0\n"
-    assert not (beside / name).is_symlink()
-    assert (beside / ("vars.pkl" if name == "vars.pkl" else "vars.pkl.problem")).is_file()
-
-
 def test_f1_where_the_system_has_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spindb.logger.claims.fcntl", None)
     assert log(tmp_path / "run", 1.0) == tmp_path / "run"

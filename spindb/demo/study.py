@@ -14,6 +14,7 @@ from typing import Any
 from spindb.errors import SpindbError
 from spindb.logger import setup_logger_kwargs
 from spindb.processes import command_of, end_with_parent
+from spindb.signals import ignore_interrupts
 
 _SEEDS = (0, 10)
 _POLL_SECONDS = 0.25
@@ -142,6 +143,7 @@ def train_one(name: str, seed: int, data_dir: Path) -> None:
 
 def main() -> None:
     """Train the run that the command line names; ends with the process that started it."""
+    ignore_interrupts()  # they are for the process that started this one
     end_with_parent()
     name, seed, data_dir = sys.argv[-3:]
     train_one(name, int(seed), Path(data_dir))

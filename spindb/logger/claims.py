@@ -1,9 +1,9 @@
 """Where a new run is written, so that it never takes the place of another.
 
 A directory that holds a run already stays as it is: the new run goes beside it, as ``NAME.2``, ``NAME.3`` and so on.
-A directory without rows and without saved policies is used as it is, unless its table is a link to a file. The table
-of metrics is locked while a logger has it open, so that of several that begin at once in one place each gets a
-directory of its own.
+A directory without rows and without saved policies is used as it is. A table that is a link, symbolic or hard, is
+another file too, which is never written: the new run goes beside. The table of metrics is locked while a logger has
+it open, so that of several that begin at once in one place each gets a directory of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +39,8 @@ def claim(directory: Path, table: str) -> tuple[Path, IO[str]]:
         The directory, which is another one where a run is there already, and the table, open for writing.
     """
     for place in _places(directory):
+        if os.path.lexists(place) and not place.is_dir():
+            continue  # a file, or a link to nothing
         place.mkdir(parents=True, exist_ok=True)
         if table == TABLE and any(map(is_save, os.listdir(place))):
             continue  # a policy, which a save would replace; other tables may stand beside a run's own
@@ -55,15 +58,15 @@ def _places(directory: Path) -> Iterator[Path]:
 
 
 def _opened(path: Path) -> IO[str] | None:
-    """The table, locked and empty; None where it has rows, is a link, or another logger has it."""
+    """The table, locked and empty; None where it has rows, has another name too, or another logger has it."""
     try:
-        file = path.open("x", encoding="utf-8", newline="\n")
+        file: IO[str] = path.open("x", encoding="utf-8", newline="\n")
         is_new = True
     except FileExistsError:
-        if path.is_symlink() or path.stat().st_nlink > 1:  # another run's file, which would be written through it
+        found = _existing(path)
+        if found is None:
             return None
-        file = path.open("r+", encoding="utf-8", newline="\n", errors="surrogateescape")
-        is_new = False
+        file, is_new = found, False
     locked = _locked(file)
     # Without locks an old table may be another logger's that has not come to its first row.
     if locked is False or (locked is None and not is_new) or _has_rows(path):
@@ -71,6 +74,19 @@ def _opened(path: Path) -> IO[str] | None:
         return None
     file.truncate(0)
     return file
+
+
+def _existing(path: Path) -> IO[str] | None:
+    """The table that is there already; None where it is no regular file or a link: another file would be written."""
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return None
+    descriptor = os.open(path, flags)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        return None
+    return open(descriptor, "r+", encoding="utf-8", newline="\n", errors="surrogateescape")
 
 
 def _locked(file: IO[str]) -> bool | None:

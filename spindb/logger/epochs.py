@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from spindb.errors import UsageError
-from spindb.files import written_whole
 from spindb.logger import saving
 from spindb.logger.claims import TABLE, claim
 from spindb.logger.config import config_text
@@ -21,6 +20,9 @@ from spindb.logger.tabular import format_table
 
 class Logger:
     """Writes one run directory, never over another run.
+
+    Links are never written through: a file that is a symbolic or hard link is replaced by a new one, and what it led
+    to stays as it is. A warning names each symbolic link that was replaced.
 
     ``output_dir`` is where it writes: `output_dir`, or where that holds a run already, ``NAME.2``, ``NAME.3`` and so on
     beside it, which a warning says.
@@ -47,7 +49,10 @@ class Logger:
         self.quiet = quiet
         self.output_dir, self.output_file = claim(Path(output_dir), output_fname)
         if self.output_dir != Path(output_dir):
-            beside = f"{output_dir} holds a run already: this one is written to {self.output_dir}"
+            beside = (
+                f"{output_dir} holds a run already: this one is written to {self.output_dir}"
+                f" (a {output_fname} that is a link, or in use, counts as one)"
+            )
             try:
                 warnings.warn(beside, RuntimeWarning, stacklevel=2 if type(self) is Logger else 3)
             except RuntimeWarning:  # where warnings are errors
@@ -77,8 +82,8 @@ class Logger:
     def save_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json``: usually called with ``locals()`` at the top of the training function."""
         text = config_text(config, self.exp_name)
-        with written_whole(self.output_dir / "config.json") as place:
-            place.write_text(text, encoding="utf-8")
+        with saving.own_file(self.output_dir / "config.json") as beside:
+            beside.write_text(text, encoding="utf-8")
 
     def log_tabular(self, key: str, value: Any) -> None:
         """Put a value into the current row.

@@ -1,17 +1,20 @@
 """Saves policies and environments in the places and formats of the layout, whole or not at all.
 
 Everything is written beside its place and moved there when it is complete, so that a run that is killed,
-or read while it trains, never shows half a save.
+or read while it trains, never shows half a save. Links are replaced and never written through: what they lead to
+belongs to another run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
 import shutil
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -103,7 +106,7 @@ def save_tf1(
     saved_model = importlib.import_module("tensorflow").compat.v1.saved_model
     place = directory / f"{kind}{suffix(itr)}"
     partial = directory / f".{place.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    _remove(partial)
     with session.graph.as_default():
         signature = saved_model.predict_signature_def(dict(inputs), dict(outputs))
         builder = saved_model.Builder(str(partial))
@@ -139,20 +142,53 @@ def save_pytorch(directory: Path, module: Any, itr: int | None) -> None:
     """Write ``pyt_save/model{itr}.pt``: the whole module, pickled by torch."""
     torch = importlib.import_module("torch")
     place = directory / "pyt_save" / f"model{suffix(itr)}.pt"
+    if _said_to_be_a_link(place.parent):
+        place.parent.unlink()
     place.parent.mkdir(exist_ok=True)
-    with written_whole(place) as partial:
-        torch.save(module, partial)
+    # A file object: by a path, torch would write the passing name into the file.
+    with own_file(place) as beside, beside.open("wb") as file:
+        torch.save(module, file)
 
 
 def _write(path: Path, data: bytes) -> None:
-    with written_whole(path) as place:
-        place.write_bytes(data)
+    with own_file(path) as beside:
+        beside.write_bytes(data)
+
+
+@contextlib.contextmanager
+def own_file(path: Path) -> Iterator[Path]:
+    """A file to write that takes the place of `path` at the end, also of a link; a warning says where a link led.
+
+    Raises:
+        UsageError: it can't be written there.
+    """
+    _said_to_be_a_link(path)
+    with written_whole(path, devices=False) as beside:
+        yield beside
+
+
+def _said_to_be_a_link(path: Path) -> bool:
+    """Whether there is a symbolic link, which a warning then says is replaced."""
+    if not path.is_symlink():
+        return False
+    words = f"{path} was a link to {os.readlink(path)}: the link is replaced, what it led to stays as it is"
+    warnings.warn(words, RuntimeWarning, stacklevel=5)
+    return True
 
 
 def _replace_directory(partial: Path, place: Path) -> None:
     old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
+    _remove(old)
+    _said_to_be_a_link(place)
+    if os.path.lexists(place):
         os.rename(place, old)
     os.rename(partial, place)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
+
+
+def _remove(place: Path) -> None:
+    """Remove a directory, or a link and not what it leads to."""
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    else:
+        shutil.rmtree(place, ignore_errors=True)

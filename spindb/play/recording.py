@@ -42,6 +42,8 @@ class Recorder:
         options: dict[str, Any] = {"fps": rate} if path.suffix == ".mp4" else {"duration": 1000 / rate, "loop": 0}
         if path.suffix == ".mp4":
             options |= {"macro_block_size": 2, "output_params": ["-loglevel", "error"]}
+        if path.is_symlink() or path.is_file():  # the writer would follow a link, and write into each hard link
+            path.unlink()
         self._writer = imageio.get_writer(path, **options)
 
     def step(self, observation: Any, action: Any, reward: float) -> None:
