@@ -728,3 +728,27 @@ def test_a1_a_label_says_what_is_not_there_only_where_labels_are_alike(write: Wr
     cli("ingest", "data")
     labels = [group["label"] for group in json.loads(cli("compare", "--json").out)]
     assert sorted(labels) == ["beta=2", "x"]
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ([0, 1000, 50, 200], [10, 20, 30, 10]),
+        ([1000, 2000, 3000, 1000, 2000], [10, 11, 12, 13, 14]),
+        ([1000, 2000, 3000, 4000, 5000, 1000, 2000], [10, 11, 12, 13, 14, 14, 15]),
+    ],
+)
+def test_a12_an_area_lies_within_its_values(x: list[float], y: list[float]) -> None:
+    area = summaries.parse("auc")(x, y)
+    assert min(y) <= area <= max(y)
+    order = sorted(range(len(x)), key=x.__getitem__)
+    assert summaries.parse("auc")([x[i] for i in order], [y[i] for i in order]) == area
+
+
+def test_a2_what_could_not_be_read_is_no_copy(write: Write, cli: Cli) -> None:
+    for seed in range(3):
+        write(f"a/a_s{seed}", config={"exp_name": "a", "seed": seed}, rows=[(0, float(seed))] * 3000)
+    cli("ingest", "data", "--time-limit", "0.0001")
+    assert cli("runs", "status=broken", "--ids").out.split() == ["1", "2", "3"]
+    assert "copies of runs" not in cli("compare").err
+    assert "same content" not in cli("doctor").out

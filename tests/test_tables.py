@@ -561,3 +561,17 @@ def test_b1_headers_without_end_are_refused() -> None:
 def test_a_column_without_a_name_counts_where_it_rises(own: bool, first: Any, above: Any, place: int | None) -> None:
     stands = headers.Place(known=(), names=("a", "b"), first=first, above=above, below=[("3", "9")], own=own)
     assert headers._counter(stands) == place
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_b1_a_second_header_that_shares_little_but_the_counter(first: int) -> None:
+    head = "Epoch\tAverageEpRet\tLossPi\n0\t10\t.1\n1\t11\t.2\n"
+    text = head + f"Epoch\tAverageTestEpRet\tLossQ\n{first}\t500\t7\n{first + 1}\t600\t8\n"
+    columns = {column.name: list(column.values) for column in read_table(text.encode()).columns}
+    assert columns["AverageEpRet"] == [10, 11, None, None]
+    assert columns["AverageTestEpRet"] == [None, None, 500, 600]
+    assert columns["LossQ"] == [None, None, 7, 8]
+    wider = head + "Epoch\tAverageTestEpRet\tLossQ\tQVals\n2\t500\t7\t1\n3\t600\t8\t1\n"
+    assert {c.name: list(c.values) for c in read_table(wider.encode()).columns}["QVals"] == [None, None, 1, 1]
+    prose = head + "Epoch\tdone\tsaved\n2\t12\t.3\n"
+    assert {c.name: list(c.values) for c in read_table(prose.encode()).columns}["AverageEpRet"] == [10, 11, 12]

@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from spindb.errors import UsageError
 
@@ -70,8 +71,14 @@ def mean(values: Sequence[float]) -> float:
 
 
 def _area(x: Sequence[float], y: Sequence[float]) -> float:
-    """By trapezoids, over the length of the x axis: the average height of the curve."""
+    """By trapezoids, over the length of the x axis: the average height of the curve.
+
+    Where x goes back (a run that was appended or resumed), points are taken in order of x, and those at one x averaged.
+    """
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and b == b]
+    if any(after <= before for (before, _), (after, _) in itertools.pairwise(points)):
+        at_once = itertools.groupby(sorted(points), key=itemgetter(0))
+        points = [(a, mean([b for _, b in same])) for a, same in at_once]
     length = points[-1][0] - points[0][0] if points else 0.0
     if length <= 0:
         return points[0][1] if len(points) == 1 else math.nan

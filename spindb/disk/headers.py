@@ -66,9 +66,10 @@ def is_header(fields: Sequence[str], place: Place) -> bool:
     1. All fields are known names; then a name may be a number, as long as not all are.
     2. None is a number, and at least half of them are known names, of two or more. One name may stand twice, and a
        column may have no name: the names are made unique as those of the first header.
-    3. None is a known name: there are two or more, all different, all look like names, and at least half of the fields
-       below are numbers, and so are at least half of those above where these are as many. Where there are as many
-       fields as columns, the line may be prose (``restored from disk``), and one of these holds, too:
+    3. None is a known name, or one is that of a counter (``Epoch``): there are two or more, all different, all
+       look like names, and at least half of the fields below are numbers, and so are at least half of those
+       above where these are as many. Where there are as many fields as columns, the line may be prose
+       (``restored from disk``), and one of these holds, too:
 
        - it names a counter where the column that counts the rows stands, and at least half of the fields are spelled
          as metrics are (``LossPi``, ``ep_len``, ``eval/return``, ``return``, ``steps``);
@@ -90,7 +91,8 @@ def is_header(fields: Sequence[str], place: Place) -> bool:
         return False
     if shared * 2 >= len(named) and len(named) > 1:
         return True
-    return not shared and _is_new(named, place)
+    counts = not {name.lower() for name in named}.isdisjoint(COUNTERS)
+    return (counts or not shared) and _is_new(named, place)
 
 
 def _fits(fields: Sequence[str], named: Sequence[str], below: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ run's own name
 moments: ``2021-03-04 12:30:00``;              ``date_range``, ``d4rl_2021-03-01``; ``start_date=2021-03-04``
 dates under ``date``, ``created``
 hosts, ids of processes, jobs, runs, GPUs      ``task_id``, ``trial``, ``port``, ``node``, ``machine``
+the command line: ``command``, ``argv``        ``git_hash``
 whether and from where it was resumed          ``resume_lr``, ``init_from``
 ============================================== =========================================================
 
@@ -33,8 +34,9 @@ from spindb.index.database.unknown import json_value
 from spindb.seedkeys import is_seed, words
 
 _TEXT_OF_THE_RUN = frozenset({
-    "guid", "host", "hostname", "jobid", "jobname", "nodelist", "nodename", "runid", "runuuid", "slurmid",
-    "slurmjobid", "slurmnodelist", "trialid", "username", "uuid", "wandbid", "wandbname", "wandbrunid",
+    "argv", "cmd", "cmdline", "command", "commandline", "guid", "host", "hostname", "jobid", "jobname", "nodelist",
+    "nodename", "runid", "runuuid", "slurmid", "slurmjobid", "slurmnodelist", "trialid", "username", "uuid",
+    "wandbid", "wandbname", "wandbrunid",
 })  # fmt: skip
 _NUMBER_OF_THE_RUN = frozenset({
     "cudadevice", "cudaid", "deviceid", "gpu", "gpuid", "gpuindex", "jobid", "localrank", "pid", "ppid", "processid",

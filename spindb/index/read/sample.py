@@ -74,7 +74,7 @@ def sample_of(connection: Connection, ids: Sequence[int]) -> Sample:
     """The runs of a selection that count.
 
     Runs of equal content (metrics and configuration) are one, for which the lowest id of the selection stands; so are
-    runs without a row whose configuration, experiment and seed are equal.
+    runs without a row whose configuration, experiment and seed are equal. What could not be read equals nothing.
     """
     c = runs.c
     wanted = (c.id, c.exp_name, c.seed, c.algo, c.env_id, c.env_classes, c.name)
@@ -91,7 +91,8 @@ def sample_of(connection: Connection, ids: Sequence[int]) -> Sample:
                 continue
             found[facts[0]] = RunFacts(*facts)
             # Where no row tells one from the other, what it is called has to.
-            contents[facts[0]] = ((fingerprint,) if rows else (fingerprint, *facts[1:3]), copy_of)
+            content = (fingerprint,) if rows else (fingerprint, *facts[1:3])
+            contents[facts[0]] = ((facts[0],) if status == "broken" else content, copy_of)
     copies = _copies(contents)
     counted = {run_id: facts for run_id, facts in found.items() if run_id not in copies}
     counted = _with_named_seeds(connection, _with_stated_seeds(connection, counted))
