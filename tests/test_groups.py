@@ -745,10 +745,14 @@ def test_a12_an_area_lies_within_its_values(x: list[float], y: list[float]) -> N
     assert summaries.parse("auc")([x[i] for i in order], [y[i] for i in order]) == area
 
 
-def test_a2_what_could_not_be_read_is_no_copy(write: Write, cli: Cli) -> None:
+def test_a2_what_could_not_be_read_is_no_copy(
+    run_directory: Write, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for seed in range(3):
-        write(f"a/a_s{seed}", config={"exp_name": "a", "seed": seed}, rows=[(0, float(seed))] * 3000)
-    cli("ingest", "data", "--time-limit", "0.0001")
+        rows = [(epoch, f"{seed}.{epoch}") for epoch in range(30_000)]
+        run_directory(f"a/a_s{seed}", config={"exp_name": "a", "seed": seed}, rows=rows)
+    cli("ingest", "data", "--time-limit", "0.001")
     assert cli("runs", "status=broken", "--ids").out.split() == ["1", "2", "3"]
     assert "copies of runs" not in cli("compare").err
     assert "same content" not in cli("doctor").out

@@ -20,6 +20,7 @@ _FLAGS = os.O_RDONLY
 for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):  # as far as this system has them
     _FLAGS |= getattr(os, _name, 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_FILES = ("/proc/", "/sys/")  # what the kernel shows as files, whatever directory was named
 _named: ContextVar[str | None] = ContextVar("named", default=None)
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -123,8 +124,11 @@ def _target(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
         place = os.path.realpath(path)
         _check_kind(os.stat(path))
         named = _named.get() or os.path.dirname(path)
-        if os.path.commonpath((place, within := os.path.realpath(named))) != within:
-            raise LinkError(errno.ELOOP, f"a link to {os.readlink(path)}, outside {named}")
+        outside = os.path.commonpath((place, within := os.path.realpath(named))) != within
+        if outside or place.startswith(_NO_FILES):
+            raise LinkError(
+                errno.ELOOP, f"a link to {os.readlink(path)}, {'outside ' + named if outside else 'no file on a disk'}"
+            )
         return place
     _check_kind(status)
     return path

@@ -226,6 +226,7 @@ class _Ingest:
     directory: Path
     before: tuple[Path, ...] = ()
     root_id: int = 0
+    root: Path | None = None
     leads: list[Path] = field(default_factory=list)
     gone: dict[str, Known] = field(default_factory=dict)
 
@@ -234,7 +235,7 @@ class _Ingest:
 
     def run(self) -> None:
         place, known = self.place()
-        self.root_id = place.root_id
+        self.root_id, self.root = place.root_id, place.root
         with SpooledTemporaryFile(_IN_MEMORY) as file:
             tasks = Tasks(file)
             hidden = self.look(place, known, tasks)
@@ -312,7 +313,7 @@ class _Ingest:
     def reader(self) -> Reader:
         dialect = "sqlite" if self.connection is None else self.connection.dialect.name
         limit = SECONDS if self.whole.time_limit is None else self.whole.time_limit
-        return Reader(self.directory, dialect, self.whole.jobs, limit)
+        return Reader(self.directory, dialect, self.whole.jobs, limit, self.root)
 
     def write(self, place: Place, batch: list[_Read]) -> list[Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""

@@ -46,13 +46,15 @@ class ToRead(NamedTuple):
 class Reader:
     """Reads runs under `directory`, into rows for that kind of database, in so many processes.
 
-    A run that takes more than `time_limit` seconds of CPU time is broken.
+    A run that takes more than `time_limit` seconds of CPU time is broken. Links to files are followed within `root`,
+    which is `directory` or lies above it: which part of a root is ingested makes no difference.
     """
 
     directory: Path
     dialect: str
     jobs: int
     time_limit: float = SECONDS
+    root: Path | None = None
 
     def read_all(self, runs: Iterable[ToRead]) -> Iterator[RunRows]:
         """The rows of each, in order.
@@ -93,7 +95,7 @@ class Reader:
 
     def record(self, run: ToRead, previous_size: int | None) -> RunRecord:
         """What the run's files say."""
-        follow_links_within(self.directory)
+        follow_links_within(self.root or self.directory)
         return format_named(run.format).read(self.directory / run.path, run.place, previous_size, run.stamp_zone)
 
     def begins(self, run: ToRead, size: int) -> str | None:
