@@ -351,24 +351,26 @@ def _memory(item: str) -> str:
 
 @pytest.mark.sqlite  # a server is a process, too
 def test_j8_a_caller_that_stops_leaves_no_worker() -> None:
+    before = _children(os.getpid())  # of other tests
     with Workers(_do, 2, _lost, 20) as workers:
         results = workers.map("item" for _ in range(10_000))
         assert next(results) == "done item"
-        assert _children(os.getpid())
+        assert _children(os.getpid()) - before
         results.close()
-    assert not _children(os.getpid())
+    assert not _children(os.getpid()) - before
 
 
 @pytest.mark.sqlite  # a server is a process, too
 def test_j4_a_large_run_is_read_in_a_process_of_its_own(run_directory: Write, tmp_path: Path) -> None:
     run_directory("a", rows=[(i, "x" * 100) for i in range(30_000)])
+    before = _children(os.getpid())
     reader = Reader(tmp_path / "data", "sqlite", 1)
     seen: list[set[int]] = []
     for rows in reader.read_all([ToRead("a", "a", "spinningup", None, 3 << 20)]):
-        seen.append(_children(os.getpid()))
+        seen.append(_children(os.getpid()) - before)
         assert rows.record.rows == 30_000
     assert len(seen[0]) == 1
-    assert not _children(os.getpid())
+    assert not _children(os.getpid()) - before
 
 
 def _children(parent: int) -> set[int]:
