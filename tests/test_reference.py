@@ -223,6 +223,7 @@ def test_names_are_found_alike_on_every_database(place: Path) -> None:
             find_run(connection, "be")
         assert caught.value.hint == "name one by its id"
         assert selected(connection, ["3 1"]) == [1, 3]  # as Python has it: one text
+        assert selected(connection, ["not", "id=1"]) == selected(connection, ["NOT", "id=1"]) == [2, 3, 4, 5, 6, 7]
 
 
 def test_hidden_runs_under_a_directory_stay_hidden(place: Path, cli: Cli) -> None:

@@ -575,3 +575,11 @@ def test_b1_a_second_header_that_shares_little_but_the_counter(first: int) -> No
     assert {c.name: list(c.values) for c in read_table(wider.encode()).columns}["QVals"] == [None, None, 1, 1]
     prose = head + "Epoch\tdone\tsaved\n2\t12\t.3\n"
     assert {c.name: list(c.values) for c in read_table(prose.encode()).columns}["AverageEpRet"] == [10, 11, 12]
+
+
+@pytest.mark.parametrize(
+    "word", ["epoch", "epochs", "iter", "iterations", "step", "steps", "timestep", "timesteps", "update", "updates"]
+)
+def test_words_that_count_are_spelled_as_metrics(word: str) -> None:
+    assert headers._spelled_as_metric(word)
+    assert headers._spelled_as_metric(word.upper())

@@ -124,6 +124,8 @@ def test_a_damaged_graph_of_assignments_ends(tmp_path: Path) -> None:
         Node("names", "NoOp", (), {}),
         Node("restore", "RestoreV2", ("circle", "names"), {}),
         Node("nameless", "AssignVariableOp", ("v", "restore:3"), {}),
+        Node("short", "RestoreV2", ("circle",), {}),
+        Node("of nothing", "AssignVariableOp", ("v", "short"), {}),
         Node("v", "VarHandleOp", (), {}),
     ]
     graph = Graph(tmp_path, {node.name: node for node in nodes}, {"v": 1.5}, {}, {})
