@@ -583,3 +583,9 @@ def test_b1_a_second_header_that_shares_little_but_the_counter(first: int) -> No
 def test_words_that_count_are_spelled_as_metrics(word: str) -> None:
     assert headers._spelled_as_metric(word)
     assert headers._spelled_as_metric(word.upper())
+
+
+@pytest.mark.parametrize("name", ["Epoch", "iteration", "Itr", "TotalEnvInteracts"])
+def test_columns_that_number_the_rows(name: str) -> None:
+    text = f"Loss\t{name}\n1\t5\n2\t4\n"
+    assert [problem.code for problem in read_table(text.encode()).problems] == ["epoch-goes-back"]
