@@ -512,12 +512,19 @@ def test_d7_an_empty_run_that_was_removed_and_has_rows_is_there(
     assert (take().removed, cli("runs", "--ids").out) == (0, "1\n")
 
 
-def test_6_a_removed_run_stays_so_in_the_directory_of_another(
-    run_directory: Write, take: Any, database: Path, data: Path, cli: Cli
-) -> None:
+@pytest.fixture
+def pair(run_directory: Write, take: Any, data: Path) -> tuple[Path, Path]:
+    """Runs 1 and 2, ingested, of one setting and two seeds."""
     a = run_directory("a", config=PPO_CONFIG, rows=X)
     b = run_directory("b", config={**PPO_CONFIG, "seed": 7}, rows=Y)
     take()
+    return a, b
+
+
+def test_6_a_removed_run_stays_so_in_the_directory_of_another(
+    pair: tuple[Path, Path], run_directory: Write, take: Any, database: Path, cli: Cli
+) -> None:
+    a, b = pair
     for run in ("1", "2"):
         cli("note", run, f"of {run}")
     with connected(database, write=True) as connection:
@@ -583,11 +590,9 @@ def test_6_removed_content_never_reappears(
 
 
 def test_6_a_kept_run_in_a_removed_runs_directory_is_there_with_its_notes(
-    run_directory: Write, take: Any, database: Path, data: Path, cli: Cli
+    pair: tuple[Path, Path], take: Any, database: Path, cli: Cli
 ) -> None:
-    a = run_directory("a", config=PPO_CONFIG, rows=X)
-    b = run_directory("b", config={**PPO_CONFIG, "seed": 7}, rows=Y)
-    take()
+    a, b = pair
     cli("note", "2", "good")
     cli("rm", "1", "--yes")
     shutil.rmtree(a)

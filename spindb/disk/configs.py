@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from spindb.canonical import canonical, equal_value
@@ -110,7 +111,7 @@ class ConfigText:
             if key in leaves:
                 self._report("config-key-twice", f"two paths spell {key}: the first counts")
                 continue
-            if len(key) * 4 > limits.KEY and longer_than(key, limits.KEY):
+            if longer_than(key, limits.KEY):
                 self._report("config-key-too-long", f"{told_text(key, 50)} has {size_of(key):,} bytes: left out")
                 continue
             if len(leaves) == limits.LEAVES:
@@ -161,7 +162,7 @@ def _walk(
     for name, value in values.items():
         # A key that is an object has that object's attributes below: what a logger dumped, no hyperparameters.
         dumped = _OBJECT.fullmatch(name) if name.startswith("<") and name.endswith(">") else None
-        key = prefix + (dumped[1] if dumped else normalise(name) if "at 0x" in name else name)
+        key = prefix + (dumped[1] if dumped else normalise(name))
         inside = internal or key in _INTERNAL_ROOTS or dumped is not None
         if isinstance(value, dict) and value and depth < _MAX_DEPTH and len(key) <= limits.KEY:
             yield from _walk(value, key + ".", inside, depth + 1)
@@ -245,8 +246,8 @@ def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
 _PLAIN_KEYS = ("envname", "envid", "env", "environment", "environmentname", "environmentid", "gymid", "gymenv", "task")
 _OTHER_KEYS = ("game", "gamename", "scenario", "mapname")
 _INNER_KEYS = ("id", "name")  # of ``env: {"id": ...}``
-_BELOW = [name + key for name in _PLAIN_KEYS for key in _INNER_KEYS]  # keys such as ``env.id``
-_NAMING = frozenset({*_PLAIN_KEYS, *_OTHER_KEYS, *_INNER_KEYS, *_BELOW})
+_BELOW = {name: [name + key for key in _INNER_KEYS] for name in _PLAIN_KEYS}  # keys such as ``env.id``
+_NAMING = frozenset({*_PLAIN_KEYS, *_OTHER_KEYS, *_INNER_KEYS, *chain.from_iterable(_BELOW.values())})
 _NO_LETTERS = re.compile(r"[^a-z]")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
@@ -258,10 +259,10 @@ def environment_id(values: Mapping[str, Any]) -> str | None:
     key with the form of an id; then, one level down, an id with a version, if there is but one.
     """
     found = _by_letters(values)
-    if not found and not any(isinstance(value, dict) for value in values.values()):
-        return None
-    for name in _PLAIN_KEYS:
-        if told := found.get(name) or _within(values.get(name)) or found.get(name + "id") or found.get(name + "name"):
+    for name, below in _BELOW.items():
+        if told := found.get(name) or _within(values.get(name)):
+            return told
+        if told := next((found[key] for key in below if key in found), None):
             return told
     if told := next((text for name in _OTHER_KEYS if (text := found.get(name)) and _VERSIONED.match(text)), None):
         return told

@@ -124,11 +124,11 @@ def _target(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
         place = os.path.realpath(path)
         _check_kind(os.stat(path))
         named = _named.get() or os.path.dirname(path)
-        outside = os.path.commonpath((place, within := os.path.realpath(named))) != within
-        if outside or place.startswith(_NO_FILES):
-            raise LinkError(
-                errno.ELOOP, f"a link to {os.readlink(path)}, {'outside ' + named if outside else 'no file on a disk'}"
-            )
+        within = os.path.realpath(named)
+        if os.path.commonpath((place, within)) != within:
+            raise LinkError(errno.ELOOP, f"a link to {os.readlink(path)}, outside {named}")
+        if place.startswith(_NO_FILES):
+            raise NotRegularError(errno.EINVAL, f"a link to {os.readlink(path)}, which is no file on a disk")
         return place
     _check_kind(status)
     return path

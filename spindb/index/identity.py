@@ -77,12 +77,10 @@ class _Candidate:
 class Recogniser:
     """Tells which runs the records of a batch are; knows what the batch itself has put."""
 
-    def __init__(
-        self, connection: Connection, place: Place, batch: Sequence[RunRows], removed: RemovedRuns | None = None
-    ) -> None:
+    def __init__(self, connection: Connection, place: Place, batch: Sequence[RunRows], removed: RemovedRuns) -> None:
         """Look up what the index has at the places of `batch`, and like it.
 
-        `removed` is what `removed_by_config` gives, where it is at hand.
+        `removed` is what `removed_by_config` gives: all runs are looked through for it, so once an ingest.
 
         It is looked up here, in the transaction that will write: another ingest may have written since this
         one began.
@@ -98,8 +96,6 @@ class Recogniser:
         self._equal = _equal(connection, told)
         grown = [rows.record for rows in strange if is_telling(rows) and rows.record.rows]
         self._shorter = _shorter(connection, grown)
-        if removed is None:
-            removed = removed_by_config(connection)
         self._removed = _removed(connection, [record for record in told if record.rows], removed)
 
     def identify(self, rows: RunRows, start: DigestOfStart) -> Identity:
@@ -216,8 +212,9 @@ class Recogniser:
         for group in groups:
             for other in replaced:
                 before = group.pop(other, None)
-                if before is not None and before.removed_at is not None and past and past.apart:
-                    group |= {other: replace(before, past=True)} if other == past.run_id else {}
+                stays = past is not None and past.apart and other == past.run_id
+                if stays and before is not None and before.removed_at is not None:
+                    group[other] = replace(before, past=True)
         record = rows.record
         if is_telling(rows) and not identity.unread:
             content = record.content

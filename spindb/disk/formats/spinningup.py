@@ -203,7 +203,7 @@ class _Reader(RunDirectory):
             self.report("environment-unclear", hint.unclear, state)
         named = configs.environment_id(values)
         if named and not hint.id:
-            return EnvironmentHint(named, "config", hint.classes, hint.max_episode_steps, hint.unclear)
+            return replace(hint, id=named, source="config")
         if named and hint.id and named != hint.id and _VERSIONED.match(named):
             message = f"the config says {named}, the saved environment is {hint.id}: the latter counts"
             self.report("environment-differs", message, _CONFIG)
