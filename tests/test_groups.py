@@ -407,6 +407,15 @@ def test_a2_best_counts_copies_once(write: Write, cli: Cli, tmp_path: Path) -> N
 # A9
 
 
+def test_a9_blanks_that_tell_values_apart_are_seen(write: Write, cli: Cli) -> None:
+    for number, value in enumerate([0.001, "0.001 ", ""]):
+        write(f"r{number}", 10.0, pi_lr=value, seed=0)
+    assert [row["label"] for row in compared(cli)] == ['pi_lr=""', 'pi_lr="0.001 "', "pi_lr=0.001"]
+    assert '"0.001 "' in cli("params").out
+    assert '"0.001 "' in cli("diff", "1", "2").out
+    assert cli("runs", "--ids", 'pi_lr="0.001 "').out.split() == ["2"]
+
+
 def test_a9_one_value_however_it_is_written(write: Write, cli: Cli) -> None:
     spelled = [
         {"pi_lr": 1e-3, "hidden_sizes": [64, 64], "flag": True, "seed": 0},

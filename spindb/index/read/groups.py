@@ -22,6 +22,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from spindb.canonical import visible
 from spindb.index.database.unknown import json_value
 from spindb.index.read.continued import Extent, chains, extents_of
 from spindb.index.read.equal_rows import equal_rows
@@ -198,7 +199,7 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         near = f"{value:.5g}"
         return near if float(near) == value else repr(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return visible(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def seed_order(seed: Seed | None) -> tuple[bool, bool, int, str]:
