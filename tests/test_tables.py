@@ -533,6 +533,7 @@ def test_n8_a_column_shows_which_sign_groups_thousands(cells: str, values: list[
         (b"Epoch\tA\tSteps\tT\n0\t1.234,5\t1.000\t2.5\n", {"A": [1234.5], "Steps": ["1.000"], "T": [2.5]}),
         (b"Epoch\tA\tSteps\n0\t1,234.5\t1,000\n", {"A": [1234.5], "Steps": [1000]}),
         (b'Epoch,A,Steps\n0,"1.234,5",1.000\n', {"A": [1234.5], "Steps": [1000]}),
+        (b"Epoch;A;W\n0;1.5;1,25\n1;2.5;3,75\n", {"A": [1.5, 2.5], "W": ["1,25", "3,75"]}),
     ],
 )
 def test_n8_a_file_shows_which_sign_groups_thousands(data: bytes, series: dict[str, list[Cell]]) -> None:
