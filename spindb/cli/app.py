@@ -44,6 +44,7 @@ COMMANDS = {
     "playing": ("test-policy", "test_policy"),
     "sweeping": ("sweep", "best"),
     "moving": ("relocate",),
+    "settling": ("config",),
     "database": ("db",),
     "demonstrating": ("demo",),
 }
