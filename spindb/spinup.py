@@ -13,6 +13,8 @@ executed: the environment is built anew, graphs are read.
 
 from __future__ import annotations
 
+import itertools
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -151,8 +153,7 @@ def run_policy(
         )
     if render and isinstance(env, SavedEnvironment):
         env.show()
-    place = Path(tempfile.gettempdir(), "experiments", str(int(time.time())))
-    with EpochLogger(place, quiet=True) as logger:
+    with EpochLogger(_free_place(), quiet=True) as logger:
         print(f"Logging data to {logger.output_dir / 'progress.txt'}")  # noqa: T201
         rollout = play(env, get_action, max_ep_len, num_episodes, render)
         for episode in rollout.episodes:
@@ -160,6 +161,13 @@ def run_policy(
         logger.log_tabular("EpRet", with_min_and_max=True)
         logger.log_tabular("EpLen", average_only=True)
         logger.dump_tabular()
+
+
+def _free_place() -> Path:
+    """A directory named by the second, as the original has it; by a later one where that is taken."""
+    experiments = Path(tempfile.gettempdir(), "experiments")
+    seconds = itertools.count(int(time.time()))
+    return next(place for second in seconds if not os.path.lexists(place := experiments / str(second)))
 
 
 def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
