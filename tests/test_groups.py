@@ -604,6 +604,9 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
         ("resume", True, None),
         ("name", "walk-seed3", "walk-seed*"),
         ("ratio", "a/b of it", "a/b of it"),
+        ("version", "1.0.0.1", "1.0.0.1"),
+        ("ip", "dense", "dense"),
+        ("ip", "10.0.0.1:29500", None),
     ],
 )
 def test_i3_by_key_and_text(key: str, value: object, kept: object) -> None:
