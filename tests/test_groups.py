@@ -242,9 +242,9 @@ def test_a4_what_goes_on_where() -> None:
     assert chains([1, 2], {1: a, 2: b}, seed_known=False) == [(1, 2)]
 
 
-def log(run_directory: Write, name: str, epochs: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
+def log(run_directory: Write, name: str, counted: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
     usual = {"exp_name": "walk", "seed": seed, "clip_ratio": 0.2, "env": "CartPole-v1"}
-    rows = [(e, rate * e, 1000 * (e + 1), 3.5 * (e - epochs.start + 1)) for e in epochs]
+    rows = [(e, rate * e, 1000 * (e + 1), 3.5 * (e - counted.start + 1)) for e in counted]
     return run_directory(name, config={**usual, **config}, header=(*HEADER, "Time"), rows=rows)
 
 
@@ -277,6 +277,51 @@ def test_a4_an_earlier_state_of_a_run_is_left_out(write: Write, run_directory: W
     assert "1 run left out: earlier states of runs that count" in cli("compare").err
     assert cli("doctor", "--ids", "earlier").out.split() == [str(row["earlier_left_out"][0])]
     assert cli("doctor", "--ids", "twice").out == ""
+
+
+def test_a4_an_earlier_state_in_which_a_metric_had_no_number_yet_is_left_out(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    config = {"exp_name": "walk", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    rows = [(0, 1.0, "nan"), (1, 2.0, ""), (2, 3.0, 0.5), (3, 9.0, 0.6)]
+    for name, length in (("whole_s0", 4), ("snap_s0", 2)):
+        run_directory(name, config=config, header=("Epoch", "AverageEpRet", "LossPi"), rows=rows[:length])
+    (row,) = compared(cli)
+    assert (row["values"], len(row["earlier_left_out"]), row["reruns_averaged"]) == ([9.0], 1, [])
+
+
+def test_a4_a_second_training_after_one_that_ended_at_once_does_not_go_on_in_it(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    config = {"exp_name": "walk", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    run_directory("a_s0", config=config, header=HEADER, rows=[(0, 5.0, 180)])
+    run_directory("b_s0", config=config, header=HEADER, rows=[(0, 6.0, 250), (1, 7.0, 470), (2, 9.0, 730)])
+    (row,) = compared(cli)
+    assert (row["continued"], row["reruns_averaged"], row["values"]) == ([], [1, 2], [7.0])
+
+
+def test_a4_steps_that_go_on_while_epochs_begin_anew_are_one_training(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    config = {"exp_name": "walk", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    run_directory("a_s0", config=config, header=HEADER, rows=[(0, 5.0, 200)])
+    run_directory("b_s0", config=config, header=HEADER, rows=[(0, 6.0, 400), (1, 7.0, 600), (2, 9.0, 800)])
+    (row,) = compared(cli)
+    assert (len(row["continued"]), row["values"]) == (1, [9.0])
+
+
+def test_a4_doctor_counts_the_rows_of_a_training_that_was_resumed_together(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    log(run_directory, "a_s0", range(5), epochs=10)
+    log(run_directory, "b_s0", range(5, 10), epochs=10)
+    log(run_directory, "a_s1", range(5), seed=1, epochs=10)
+    log(run_directory, "b_s1", range(3, 7), seed=1, epochs=10)
+    log(run_directory, "a_s2", range(5), seed=2, epochs=10)
+    compared(cli)
+    names = {row["id"]: row["name"] for row in json.loads(cli("runs", "--json").out)}
+    found = [cli("doctor", "--ids", code).out.split() for code in ("running", "stalled", "crashed", "unfinished")]
+    assert sorted(names[int(i)] for ids in found for i in ids) == ["a_s2", "b_s1"]
 
 
 def test_a2_a_reformatted_copy_is_a_copy(write: Write, run_directory: Write, cli: Cli) -> None:
@@ -322,6 +367,18 @@ def test_a6_runs_without_a_config_are_not_one_setting(write: Write, cli: Cli, tm
     write("three_s0", 7.0, pi_lr=1e-3)
     cli("ingest", "data")
     assert counts(json.loads(cli("compare", "--group-by", "pi_lr", "--json").out)) == [1, 1, 1]
+
+
+def test_a6_facets_average_no_unknown_environments(write: Write, cli: Cli) -> None:
+    for name, last in (("rough", 100.0), ("smooth", 10.0)):
+        for seed in (0, 1):
+            write(f"{name}_s{seed}", last, exp_name=name, seed=seed, env=None, algo="ppo")
+    compared(cli)
+    with connected("spindb.db") as connection:
+        wanted = Wanted(group_by=("clip_ratio",), facet="algo")
+        (panel,) = panels(connection, run_ids(connection, ""), wanted)
+    assert [line.y[-1] for line in panel.lines] == [100.0, 10.0]
+    assert [line.n[-1] for line in panel.lines] == [2, 2]
 
 
 # A8
