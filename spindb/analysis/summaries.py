@@ -49,7 +49,11 @@ def parse(text: str, *, lower: bool = False) -> Summary:
         level = float(match[2])
     except ValueError:
         raise UsageError(f"no summary is called {text!r}", hint=f"summaries: {', '.join(NAMES)}") from None
-    return lambda x, y: next((a for a, b in zip(x, y, strict=True) if (b <= level if lower else b >= level)), math.nan)
+    return lambda x, y: next((a for a, b in zip(x, y, strict=True) if a == a and _passed(b, level, lower)), math.nan)
+
+
+def _passed(value: float, level: float, lower: bool) -> bool:
+    return value <= level if lower else value >= level
 
 
 def _known(values: Sequence[float]) -> list[float]:
