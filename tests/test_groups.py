@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from spindb.index.read.own import setting_text, stem
 from spindb.index.read.telling import needed, telling
 from spindb.index.search import run_ids
 from spindb.index.store import EpisodeResult, add_evaluation
+from spindb.records import MetricSeries
 
 HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")
 Write = Callable[..., Path]
@@ -536,7 +538,12 @@ def test_a12_means_beyond_the_sum_of_doubles() -> None:
     assert summaries.mean([1e308, 1.5e308, 1e308]) == pytest.approx(1.1666666666666667e308)
     assert summaries.mean([inf, 1.0]) == inf
     assert math.isnan(summaries.mean([inf, -inf]))
-    assert math.isnan(summaries.mean([1e308, 1e308, inf, -inf]))
+    for both in ([1e308, 1e308, inf, -inf], [inf, 1e308, 1e308, -inf]):
+        assert math.isnan(summaries.mean(both))
+        assert MetricSeries("X", both).summary().mean is None
+    greatest = [sys.float_info.max] * 7
+    assert summaries.mean(greatest) == MetricSeries("X", greatest).summary().mean == sys.float_info.max
+    assert summaries.parse("auc")([float(x) for x in range(7)], greatest) == pytest.approx(sys.float_info.max)
     assert summaries.parse("auc")([0.0, 1.0], [1.7e308, 1.7e308]) == 1.7e308
     assert math.isnan(summaries.parse("auc")([0.0, 1.0, 2.0], [inf, 1.0, -inf]))
     found = describe([1e308, 1.2e308, 1.1e308])

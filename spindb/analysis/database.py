@@ -143,7 +143,8 @@ class Database:
     ) -> DataFrame:
         """A row per setting and metric, ranked: statistics over seeds, as `spindb compare` has them.
 
-        A hyperparameter that is called like one of them is ``config.KEY``. ``attrs["notes"]`` says what was left out, averaged or assumed.
+        A hyperparameter that is called like one of them is ``config.KEY``. ``attrs["notes"]`` says what was left out,
+        averaged or assumed.
         """
         from dataclasses import asdict
 
