@@ -263,11 +263,35 @@ def test_a4_resumed_from_before_the_end_is_one_training(write: Write, run_direct
     assert panel.lines[0].y.tolist() == list(range(8))
 
 
-def test_a4_other_rows_where_they_overlap_are_a_rerun(write: Write, run_directory: Write, cli: Cli) -> None:
-    log(run_directory, "a_s0", range(5))
-    log(run_directory, "b_s0", range(3, 8), rate=2.0)
+def test_a4_what_was_trained_anew_after_a_checkpoint_counts(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(6), rate=2.0)
+    log(run_directory, "b_s0", range(4, 8))
+    (row,) = compared(cli)
+    assert (row["n"], row["values"], len(row["continued"]), row["reruns_averaged"]) == (1, [7.0], 1, [])
+    (row,) = json.loads(cli("compare", "--summary", "max", "--json").out)
+    assert row["values"] == [7.0], "rows of the first run behind the checkpoint count no more"
+    with connected("spindb.db") as connection:
+        (panel,) = panels(connection, run_ids(connection, ""), Wanted())
+    assert panel.lines[0].x.tolist() == [1000.0 * (e + 1) for e in range(8)]
+    assert panel.lines[0].y.tolist() == [0, 2, 4, 6, 4, 5, 6, 7]
+
+
+def test_a4_a_run_that_counts_from_one_is_a_rerun(write: Write, run_directory: Write, cli: Cli) -> None:
+    for name, first in (("a_s0", 0), ("b_s0", 1)):
+        rows = [(e + first, 3.0 * e + first, 1000 * (e + 1)) for e in range(5)]
+        run_directory(name, config={"exp_name": "walk", "seed": 0, "env": "CartPole-v1"}, header=HEADER, rows=rows)
     (row,) = compared(cli)
     assert (row["continued"], len(row["reruns_averaged"])) == ([], 2)
+
+
+def test_a3_equal_rows_under_two_seeds_are_said(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(5))
+    log(run_directory, "b_s1", range(5), seed=1)
+    log(run_directory, "c_s2", range(5), seed=2, rate=2.0)
+    (row,) = compared(cli)
+    assert (row["n"], row["equal_rows"]) == (3, [[1, 2]])
+    assert "2 runs of different seeds have equal rows: counted as different seeds" in cli("compare").err
+    assert cli("doctor", "--ids", "equal-rows").out.split() == ["1", "2"]
 
 
 def test_a4_an_earlier_state_of_a_run_is_left_out(write: Write, run_directory: Write, cli: Cli) -> None:
@@ -440,6 +464,15 @@ def test_a2_best_counts_copies_once(write: Write, cli: Cli, tmp_path: Path) -> N
 
 
 # A9
+
+
+def test_a9_blanks_that_tell_values_apart_are_seen(write: Write, cli: Cli) -> None:
+    for number, value in enumerate([0.001, "0.001 ", ""]):
+        write(f"r{number}", 10.0, pi_lr=value, seed=0)
+    assert [row["label"] for row in compared(cli)] == ['pi_lr=""', 'pi_lr="0.001 "', "pi_lr=0.001"]
+    assert '"0.001 "' in cli("params").out
+    assert '"0.001 "' in cli("diff", "1", "2").out
+    assert cli("runs", "--ids", 'pi_lr="0.001 "').out.split() == ["2"]
 
 
 def test_a9_one_value_however_it_is_written(write: Write, cli: Cli) -> None:
@@ -635,6 +668,9 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
         ("resume", True, None),
         ("name", "walk-seed3", "walk-seed*"),
         ("ratio", "a/b of it", "a/b of it"),
+        ("version", "1.0.0.1", "1.0.0.1"),
+        ("ip", "dense", "dense"),
+        ("ip", "10.0.0.1:29500", None),
     ],
 )
 def test_i3_by_key_and_text(key: str, value: object, kept: object) -> None:

@@ -125,6 +125,7 @@ def _left_out(row: Row, found: Comparison) -> dict[str, Any]:
         "reruns_averaged": row.setting.reruns,
         "continued": row.setting.continued,
         "assumed_different": row.setting.assumed_different,
+        "equal_rows": row.setting.equal_rows,
         "overwritten_left_out": found.grouping.overwritten,
     }
 

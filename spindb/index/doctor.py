@@ -32,6 +32,7 @@ CODES = {
     "copy": "the same content as another run",
     "earlier": "rows that another run of the same setting and seed begins with: an earlier state of it",
     "twice": "the same setting and seed as another run",
+    "equal-rows": "equal rows under different seeds: the seed changed nothing, or one is a copy of the other",
     "seeds": "settings without a seed that most others of their algorithm and environment have",
     "unloadable": "a saved policy that can't be loaded or is an earlier run's",
     "policyless": "rows, but no saved policy",
@@ -205,6 +206,8 @@ def _settings(grouping: Grouping) -> list[Finding]:
         twice = group.reruns
         if twice:
             found.append(Finding("twice", f"{_runs(twice)} of {group.name} with {CODES['twice']}", twice))
+        for same in group.equal_rows:
+            found.append(Finding("equal-rows", f"{_runs(same)} of {group.name} with {CODES['equal-rows']}", same))
     return found + _lacking_seeds(groups)
 
 

@@ -72,7 +72,7 @@ def chains(
     """These runs of one setting and seed, those that go on in one another together, in the order of their rows.
 
     Where several runs end where one goes on, the one that started last before it is meant; where the seed is not known,
-    none: nothing tells which. ``resumed`` are pairs of which the second repeats the last rows of the first.
+    none: nothing tells which. ``resumed`` are pairs of which the second was resumed from before the end of the first.
     """
     ordered = sorted(ids)
     following: dict[int, int] = {}
