@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, update
 
 from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index import overview
+from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.models import runs, tags
 from spindb.index.resolve import find_run, pick_snapshot, shorten
