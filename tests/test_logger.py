@@ -212,7 +212,8 @@ def test_f1_another_table_is_judged_by_its_own_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../progress.txt", "x/y", "/progress.txt", "config.json", "vars.pkl", "vars3.pkl", "pyt_save"]
+    "name",
+    ["", ".", "..", "../progress.txt", "x/y", "/progress.txt", "config.json", "vars.pkl", "vars3.pkl", "pyt_save"],
 )
 def test_f1_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
     (tmp_path / "progress.txt").write_text("Epoch\n0\n")

@@ -80,10 +80,12 @@ def sql(
 def _typed() -> Iterator[str]:
     """Statements from stdin, with a prompt where it is a terminal."""
     if not sys.stdin.isatty():
-        yield from filter(None, (part.strip() for part in sys.stdin.read().split(";")))
+        yield from _statements(sys.stdin.read())
         return
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives `input` history and editing
+    from sqlite3 import complete_statement
+
     say("only reading; .tables, .schema NAME, .help, .quit")
     say("")
     lines: list[str] = []
@@ -107,9 +109,26 @@ def _typed() -> Iterator[str]:
                 say(text)
             continue
         lines.append(line)
-        if line.rstrip().endswith(";") or lines[0].startswith("."):
+        if complete_statement("\n".join(lines)) or lines[0].startswith("."):
             yield "\n".join(lines)
             lines = []
+
+
+def _statements(text: str) -> Iterator[str]:
+    """The statements of a text, without empty ones; a semicolon within a string or a comment ends none."""
+    from sqlite3 import complete_statement
+
+    statement = ""
+    for part in text.split(";"):
+        statement += part
+        if complete_statement(f"{statement};"):
+            if statement.strip():
+                yield statement.strip()
+            statement = ""
+        else:
+            statement += ";"
+    if statement.rstrip("; \t\r\n"):
+        yield statement.strip().removesuffix(";")
 
 
 def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
@@ -118,7 +137,8 @@ def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
     elif as_jsonl:
         print_json_lines(answer.titles, answer.rows)
     elif as_csv:
-        print_csv(answer.titles, answer.rows)
+        if answer.titles:  # a comment has none
+            print_csv(answer.titles, answer.rows)
     else:
         _print_table(answer)
 
