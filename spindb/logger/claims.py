@@ -129,7 +129,7 @@ def _has_rows(path: Path) -> bool:
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines that are not blank, without NUL, which stands between the characters of UTF-16; none goes on endlessly."""
+    """The lines that are not blank, without NUL, which stands between the characters of UTF-16; none is endless."""
     rest = b""
     while block := file.read(_BLOCK):
         *whole, rest = _LINE_ENDS.split(rest + _UNSEEN.sub(b"", block))
