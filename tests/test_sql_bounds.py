@@ -117,7 +117,7 @@ def test_4_lists_in_json_are_tables(file: Path, cli: Cli) -> None:
 
 
 def test_13_a_semicolon_in_a_text_ends_no_statement(file: Path) -> None:
-    typed = "SELECT 'a;b' AS \"x;y\"; -- one; two\nSELECT 2; /* ; */ ;;\n SELECT 3 AS z"
+    typed = "SELECT 'a;b' AS \"x;y\"; -- one; two\nSELECT 2; /* ; */ ;;\n SELECT 3 AS z; -- done;"
     command = [sys.executable, "-m", "spindb", "--db", os.fspath(file), "sql", "--csv"]
     found = subprocess.run(command, input=typed, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (0, "x;y\na;b\n2\n2\nz\n3\n", "")

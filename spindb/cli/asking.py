@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from types import NoneType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 10_000  # of a table
 _MOST_TEXT = 20_000_000  # characters of its cells
+_SAYS_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 _HELP = (
     ".tables       the tables",
     ".schema NAME  the columns of one",
@@ -115,20 +117,18 @@ def _typed() -> Iterator[str]:
 
 
 def _statements(text: str) -> Iterator[str]:
-    """The statements of a text, without empty ones; a semicolon within a string or a comment ends none."""
+    """The statements of a text, without those of comments alone; a semicolon within a string or a comment ends none."""
     from sqlite3 import complete_statement
 
     statement = ""
     for part in text.split(";"):
-        statement += part
-        if complete_statement(f"{statement};"):
-            if statement.strip():
+        statement += part + ";"
+        if complete_statement(statement):
+            if not _SAYS_NOTHING.fullmatch(statement):
                 yield statement.strip()
             statement = ""
-        else:
-            statement += ";"
-    if statement.rstrip("; \t\r\n"):
-        yield statement.strip().removesuffix(";")
+    if not _SAYS_NOTHING.fullmatch(statement):
+        yield statement.strip()
 
 
 def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
@@ -137,8 +137,7 @@ def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:
     elif as_jsonl:
         print_json_lines(answer.titles, answer.rows)
     elif as_csv:
-        if answer.titles:  # a comment has none
-            print_csv(answer.titles, answer.rows)
+        print_csv(answer.titles, answer.rows)
     else:
         _print_table(answer)
 
