@@ -241,7 +241,7 @@ class Evaluator:
         return answer
 
     def close(self) -> None:
-        """Give the process back; a graph that was trusted may have done anything to it. A fork leaves it to the owner."""
+        """Give the process back; a graph that was trusted may have done anything to it. A fork leaves it alone."""
         if os.getpid() != self._owner:
             return
         with self._lock:
