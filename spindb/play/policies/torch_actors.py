@@ -98,7 +98,7 @@ class Network:
         elif kind == "heads":
             self._heads(actor, at)
         elif kind == "recurrent":
-            self._last(actor, at, self._recurrent(actor, at))
+            self._last(actor, at, self._recurrent(actor, at), [*actor.children.values()][-1])
         elif kind == "stack":
             self._last(actor, at, apply(self.writer, actor, at, "x"))
         elif kind == "one":
