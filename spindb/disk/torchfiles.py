@@ -134,9 +134,9 @@ def _words(name: Any) -> str:
 def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-        check_container(archive, len(data))
-        if _is_script(archive.namelist()):
+        if is_script(archive.namelist()):
             raise PickleError(f"a TorchScript archive: its network is code in {_SCRIPT}, which only PyTorch runs")
+        check_container(archive, len(data))
         (pickled,) = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         place = pickled.removesuffix("data.pkl")
         if f"{place}byteorder" in archive.namelist() and archive.read(f"{place}byteorder") != b"little":
@@ -148,16 +148,17 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
         raise PickleError(f"no whole file of torch.save: {text_of(error)}") from error
 
 
-def is_script(path: Path) -> bool:
+def holds_script(path: Path) -> bool:
     """Whether the file is an archive of ``torch.jit.save``."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return _is_script(archive.namelist())
-    except (OSError, *_DAMAGED):
+            return is_script(archive.namelist())
+    except _DAMAGED:
         return False
 
 
-def _is_script(names: Sequence[str]) -> bool:
+def is_script(names: Sequence[str]) -> bool:
+    """Whether a container with these entries was written by ``torch.jit.save``."""
     return any(f"/{_SCRIPT}" in f"/{name}" for name in names) and any(n.endswith("constants.pkl") for n in names)
 
 

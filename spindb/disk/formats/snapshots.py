@@ -29,7 +29,7 @@ from spindb.disk.run_directory import listed, why_failed, why_unreadable
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_part, read_signature
 from spindb.disk.times import utc
 from spindb.disk.told import text_of
-from spindb.disk.torchfiles import check_container, check_legacy, check_pickle
+from spindb.disk.torchfiles import check_container, check_legacy, check_pickle, is_script
 from spindb.records import SnapshotRecord
 
 _TENSORFLOW = re.compile(r"(simple_save|tf1_save|checkpoint|tf2_save)(\d{0,18})\Z")
@@ -257,6 +257,8 @@ def _why_no_container(file: io.BufferedReader) -> str | None:
     try:
         with zipfile.ZipFile(file) as container:
             names = container.namelist()
+            if is_script(names):  # whose code is compressed; PyTorch alone plays it
+                return None
             check_container(container, os.fstat(file.fileno()).st_size)
             pickled = next((name for name in names if name.endswith("data.pkl")), None)
             if pickled is None:

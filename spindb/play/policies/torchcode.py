@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.torchfiles import is_script
+from spindb.disk.torchfiles import holds_script
 from spindb.errors import PolicyError
 from spindb.extras import needing
 from spindb.play.importable import class_of_script, current_directory_importable
@@ -131,7 +131,7 @@ def _loaded(torch: Any, save: Path) -> Any:
     ours.__dict__.update(pickle.__dict__)
     ours.Unpickler = Unpickler  # type: ignore[attr-defined]
     ours.load = lambda file, **options: Unpickler(file, **options).load()  # type: ignore[attr-defined]
-    if is_script(save):
+    if holds_script(save):
         return torch.jit.load(save, map_location="cpu")
     return torch.load(save, map_location="cpu", weights_only=False, pickle_module=ours)
 
