@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torchlike
 from test_torch_networks import BIAS, RNG, WEIGHT, X, actor, layer, linear, network, policy_of, sequence, tensor
 
 from spindb.disk.nodes import Node
@@ -239,3 +241,78 @@ def test_bounds_follow_from_the_last_operations() -> None:
 
 
 VARIABLES = {"two": np.array([2.0, 3.0])}
+
+
+# At the command line.
+
+
+def q_network(*, limit: float | None = None) -> bytes:
+    """A file of PyTorch: a stack called network, of four numbers to two."""
+    stack = torchlike.sequence(torchlike.linear(np.eye(2, 4, dtype="f4"), np.zeros(2, "f4")))
+    own = {} if limit is None else {"act_limit": limit}
+    return torchlike.zipped(torchlike.Network("someone.Net", {"network": stack}, **own))
+
+
+def pendulum(*, limit: float | None) -> bytes:
+    layers = torchlike.linear(np.full((1, 3), 0.1, "f4"), np.zeros(1, "f4")), torchlike.activation("Tanh")
+    own = {} if limit is None else {"act_limit": limit}
+    pi = torchlike.Network("someone.Actor", {"net": torchlike.sequence(*layers)}, **own)
+    return torchlike.zipped(torchlike.Network("someone.AC", {"pi": pi}))
+
+
+def test_the_command_line_asks_and_takes_the_answer(run_directory: Any, cli: Any, tmp_path: Path) -> None:
+    run = run_directory(config={"env": "CartPole-v1"}, files={"pyt_save/model.pt": q_network()})
+    db = f"--db={tmp_path}/a.db"
+    assert cli("ingest", run.parent, db).code == 0
+    refused = cli("test-policy", run, "-nr", "-n", 2, db)
+    assert refused.code == 5
+    assert "the last layer of network is a Linear; CartPole-v1 takes Discrete(2)" in refused.err
+    assert "--action argmax|sample says it" in refused.err
+    played = cli("test-policy", run, "-nr", "-n", 2, "--action", "argmax", "--seed", 0, "--json", db)
+    assert played.code == 0
+    assert '"engine": "numpy --action argmax"' in played.out
+    assert "the greatest of its outputs is the action" in played.err
+    assert cli("test-policy", run, "-nr", "--action", "best", db).code == 2
+
+
+def test_a_sweep_takes_the_same_flag(run_directory: Any, cli: Any, tmp_path: Path) -> None:
+    run = run_directory(config={"env": "CartPole-v1"}, files={"pyt_save/model.pt": q_network()})
+    db = f"--db={tmp_path}/a.db"
+    cli("ingest", run.parent, db)
+    refused = cli("sweep", "1", "-n", 2, "--jobs", 1, db)
+    assert refused.code == 1
+    assert "does not say how its outputs become actions" in refused.err
+    for rule, done in (("argmax", 0), ("argmax", 1), ("sample", 0)):
+        swept = cli("sweep", "1", "-n", 2, "--jobs", 1, "--action", rule, db)
+        assert swept.code == 0
+        assert f"1 snapshot of 1 run, {done} evaluated so already" in swept.err
+
+
+def test_c4_another_action_space_is_no_traceback(run_directory: Any, cli: Any) -> None:
+    run = run_directory(config={"env": "Pendulum-v1"}, files={"pyt_save/model.pt": pendulum(limit=None)})
+    outcome = cli("test-policy", run, "-nr", "-n", 1)
+    assert outcome.code == 5
+    assert "gives actions from -1 to 1; Pendulum-v1 takes Box of shape (1,), from -2 to 2" in outcome.err
+    assert cli("test-policy", run, "-nr", "-n", 1, "--action", "tanh").code == 0
+    right = run_directory("b/b_s0", config={"env": "Pendulum-v1"}, files={"pyt_save/model.pt": pendulum(limit=2.0)})
+    assert cli("test-policy", right, "-nr", "-n", 1).code == 0
+    choosing = cli("test-policy", right, "-nr", "-n", 1, "--env", "MountainCar-v0")
+    assert choosing.code == 5
+    assert cli("test-policy", right, "-nr", "--seed", -1).code == 2
+
+
+@pytest.mark.parametrize("container", [torchlike.zipped, torchlike.legacy], ids=["zip", "legacy"])
+def test_h5_a_damaged_pickle_is_told_by_ingest(container: Any, run_directory: Any, cli: Any, tmp_path: Path) -> None:
+    net = torchlike.sequence(torchlike.linear(np.eye(2, 4, dtype="f4"), np.zeros(2, "f4")))
+    data = container(torchlike.Network("someone.Net", {"network": net}))
+    place = data.index(b"someone") + 9
+    run = run_directory(
+        files={"pyt_save/model.pt": data[:place] + b"\r\n\xff\xfe" + data[place + 4 :], "pyt_save/model1.pt": data}
+    )
+    db = f"--db={tmp_path}/a.db"
+    outcome = cli("ingest", run.parent, db)
+    listed = cli("snapshots", "1", db, "--json")
+    unloadable = [one["unloadable"] for one in json.loads(listed.out)]
+    assert sorted(reason is None for reason in unloadable) == [False, True]
+    assert any("damaged" in str(reason) for reason in unloadable), unloadable
+    assert "model.pt" in outcome.err

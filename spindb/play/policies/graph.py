@@ -76,7 +76,7 @@ class GraphPolicy(ArrayPolicy):
         return self._first(found) if one else found
 
     def bounds(self) -> tuple[Any, Any] | None:
-        return bounds_of(self.graph, self.graph.outputs["pi"], self._certain())
+        return bounds_of(self.graph, self.graph.outputs["pi"], self._programs["pi"])
 
     def choices(self) -> int | None:
         if "logits" in self._programs and self.observation_shape is not None:
