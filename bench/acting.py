@@ -3,7 +3,8 @@
 A 64×64 tanh network with a Gaussian head is saved as the original saves it. Then, each a process of its own: from start
 to first action, with peak memory; and in one process, turn about: actions per second of numpy, of a TensorFlow session
 per step (the original's way), of one in a process of its own (spindb's), of a TensorFlow callable, and of both engines
-for 1,000 observations at once. Memory is that of the process that evaluates.
+for 1,000 observations at once. Memory is that of the process that evaluates. At last policies of PyTorch, an LSTM and a
+convolutional one, by numpy and by PyTorch on one thread, turn about.
 
     python bench/acting.py [ROUNDS]
 """
@@ -144,6 +145,56 @@ def rates(save: Path, rounds: int) -> None:
     median = {name: statistics.median(values) for name, values in found.items()}
     print(f"  numpy acts {median['numpy'] / median['TensorFlow session per step']:.1f} times as often as the original")
     theirs.close()
+    against_torch(rounds)
+
+
+def against_torch(rounds: int) -> None:
+    """Recurrent and convolutional policies, numpy against PyTorch on one thread in the same run."""
+    try:
+        import torch
+    except ImportError:
+        print("PyTorch is not installed: its policies are not measured")
+        return
+    import io
+
+    import numpy as np
+
+    from spindb.disk.torchfiles import read_module
+    from spindb.play.policies.graph import policy_of
+    from spindb.play.policies.torchmlp import graph_of
+
+    torch.set_num_threads(1)
+    nn = torch.nn
+    recurrent = nn.Module()
+    recurrent.net = nn.Sequential(nn.Linear(OBSERVATION, 64), nn.ReLU())
+    recurrent.lstm = nn.LSTM(64, 64)
+    recurrent.head = nn.Sequential(nn.Linear(64, ACTION), nn.Tanh())
+    small = nn.Sequential(
+        *(nn.Conv2d(4, 16, 8, stride=4), nn.ReLU(), nn.Conv2d(16, 32, 4, stride=2), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(32 * 9 * 9, 256), nn.ReLU(), nn.Linear(256, 6)),
+    )
+    row = np.random.default_rng(0).normal(size=OBSERVATION).astype("f4")
+    picture = np.random.default_rng(0).uniform(size=(4, 84, 84)).astype("f4")
+    state: list[object] = [None]
+
+    def step() -> object:
+        out, state[0] = recurrent.lstm(recurrent.net(torch.from_numpy(row)[None]), state[0])
+        return recurrent.head(out)[0].numpy()
+
+    calls: dict[str, Callable[[], object]] = {"PyTorch, LSTM": step}
+    calls["PyTorch, pictures"] = lambda: small(torch.from_numpy(picture)[None])[0].numpy()
+    for name, module, given in (("numpy, LSTM", recurrent, row), ("numpy, pictures", small, picture)):
+        file = io.BytesIO()
+        torch.save(module, file)
+        policy = policy_of(graph_of(Path("model.pt"), read_module(file.getvalue())))
+        calls[name] = lambda act=policy.act, given=given: act(given)
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    with torch.no_grad():
+        for _ in range(rounds):
+            for name, call in calls.items():
+                found[name].append(rate(call))
+    for name, values in sorted(found.items()):
+        print(f"{name:<28} {spread(values, 'actions/s')}")
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ def test_j9_many_outputs_share_their_constants(tmp_path: Path) -> None:
 
 def test_j9_every_operation_has_a_signature_and_no_other() -> None:
     passed_on = {"Identity", "StopGradient", "Snapshot", "ReadVariableOp", "CheckNumerics"}
-    kept = {"Placeholder", "PlaceholderWithDefault", "Const", "VariableV2", "Variable", "VarHandleOp"}
+    kept = {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Const", "VariableV2", "Variable", "VarHandleOp"}
     assert set(SIGNATURES) == set(OPERATIONS) | set(RANDOM) | passed_on | kept
 
 

@@ -265,14 +265,14 @@ def test_deterministic_actor(load: Callable[..., GraphPolicy]) -> None:
 
 
 def test_what_is_no_mlp_is_told_precisely(load: Callable[..., GraphPolicy]) -> None:
-    kernel = torchlike.Network("torch.nn.modules.conv.Conv2d", weight=np.zeros((2, 3, 3, 3), "f4"))
+    kernel = torchlike.Network("torch.nn.modules.conv.Conv3d", weight=np.zeros((2, 3, 3, 3, 3), "f4"))
     actor = torchlike.Network("someone.vision.Actor", {"logits_net": torchlike.sequence(kernel)})
-    with pytest.raises(PolicyError, match=r"it holds a torch\.nn\.modules\.conv\.Conv2d") as caught:
+    with pytest.raises(PolicyError, match=r"it holds a torch\.nn\.modules\.conv\.Conv3d") as caught:
         load(network(actor))
     assert "someone.vision.Actor" in str(caught.value)
-    steep = torchlike.Network("torch.nn.modules.activation.LeakyReLU", negative_slope=0.2)
-    odd = torchlike.Network("someone.Actor", {"mu_net": torchlike.sequence(steep)}, log_std=np.zeros(1, "f4"))
-    with pytest.raises(PolicyError, match=r"its LeakyReLU has negative_slope=0\.2"):
+    along = torchlike.Network("torch.nn.modules.activation.Softmax", dim=0)
+    odd = torchlike.Network("someone.Actor", {"mu_net": torchlike.sequence(along)}, log_std=np.zeros(1, "f4"))
+    with pytest.raises(PolicyError, match=r"its Softmax is along axis 0"):
         load(network(odd))
     with pytest.raises(PolicyError, match="it has no actor"):
         load(torchlike.Network("someone.Net", {"body": kernel}))

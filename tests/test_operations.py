@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_tensorflow_operations
 from scipy import special
 
 from spindb.play.policies.operations import OPERATIONS, RANDOM, draw_categories
@@ -119,7 +120,8 @@ def test_operation(case: str) -> None:
 
 
 def test_every_operation_has_a_case() -> None:
-    assert {op for op, *_ in CASES.values()} | {"Split", "StridedSlice"} == set(OPERATIONS)
+    told = {op for op, *_ in CASES.values()} | {"Split", "StridedSlice"}
+    assert told | {op for op, *_ in test_tensorflow_operations.CASES.values()} == set(OPERATIONS)
 
 
 # Bits of the masks stand for axes, the lowest for the first.
@@ -142,10 +144,18 @@ def test_strided_slice(case: str) -> None:
     assert found.tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("mask", ["ellipsis_mask", "new_axis_mask"])
-def test_a_slice_that_is_not_known_is_refused(mask: str) -> None:
-    with pytest.raises(NotImplementedError, match="ellipsis"):
-        OPERATIONS["StridedSlice"]({mask: 1})
+@pytest.mark.parametrize(
+    ("masks", "expected"),
+    [
+        ({"ellipsis_mask": 1, "shrink_axis_mask": 2}, CUBE[..., 2]),
+        ({"new_axis_mask": 2, "begin_mask": 1, "end_mask": 1}, CUBE[:, None]),
+        ({"ellipsis_mask": 1, "new_axis_mask": 2}, CUBE[..., None]),
+    ],
+    ids=["the last column", "a new axis", "a new axis at the end"],
+)
+def test_slices_with_an_ellipsis_or_a_new_axis(masks: Mapping[str, int], expected: Any) -> None:
+    found = OPERATIONS["StridedSlice"](masks)(CUBE, np.array([0, 2]), np.array([0, 3]), np.array([1, 1]))
+    assert found.tolist() == expected.tolist()
 
 
 def test_split() -> None:

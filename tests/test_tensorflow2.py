@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graphlike import Save
 
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots
 from spindb.disk.functions import Function, inlined
 from spindb.disk.nodes import Node
 from spindb.disk.savedmodel import SavedModelError
 from spindb.errors import PolicyError
+from spindb.play.actions import settle
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.records import SnapshotRecord
 
+gymnasium = pytest.importorskip("gymnasium")
 SAVES = Path(__file__).parent / "saves"
 OLD = SAVES / "tensorflow-2.9"
 
@@ -131,3 +134,48 @@ def test_a_damaged_graph_of_assignments_ends(tmp_path: Path) -> None:
     graph = Graph(tmp_path, {node.name: node for node in nodes}, {"v": 1.5}, {}, {})
     assert list(_Restored(graph)) == []
     assert _Restored(graph)["v"] == 1.5
+
+
+W, LOG_STD = np.full((4, 2), 0.3, "f4"), np.array([[-1.0, 0.0]] * 4, "f4") / 4
+
+
+def undrawn(place: Path, outputs: dict[str, str], last: str = "Identity", **options: Any) -> Policy:
+    """A signature with a mean and the logarithm of a deviation, of which nothing is drawn."""
+    save = Save(variables={"w": W, "s": LOG_STD}, outputs=outputs)
+    save.add("x", "Placeholder", dtype="f4", shape=(-1, 4))
+    for name, shape in (("w", (4, 2)), ("s", (4, 2))):
+        save.add(name, "VariableV2", dtype="f4", shape=shape)
+    save.add("mean", "MatMul", "x", "w", T="f4")
+    save.add("mu", last, "mean", T="f4")
+    save.add("log_std", "MatMul", "x", "s", T="f4")
+    save.write(place / "checkpoint")
+    snapshot = SnapshotRecord("tf2_save", "checkpoint", None, inputs={"x": "x:0"}, outputs=outputs)
+    return load_snapshot(place, snapshot, engine="numpy", **options)
+
+
+def test_h2_a_mean_that_its_author_may_squash_is_asked_for(tmp_path: Path) -> None:
+    space = gymnasium.spaces.Box(-2.0, 2.0, (2,))
+    outputs = {"mu": "mu:0", "log_std": "log_std:0"}
+    x = np.ones(4, "f4")
+    with pytest.raises(PolicyError, match="its signature gives log_std, mu, of which none is drawn") as caught:
+        settle(undrawn(tmp_path, outputs), space)
+    assert str(caught.value.hint).startswith("--action tanh|clip")
+    certain = settle(undrawn(tmp_path, outputs, deterministic=True), space, "tanh")
+    assert certain.act(x) == pytest.approx(2 * np.tanh(x @ W), abs=1e-5)
+    policy = settle(undrawn(tmp_path, outputs), space, "tanh")
+    assert policy.stochastic
+    policy.seed(0)
+    drawn = np.arctanh(np.clip(policy.act(np.repeat(x[None], 4000, axis=0)) / 2, -0.9999, 0.9999))
+    assert np.median(drawn, axis=0) == pytest.approx(x @ W, abs=0.06)
+    assert drawn[:, 0].std() == pytest.approx(np.exp(-1), rel=0.1)
+
+
+def test_h2_names_that_tell_nothing_are_asked_for_too(tmp_path: Path) -> None:
+    space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+    outputs = {"output_1": "mu:0", "output_2": "log_std:0"}
+    with pytest.raises(PolicyError, match="its signature gives output_1, output_2"):
+        settle(undrawn(tmp_path, outputs), space)
+    with pytest.raises(PolicyError, match=r"gives output_1, of which .*; the environment takes Discrete\(2\)"):
+        settle(undrawn(tmp_path, {"output_1": "mu:0"}), gymnasium.spaces.Discrete(2))
+    squashed = undrawn(tmp_path, {"output_1": "mu:0"}, "Tanh")  # what is bounded as the space is is an action
+    assert settle(squashed, space) is squashed

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from spindb.play.rollout import Rollout, Trace
     from spindb.play.values import ValueTrace
 
+ActionRule = Annotated[
+    str | None,
+    typer.Option(
+        "--action",
+        metavar="RULE",
+        help="How outputs become actions, if the save leaves it open: argmax, sample, tanh, clip.",
+    ),
+]
 _LATEST = -1
 _VALUE_FILES = (".csv", ".png", ".svg", ".pdf")
 
@@ -61,6 +69,7 @@ def test_policy(
     trust: Annotated[
         bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
     ] = False,
+    action: ActionRule = None,
     engine: Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed the environment and the policy.")] = None,
     values: Annotated[
@@ -92,6 +101,7 @@ def test_policy(
     spindb test-policy 42 --env-factory my_envs:make
     """
     with needing("play"):
+        from spindb.play.actions import rule_of
         from spindb.play.envs import import_environments
         from spindb.play.faithful import as_the_original_chooses, faithful_environment
         from spindb.play.load import environment_of, require_fit
@@ -114,6 +124,7 @@ def test_policy(
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
     _require_files(video, values)
     by = _engine(engine)
+    rule = rule_of(action)
     location = database(ctx, db)
     playable = _find(run, run_id, None if itr == _LATEST else itr, location)
     if faithful and itr == _LATEST:
@@ -137,7 +148,7 @@ def test_policy(
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by, trust=trust)
     with active().held():  # SIGTERM and the like end the rollout, and not what is then made of it
         try:
-            require_fit(policy, built)
+            policy = require_fit(policy, built, rule)
             _announce_play(playable, built, policy)
             write = say_log if as_json else print_line
             write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")

@@ -11,6 +11,7 @@ import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
 from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
+from spindb.cli.playing import ActionRule
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 from spindb.signals import active
@@ -49,6 +50,7 @@ def sweep(
     trust: Annotated[
         bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
     ] = False,
+    action: ActionRule = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")] = None,
     everything: Everything = False,
@@ -66,6 +68,7 @@ def sweep(
     with needing("play"):
         import numpy  # noqa: F401 - asked for here, not in every worker
 
+        from spindb.play.actions import rule_of
         from spindb.play.evaluating import Flags
         from spindb.play.rollout import require_seed
 
@@ -73,7 +76,17 @@ def sweep(
     if env is not None and env_factory is not None:
         raise UsageError("--env and --env-factory exclude each other")
     location = database(ctx, db)
-    flags = Flags(episodes, length, deterministic, seed, env, env_factory, tuple(imports or ()), trust=trust)
+    flags = Flags(
+        episodes,
+        length,
+        deterministic,
+        seed,
+        env,
+        env_factory,
+        tuple(imports or ()),
+        trust=trust,
+        action=rule_of(action),
+    )
     with connected(location) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
@@ -123,7 +136,11 @@ def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list
 
 def _same(e: Evaluated, flags: Flags) -> bool:
     """Whether an evaluation is what these flags ask for."""
+    from spindb.play.actions import recorded_rule
+
     asked = (flags.seed, flags.length or None, flags.episodes)
+    if recorded_rule(e.engine) != flags.action:
+        return False
     if e.partial or (e.seed, e.max_ep_len, e.episodes) != asked or e.deterministic != flags.deterministic:
         return False
     if flags.factory is not None:

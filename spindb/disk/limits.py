@@ -21,6 +21,7 @@ MODEL_INFO = 1 * _MIB
 SAVED_MODEL = 64 * _MIB
 VARIABLES_INDEX = 16 * _MIB
 SAVE_DIGESTED = 64 * _MIB  # of each file of a saved policy without metrics, by which its copies are known
+MODULE_PICKLE = 8 * _MIB  # what describes the modules of a file of torch.save, without their values
 ZIP_DIRECTORY = 8 * _MIB  # of a file of torch.save: one entry of 46 bytes or more for each tensor
 
 BYTES = MappingProxyType(

@@ -9,61 +9,86 @@ on a persistent id that names its storage. The pickle is followed symbolically (
 from __future__ import annotations
 
 import io
-import math
 import struct
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from spindb.disk import limits
 from spindb.disk.described import Built, Global
 from spindb.disk.pickles import PickleError, read_pickle, read_pickles
 from spindb.disk.told import text_of, told, told_text
+from spindb.disk.torchtensors import SIZES, Tensor, array_of, name_of, scalar_of, storage_of, tensor_of
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-_DTYPES = {
-    "FloatStorage": "f4",
-    "DoubleStorage": "f8",
-    "HalfStorage": "f2",
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
-}
-_SIZES = {"f4": 4, "f8": 8, "f2": 2, "i8": 8, "i4": 4, "i2": 2, "i1": 1, "u1": 1, "?": 1}
-_REBUILD_TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
-_REBUILD_PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 _DAMAGED = (zipfile.BadZipFile, struct.error, ValueError, EOFError, OSError, NotImplementedError, RuntimeError)
 _MAX_DEPTH = 50
-_MAX_EXPANDED = 1 << 24  # bytes that a tensor may have beyond its storage: strides of 0 repeat values
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor: ``strides`` and ``offset`` count elements of ``storage``, which holds raw little-endian values."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int
-    storage: bytes
+_SCRIPT = "code/"
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module: its class by path, its tensors, its children in order, and its other attributes that are plain."""
+    """A module: its class by path, its tensors, its children in order, and its other attributes that are plain.
+
+    ``arrays`` are attributes that hold a tensor or an array of numpy, without being parameters or buffers; ``unread``
+    names those whose value can't be read here, with what they are made of.
+    """
 
     class_path: str
     tensors: Mapping[str, Tensor]
     children: Mapping[str, Module]
     attributes: Mapping[str, Any]
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What ``module.state_dict()`` gives: tensors by their names in the module, without the module."""
+
+    tensors: Mapping[str, Tensor]
 
 
 def read_module(data: bytes) -> Module:
-    """The module in a file of ``torch.save``.
+    """The module in a file of ``torch.save``; raises as `read_saved`, and where it holds weights alone."""
+    found = read_saved(data)
+    if isinstance(found, Weights):
+        names = ", ".join(list(found.tensors)[:4])
+        raise PickleError(f"holds weights alone ({names}, …), not the network that they belong to")
+    return found
+
+
+def check_pickle(data: bytes) -> None:
+    """Follow the ``data.pkl`` of a file of ``torch.save``.
+
+    Raises:
+        PickleError: it is damaged: whatever it describes can't be loaded.
+    """
+    read_pickle(data)
+
+
+def check_legacy(file: BinaryIO, size: int) -> None:
+    """Follow the pickles of a file of the container before PyTorch 1.6, of so many bytes, without reading the values.
+
+    Raises:
+        PickleError: it is damaged, or no file of ``torch.save``.
+    """
+    file.seek(0)
+    head = file.read(limits.MODULE_PICKLE)
+    if len(head) == limits.MODULE_PICKLE < size:  # more modules than any policy has; playing it says what it is
+        return
+
+    def read(position: int, length: int) -> bytes:
+        file.seek(position)
+        return file.read(length)
+
+    _legacy_places(head, read, size)
+
+
+def read_saved(data: bytes) -> Module | Weights:
+    """The module, or the weights of one, in a file of ``torch.save``.
 
     Raises:
         PickleError: the bytes are no such file, are cut off, or hold something else than a module; the message says
@@ -71,17 +96,30 @@ def read_module(data: bytes) -> Module:
     """
     try:
         root, storages = _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
-        if not isinstance(root, Built) or "_modules" not in root.attributes:
+        if isinstance(root, Built) and "_modules" in root.attributes:
+            return _Modules(storages).module(root, 0)
+        weights = _weights(root, storages)
+        if not weights:
             raise PickleError(_what_else(root))
-        return _Modules(storages).module(root, 0)
+        return Weights(weights)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PickleError(f"holds no module that can be followed: {text_of(error)}") from error
+
+
+def _weights(root: Any, storages: Mapping[str, bytes]) -> dict[str, Tensor]:
+    """The tensors of a state dict; none where it is something else."""
+    is_mapping = isinstance(root, dict) or (isinstance(root, Built) and root.class_path == "collections.OrderedDict")
+    pairs = _items(root) if is_mapping else []
+    if not pairs or not all(isinstance(name, str) for name, _ in pairs):
+        return {}
+    found = {name: tensor_of(value, storages) for name, value in pairs}
+    return {name: tensor for name, tensor in found.items() if tensor is not None} if None not in found.values() else {}
 
 
 def _what_else(root: Any) -> str:
     if isinstance(root, Built) and root.class_path == "collections.OrderedDict":
         names = ", ".join(_words(name) for name, _ in root.items[:4])
-        return f"holds weights alone ({names}, …), not the network that they belong to"
+        return f"holds no module, but {names}, …"
     if isinstance(root, dict):
         return f"holds a dictionary ({', '.join(map(_words, list(root)[:6]))}), not a module"
     if isinstance(root, Built):
@@ -93,22 +131,11 @@ def _words(name: Any) -> str:
     return told_text(name) if isinstance(name, str) else told(name)
 
 
-def _name(name: Any) -> str:
-    """The name of a tensor, module or storage.
-
-    Raises:
-        PickleError: it is neither text nor a number.
-    """
-    if isinstance(name, str):
-        return name
-    if isinstance(name, int):
-        return told(name)
-    raise PickleError(f"the name of a part of it is {told(name)}")
-
-
 def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
+        if is_script(archive.namelist()):
+            raise PickleError(f"a TorchScript archive: its network is code in {_SCRIPT}, which only PyTorch runs")
         check_container(archive, len(data))
         (pickled,) = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         place = pickled.removesuffix("data.pkl")
@@ -119,6 +146,20 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
         return read_pickle(archive.read(pickled)), storages
     except _DAMAGED as error:
         raise PickleError(f"no whole file of torch.save: {text_of(error)}") from error
+
+
+def holds_script(path: Path) -> bool:
+    """Whether the file is an archive of ``torch.jit.save``."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return is_script(archive.namelist())
+    except _DAMAGED:
+        return False
+
+
+def is_script(names: Sequence[str]) -> bool:
+    """Whether a container with these entries was written by ``torch.jit.save``."""
+    return any(f"/{_SCRIPT}" in f"/{name}" for name in names) and any(n.endswith("constants.pkl") for n in names)
 
 
 def check_container(archive: zipfile.ZipFile, size: int) -> None:
@@ -134,26 +175,31 @@ def check_container(archive: zipfile.ZipFile, size: int) -> None:
 
 
 def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
-    (magic,), _ = read_pickles(data, 1)
+    root, places = _legacy_places(data, lambda position, length: data[position : position + length], len(data))
+    return root, {key: data[start : start + length] for key, (start, length) in places.items()}
+
+
+def _legacy_places(head: bytes, read: Callable[[int, int], bytes], size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
+    """The object in a file of so many bytes whose pickles lie in `head`, and where the values of its storages lie."""
+    (magic,), _ = read_pickles(head, 1)
     if magic != _MAGIC:
         raise PickleError(f"no file of torch.save: {_what_else(magic)}")
-    (_, _, system, root, keys), end = read_pickles(data, 5)
+    (_, _, system, root, keys), end = read_pickles(head, 5)
     if not isinstance(keys, list):
         raise PickleError("no file of torch.save: the keys of its values are missing")
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise PickleError("written on a machine of the other byte order")
     sizes = _storage_sizes(root)
-    storages: dict[str, bytes] = {}
+    places: dict[str, tuple[int, int]] = {}
     position = end
     for key in keys:
-        count = int.from_bytes(data[position : position + 8], "little")
-        length = count * sizes.get(_name(key), 4)
+        length = int.from_bytes(read(position, 8), "little") * sizes.get(name_of(key), 4)
         position += 8
-        if position + length > len(data):
+        if position + length > size:
             raise PickleError("cut off inside its values")
-        storages[_name(key)] = data[position : position + length]
+        places[name_of(key)] = (position, length)
         position += length
-    return root, storages
+    return root, places
 
 
 def _storage_sizes(root: Any) -> dict[str, int]:
@@ -166,27 +212,15 @@ def _storage_sizes(root: Any) -> dict[str, int]:
             continue
         seen.add(id(item))
         if isinstance(item, Built):
-            storage = _storage_id(item)
+            storage = storage_of(item)
             if storage is not None:
-                sizes[storage[1]] = _SIZES[storage[0]]
+                sizes[storage[1]] = SIZES[storage[0]]
             pending += [item.callable, item.args, item.state, item.items]
         elif isinstance(item, dict):
             pending += list(item.values())
         elif isinstance(item, (list, tuple)):
             pending += list(item)
     return sizes
-
-
-def _storage_id(item: Any) -> tuple[str, str] | None:
-    """Type and key where the item is a persistent id of a storage."""
-    if not isinstance(item, Built) or item.class_path != "persistent.id" or not isinstance(item.args[0], tuple):
-        return None
-    parts = item.args[0]
-    if len(parts) < 3 or parts[0] != "storage" or not isinstance(parts[1], Global):
-        return None
-    if parts[1].name not in _DTYPES:
-        raise PickleError(f"holds values of type {told_text(str(parts[1]))}, which can't be read")
-    return _DTYPES[parts[1].name], _name(parts[2])
 
 
 class _Modules:
@@ -208,21 +242,47 @@ class _Modules:
         tensors = {}
         for group in ("_parameters", "_buffers"):
             for name, value in _items(state.get(group)):
-                tensor = _tensor(value, self.storages)
+                tensor = tensor_of(value, self.storages)
                 if tensor is not None:
-                    tensors[_name(name)] = tensor
+                    tensors[name_of(name)] = tensor
         children = {
-            _name(name): self.module(child, depth + 1)
+            name_of(name): self.module(child, depth + 1)
             for name, child in _items(state.get("_modules"))
             if isinstance(child, Built)
         }
-        plain = {
-            _name(name): value
+        plain: dict[str, Any] = {
+            name_of(name): value
             for name, value in state.items()
-            if isinstance(value, (int, float, str, bool)) and not _name(name).startswith("_")
+            if _is_plain(value) and not name_of(name).startswith("_")
         }
-        arrays = {_name(name): number for name, value in state.items() if (number := _scalar(value)) is not None}
-        return Module(_class_of(built), tensors, children, {**plain, **arrays})
+        arrays: dict[str, Tensor] = {}
+        unread: dict[str, str] = {}
+        for key, value in state.items():
+            name = name_of(key)
+            if name.startswith("_") or name in plain or value is None:
+                continue
+            if (number := scalar_of(value)) is not None:
+                plain[name] = number
+            elif (array := _array_among(value, self.storages)) is not None:
+                arrays[name] = array
+            else:
+                unread[name] = value.call if isinstance(value, Built) and value.called else told(value)
+        return Module(_class_of(built), tensors, children, plain, arrays, unread)
+
+
+def _is_plain(value: Any) -> bool:
+    """A number, a text, or a few numbers: how layers keep their settings."""
+    if isinstance(value, (tuple, list)):
+        return len(value) <= limits.DIMENSIONS and all(isinstance(item, (int, float)) for item in value)
+    return isinstance(value, (int, float, str, bool))
+
+
+def _array_among(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
+    """An attribute that is a tensor or an array of numpy; None where it is neither, or can't be read."""
+    try:
+        return tensor_of(value, storages) or array_of(value)
+    except PickleError:
+        return None
 
 
 def _class_of(built: Built) -> str:
@@ -242,53 +302,3 @@ def _items(value: Any) -> list[tuple[Any, Any]]:
         pairs = value.args[0] if value.args and isinstance(value.args[0], list) else []
         return [tuple(pair) for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) == 2] + value.items
     return []
-
-
-def _tensor(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
-    if isinstance(value, Built) and value.class_path in _REBUILD_PARAMETER and value.args:
-        return _tensor(value.args[0], storages)
-    if not isinstance(value, Built) or value.class_path not in _REBUILD_TENSOR or len(value.args) < 4:
-        return None
-    storage = _storage_id(value.args[0])
-    if storage is None or storage[1] not in storages:
-        raise PickleError("a tensor's values are missing")
-    offset, shape, strides = value.args[1:4]
-    if not (isinstance(offset, int) and _is_extent(shape) and _is_extent(strides)):
-        raise PickleError(f"a tensor of the shape {told(shape)} and the strides {told(strides)}")
-    tensor = Tensor(storage[0], tuple(shape), tuple(strides), offset, storages[storage[1]])
-    if math.prod(shape) * _SIZES[tensor.dtype] > max(len(tensor.storage), _MAX_EXPANDED):
-        raise PickleError(f"a tensor of the shape {told(shape)} is made of {len(tensor.storage):,} bytes")
-    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
-    if min((*tensor.shape, *tensor.strides, tensor.offset), default=0) < 0 or (
-        0 not in tensor.shape and (last + 1) * _SIZES[tensor.dtype] > len(tensor.storage)
-    ):
-        raise PickleError("a tensor reaches beyond its values")
-    return tensor
-
-
-def _is_extent(numbers: Any) -> bool:
-    """Whether it can be a tensor's shape or strides."""
-    if not isinstance(numbers, (tuple, list)) or len(numbers) > limits.DIMENSIONS:
-        return False
-    return all(isinstance(number, int) and 0 <= number <= limits.ELEMENTS for number in numbers)
-
-
-def _scalar(value: Any) -> float | None:
-    """A numpy scalar (how ``act_limit`` is kept): ``numpy.core.multiarray.scalar(dtype('f4', …), bytes)``."""
-    if not isinstance(value, Built) or not value.class_path.endswith("multiarray.scalar") or len(value.args) != 2:
-        return None
-    dtype, raw = value.args
-    code = dtype.args[0] if isinstance(dtype, Built) and dtype.args else ""
-    if isinstance(raw, Built) and raw.class_path.endswith("_codecs.encode") and raw.args:
-        raw = raw.args[0]
-    if isinstance(raw, str):
-        raw = raw.encode("latin1")
-    formats = {"f4": "<f", "f8": "<d", "i8": "<q", "i4": "<i"}
-    if (
-        not isinstance(code, str)
-        or code not in formats
-        or not isinstance(raw, bytes)
-        or len(raw) != struct.calcsize(formats[code])
-    ):
-        return None
-    return float(struct.unpack(formats[code], raw)[0])

@@ -32,6 +32,7 @@ class Evaluated:
     partial: bool
     env_id: str | None
     env_source: str
+    engine: str
 
     @property
     def standard_error(self) -> float | None:
@@ -91,7 +92,7 @@ def evaluated(connection: Connection, ids: Sequence[int]) -> list[Evaluated]:
     e, r = evaluations.c, runs.c
     wanted = (
         *(e.run_id, r.name, e.snapshot_path, e.itr, e.episodes, e.mean_return, e.std_return),
-        *(e.deterministic, e.seed, e.max_ep_len, e.snapshot_digest, e.partial, e.env_id, e.env_source),
+        *(e.deterministic, e.seed, e.max_ep_len, e.snapshot_digest, e.partial, e.env_id, e.env_source, e.engine),
     )
     statement = select(*wanted).join(runs, (r.id == e.run_id) & (r.generation == e.generation))
     statement = statement.where(e.mean_return.is_not(None)).order_by(e.run_id, e.itr.nulls_last(), e.id)

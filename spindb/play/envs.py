@@ -23,7 +23,7 @@ from typing import Any, Literal
 from spindb.disk.regular import check_regular
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.ids import found_id, typed_id
-from spindb.play.importable import current_directory_importable
+from spindb.play.importable import current_directory_importable, import_named
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
 
@@ -182,7 +182,7 @@ def import_environments(module: str) -> None:
     _import_gym_beforehand()
     with current_directory_importable():
         try:
-            importlib.import_module(module)
+            import_named(module)
         except (Exception, SystemExit) as error:  # a user's own code can raise anything
             raise EnvironmentBuildError(
                 f"--import {module} failed: {type(error).__name__}: {error}",

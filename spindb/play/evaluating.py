@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from spindb.errors import PlaybackError
 from spindb.index.store import EpisodeResult, Evaluation
+from spindb.play.actions import Rule
 from spindb.play.envs import BuiltEnvironment, import_environments
 from spindb.play.load import Playable, digest_of, environment_of, require_fit
 from spindb.play.policies import Engine, Policy, load_snapshot
@@ -27,6 +28,8 @@ class Flags:
     imports: tuple[str, ...] = ()
     engine: Engine = "auto"
     trust: bool = False
+    action: Rule | None = None
+    """What outputs are whose meaning stays open: see `spindb.play.actions`."""
 
 
 def record_of(
@@ -73,7 +76,7 @@ def evaluate(playable: Playable, flags: Flags) -> Evaluation:
             trust=flags.trust,
         )
         try:
-            require_fit(policy, built)
+            policy = require_fit(policy, built, flags.action)
             rollout = run_policy(
                 built.environment, policy, flags.length, flags.episodes, False, seed=flags.seed, write=_unheard
             )

@@ -22,6 +22,7 @@ from spindb.index.query.reference import RunDirectory, RunName, RunRef, referenc
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.index.roots import this_host
 from spindb.location import located
+from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.envs import BuiltEnvironment, Render, build_environment, import_environments
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.policies.graph import GraphPolicy
@@ -261,6 +262,7 @@ def load_policy(
     engine: Engine = "auto",
     trust: bool = False,
     db: str | Path | None = None,
+    action: Rule | None = None,
 ) -> Policy:
     """Load a saved policy.
 
@@ -272,6 +274,8 @@ def load_policy(
         engine: what evaluates it: ``numpy``, ``tensorflow``, or ``auto`` for numpy where it can.
         db: the database (path or URL) where `run` is not a directory; without one as the command line finds it:
             ``SPINDB_URL``, else the nearest ``spindb.db`` upward.
+        action: what its outputs are where the save does not say: ``argmax``, ``sample``, ``tanh``, ``clip``; see
+            `spindb.play.actions`.
 
     Returns:
         A policy: ``policy(observation)`` is the action for one observation, or one per row for many;
@@ -279,10 +283,13 @@ def load_policy(
 
     Raises:
         NotFoundError: there is no such run or itr.
-        PolicyError: the snapshot can't be loaded.
+        PolicyError: the snapshot can't be loaded, or does not say how its outputs become actions.
     """
     playable = locate(run, itr, db=db)
-    return load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=engine, trust=trust)
+    policy = load_snapshot(
+        playable.directory, playable.snapshot, deterministic=deterministic, engine=engine, trust=trust
+    )
+    return settle(policy, None, rule_of(action))
 
 
 def load_policy_and_env(
@@ -294,6 +301,7 @@ def load_policy_and_env(
     imports: Sequence[str] = (),
     trust: bool = False,
     db: str | Path | None = None,
+    action: Rule | None = None,
 ) -> tuple[Any, Policy]:
     """The environment built anew, and the policy, as the original's function of that name gives them.
 
@@ -310,12 +318,20 @@ def load_policy_and_env(
         import_environments(module)
     built = environment_of(playable, imports=imports, render="human" if render else None, trust=trust)
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
-    require_fit(policy, built)
-    return built.environment.env, policy
+    return built.environment.env, require_fit(policy, built, rule_of(action))
 
 
-def require_fit(policy: Policy, built: BuiltEnvironment) -> None:
-    """Raise `PolicyError` where the environment's observations are not the policy's."""
+def require_fit(policy: Policy, built: BuiltEnvironment, action: Rule | None = None) -> Policy:
+    """The policy with actions that are the environment's: the same, or one whose outputs are made so by a rule.
+
+    Args:
+        policy: as it was loaded.
+        built: the environment.
+        action: what outputs are whose meaning stays open; see `spindb.play.actions`.
+
+    Raises:
+        PolicyError: observations or actions of the environment are not the policy's, or what its output is stays open.
+    """
     wanted, given = policy.observation_shape, built.environment.observation_shape
     if wanted is not None and given is not None and wanted != given:
         raise PolicyError(
@@ -323,6 +339,10 @@ def require_fit(policy: Policy, built: BuiltEnvironment) -> None:
             f"{built.id or 'the environment'} (from {built.source}) gives {given}",
             hint="name the environment that it was trained in: --env ID or --env-factory module:function",
         )
+    if wanted is None and given is not None and policy.engine != "torch":
+        policy.observation_shape = given
+    where = built.id or "the environment"
+    return settle(policy, built.environment.action_space, action, where=where)
 
 
 __all__ = [

@@ -19,6 +19,7 @@ from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph, Program
 
 OPSET = 18
+_HINT = "spindb export-policy tells feed-forward networks alone; policy.weights() has the arrays of any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,25 @@ def plan_of(policy: GraphPolicy) -> Plan:
 def _plan_of(policy: GraphPolicy) -> Plan:
     if policy.observation_shape is None:
         raise PolicyError(f"{policy.save} does not tell the shape of its observations: nothing to export it by")
-    writer = _Writer(policy.graph)
+    if policy.graph.states:
+        raise PolicyError(
+            f"{policy.save} carries a state through an episode: such networks can't be exported", hint=_HINT
+        )
+    if not policy.form.settled and policy.form.scores != "values":
+        raise PolicyError(
+            f"{policy.save} does not say how its outputs become actions ({policy.form.met}): it can't be exported",
+            hint=_HINT,
+        )
+    writer = _Writer(policy.graph, policy.filled)
     named = policy.graph.outputs
     action = named["mu" if policy.stochastic and "mu" in named else "pi"]
     outputs = {"action": writer.tensor(action, draws=False)}
+    if not policy.form.settled:  # values of choices
+        outputs = {"action": writer.add("ArgMax", outputs["action"], axis=-1, keepdims=0), "q": outputs["action"]}
     if policy.stochastic:
         outputs["sample"] = writer.tensor(named["pi"], draws=True)
     for name in policy.names:
-        if not Program(policy.graph, named[name]).random:
+        if not Program(policy.graph, named[name], filled=policy.filled).random:
             outputs.setdefault(name, writer.tensor(named[name], draws=False))
     if outputs.get("pi") == outputs["action"]:
         del outputs["pi"]
@@ -81,6 +93,8 @@ class _Writer:
     """Writes the operations of a graph's nodes, each once."""
 
     graph: Graph
+    filled: Mapping[str, Any] = field(default_factory=dict)
+    """Values of placeholders that no one gives."""
     arrays: dict[str, Any] = field(default_factory=dict)
     steps: list[PlanStep] = field(default_factory=list)
     written: dict[tuple[str, bool], str] = field(default_factory=dict)
@@ -93,7 +107,7 @@ class _Writer:
         target, port = self.graph.resolve(name)
         if port:
             raise _untold(self.graph, self.graph.node(target))
-        program = Program(self.graph, name)
+        program = Program(self.graph, name, filled=self.filled)
         for node in program.order:
             if (node.name, draws) not in self.written:
                 self.written[node.name, draws] = self._node(program, node, draws)
@@ -135,7 +149,7 @@ class _Writer:
 def _untold(graph: Graph, node: Node) -> PolicyError:
     return PolicyError(
         f"{graph.save}: the operation {node.op} of {node.name} can't be exported",
-        hint="spindb export-policy tells feed-forward networks alone; policy.weights() has the arrays of any",
+        hint=_HINT,
     )
 
 
@@ -265,6 +279,12 @@ _TOLD: Mapping[str, Teller] = {
     **dict.fromkeys(("RealDiv", "Div"), _same("Div")),
     **{op: _same(op) for op in ("Sub", "Mul", "Pow", "Neg", "Abs", "Sign", "Exp", "Log", "Sqrt", "Reciprocal")},
     **{op: _same(op) for op in ("Tanh", "Relu", "Elu", "Sigmoid", "Softplus", "Softsign", "Greater", "Less", "Equal")},
+    **{op: _same(op) for op in ("Erf", "Selu", "Sin", "Cos", "Tan", "Sinh", "Cosh", "Floor", "Ceil", "Asin", "Acos")},
+    **{op: _same(op) for op in ("Atan", "IsNan", "IsInf")},
+    **dict.fromkeys(("Rint", "Round"), _same("Round")),
+    **dict.fromkeys(("PreventGradient", "EnsureShape"), _same("Identity")),
+    "Expm1": lambda told: told.add("Sub", told.add("Exp", told.inputs[0]), told.number(1)),
+    "NotEqual": lambda told: told.add("Not", told.add("Equal", *told.inputs)),
     "Softmax": _same("Softmax", axis=-1),
     "LogSoftmax": _same("LogSoftmax", axis=-1),
     "Maximum": _same("Max"),

@@ -166,6 +166,8 @@ def _play_episode(
     traces: Sequence[Trace],
 ) -> Episode:
     observation = world.reset(seed)
+    if callable(begin := getattr(get_action, "begin_episode", None)):
+        begin()
     ep_return, length = 0.0, 0
     while True:
         if render:

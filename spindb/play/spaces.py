@@ -40,6 +40,11 @@ class Environment:
         shape = getattr(getattr(self.env, "observation_space", None), "shape", None)
         return tuple(int(length) for length in shape) if shape is not None else None
 
+    @property
+    def action_space(self) -> Any:
+        """The space of its actions, None where the environment does not tell."""
+        return getattr(self.env, "action_space", None)
+
     def reset(self, seed: int | None = None) -> Any:
         """Begin an episode; with a seed, the environment's randomness begins anew."""
         try:

@@ -13,10 +13,11 @@ import os
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from spindb.disk.run_directory import listed, why_failed, why_unreadable
 from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_part, read_signature
 from spindb.disk.times import utc
 from spindb.disk.told import text_of
-from spindb.disk.torchfiles import check_container
+from spindb.disk.torchfiles import check_container, check_legacy, check_pickle, is_script
 from spindb.records import SnapshotRecord
 
 _TENSORFLOW = re.compile(r"(simple_save|tf1_save|checkpoint|tf2_save)(\d{0,18})\Z")
@@ -38,6 +39,7 @@ _OF_TF2 = (_SAVED_MODEL, "variables", "keras_metadata.pb")  # a directory of tha
 _PYTORCH_DIRECTORY = "pyt_save"
 _PYTORCH = re.compile(r"model(\d{0,18})\.pt\Z")
 _STATE = re.compile(r"vars\d*\.pkl\Z")
+_CHECKSUM = "CRC"  # in the message of zipfile where an entry's checksum is another
 _CLOCK_SLACK_S = 2.0
 
 
@@ -241,8 +243,13 @@ def _why_no_module(path: Path) -> str | None:
                 return _why_no_container(file)
             if not head.startswith(b"\x80"):
                 return f"no saved module: {os.fstat(file.fileno()).st_size:,} bytes that are neither zip nor pickle"
+            check_legacy(file, os.fstat(file.fileno()).st_size)
+    except PickleError as error:
+        return str(error)
     except OSError as error:
         return why_unreadable(error)[1]
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        return f"its pickle is damaged: {text_of(error)}"
     return None
 
 
@@ -250,13 +257,32 @@ def _why_no_container(file: io.BufferedReader) -> str | None:
     try:
         with zipfile.ZipFile(file) as container:
             names = container.namelist()
+            if is_script(names):  # whose code is compressed; PyTorch alone plays it
+                return None
             check_container(container, os.fstat(file.fileno()).st_size)
+            pickled = next((name for name in names if name.endswith("data.pkl")), None)
+            if pickled is None:
+                return "a zip container without data.pkl: no saved module"
+            if container.getinfo(pickled).file_size > limits.MODULE_PICKLE:
+                return None  # more modules than any policy has; playing it says what it is
+            return _why_damaged(container.read(pickled))
     except PickleError as error:
         return str(error)
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError):
-        return "the zip container is cut off: the save was interrupted"
-    if not any(name.endswith("data.pkl") for name in names):
-        return "a zip container without data.pkl: no saved module"
+    except zipfile.BadZipFile as error:
+        if _CHECKSUM in str(error):
+            return "data.pkl is damaged: its checksum is another"
+    except (struct.error, ValueError, NotImplementedError, RuntimeError, zlib.error, EOFError):
+        pass
+    return "the zip container is cut off: the save was interrupted"
+
+
+@lru_cache(maxsize=8)
+def _why_damaged(pickled: bytes) -> str | None:
+    """Why a ``data.pkl`` can't be followed, else None; the snapshots of a run have equal ones, or nearly so."""
+    try:
+        check_pickle(pickled)
+    except PickleError as error:
+        return f"data.pkl: {error}"
     return None
 
 

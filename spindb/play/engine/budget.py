@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spindb.play.engine.signatures import SIGNATURES
+from spindb.play.policies.convolution import is_channels_first, output_shape
 
 RESULT = 256 << 20
 """Bytes of one array."""
@@ -152,12 +153,96 @@ def _multinomial(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
     return (elements(np.reshape(inputs[1], (1,))) + 3) * np.size(inputs[0]), 0
 
 
+def _diagonals(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    shape = np.shape(inputs[0])
+    if not shape:
+        raise ValueError("a diagonal of one number")
+    count = math.prod(shape) * shape[-1]
+    return 2 * count, count
+
+
+def _padded(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    sides = np.asarray(inputs[1])
+    if sides.shape != (np.ndim(inputs[0]), 2):
+        raise ValueError(f"paddings of shape {sides.shape} for an array of {np.ndim(inputs[0])} axes")
+    lengths = tuple(
+        length + int(pair[0]) + int(pair[1]) for length, pair in zip(np.shape(inputs[0]), sides, strict=True)
+    )
+    return elements(lengths), 0
+
+
+def _ranged(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    start, limit, delta = (float(np.reshape(value, ())) for value in inputs)
+    if not delta or not all(map(math.isfinite, (start, limit, delta))):
+        raise ValueError(f"a range from {start} to {limit} by {delta}")
+    return elements((max(math.ceil((limit - start) / delta), 0) + 1,)), 0
+
+
+def _convolved(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    """With the windows, which are copied for the product."""
+    if np.ndim(inputs[1]) != 4:
+        raise ValueError(f"a kernel of shape {np.shape(inputs[1])}")
+    high, wide, inner, outer = np.shape(inputs[1])
+    shape = np.shape(inputs[0])
+    n, rows, columns, pixels = output_shape(attributes, shape, (high, wide))
+    channels = shape[1] if is_channels_first(attributes) else shape[3]
+    windows = n * rows * columns * channels * high * wide
+    outer = outer if inner == channels or outer > channels else outer * channels
+    product = windows * max(outer, 1) // _FAST
+    return windows + n * (rows * columns * outer * 2 + 2 * pixels * channels), product + _read(inputs)
+
+
+def _pooled(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    shape = np.shape(inputs[0])
+    first = is_channels_first(attributes)
+    sizes = [int(n) for n in attributes["ksize"]]
+    high, wide = sizes[2:4] if first else sizes[1:3]
+    n, rows, columns, pixels = output_shape(attributes, shape, (high, wide))
+    channels = shape[1] if first else shape[3]
+    return n * channels * (3 * rows * columns + 2 * pixels), n * channels * rows * columns * high * wide
+
+
+def _normalised(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return 2 * np.size(inputs[0]) + 4 * np.size(inputs[1]), _read(inputs)
+
+
+def _batch_mat_mul(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    turned = {"transpose_a": attributes.get("adj_x"), "transpose_b": attributes.get("adj_y")}
+    left, right = (list(np.shape(value)) for value in inputs)
+    if min(len(left), len(right)) < 2:
+        raise ValueError(f"a product of arrays of shapes {tuple(left)} and {tuple(right)}")
+    if turned["transpose_a"]:
+        left[-2:] = left[:-3:-1]
+    if turned["transpose_b"]:
+        right[-2:] = right[:-3:-1]
+    count = math.prod(np.broadcast_shapes(left[:-2], right[:-2])) * left[-2] * right[-1]
+    return count, count * left[-1] + _read(inputs)
+
+
+def _taken(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
+    return math.prod(np.shape(inputs[0])[1:]) * np.size(inputs[1]), 0
+
+
 _COUNTS: Mapping[str, _Counter] = {
     "MatMul": _mat_mul,
     **dict.fromkeys(("Squeeze", "ExpandDims", "Transpose", "StridedSlice", "Slice", "Shape", "Identity"), _views),
     **dict.fromkeys(("Reshape", "ConcatV2", "Concat", "Pack"), _copies),
     **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "ArgMax"), _copies),
     **dict.fromkeys(("Fill", "RandomStandardNormal", "RandomUniform"), _shaped(0)),
+    **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _batch_mat_mul),
+    **dict.fromkeys(("Diag", "MatrixDiag", "MatrixDiagV2", "MatrixDiagV3"), _diagonals),
+    **dict.fromkeys(("Pad", "PadV2"), _padded),
+    **dict.fromkeys(("Conv2D", "DepthwiseConv2dNative"), _convolved),
+    **dict.fromkeys(("MaxPool", "AvgPool"), _pooled),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _normalised),
+    **dict.fromkeys(("SplitV", "Unpack", "Cumsum", "Cumprod", "All", "Any", "ArgMin", "EuclideanNorm"), _copies),
+    **dict.fromkeys(("L2Loss", "BroadcastArgs"), _copies),
+    **dict.fromkeys(("Rank", "Size", "EnsureShape", "PreventGradient", "ReverseV2", "Unpack"), _views),
+    "BroadcastTo": _shaped(1),
+    "RandomUniformInt": _shaped(0),
+    "TruncatedNormal": lambda attributes, inputs: (3 * elements(inputs[0]), elements(inputs[0]) * 3),
+    "Range": _ranged,
+    "Gather": _taken,
     "Tile": _tile,
     "OneHot": _one_hot,
     "GatherV2": _gather,
@@ -165,7 +250,18 @@ _COUNTS: Mapping[str, _Counter] = {
     "Multinomial": _multinomial,
 }
 """Operations that make something else than an array of their inputs' broadcast shape."""
-_WIDE = ("Cast", "RandomStandardNormal", "RandomUniform", "Multinomial", "OneHot", "ArgMax")
+_WIDE = (
+    "Cast",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "Multinomial",
+    "OneHot",
+    "ArgMax",
+    "Range",
+    "TruncatedNormal",
+    "RandomUniformInt",
+    "Erf",
+)
 """What may give eight bytes an element whatever its inputs have."""
 
 assert set(_COUNTS) <= set(SIGNATURES)

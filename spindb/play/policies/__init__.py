@@ -11,6 +11,7 @@ from spindb.disk.regular import check_regular
 from spindb.disk.run_directory import listed
 from spindb.errors import PolicyError
 from spindb.extras import needing
+from spindb.play.policies.forms import Form
 from spindb.records import SnapshotRecord
 
 Engine = Literal["auto", "numpy", "tensorflow"]
@@ -50,6 +51,9 @@ class Policy(Protocol):
     notes: tuple[str, ...]
     """What whoever plays it should know."""
 
+    form: Form
+    """What its output is: the action, or something that the action space must make one of."""
+
     @property
     def engine(self) -> str:
         """What evaluates it: ``numpy``, ``tensorflow`` or ``torch``."""
@@ -77,6 +81,21 @@ class Policy(Protocol):
 
     def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
         """Any tensor of a TensorFlow graph by its name. Raises `PolicyError` where there is no graph."""
+
+    def probe(self, observation: Any) -> Any:
+        """The action for one observation without a draw; None where that can't be had."""
+
+    def bounds(self) -> tuple[Any, Any] | None:
+        """Between what its actions lie, whatever it observes; None where nothing is known to bound them."""
+
+    def choices(self) -> int | None:
+        """Among how many actions it chooses; None where it does not choose, or that is not known."""
+
+    def nan_weights(self) -> list[str]:
+        """Names of the weights of its action in which NaN or infinity stands."""
+
+    def begin_episode(self) -> None:
+        """An episode begins: forget what was carried through the one before."""
 
     def seed(self, seed: int) -> None:
         """Let the actions that are drawn begin anew; the draws of a graph in TensorFlow have seeds of their own."""

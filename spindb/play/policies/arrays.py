@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.policies.forms import SETTLED, Form
 
 
 class ArrayPolicy(ABC):
     """See `spindb.play.policies.Policy`. Subclasses say which outputs there are and evaluate one."""
 
     engine: ClassVar[str] = "numpy"
+    form: Form = SETTLED
     notes: tuple[str, ...] = ()
     observation_dtype: str = "f4"
     save: Path
@@ -45,6 +47,25 @@ class ArrayPolicy(ABC):
     @abstractmethod
     def actions(self, observations: Any) -> Any:
         """Actions for observations of shape (n, *observation_shape), shape (n, *action_shape)."""
+
+    def probe(self, observation: Any) -> Any:
+        """The action for one observation without a draw, or None where that can't be had."""
+        return None
+
+    def bounds(self) -> tuple[Any, Any] | None:
+        """Between what its actions lie whatever it observes; None where nothing bounds them, or that is not known."""
+        return None
+
+    def choices(self) -> int | None:
+        """Among how many actions it chooses; None where that is not known."""
+        return None
+
+    def nan_weights(self) -> list[str]:
+        """Names of the weights of its action in which NaN or infinity stands."""
+        return []
+
+    def begin_episode(self) -> None:  # noqa: B027 - most carry nothing
+        """An episode begins: forget what was carried through the one before."""
 
     def seed(self, seed: int) -> None:
         """Let the actions that are drawn begin anew, the same for equal seeds."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,19 @@ from spindb.disk.graphs import DTYPES
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import UnsupportedGraphError, shown
 from spindb.play.policies.arrays import ArrayPolicy, require_names
-from spindb.play.policies.program import PLACEHOLDERS, Graph, Program
+from spindb.play.policies.bounds import bounds_of
+from spindb.play.policies.network import Graph
+from spindb.play.policies.placeholders import completed, fillings
+from spindb.play.policies.program import PLACEHOLDERS, VARIABLES, Program
 
 _MAX_NODES = 500_000  # of all outputs together
+
+
+def policy_of(graph: Graph, *, deterministic: bool = False) -> GraphPolicy:
+    """A graph made to act: one that carries a state through an episode where it has one. Raises as `GraphPolicy`."""
+    from spindb.play.policies.recurrent import RecurrentPolicy
+
+    return (RecurrentPolicy if graph.states else GraphPolicy)(graph, deterministic=deterministic)
 
 
 class GraphPolicy(ArrayPolicy):
@@ -27,23 +38,70 @@ class GraphPolicy(ArrayPolicy):
             PolicyError: the graph is damaged, or names no `x` or `pi`.
         """
         super().__init__(graph.save, deterministic)
+        outputs, without = completed(graph.outputs)
+        graph = replace(graph, outputs=outputs, notes=(*graph.notes, *without)) if without else graph
         require_names(graph.save, graph.inputs, graph.outputs)
+        self.filled, notes = fillings(graph)
+        self.notes = (*graph.notes, *notes)
+        self.form = graph.form
         self.graph = graph
         self._inputs = {name: graph.resolve(tensor)[0] for name, tensor in graph.inputs.items()}
         self._require_placeholders()
         self._programs: dict[str, Program] = {}
-        for name, tensor in graph.outputs.items():
-            self._programs[name] = self._program(tensor)
+        for name, tensor in sorted(graph.outputs.items(), key=lambda item: item[0] != "pi"):
+            program = self._program(tensor)
+            needed = [n for n in program.placeholders if n not in self._fed()]
+            if needed:  # `fillings` refused those of the action
+                self.notes = (*self.notes, f"{name} needs a value for the placeholder {shown(needed[0])}: left out")
+                continue
+            self._programs[name] = program
             if sum(len(program.order) for program in self._programs.values()) > _MAX_NODES:
                 raise PolicyError(f"{graph.save}: its outputs need more than {_MAX_NODES:,} nodes")
+        self._programs = {name: self._programs[name] for name in graph.outputs if name in self._programs}
+        if self._inputs.get("a") in self._programs["pi"].placeholders:
+            raise PolicyError(f"{self.save}: its action needs an action: the input a is none, or pi is no policy")
         self._alone = [n for n, p in self._programs.items() if self._inputs.get("a") not in p.placeholders]
         self.action_name = "mu" if deterministic and "mu" in graph.outputs else "pi"
         self.stochastic = self._programs["pi"].random
         placeholder = graph.node(self._inputs["x"]).attributes
         self.observation_dtype = placeholder.get("dtype") or "f4"
         shape = placeholder.get("shape")
-        rest = tuple(shape[1:]) if isinstance(shape, tuple) else ()
-        self.observation_shape = rest if rest and min(rest) >= 0 else None
+        rest = tuple(shape[1:]) if isinstance(shape, tuple) and shape else None
+        self.observation_shape = rest if rest is not None and min(rest, default=0) >= 0 else None
+        self._sure: Program | None = None
+
+    def probe(self, observation: Any) -> Any:
+        rows, one = self.rows(observation)
+        found = self._certain()(self._feed(rows, None))
+        return self._first(found) if one else found
+
+    def bounds(self) -> tuple[Any, Any] | None:
+        return bounds_of(self.graph, self.graph.outputs["pi"], self._programs["pi"])
+
+    def choices(self) -> int | None:
+        if "logits" in self._programs and self.observation_shape is not None:
+            return int(np.shape(self.evaluate("logits", np.zeros((1, *self.observation_shape), "f4")))[-1])
+        draws = [node for node in self._certain().order if node.op == "Multinomial"]
+        if len(draws) != 1 or self.observation_shape is None:
+            return None
+        rows = np.zeros((1, *self.observation_shape), self.observation_dtype)
+        return int(np.shape(self._program(draws[0].inputs[0])(self._feed(rows, None)))[-1])
+
+    def nan_weights(self) -> list[str]:
+        used = [node.name for node in self._certain().order if node.op in VARIABLES]
+        values = {name: np.asarray(self.graph.variables[name]) for name in used}
+        return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
+
+    def _certain(self) -> Program:
+        """The action without draws."""
+        if self._sure is None:
+            self._sure = Program(self.graph, self.graph.outputs[self.action_name], filled=self.filled)
+        return self._sure
+
+    def __reduce__(self) -> Any:
+        """Pickled with its graph; what was put in order is put in order again."""
+        kept = {"notes": self.notes, "rng": self.rng, "observation_shape": self.observation_shape}
+        return _again, (type(self), self.graph, self.deterministic, kept)
 
     @property
     def names(self) -> Sequence[str]:
@@ -80,11 +138,21 @@ class GraphPolicy(ArrayPolicy):
             if node.attributes.get("dtype", "f4") not in DTYPES.values():
                 raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {name}")
 
+    def _fed(self) -> set[str]:
+        """The placeholders that are given a value at each evaluation."""
+        return {*self._inputs.values(), *self.graph.states}
+
     def _program(self, tensor: str) -> Program:
-        return Program(self.graph, tensor, None if self.deterministic else lambda: self.rng)
+        return Program(self.graph, tensor, None if self.deterministic else lambda: self.rng, filled=self.filled)
 
     def _feed(self, observations: Any, actions: Any) -> dict[str, Any]:
         feed = {self._inputs["x"]: observations}
         if actions is not None and "a" in self._inputs:
             feed[self._inputs["a"]] = actions
         return feed
+
+
+def _again(kind: type[GraphPolicy], graph: Graph, deterministic: bool, kept: Mapping[str, Any]) -> GraphPolicy:
+    policy = kind(graph, deterministic=deterministic)
+    policy.__dict__.update(kept)
+    return policy

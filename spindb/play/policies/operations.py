@@ -12,6 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from spindb.play.policies import convolution
+from spindb.play.policies.convolution import pad
+
 Attributes: TypeAlias = Mapping[str, Any]
 Function: TypeAlias = Callable[..., Any]
 
@@ -70,19 +73,22 @@ def _cast(attributes: Attributes) -> Function:
 
 
 def _strided_slice(attributes: Attributes) -> Function:
-    masks = {name: int(attributes.get(name) or 0) for name in ("begin_mask", "end_mask", "shrink_axis_mask")}
-    if attributes.get("ellipsis_mask") or attributes.get("new_axis_mask"):
-        raise NotImplementedError("a StridedSlice with an ellipsis or a new axis")
+    names = ("begin_mask", "end_mask", "shrink_axis_mask", "ellipsis_mask", "new_axis_mask")
+    masks = {name: int(attributes.get(name) or 0) for name in names}
 
     def run(x: Any, begin: Any, end: Any, strides: Any) -> Any:
         parts: list[Any] = []
-        for axis, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
-            if masks["shrink_axis_mask"] >> axis & 1:
+        for place, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
+            if masks["ellipsis_mask"] >> place & 1:
+                parts.append(Ellipsis)
+            elif masks["new_axis_mask"] >> place & 1:
+                parts.append(None)
+            elif masks["shrink_axis_mask"] >> place & 1:
                 parts.append(_whole(first))
-                continue
-            start = None if masks["begin_mask"] >> axis & 1 else _whole(first)
-            stop = None if masks["end_mask"] >> axis & 1 else _whole(last)
-            parts.append(slice(start, stop, _whole(step)))
+            else:
+                start = None if masks["begin_mask"] >> place & 1 else _whole(first)
+                stop = None if masks["end_mask"] >> place & 1 else _whole(last)
+                parts.append(slice(start, stop, _whole(step)))
         return x[tuple(parts)]
 
     return run
@@ -98,9 +104,89 @@ def _pack(attributes: Attributes) -> Function:
     return lambda *xs: np.stack(xs, axis=axis)
 
 
-def _argmax(attributes: Attributes) -> Function:
-    target = _type(attributes, "output_type", "i8")
-    return lambda x, axis: np.argmax(x, axis=_whole(axis)).astype(target)
+def _unpack(attributes: Attributes) -> Function:
+    axis, count = int(attributes.get("axis") or 0), int(attributes["num"])
+
+    def run(x: Any) -> Any:
+        parts = tuple(np.moveaxis(x, axis, 0))
+        if len(parts) != count:
+            raise ValueError(f"{len(parts)} parts of which {count} are expected")
+        return parts
+
+    return run
+
+
+def _split_sizes(attributes: Attributes) -> Function:
+    def run(x: Any, sizes: Any, axis: Any) -> Any:
+        axis, lengths = _whole(axis), [_whole(size) for size in sizes]
+        if -1 in lengths:
+            lengths[lengths.index(-1)] = x.shape[axis] - sum(length for length in lengths if length >= 0)
+        if min(lengths) < 0 or sum(lengths) != x.shape[axis]:
+            raise ValueError(f"parts of {lengths} of an axis of {x.shape[axis]}")
+        return tuple(np.split(x, np.cumsum(lengths)[:-1].tolist(), axis=axis))
+
+    return run
+
+
+def _extreme(function: Function) -> Callable[[Attributes], Function]:
+    def make(attributes: Attributes) -> Function:
+        target = _type(attributes, "output_type", "i8")
+        return lambda x, axis: function(x, axis=_whole(axis)).astype(target)
+
+    return make
+
+
+def _cumulated(function: Function) -> Callable[[Attributes], Function]:
+    def make(attributes: Attributes) -> Function:
+        if attributes.get("exclusive") or attributes.get("reverse"):
+            raise NotImplementedError("a Cumsum or Cumprod that is exclusive or reverse")
+        return lambda x, axis: function(x, axis=_whole(axis), dtype=np.asarray(x).dtype)
+
+    return make
+
+
+def _batch_mat_mul(attributes: Attributes) -> Function:
+    left, right = attributes.get("adj_x"), attributes.get("adj_y")
+    return lambda a, b: np.matmul(np.swapaxes(a, -1, -2) if left else a, np.swapaxes(b, -1, -2) if right else b)
+
+
+def _erf(x: Any) -> Any:
+    """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26), computed in double precision."""
+    size = np.abs(np.asarray(x, dtype=np.float64))
+    t = 1 / (1 + 0.3275911 * size)
+    series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    return np.copysign(1 - series * np.exp(-size * size), x).astype(np.asarray(x).dtype)
+
+
+def _selu(x: Any) -> Any:
+    found = 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+    return found.astype(np.asarray(x).dtype)
+
+
+def _divided(x: Any, y: Any) -> Any:
+    """0 where the divisor is 0."""
+    return np.where(y == 0, np.zeros_like(x), x / np.where(y == 0, np.ones_like(y), y))
+
+
+def _diagonal(x: Any) -> Any:
+    if np.ndim(x) != 1:
+        raise ValueError(f"a diagonal of an array of shape {np.shape(x)}")
+    return np.diag(x)
+
+
+def _batch_diagonal(x: Any, *more: Any) -> Any:
+    if more and not (_whole(more[0]) == 0 and _whole(more[1]) in (-1, x.shape[-1])):
+        raise ValueError("a diagonal that is not the main one")
+    return x[..., None] * np.eye(x.shape[-1], dtype=x.dtype)
+
+
+def _range(start: Any, limit: Any, delta: Any) -> Any:
+    return np.arange(start, limit, delta, dtype=np.asarray(start).dtype)
+
+
+def _broadcast_shape(first: Any, second: Any) -> Any:
+    found = np.broadcast_shapes(tuple(map(_whole, first)), tuple(map(_whole, second)))
+    return np.array(found, dtype=np.asarray(first).dtype)
 
 
 def _log_softmax(x: Any) -> Any:
@@ -133,6 +219,9 @@ def _one_hot(attributes: Attributes) -> Function:
 OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     **dict.fromkeys(("Identity", "StopGradient", "Snapshot", "CheckNumerics"), _plain(lambda x: x)),
     "MatMul": _mat_mul,
+    **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _batch_mat_mul),
+    "PreventGradient": _plain(lambda x: x),
+    **convolution.OPERATIONS,
     **dict.fromkeys(("BiasAdd", "Add", "AddV2"), _plain(np.add)),
     "AddN": _plain(lambda *xs: sum(xs[1:], xs[0])),
     "Sub": _plain(np.subtract),
@@ -152,7 +241,18 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     "Sqrt": _plain(np.sqrt),
     "Rsqrt": _plain(lambda x: 1 / np.sqrt(x)),
     "Square": _plain(np.square),
-    "Reciprocal": _plain(lambda x: 1 / x),
+    **dict.fromkeys(("Reciprocal", "Inv"), _plain(lambda x: 1 / x)),
+    "Expm1": _plain(np.expm1),
+    "Erf": _plain(_erf),
+    **{name.capitalize(): _plain(getattr(np, name)) for name in ("sin", "cos", "tan", "sinh", "cosh", "floor", "ceil")},
+    **{f"{name[0].upper()}{name[1:]}": _plain(getattr(np, f"arc{name[1:]}")) for name in ("asin", "acos", "atan")},
+    "Atan2": _plain(np.arctan2),
+    **dict.fromkeys(("Rint", "Round"), _plain(np.rint)),
+    "FloorDiv": _plain(np.floor_divide),
+    "FloorMod": _plain(np.mod),
+    **dict.fromkeys(("Mod", "TruncateMod"), _plain(np.fmod)),
+    "DivNoNan": _plain(_divided),
+    "Selu": _plain(_selu),
     "Tanh": _plain(np.tanh),
     "Relu": _plain(lambda x: np.maximum(x, 0)),
     "Relu6": _plain(lambda x: np.clip(x, 0, 6)),
@@ -172,16 +272,31 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     "Concat": _plain(lambda axis, *xs: np.concatenate(xs, axis=_whole(axis))),
     "Pack": _pack,
     "Split": _split,
+    "SplitV": _split_sizes,
+    "Unpack": _unpack,
     "StridedSlice": _strided_slice,
     "Slice": _plain(
         lambda x, begin, size: x[tuple(slice(b, None if s < 0 else b + s) for b, s in zip(begin, size, strict=True))]
     ),
     "Tile": _plain(np.tile),
+    "BroadcastTo": _plain(lambda x, shape: np.broadcast_to(x, tuple(_whole(n) for n in shape))),
+    "BroadcastArgs": _plain(_broadcast_shape),
+    "Diag": _plain(_diagonal),
+    "MatrixDiag": _plain(_batch_diagonal),
+    **dict.fromkeys(("MatrixDiagV2", "MatrixDiagV3"), _plain(_batch_diagonal)),
+    "Range": _plain(_range),
+    "Rank": _plain(lambda x: np.array(np.ndim(x), dtype="i4")),
+    "Size": lambda attributes: lambda x: np.array(np.size(x), dtype=_type(attributes, "out_type", "i4")),
+    **dict.fromkeys(("Pad", "PadV2"), _plain(pad)),
+    "ReverseV2": _plain(lambda x, axes: np.flip(x, tuple(_whole(axis) for axis in np.atleast_1d(axes)))),
+    "EnsureShape": _plain(lambda x: x),
+    "Gather": _plain(lambda x, i: np.take(x, i, axis=0)),
     "Fill": _plain(lambda shape, x: np.full(tuple(shape), x, dtype=np.asarray(x).dtype)),
     "ZerosLike": _plain(np.zeros_like),
     "OnesLike": _plain(np.ones_like),
     "Cast": _cast,
-    "ArgMax": _argmax,
+    "ArgMax": _extreme(np.argmax),
+    "ArgMin": _extreme(np.argmin),
     "OneHot": _one_hot,
     "GatherV2": _plain(lambda x, i, axis: np.take(x, i, axis=_whole(axis))),
     "Sum": _reduction(np.sum),
@@ -189,17 +304,30 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     "Max": _reduction(np.max),
     "Min": _reduction(np.min),
     "Prod": _reduction(np.prod),
+    "All": _reduction(np.all),
+    "Any": _reduction(np.any),
+    "Cumsum": _cumulated(np.cumsum),
+    "Cumprod": _cumulated(np.cumprod),
+    "L2Loss": _plain(lambda x: np.asarray(np.sum(np.square(x)) / 2, dtype=np.asarray(x).dtype)),
+    "EuclideanNorm": _reduction(lambda x, axis, keepdims: np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))),
     **dict.fromkeys(("Select", "SelectV2"), _plain(np.where)),
     "Greater": _plain(np.greater),
     "GreaterEqual": _plain(np.greater_equal),
     "Less": _plain(np.less),
     "LessEqual": _plain(np.less_equal),
     "Equal": _plain(np.equal),
+    "NotEqual": _plain(np.not_equal),
+    "IsNan": _plain(np.isnan),
+    "IsInf": _plain(np.isinf),
+    "IsFinite": _plain(np.isfinite),
     "LogicalNot": _plain(np.logical_not),
     "LogicalAnd": _plain(np.logical_and),
     "LogicalOr": _plain(np.logical_or),
 }
 """What is computed from inputs alone, by the name of the operation."""
+
+MANY = ("Split", "SplitV", "Unpack", *convolution.MANY)
+"""Operations with several outputs."""
 
 
 def draw_categories(rng: Any, logits: Any, count: int = 1) -> Any:
@@ -234,9 +362,36 @@ def _uniform(attributes: Attributes) -> tuple[Function, Function]:
     )
 
 
+def _truncated(attributes: Attributes) -> tuple[Function, Function]:
+    """Normal, drawn again where it lies more than two deviations away."""
+    target = _type(attributes, "dtype", "f4")
+
+    def draw(rng: Any, shape: Any) -> Any:
+        found = rng.standard_normal(tuple(shape))
+        for _ in range(100):  # 5 % are left each time
+            far = np.abs(found) > 2
+            if not far.any():
+                break
+            found[far] = rng.standard_normal(int(far.sum()))
+        return np.clip(found, -2, 2).astype(target)
+
+    return lambda shape: np.zeros(tuple(shape), dtype=target), draw
+
+
+def _integers(attributes: Attributes) -> tuple[Function, Function]:
+    target = _type(attributes, "Tout", "i8")
+
+    def middle(shape: Any, low: Any, high: Any) -> Any:
+        return np.full(tuple(shape), (_whole(low) + _whole(high) - 1) // 2, dtype=target)
+
+    return middle, lambda rng, shape, low, high: rng.integers(low, high, tuple(shape), dtype=target)
+
+
 RANDOM: Mapping[str, Callable[[Attributes], tuple[Function, Function]]] = {
     "Multinomial": _multinomial,
     "RandomStandardNormal": _normal,
     "RandomUniform": _uniform,
+    "TruncatedNormal": _truncated,
+    "RandomUniformInt": _integers,
 }
 """What is drawn: the likeliest value, and a draw with a generator."""

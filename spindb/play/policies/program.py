@@ -12,25 +12,21 @@ Sizes follow from shapes, so that later evaluations need no check; where they fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from spindb.disk.functions import OUTPUTS
 from spindb.disk.nodes import Constant, Node
 from spindb.errors import PolicyError
 from spindb.play.engine.budget import Budget, cost, elements
 from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown
 from spindb.play.engine.signatures import SIGNATURES
-from spindb.play.policies.operations import OPERATIONS, RANDOM
+from spindb.play.policies.network import Graph as Graph
+from spindb.play.policies.operations import MANY, OPERATIONS, RANDOM
 
-_VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
+VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 _PASSED_ON = ("Identity", "StopGradient", "Snapshot", "ReadVariableOp", "CheckNumerics")
-PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
-
-_MANY = ("Split",)
+PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 
 _MAX_NODES = 200_000  # of what one output needs: a policy has hundreds
 _MAX_SHAPES = 64  # of inputs whose evaluation was checked, remembered
@@ -48,83 +44,6 @@ class _Detail(NamedTuple):
     ports: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """A network: its nodes, the values of its variables, and the tensors that are its inputs and outputs by name.
-
-    ``save`` is the file or directory that it was read from.
-    """
-
-    save: Path
-    nodes: Mapping[str, Node]
-    variables: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-
-    _resolved: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
-    folded: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-    """Values of nodes that depend on no input, by name."""
-    budget: Budget = field(default_factory=Budget, init=False, repr=False)
-    """What `folded` may still take."""
-
-    def node(self, name: str) -> Node:
-        """The node of that name.
-
-        Raises:
-            PolicyError: the graph has none.
-        """
-        if name not in self.nodes:
-            raise PolicyError(f"{self.save} is damaged: its graph has no node {name[:80]!r}")
-        return self.nodes[name]
-
-    def resolve(self, tensor: str) -> tuple[str, int]:
-        """The node that makes a tensor, and which of its outputs that is: behind calls of functions.
-
-        Raises:
-            PolicyError: there is none, or the name is no name of a tensor.
-        """
-        found = self._split(tensor)
-        passed: list[tuple[str, int]] = []
-        seen = set()
-        while found not in self._resolved:
-            node = self.node(found[0])
-            if node.op != OUTPUTS or found[1] >= len(node.inputs):
-                break
-            if found in seen:
-                raise PolicyError(f"{self.save} is damaged: a call in its graph gives its own result")
-            seen.add(found)
-            passed.append(found)
-            found = self._split(node.inputs[found[1]])
-        found = self._resolved.get(found, found)
-        self._resolved.update(dict.fromkeys(passed, found))  # chains of calls are walked once
-        return found
-
-    def _split(self, tensor: str) -> tuple[str, int]:
-        name, colon, port = tensor.partition(":")
-        if colon and not (port.isascii() and port.isdecimal() and len(port) < 6):
-            raise PolicyError(f"{self.save} is damaged: {tensor[:80]!r} is no name of a tensor")
-        return name, int(port or 0)
-
-    def sources(self, node: Node) -> list[tuple[str, int]]:
-        """What a node takes: nodes by name, and which of their outputs."""
-        return [self.resolve(source) for source in node.inputs if not source.startswith("^")]
-
-    def needed(self, tensor: str) -> dict[str, Node]:
-        """All nodes that a tensor depends on, its own among them."""
-        found: dict[str, Node] = {}
-        pending = [self.resolve(tensor)[0]]
-        while pending:
-            name = pending.pop()
-            if name not in found:
-                found[name] = self.node(name)
-                pending += [source for source, _ in self.sources(found[name])]
-        return found
-
-    def drawn(self, tensor: str) -> bool:
-        """Whether a tensor depends on a draw."""
-        return any("Random" in node.op or "Multinomial" in node.op for node in self.needed(tensor).values())
-
-
 class Program:
     """The steps to one tensor of a graph.
 
@@ -134,13 +53,23 @@ class Program:
         order: the nodes that it needs, each after those that it takes.
     """
 
-    def __init__(self, graph: Graph, tensor: str, generator: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        tensor: str,
+        generator: Callable[[], Any] | None = None,
+        also: Sequence[str] = (),
+        *,
+        filled: Mapping[str, Any] | None = None,
+    ) -> None:
         """Put the steps in order.
 
         Args:
             graph: the whole network.
             tensor: ``name`` or ``name:port``.
             generator: gives the generator to draw from; None: nothing is drawn, the likeliest is taken.
+            also: further tensors that `all` gives.
+            filled: values of placeholders that no one gives, by name.
 
         Raises:
             UnsupportedGraphError: an operation is not known here.
@@ -160,9 +89,21 @@ class Program:
         self._details: list[_Detail] = []
         self._checked: set[tuple[Any, ...]] = set()
         self._always_checked = False
-        name, self.port = graph.resolve(tensor)
-        self._target = self._add_all(name)
-        self._require_port(name, self.port)
+        self._filled = filled or {}
+        self._given = {graph.resolve(name)[0] for name in graph.inputs.values()}
+        self._targets = [self._target_of(name) for name in (tensor, *also)]
+        self._target, self.port = self._targets[0]
+
+    def _defaulted(self, node: Node) -> bool:
+        """Whether it is a placeholder with a default that no one gives a value."""
+        return node.op == "PlaceholderWithDefault" and node.name not in self._given
+
+    def _target_of(self, tensor: str) -> tuple[int, int]:
+        """Put in order what a tensor needs; returns where its node's value is and which output it is."""
+        name, port = self.graph.resolve(tensor)
+        slot = self._add_all(name)
+        self._require_port(name, port)
+        return slot, port
 
     def __call__(self, feed: Mapping[str, Any]) -> Any:
         """The tensor's value for arrays by the placeholders' names.
@@ -170,6 +111,15 @@ class Program:
         Raises:
             PolicyError: an input is missing, or the graph can't be evaluated on inputs of these shapes.
         """
+        found = self._evaluated(feed)[self._target]
+        return found[self.port] if isinstance(found, tuple) else found
+
+    def all(self, feed: Mapping[str, Any]) -> list[Any]:
+        """The values of the tensor and of those asked for beside it, of one evaluation. Raises as a call."""
+        values = self._evaluated(feed)
+        return [values[slot][port] if isinstance(values[slot], tuple) else values[slot] for slot, port in self._targets]
+
+    def _evaluated(self, feed: Mapping[str, Any]) -> list[Any]:
         values = self._values.copy()
         for name in self.placeholders:
             if name not in feed:
@@ -187,8 +137,7 @@ class Program:
                 if len(self._checked) >= _MAX_SHAPES:
                     self._checked.clear()
                 self._checked.add(shapes)
-        found = values[self._target]
-        return found[self.port] if isinstance(found, tuple) else found
+        return values
 
     def _run(self, values: list[Any]) -> None:
         for slot, function, first, second in self._steps:
@@ -232,7 +181,7 @@ class Program:
                 continue
             node = self.graph.node(name)
             needed = [source for source, _ in self.graph.sources(node) if source not in self._slots]
-            if node.op == "PlaceholderWithDefault":
+            if node.op == "PlaceholderWithDefault" and not self._defaulted(node):
                 needed = []
             if needed and name in entered:  # what it needs was put on top of it, and needs it
                 raise UnsupportedGraphError(self.graph.save, f"the graph has a loop at {shown(name)}")
@@ -258,18 +207,20 @@ class Program:
     def _add(self, node: Node) -> None:
         self.order.append(node)
         self._require_inputs(node)
-        if self.passes_on(node):
+        if self.passes_on(node) or self._defaulted(node):
             self._slots[node.name] = self._slots[self.graph.sources(node)[0][0]]
             return
         slot = self._slots[node.name] = len(self._values)
         self._values.append(None)
         self._constant.append(True)
         self._sized.append(True)
-        self._many.append(node.op in _MANY)
-        if node.op in PLACEHOLDERS:
+        self._many.append(node.op in MANY)
+        if node.name in self._filled:
+            self._values[slot] = self._filled[node.name]
+        elif node.op in PLACEHOLDERS:
             self.placeholders.append(node.name)
             self._constant[slot] = self._sized[slot] = False
-        elif node.op == "Const" or node.op in _VARIABLES:
+        elif node.op == "Const" or node.op in VARIABLES:
             self._values[slot] = self._folded(node, lambda: self._stored(node))
         else:
             self._add_operation(slot, node)
@@ -346,7 +297,7 @@ class Program:
         sources = self.graph.sources(node)
         if not signature.takes(len(sources)):
             raise damaged(self.graph.save, node, f"its number of inputs is {len(sources)}, it takes {signature}")
-        if node.op != "PlaceholderWithDefault":
+        if node.op != "PlaceholderWithDefault" or self._defaulted(node):
             for name, port in sources:
                 self._require_port(name, port)
 

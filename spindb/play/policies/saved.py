@@ -15,7 +15,7 @@ from spindb.disk.savedmodel import Entry, read_index, read_part, shard_file
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy
-from spindb.play.policies.program import Graph
+from spindb.play.policies.network import Graph
 from spindb.records import SnapshotRecord
 
 

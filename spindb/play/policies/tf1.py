@@ -14,6 +14,7 @@ from typing import Any
 from spindb.errors import PolicyError
 from spindb.play.engine.evaluator import Evaluator
 from spindb.play.policies.arrays import ArrayPolicy, require_names
+from spindb.play.policies.forms import SETTLED, Form
 from spindb.records import SnapshotRecord
 
 _READER = "spindb.play.policies.saved:parts"
@@ -50,7 +51,14 @@ def load_by_tensorflow(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> TF1Policy:
     """The policy in the SavedModel at `save`, by TensorFlow: pure graphs, and the draws of its own op seeds."""
-    return TF1Policy(save, snapshot.inputs, snapshot.outputs, deterministic=deterministic, trust=trust)
+    from spindb.play.policies.placeholders import completed, fillings
+    from spindb.play.policies.saved import read_saved
+
+    outputs, without = completed(snapshot.outputs)
+    filled, notes = fillings(read_saved(save, snapshot.inputs, outputs))
+    policy = TF1Policy(save, snapshot.inputs, outputs, deterministic=deterministic, trust=trust, filled=filled)
+    policy.notes = (*policy.notes, *without, *notes)
+    return policy
 
 
 class TF1Policy(ArrayPolicy):
@@ -68,17 +76,34 @@ class TF1Policy(ArrayPolicy):
         deterministic: bool = False,
         stochastic: bool | None = None,
         trust: bool = False,
+        filled: Mapping[str, Any] | None = None,
+        form: Form = SETTLED,
     ) -> None:
         """Load the SavedModel at `save`; whether its action is drawn is found in the graph unless it is known.
 
-        `reader` names the function that gives the graph's bytes and the variables by the names of their nodes. With
-        `trust`, what can't be evaluated so is loaded by TensorFlow's own loader, which executes what the file says.
+        `filled` are values of further placeholders by name, `form` says what ``pi`` is. `reader` names the function
+        that gives the graph's bytes and the variables by the names of their nodes. With `trust`, what can't be
+        evaluated so is loaded by TensorFlow's own loader, which executes what the file says.
 
         Raises:
             PolicyError: it can't be loaded; evaluating it would do more than compute, for one.
         """
         require_names(save, inputs, outputs)
-        evaluator = self._evaluator = Evaluator(save, reader, inputs, outputs, trust=trust)
+        self._filled = {f"{name}:0": value for name, value in (filled or {}).items()}
+        self._made = (
+            save,
+            dict(inputs),
+            dict(outputs),
+            reader,
+            deterministic,
+            stochastic,
+            trust,
+            dict(filled or {}),
+            form,
+        )
+        self.form = form
+        every = {**inputs, **{name: name for name in self._filled}}
+        evaluator = self._evaluator = Evaluator(save, reader, every, outputs, trust=trust)
         super().__init__(save, deterministic and "mu" in outputs)
         self.notes = evaluator.notes
         self._inputs, self._outputs = dict(inputs), dict(outputs)
@@ -97,13 +122,13 @@ class TF1Policy(ArrayPolicy):
         return name in self._outputs
 
     def actions(self, observations: Any) -> Any:
-        return self._evaluator.run([self._action_name], {"x": observations})[0]
+        return self._evaluator.run([self._action_name], {"x": observations, **self._filled})[0]
 
     def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
         if name not in self._outputs:
             there = ", ".join(sorted(self._outputs))
             raise PolicyError(f"{self.save} has no output {name!r}; outputs there: {there}")
-        feed = {"x": observations}
+        feed = {"x": observations, **self._filled}
         if name not in self.names:
             if actions is None:
                 raise PolicyError(f"{self.save}: {name} takes an action as well")
@@ -117,7 +142,7 @@ class TF1Policy(ArrayPolicy):
 
     def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
         rows, one = self.rows(observation)
-        feed = {"x": rows}
+        feed = {"x": rows, **self._filled}
         if action is not None and "a" in self._inputs:
             feed["a"] = action
         found = self._evaluator.tensor(name, feed)
@@ -126,9 +151,39 @@ class TF1Policy(ArrayPolicy):
     def outputs(self, observation: Any) -> dict[str, Any]:
         """As `ArrayPolicy.outputs`, evaluated together: all of one draw."""
         rows, one = self.rows(observation)
-        found = dict(zip(self.names, self._evaluator.run(self.names, {"x": rows}), strict=True))
+        found = dict(zip(self.names, self._evaluator.run(self.names, {"x": rows, **self._filled}), strict=True))
         return {name: self._first(value) if one else value for name, value in found.items()}
+
+    def probe(self, observation: Any) -> Any:
+        """The mean, where that is an output: a draw would move on those of the graph's own seeds."""
+        name = "mu" if "mu" in self._outputs else None if self.stochastic else "pi"
+        if name is None:
+            return None
+        rows, one = self.rows(observation)
+        found = self.evaluate(name, rows)
+        return self._first(found) if one else found
+
+    def __reduce__(self) -> Any:
+        """Loaded again from its place where it is unpickled; draws of the graph's seeds begin anew."""
+        return _again, (self._made, self.notes)
 
     def close(self) -> None:
         """End the session."""
         self._evaluator.close()
+
+
+def _again(made: tuple[Any, ...], notes: tuple[str, ...]) -> TF1Policy:
+    save, inputs, outputs, reader, deterministic, stochastic, trust, filled, form = made
+    policy = TF1Policy(
+        save,
+        inputs,
+        outputs,
+        reader=reader,
+        deterministic=deterministic,
+        stochastic=stochastic,
+        trust=trust,
+        filled=filled,
+        form=form,
+    )
+    policy.notes = notes
+    return policy

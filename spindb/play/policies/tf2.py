@@ -7,17 +7,22 @@ it: an assignment to the variable, of an output of ``RestoreV2``, which is told 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spindb.disk.nodes import Constant
+from spindb.disk.nodes import Constant, Node
 from spindb.disk.savedmodel import read_signature
+from spindb.disk.torchfiles import Module
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.arrays import ArrayPolicy
+from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.graph import GraphPolicy
-from spindb.play.policies.program import Graph
+from spindb.play.policies.network import Graph
+from spindb.play.policies.placeholders import fillings
 from spindb.play.policies.saved import graph_bytes, read_saved
 from spindb.play.policies.tf1 import TF1Policy, by_numpy_else_tensorflow
+from spindb.play.policies.torch_writer import Writer
 from spindb.records import SnapshotRecord
 
 _INPUTS: Mapping[str, tuple[str, ...]] = {
@@ -27,11 +32,15 @@ _INPUTS: Mapping[str, tuple[str, ...]] = {
 _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "pi": ("pi", "action", "actions", "act"),
     "mu": ("mu", "mean"),
+    "log_std": ("log_std", "logstd", "log_sigma"),
+    "logits": ("logits",),
     "v": ("v", "vf", "value", "values"),
     "q": ("q", "q_value", "q_values"),
 }
 """What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
 _READER = "spindb.play.policies.tf2:parts"
+_LOG_STD_RANGE = (-20.0, 2.0)  # as Spinning Up's squashed Gaussian has it
+_NO_MODULE = Module("", {}, {}, {})
 _MAX_PASSED = 20  # identities between what is read and where it is assigned
 
 
@@ -44,7 +53,8 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
         save,
         snapshot,
         lambda graph: by_numpy_else_tensorflow(
-            lambda: GraphPolicy(graph, deterministic=deterministic), lambda: _by_tensorflow(graph, deterministic, trust)
+            lambda: GraphPolicy(with_draws(graph), deterministic=deterministic),
+            lambda: _by_tensorflow(graph, deterministic, trust),
         ),
     )
 
@@ -53,7 +63,7 @@ def load_by_numpy(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> ArrayPolicy:
     """The same by numpy alone."""
-    return _noted(save, snapshot, lambda graph: GraphPolicy(graph, deterministic=deterministic))
+    return _noted(save, snapshot, lambda graph: GraphPolicy(with_draws(graph), deterministic=deterministic))
 
 
 def load_by_tensorflow(
@@ -73,7 +83,8 @@ def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPo
 
 def _by_tensorflow(graph: Graph, deterministic: bool, trust: bool) -> TF1Policy:
     drawn = "pi" in graph.outputs and graph.drawn(graph.outputs["pi"])  # a session does not see into functions
-    return TF1Policy(
+    filled, notes = fillings(graph)
+    policy = TF1Policy(
         graph.save,
         graph.inputs,
         graph.outputs,
@@ -81,7 +92,11 @@ def _by_tensorflow(graph: Graph, deterministic: bool, trust: bool) -> TF1Policy:
         deterministic=deterministic,
         stochastic=drawn,
         trust=trust,
+        filled=filled,
+        form=graph.form,
     )
+    policy.notes = (*policy.notes, *notes)
+    return policy
 
 
 def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str, ...]]:
@@ -102,8 +117,8 @@ def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str,
     graph = Graph(save, found.nodes, _Restored(found), inputs, _meant(snapshot.outputs, _OUTPUTS))
     if "x" not in inputs or "pi" in graph.outputs:
         return graph, ()  # without an observation it is refused where it is made to act
-    outputs, note = _told_by_draws(graph, shapes)
-    return Graph(save, graph.nodes, graph.variables, inputs, outputs), note
+    outputs, form, note = _told_by_draws(graph, shapes)
+    return Graph(save, graph.nodes, graph.variables, inputs, outputs, form=form), note
 
 
 def parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
@@ -120,19 +135,50 @@ def _meant(tensors: Mapping[str, str], meanings: Mapping[str, tuple[str, ...]]) 
     return found
 
 
-def _told_by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _told_by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, str], Form, tuple[str, ...]]:
+    """Outputs with an action, what that is, and what was guessed.
+
+    Where no output is drawn and none is called an action, what there is may be a mean, logits or values: that is left
+    to the action space.
+    """
     outputs = dict(graph.outputs)
     if not outputs:
-        return outputs, ()
+        return outputs, SETTLED, ()
     drawn = [name for name, tensor in outputs.items() if graph.drawn(tensor)]
-    action = (drawn or list(outputs))[0]
+    candidates = drawn or [n for n in ("mu", "logits", "q") if n in outputs] or [n for n in outputs if n != "v"]
+    action = (candidates or list(outputs))[0]
     alike = [n for n in outputs if n not in drawn and shapes.get(outputs[n]) == shapes.get(outputs[action])]
     others = ", ".join(name for name in outputs if name != action)
     note = (f"{action} is taken for the action, beside {others}",) if others else ()
+    if not drawn:
+        met = f"its signature gives {', '.join(sorted(outputs))}, of which none is drawn and none is called an action"
+        scores: dict[str, Scores] = {"logits": "logits", "q": "values"}
+        outputs["pi"] = outputs[action]
+        return outputs, Form(False, scores.get(action), met), note
     outputs["pi"] = outputs.pop(action)
-    if drawn and alike and "mu" not in outputs:
+    if alike and "mu" not in outputs:
         outputs["mu"] = outputs.pop(alike[0])
-    return outputs, note
+    return outputs, SETTLED, note
+
+
+def with_draws(graph: Graph) -> Graph:
+    """The graph with draws from its mean and the logarithm of its deviation, where it gives both and draws nothing."""
+    outputs = graph.outputs
+    if graph.form.settled or not {"mu", "log_std"} <= set(outputs) or outputs.get("pi") != outputs["mu"]:
+        return graph
+    writer = Writer(graph.save, _NO_MODULE, {})
+    limits = (writer.number(limit) for limit in _LOG_STD_RANGE)
+    log_std = writer.new("ClipByValue", outputs["log_std"], *limits)
+    noise = writer.new("RandomStandardNormal", writer.new("Shape", outputs["mu"]), dtype="f4")
+    pi = writer.new("Add", outputs["mu"], writer.new("Mul", writer.new("Exp", log_std), noise))
+    added = {f"spindb/{name}": _moved(node, writer.nodes) for name, node in writer.nodes.items()}
+    return replace(graph, nodes={**graph.nodes, **added}, outputs={**outputs, "pi": f"spindb/{pi}"})
+
+
+def _moved(node: Node, ours: Mapping[str, Node]) -> Node:
+    """A node of ours under a name that no graph has."""
+    inputs = tuple(f"spindb/{name}" if name in ours else name for name in node.inputs)
+    return Node(f"spindb/{node.name}", node.op, inputs, node.attributes)
 
 
 class _Restored(Mapping[str, Any]):

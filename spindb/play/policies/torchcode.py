@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import pickle
+import sys
+import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spindb.disk.torchfiles import holds_script
 from spindb.errors import PolicyError
 from spindb.extras import needing
-from spindb.play.importable import current_directory_importable
+from spindb.play.importable import class_of_script, current_directory_importable
 from spindb.play.policies.arrays import ArrayPolicy
+from spindb.play.policies.forms import Form
 from spindb.play.policies.torchmlp import load as load_by_numpy
 from spindb.records import SnapshotRecord
 
@@ -49,20 +54,23 @@ class TorchPolicy(ArrayPolicy):
         self._torch = torch
         with current_directory_importable():
             try:
-                self._module = torch.load(save, map_location="cpu", weights_only=False)
+                self._module = _loaded(torch, save)
             except (Exception, SystemExit) as error:  # the author's code can raise anything
                 raise PolicyError(
                     f"{save} can't be unpickled: {_told(error)}",
-                    hint="run it where its author's modules can be imported",
+                    hint="run it where its author's modules can be imported; --import FILE.py runs a script of theirs",
                 ) from error
-        if not callable(getattr(self._module, "act", None)):
-            raise PolicyError(f"{save} holds a {type(self._module).__name__}, which has no act(observation)")
-        chooses = "deterministic" in inspect.signature(self._module.act).parameters
-        super().__init__(save, deterministic and chooses)
+        self._act: Any = getattr(self._module, "act", None)
+        chooses = callable(self._act) and "deterministic" in inspect.signature(self._act).parameters
+        if not callable(self._act):
+            self._act = _forward_of(save, self._module)
+            self.form = Form(False, met=f"{type(self._module).__name__} has no act(), what its forward() gives is open")
+        super().__init__(save, deterministic and (chooses or not self.form.settled))
+        self._asked = deterministic
         self._options = {"deterministic": self.deterministic} if chooses else {}
-        self.stochastic = True  # for all that is known
+        self.stochastic = self.form.settled  # for all that is known
         self.observation_shape = None
-        if deterministic and not chooses:
+        if deterministic and not self.deterministic:
             self.notes = ("its act() takes no 'deterministic': it acts as it does",)
 
     @property
@@ -74,14 +82,25 @@ class TorchPolicy(ArrayPolicy):
 
     def actions(self, observations: Any) -> Any:
         with self._torch.no_grad(), _authors_code(self.save, "act"):
-            return np.stack([np.asarray(self._module.act(self._tensor(row), **self._options)) for row in observations])
+            return np.stack([_array(self._act(self._tensor(row), **self._options)) for row in observations])
 
     def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
         if not self.has(name):
             raise PolicyError(f"{self.save} has no output {name!r}")
         given = [self._tensor(observations), *([] if actions is None else [self._tensor(actions)])]
         with self._torch.no_grad(), _authors_code(self.save, name):
-            return np.asarray(getattr(self._module, name)(*given))
+            return _array(getattr(self._module, name)(*given))
+
+    def probe(self, observation: Any) -> Any:
+        """Not of code that may draw, or count its calls: only of a `forward` that gives numbers."""
+        return None if self.form.settled else self.actions(np.asarray(observation)[None])[0]
+
+    def nan_weights(self) -> list[str]:
+        return [name for name, value in self.weights().items() if np.isnan(np.asarray(value, dtype="f8")).any()]
+
+    def __reduce__(self) -> Any:
+        """Loaded again from its place where it is unpickled, which executes its author's code as it did here."""
+        return _again, (self.save, self._asked, self.notes)
 
     def weights(self) -> dict[str, Any]:
         return {name: tensor.numpy() for name, tensor in self._module.state_dict().items()}
@@ -91,6 +110,46 @@ class TorchPolicy(ArrayPolicy):
 
     def _tensor(self, values: Any) -> Any:
         return self._torch.as_tensor(values, dtype=self._torch.float32)
+
+
+def _again(save: Path, deterministic: bool, notes: tuple[str, ...]) -> TorchPolicy:
+    policy = TorchPolicy(save, deterministic)
+    policy.notes = notes
+    return policy
+
+
+def _loaded(torch: Any, save: Path) -> Any:
+    """What the file holds, unpickled; classes of ``__main__`` are looked for in the files of ``--import``."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if module == "__main__" and not hasattr(sys.modules["__main__"], name.partition(".")[0]):
+                return class_of_script(name)
+            return super().find_class(module, name)
+
+    ours = types.ModuleType("spindb_pickle")
+    ours.__dict__.update(pickle.__dict__)
+    ours.Unpickler = Unpickler  # type: ignore[attr-defined]
+    ours.load = lambda file, **options: Unpickler(file, **options).load()  # type: ignore[attr-defined]
+    if holds_script(save):
+        return torch.jit.load(save, map_location="cpu")
+    return torch.load(save, map_location="cpu", weights_only=False, pickle_module=ours)
+
+
+def _forward_of(save: Path, module: Any) -> Any:
+    """A module without ``act`` acts by its ``forward``, in evaluation."""
+    if not callable(module):
+        raise PolicyError(f"{save} holds a {type(module).__name__}, which has no act(observation) and no forward")
+    if hasattr(module, "eval"):
+        module.eval()
+    return module
+
+
+def _array(found: Any) -> Any:
+    """What the author's code gives as an array; of several values the first."""
+    if isinstance(found, tuple):
+        found = found[0]
+    return found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
 
 
 @contextlib.contextmanager

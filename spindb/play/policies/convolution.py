@@ -1,0 +1,187 @@
+"""TensorFlow's operations on pictures in numpy: convolution, pooling, batch normalisation, padding.
+
+A batch of pictures is (n, height, width, channels), or with ``data_format=NCHW`` (n, channels, height, width). Windows
+are views of the padded picture, so that a convolution is one product of matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Attributes: TypeAlias = Mapping[str, Any]
+Function: TypeAlias = Callable[..., Any]
+Sides: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+
+
+def is_channels_first(attributes: Attributes) -> bool:
+    """Whether pictures are (n, channels, height, width).
+
+    Raises:
+        NotImplementedError: neither that nor (n, height, width, channels).
+    """
+    found = attributes.get("data_format") or b"NHWC"
+    if found not in (b"NHWC", b"NCHW"):
+        raise NotImplementedError("pictures of other axes than NHWC and NCHW")
+    return bool(found == b"NCHW")
+
+
+def _spatial(attributes: Attributes, name: str, usual: int = 1) -> tuple[int, int]:
+    """An attribute of one number per axis: those of height and width."""
+    values = attributes.get(name) or [usual] * 4
+    if len(values) != 4:
+        raise ValueError(f"{name} has {len(values)} numbers")
+    high, wide = values[2:] if is_channels_first(attributes) else values[1:3]
+    if min(high, wide) < 1:
+        raise ValueError(f"{name} is {values}")
+    return int(high), int(wide)
+
+
+def paddings(attributes: Attributes, lengths: tuple[int, int], window: tuple[int, int]) -> Sides:
+    """What is added before and after height and width, for a window of this extent."""
+    kind = attributes.get("padding") or b"VALID"
+    if kind == b"EXPLICIT":
+        given = [int(n) for n in attributes["explicit_paddings"]]
+        first = 4 if is_channels_first(attributes) else 2
+        found = given[first : first + 4]
+        if len(given) != 8 or min(given) < 0:
+            raise ValueError(f"explicit_paddings is {given}")
+        return (found[0], found[1]), (found[2], found[3])
+    if kind == b"VALID":
+        return (0, 0), (0, 0)
+    if kind != b"SAME":
+        raise NotImplementedError("a padding that is neither SAME, VALID nor EXPLICIT")
+    sides = []
+    for length, size, step in zip(lengths, window, _spatial(attributes, "strides"), strict=True):
+        missing = max((-(-length // step) - 1) * step + size - length, 0)
+        sides.append((missing // 2, missing - missing // 2))
+    return sides[0], sides[1]
+
+
+def output_shape(attributes: Attributes, shape: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pictures, height and width of a result, and pixels of the padded pictures.
+
+    Raises:
+        ValueError: the picture is smaller than the window, or no picture.
+    """
+    if len(shape) != 4:
+        raise ValueError(f"it takes pictures, not arrays of shape {tuple(shape)}")
+    lengths = (shape[2], shape[3]) if is_channels_first(attributes) else (shape[1], shape[2])
+    dilation, strides = _spatial(attributes, "dilations"), _spatial(attributes, "strides")
+    window = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
+    sides = paddings(attributes, lengths, window)
+    padded = [length + sum(side) for length, side in zip(lengths, sides, strict=True)]
+    if any(length < size for length, size in zip(padded, window, strict=True)):
+        raise ValueError(f"pictures of {lengths[0]} x {lengths[1]} are smaller than its window")
+    high, wide = ((p - w) // s + 1 for p, w, s in zip(padded, window, strides, strict=True))
+    return shape[0], high, wide, padded[0] * padded[1]
+
+
+def _windows(x: Any, attributes: Attributes, kernel: tuple[int, int], fill: float) -> Any:
+    """All windows, shape (n, height, width, channels, kernel height, kernel width): a view."""
+    dilation, strides = _spatial(attributes, "dilations"), _spatial(attributes, "strides")
+    if is_channels_first(attributes):
+        x = np.transpose(x, (0, 2, 3, 1))
+    window = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
+    sides = paddings(attributes, (x.shape[1], x.shape[2]), window)
+    if any(map(any, sides)):
+        x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=fill)
+    found = np.lib.stride_tricks.sliding_window_view(x, window, axis=(1, 2))
+    return found[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
+
+
+def _back(found: Any, attributes: Attributes) -> Any:
+    return np.transpose(found, (0, 3, 1, 2)) if is_channels_first(attributes) else found
+
+
+def _conv(attributes: Attributes) -> Function:
+    is_channels_first(attributes)
+
+    def run(x: Any, kernel: Any) -> Any:
+        high, wide, inner, outer = kernel.shape
+        windows = _windows(x, attributes, (high, wide), 0)
+        n, rows, columns, channels = windows.shape[:4]
+        if inner == 0 or channels % inner or outer % (channels // inner):
+            raise ValueError(f"pictures of {channels} channels, it takes {inner}")
+        groups = channels // inner
+        parts = []
+        for group in range(groups):
+            mine = windows[:, :, :, group * inner : (group + 1) * inner]
+            flat = mine.reshape(n * rows * columns, inner * high * wide)
+            share = kernel[:, :, :, group * (outer // groups) : (group + 1) * (outer // groups)]
+            parts.append(flat @ share.transpose(2, 0, 1, 3).reshape(inner * high * wide, -1))
+        found = parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
+        return _back(found.reshape(n, rows, columns, outer), attributes)
+
+    return run
+
+
+def _depthwise(attributes: Attributes) -> Function:
+    is_channels_first(attributes)
+
+    def run(x: Any, kernel: Any) -> Any:
+        high, wide, inner, factor = kernel.shape
+        windows = _windows(x, attributes, (high, wide), 0)
+        found = np.einsum("nrcihw,hwif->nrcif", windows, kernel)
+        return _back(found.reshape(*found.shape[:3], inner * factor), attributes)
+
+    return run
+
+
+def _pooled(function: Function, fill: float) -> Callable[[Attributes], Function]:
+    def make(attributes: Attributes) -> Function:
+        size = _spatial(attributes, "ksize")
+        if function is np.mean and attributes.get("padding") == b"EXPLICIT" and any(attributes["explicit_paddings"]):
+            raise NotImplementedError("an AvgPool with explicit paddings")
+
+        def run(x: Any) -> Any:
+            windows = _windows(x, attributes, size, fill)
+            if function is np.mean and attributes.get("padding") == b"SAME":  # what was added does not count
+                counts = _windows(np.ones_like(x), attributes, size, 0).sum(axis=(-1, -2))
+                return _back(windows.sum(axis=(-1, -2)) / counts, attributes)
+            return _back(function(windows, axis=(-1, -2)), attributes)
+
+        return run
+
+    return make
+
+
+def _batch_norm(attributes: Attributes) -> Function:
+    """The normalised pictures, and the statistics that were used."""
+    if attributes.get("is_training", True):
+        raise NotImplementedError("a FusedBatchNorm in training")
+    epsilon = float(attributes.get("epsilon", 1e-4))
+    first = is_channels_first(attributes)
+
+    def run(x: Any, scale: Any, offset: Any, mean: Any, variance: Any) -> Any:
+        factor = scale / np.sqrt(variance + np.asarray(epsilon, dtype=variance.dtype))
+        shift = offset - mean * factor
+        if first:
+            factor, shift = factor[:, None, None], shift[:, None, None]
+        return x * factor + shift, mean, variance
+
+    return run
+
+
+def pad(x: Any, sides: Any, value: Any = 0) -> Any:
+    """An array with so many of a value before and after each axis.
+
+    Raises:
+        ValueError: there are negative numbers, or not two for each axis.
+    """
+    sides = np.asarray(sides)
+    if sides.shape != (np.ndim(x), 2) or (sides < 0).any():
+        raise ValueError(f"paddings of shape {sides.shape} for an array of {np.ndim(x)} axes")
+    return np.pad(x, sides.tolist(), constant_values=value)
+
+
+OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
+    "Conv2D": _conv,
+    "DepthwiseConv2dNative": _depthwise,
+    "MaxPool": _pooled(np.max, -np.inf),
+    "AvgPool": _pooled(np.mean, 0),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
+}
+MANY = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")

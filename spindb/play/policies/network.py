@@ -1,0 +1,112 @@
+"""A network as a graph of TensorFlow's operations, whatever file it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from spindb.disk.functions import OUTPUTS
+from spindb.disk.nodes import Node
+from spindb.errors import PolicyError
+from spindb.play.engine.budget import Budget
+from spindb.play.policies.forms import SETTLED, Form
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a network carries through an episode: the tensor that it is after a step, and how many numbers it has."""
+
+    after: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network: its nodes, the values of its variables, and the tensors that are its inputs and outputs by name.
+
+    ``save`` is the file or directory that it was read from.
+    """
+
+    save: Path
+    nodes: Mapping[str, Node]
+    variables: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    form: Form = SETTLED
+    states: Mapping[str, State] = field(default_factory=dict)
+    """What is carried from one step to the next, by the placeholder that takes it."""
+    notes: tuple[str, ...] = ()
+
+    _resolved: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
+    folded: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """Values of nodes that depend on no input, by name."""
+    budget: Budget = field(default_factory=Budget, init=False, repr=False)
+    """What `folded` may still take."""
+
+    def node(self, name: str) -> Node:
+        """The node of that name.
+
+        Raises:
+            PolicyError: the graph has none.
+        """
+        if name not in self.nodes:
+            raise PolicyError(f"{self.save} is damaged: its graph has no node {name[:80]!r}")
+        return self.nodes[name]
+
+    def resolve(self, tensor: str) -> tuple[str, int]:
+        """The node that makes a tensor, and which of its outputs that is: behind calls of functions.
+
+        Raises:
+            PolicyError: there is none, or the name is no name of a tensor.
+        """
+        found = self._split(tensor)
+        passed: list[tuple[str, int]] = []
+        seen = set()
+        while found not in self._resolved:
+            node = self.node(found[0])
+            if node.op != OUTPUTS or found[1] >= len(node.inputs):
+                break
+            if found in seen:
+                raise PolicyError(f"{self.save} is damaged: a call in its graph gives its own result")
+            seen.add(found)
+            passed.append(found)
+            found = self._split(node.inputs[found[1]])
+        found = self._resolved.get(found, found)
+        self._resolved.update(dict.fromkeys(passed, found))  # chains of calls are walked once
+        return found
+
+    def _split(self, tensor: str) -> tuple[str, int]:
+        name, colon, port = tensor.partition(":")
+        if colon and not (port.isascii() and port.isdecimal() and len(port) < 6):
+            raise PolicyError(f"{self.save} is damaged: {tensor[:80]!r} is no name of a tensor")
+        return name, int(port or 0)
+
+    def sources(self, node: Node) -> list[tuple[str, int]]:
+        """What a node takes: nodes by name, and which of their outputs."""
+        return [self.resolve(source) for source in node.inputs if not source.startswith("^")]
+
+    def needed(self, tensor: str) -> dict[str, Node]:
+        """All nodes that a tensor depends on, its own among them."""
+        found: dict[str, Node] = {}
+        pending = [self.resolve(tensor)[0]]
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found[name] = self.node(name)
+                pending += [source for source, _ in self.sources(found[name])]
+        return found
+
+    def drawn(self, tensor: str) -> bool:
+        """Whether a tensor depends on a draw."""
+        return any("Random" in node.op or "Multinomial" in node.op for node in self.needed(tensor).values())
+
+    def __reduce__(self) -> Any:
+        """Pickled with all variables, without what can be computed again."""
+        given = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        return _rebuilt, ({**given, "variables": dict(self.variables)},)
+
+
+def _rebuilt(given: Mapping[str, Any]) -> Graph:
+    return Graph(**given)

@@ -1,0 +1,62 @@
+"""Policies that carry a state through an episode: LSTM, GRU and RNN networks, evaluated by numpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spindb.errors import PolicyError
+from spindb.play.policies.graph import GraphPolicy
+from spindb.play.policies.network import Graph
+from spindb.play.policies.program import Program
+
+
+class RecurrentPolicy(GraphPolicy):
+    """See `spindb.play.policies.Policy`.
+
+    `act` goes on from the state that the last call left, which `begin_episode` forgets. Many observations at once are
+    those of as many episodes that go on side by side.
+    """
+
+    def __init__(self, graph: Graph, *, deterministic: bool = False) -> None:
+        super().__init__(graph, deterministic=deterministic)
+        self._names = list(graph.states)
+        self._state: dict[str, Any] | None = None
+        after = [graph.states[name].after for name in self._names]
+        generator = None if deterministic else (lambda: self.rng)
+        tensor = graph.outputs[self.action_name]
+        self._step = Program(graph, tensor, generator, after, filled=self.filled)
+
+    def begin_episode(self) -> None:
+        self._state = None
+
+    def actions(self, observations: Any) -> Any:
+        before = self._carried(len(observations))
+        found, *after = self._step.all({**super()._feed(observations, None), **before})
+        self._state = dict(zip(self._names, after, strict=True))
+        return found
+
+    def _carried(self, count: int) -> dict[str, Any]:
+        """The state of so many episodes: zeros at their beginning.
+
+        Raises:
+            PolicyError: others are in the midst.
+        """
+        if self._state is None:
+            return {n: np.zeros((count, state.size), dtype=np.float32) for n, state in self.graph.states.items()}
+        carried = len(next(iter(self._state.values())))
+        if carried != count:
+            raise PolicyError(
+                f"{self.save} carries the state of {carried} episodes, and was given {count} observations",
+                hint="policy.begin_episode() begins anew",
+            )
+        return self._state
+
+    def _feed(self, observations: Any, actions: Any) -> dict[str, Any]:
+        """What outputs are evaluated with: the state as it is, which stays."""
+        count = len(observations)
+        carried = self._state if self._state is not None else self._carried(count)
+        if len(next(iter(carried.values()))) != count:
+            carried = {name: np.zeros((count, state.size), "f4") for name, state in self.graph.states.items()}
+        return {**super()._feed(observations, actions), **carried}

@@ -1,0 +1,86 @@
+"""Gathers the nodes of a graph while the modules of PyTorch are walked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from spindb.disk.nodes import Constant, Node
+from spindb.disk.torchfiles import Module
+from spindb.errors import PolicyError
+from spindb.play.policies.network import State
+
+HINT = (
+    "--trust plays it by that code, where its modules can be imported (--import FILE.py for classes of a script): "
+    "that executes what the file says, and needs PyTorch"
+)
+PICTURE = 4
+"""Axes of a batch of pictures."""
+
+
+@dataclass
+class Writer:
+    """Gathers the nodes of a graph while modules are walked."""
+
+    save: Path
+    root: Module
+    variables: Mapping[str, Any]
+    nodes: dict[str, Node] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+    axes: dict[str, int] = field(default_factory=dict)
+    """Axes of tensors where they are not two."""
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node by its name; returns that name, or another where an input of the graph is called so."""
+        if name in self.nodes and self.nodes[name].op == "Placeholder":
+            name = f"{name}_"
+        self.nodes[name] = Node(name, op, inputs, attributes)
+        if known := [self.axes[source] for source in inputs if source in self.axes]:
+            self.axes.setdefault(name, max(known))
+        return name
+
+    def new(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node that nobody will ask for by name."""
+        return self.add(f"{op}_{len(self.nodes)}", op, *inputs, **attributes)
+
+    def variable(self, name: str) -> str:
+        """A tensor of the module by its name in the state dict."""
+        return self.add(name, "Variable")
+
+    def constant(self, value: Any) -> str:
+        """A constant of ours."""
+        array = np.asarray(value)
+        return self.new("Const", value=Constant(array.dtype.str[1:], array.shape, array.tobytes(), ()))
+
+    def number(self, value: float) -> str:
+        """A constant of one number."""
+        return self.constant(np.float32(value))
+
+    def whole(self, *numbers: int) -> str:
+        """A constant of whole numbers."""
+        return self.constant(np.array(numbers, "i4"))
+
+    def note(self, text: str) -> None:
+        """Keep what whoever plays it should know."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def unknown(self, why: str) -> PolicyError:
+        """The error for what can't be rebuilt."""
+        met = ", ".join(sorted(_classes(self.root))[:20])
+        return PolicyError(
+            f"{self.save} can't be rebuilt without its author's code: {why}. Its modules: {met}", hint=HINT
+        )
+
+
+def _classes(module: Module) -> set[str]:
+    return {module.class_path}.union(*(_classes(child) for child in module.children.values()))
+
+
+Layer: TypeAlias = Callable[[Writer, Module, str, str], str]
+"""Writes a layer: takes the writer, the module, its place and the tensor that it is applied to; returns a name."""
