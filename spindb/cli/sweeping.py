@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
 from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
+from spindb.cli.playing import Forces, WithoutWrappers, forces_chosen
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 from spindb.signals import active
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from spindb.index.evaluated import Conditions, Evaluated
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
+
+_WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +53,8 @@ def sweep(
     trust: Annotated[
         bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
     ] = False,
+    without_wrappers: WithoutWrappers = False,
+    contact_forces: Forces = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")] = None,
     everything: Everything = False,
@@ -74,6 +80,7 @@ def sweep(
         raise UsageError("--env and --env-factory exclude each other")
     location = database(ctx, db)
     flags = Flags(episodes, length, deterministic, seed, env, env_factory, tuple(imports or ()), trust=trust)
+    flags = replace(flags, without_wrappers=without_wrappers, contact_forces=forces_chosen(contact_forces))
     with connected(location) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
         _require_runs(ids, words)
@@ -126,11 +133,19 @@ def _same(e: Evaluated, flags: Flags) -> bool:
     asked = (flags.seed, flags.length or None, flags.episodes)
     if e.partial or (e.seed, e.max_ep_len, e.episodes) != asked or e.deterministic != flags.deterministic:
         return False
+    if any(term.startswith("without ") for term in e.terms) != flags.without_wrappers and flags.factory is None:
+        return False
+    forces = next(
+        (term.removeprefix("contact forces ") for term in e.terms if term.startswith("contact forces ")), None
+    )
+    if (e.env_id or "").startswith(_WITH_FORCES) and forces != flags.contact_forces:
+        return False
+    source = e.env_source.split("; ")[0]
     if flags.factory is not None:
-        return e.env_source == f"--env-factory {flags.factory}"
+        return source == f"--env-factory {flags.factory}"
     if flags.env is not None:
-        return e.env_source == "--env" and e.env_id == flags.env
-    return not e.env_source.startswith("--")
+        return source == "--env" and e.env_id == flags.env
+    return not source.startswith("--")
 
 
 def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -> tuple[list[tuple[str, str]], bool]:
