@@ -24,6 +24,7 @@ __all__ = [
     "DamagedWarning",
     "DatabaseError",
     "EnvironmentBuildError",
+    "EnvironmentWarning",
     "FilterError",
     "NotFoundError",
     "PlaybackError",
@@ -36,6 +37,10 @@ __all__ = [
 
 class DamagedWarning(UserWarning):
     """Values of the database that can't be what their columns hold were taken for unknown."""
+
+
+class EnvironmentWarning(UserWarning):
+    """The environment that was built is not that of the training."""
 
 
 class SpindbError(Exception):

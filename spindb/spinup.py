@@ -17,16 +17,17 @@ import itertools
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from spindb.errors import EnvironmentBuildError, NotFoundError, PlaybackError, PolicyError
+from spindb.errors import EnvironmentBuildError, EnvironmentWarning, NotFoundError, PlaybackError, PolicyError
 from spindb.logger import EpochLogger
+from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.load import Playable, environment_of, locate, require_fit
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollout import run_policy as play
-from spindb.play.spaces import Environment
 
 __all__ = ["load_policy", "load_policy_and_env", "restore_tf_graph", "run_policy"]
 
@@ -44,10 +45,10 @@ class SavedEnvironment:
     environment's own.
     """
 
-    def __init__(self, build: Callable[[Literal["human"] | None], Environment]) -> None:
+    def __init__(self, built: BuiltEnvironment, build: Callable[[Literal["human"] | None], BuiltEnvironment]) -> None:
         self._build = build
         self._shown = False
-        self._world = build(None)
+        self._world = built.environment
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -67,7 +68,7 @@ class SavedEnvironment:
         """Be shown from the next episode on: today's environments have to be built for that."""
         if not self._shown:
             self._world.close()
-            self._world, self._shown = self._build("human"), True
+            self._world, self._shown = self._build("human").environment, True
 
     def render(self, mode: str = "human") -> Any:
         """Show the present state.
@@ -112,15 +113,19 @@ def load_policy(
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
     print("Using deterministic action op." if policy.deterministic else "Using default action op.")  # noqa: T201
 
-    def build(render: Literal["human"] | None) -> Environment:
-        built = environment_of(playable, imports=imports, render=render, trust=trust)
-        require_fit(policy, built)
-        return built.environment
+    choices = Choices(imports=tuple(imports), trust=trust)
+
+    def build(render: Literal["human"] | None) -> BuiltEnvironment:
+        return environment_of(playable, choices, render=render, policy=policy)
 
     try:
-        return SavedEnvironment(build), policy
+        built = build(None)
+        fitting = require_fit(policy, built)
     except PlaybackError:
         return None, policy
+    if built.substituted:
+        warnings.warn(built.substituted, EnvironmentWarning, stacklevel=2)
+    return SavedEnvironment(built, build), fitting
 
 
 load_policy_and_env = load_policy

@@ -257,6 +257,7 @@ PRINTED = [
 def faithful_lines(place: Path, name: str) -> list[str] | None:
     """What a faithful replay prints of episodes; None where it can't be had."""
     from spindb.errors import EnvironmentBuildError
+    from spindb.play.environments.build import Choices
     from spindb.play.faithful import as_the_original_chooses, faithful_environment
     from spindb.play.load import locate
     from spindb.play.policies import load_snapshot
@@ -267,7 +268,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
     if not itr:
         playable = as_the_original_chooses(playable)
     try:
-        built = faithful_environment(playable, NOT_OF_GYM.get(playable.directory.name))
+        built = faithful_environment(playable, Choices(factory=NOT_OF_GYM.get(playable.directory.name)))
     except EnvironmentBuildError as error:
         if "random state" not in str(error):
             raise

@@ -17,7 +17,7 @@ import pytest
 from conftest import REPOSITORY, Outcome, rows_of, settle
 
 from spindb.errors import EnvironmentBuildError, PlaybackError, UsageError
-from spindb.play.envs import build_environment
+from spindb.play.environments.build import Choices, build_environment
 from spindb.play.importable import current_directory_importable
 from spindb.play.rollout import run_policy
 from spindb.play.spaces import Environment
@@ -100,7 +100,7 @@ def test_j2_in_process_too(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hint = EnvironmentHint("evilmod:CartPole-v1", "config", (), None)
     for imports in ((), ("evil",), ("evilmod.sub",)):
         with pytest.raises(EnvironmentBuildError, match="which executes that module's code: it was not imported"):
-            build_environment(hint, imports=imports)
+            build_environment(hint, Choices(imports=imports))
     assert not Path("executed").exists()
     import spindb as library
 

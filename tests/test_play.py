@@ -20,8 +20,9 @@ from conftest import Outcome, plain_pickle, rows_of
 import spindb
 from spindb.errors import EnvironmentBuildError, NotFoundError, PolicyError, UsageError
 from spindb.ingest.pipeline import ingest
-from spindb.play import envs
-from spindb.play.envs import build_environment, import_environments
+from spindb.play.environments import making
+from spindb.play.environments.build import Choices, Saved, build_environment
+from spindb.play.environments.own import import_environments
 from spindb.play.load import Playable, earlier_ways
 from spindb.play.rollout import Episode, Rollout, run_policy
 from spindb.play.spaces import Environment
@@ -151,10 +152,10 @@ def test_the_trained_time_limit_is_kept() -> None:
 
 def test_gym_comes_last_beside_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
     ids, both = ("Pendulum-v0", "Pendulum-v1"), ["gymnasium", "gym"]
-    monkeypatch.setattr(envs.metadata, "version", lambda package: "1.26.4")
-    assert envs._attempts(both, ids) == [(library, env_id) for env_id in ids for library in both]
-    monkeypatch.setattr(envs.metadata, "version", lambda package: "2.1.0")
-    assert envs._attempts(both, ids) == [(library, env_id) for library in both for env_id in ids]
+    monkeypatch.setattr(making.metadata, "version", lambda package: "1.26.4")
+    assert making._attempts(both, ids) == [(library, env_id) for env_id in ids for library in both]
+    monkeypatch.setattr(making.metadata, "version", lambda package: "2.1.0")
+    assert making._attempts(both, ids) == [(library, env_id) for library in both for env_id in ids]
 
 
 def test_what_cannot_be_built_says_what_was_tried() -> None:
@@ -230,7 +231,9 @@ def test_nothing_but_an_environments_class_is_called_for_a_state(named: str) -> 
     hint = EnvironmentHint(None, None, (named,))
     import_environments(named.partition(".")[0])
     with pytest.raises(EnvironmentBuildError, match="is no class with reset and step: it was not called"):
-        build_environment(hint, imports=(named.partition(".")[0],), saved={"args": ["touch", "pwned"]})
+        build_environment(
+            hint, Choices(imports=(named.partition(".")[0],)), saved=Saved(attributes={"args": ["touch", "pwned"]})
+        )
     assert not Path("pwned").exists()
 
 
@@ -243,7 +246,7 @@ def test_factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.chdir(tmp_path)
     nothing = EnvironmentHint(None, None)
-    assert build_environment(nothing, factory="own_envs:make").environment.observation_shape == (4,)
+    assert build_environment(nothing, Choices(factory="own_envs:make")).environment.observation_shape == (4,)
     for factory, message in [
         ("own_envs:broken", "ValueError: no simulator"),
         ("own_envs:number", "made a int, which has no reset and step"),
@@ -252,7 +255,7 @@ def test_factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("own_envs", "not of the form module:function"),
     ]:
         with pytest.raises(EnvironmentBuildError, match=message):
-            build_environment(nothing, factory=factory)
+            build_environment(nothing, Choices(factory=factory))
 
 
 def test_no_display_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:

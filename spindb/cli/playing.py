@@ -19,7 +19,8 @@ from spindb.extras import needing
 from spindb.signals import active
 
 if TYPE_CHECKING:
-    from spindb.play.envs import BuiltEnvironment
+    from spindb.play.environments.build import BuiltEnvironment, Render
+    from spindb.play.environments.contact_forces import ContactForces
     from spindb.play.load import Playable
     from spindb.play.policies import Engine, Policy
     from spindb.play.recording import Recorder
@@ -32,6 +33,20 @@ ActionRule = Annotated[
         "--action",
         metavar="RULE",
         help="How outputs become actions, if the save leaves it open: argmax, sample, tanh, clip.",
+    ),
+]
+WithoutWrappers = Annotated[
+    bool,
+    typer.Option(
+        "--without-wrappers", help="Leave out saved wrappers that can't be rebuilt; if all can, leave out all."
+    ),
+]
+Forces = Annotated[
+    str | None,
+    typer.Option(
+        "--contact-forces",
+        metavar="real|zero",
+        help="What Ant and Humanoid up to -v3 observe of them. (default: as the policy's weights say)",
     ),
 ]
 _LATEST = -1
@@ -70,6 +85,8 @@ def test_policy(
         bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
     ] = False,
     action: ActionRule = None,
+    without_wrappers: WithoutWrappers = False,
+    contact_forces: Forces = None,
     engine: Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed the environment and the policy.")] = None,
     values: Annotated[
@@ -102,7 +119,8 @@ def test_policy(
     """
     with needing("play"):
         from spindb.play.actions import rule_of
-        from spindb.play.envs import import_environments
+        from spindb.play.environments.build import Choices
+        from spindb.play.environments.own import import_environments
         from spindb.play.faithful import as_the_original_chooses, faithful_environment
         from spindb.play.load import environment_of, require_fit
         from spindb.play.policies import load_snapshot
@@ -125,6 +143,8 @@ def test_policy(
     _require_files(video, values)
     by = _engine(engine)
     rule = rule_of(action)
+    forces = forces_chosen(contact_forces)
+    choices = Choices(env, env_factory, tuple(imports or ()), trust, without_wrappers, forces)
     location = database(ctx, db)
     playable = _find(run, run_id, None if itr == _LATEST else itr, location)
     if faithful and itr == _LATEST:
@@ -132,20 +152,19 @@ def test_policy(
     _announce(playable, chosen=itr != _LATEST)
     for module in imports or ():
         import_environments(module)
-    if faithful:
-        built = faithful_environment(playable, env_factory, imports or ())
-    else:
-        built = environment_of(
-            playable,
-            env=env,
-            factory=env_factory,
-            imports=imports or (),
-            render="rgb_array" if video else None if norender else "human",
-            trust=trust,
-        )
     if faithful and playable.snapshot.kind != "pyt_save":
         by = "tensorflow"
+    # A broken save needs no environment.
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by, trust=trust)
+    try:
+        if faithful:
+            built = faithful_environment(playable, choices, policy)
+        else:
+            render: Render = "rgb_array" if video else None if norender else "human"
+            built = environment_of(playable, choices, render=render, policy=policy)
+    except BaseException:
+        policy.close()
+        raise
     with active().held():  # SIGTERM and the like end the rollout, and not what is then made of it
         try:
             policy = require_fit(policy, built, rule)
@@ -192,6 +211,20 @@ def _require_files(video: Path | None, values: Path | None) -> None:
         require_suffix(video)
     if values is not None and values.suffix not in _VALUE_FILES:
         raise UsageError(f"{values}: values are written as {', '.join(_VALUE_FILES)}")
+
+
+def forces_chosen(name: str | None) -> ContactForces | None:
+    """What was typed for ``--contact-forces``.
+
+    Raises:
+        UsageError: it is none of its values.
+    """
+    from spindb.play.environments.contact_forces import CONTACT_FORCES
+
+    found = next((known for known in CONTACT_FORCES if known == name), None)
+    if name is not None and found is None:
+        raise UsageError(f"--contact-forces {name}: it is real or zero")
+    return found
 
 
 def _engine(name: str) -> Engine:
@@ -270,6 +303,10 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
         say(f"note: it was trained in {trained}{why}; returns may differ")
     for way in built.failed:
         say(f"not used: {way}")
+    if built.left_out:
+        say(f"warning: played without {', '.join(built.left_out)}, which the training had")
+    elif built.substituted:
+        say(f"warning: not the environment of the training: {built.substituted}")
     for note in (*built.notes, *policy.notes):
         say(f"note: {note}")
 
@@ -312,6 +349,10 @@ def _as_dict(
         "itr": playable.snapshot.itr,
         "environment": built.id,
         "environment_source": built.source,
+        "wrappers": list(built.wrappers),
+        "wrappers_left_out": list(built.left_out),
+        "substituted": built.substituted,
+        "environment_notes": list(built.notes),
         "deterministic": policy.deterministic,
         "engine": policy.engine,
         "partial": rollout.partial,

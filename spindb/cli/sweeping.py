@@ -11,7 +11,7 @@ import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
 from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
-from spindb.cli.playing import ActionRule
+from spindb.cli.playing import ActionRule, Forces, WithoutWrappers, forces_chosen
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 from spindb.signals import active
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from spindb.index.evaluated import Conditions, Evaluated
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
+
+_WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +53,8 @@ def sweep(
         bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
     ] = False,
     action: ActionRule = None,
+    without_wrappers: WithoutWrappers = False,
+    contact_forces: Forces = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")] = None,
     everything: Everything = False,
@@ -86,6 +90,8 @@ def sweep(
         tuple(imports or ()),
         trust=trust,
         action=rule_of(action),
+        without_wrappers=without_wrappers,
+        contact_forces=forces_chosen(contact_forces),
     )
     with connected(location) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
@@ -143,11 +149,19 @@ def _same(e: Evaluated, flags: Flags) -> bool:
         return False
     if e.partial or (e.seed, e.max_ep_len, e.episodes) != asked or e.deterministic != flags.deterministic:
         return False
+    if any(term.startswith("without ") for term in e.terms) != flags.without_wrappers and flags.factory is None:
+        return False
+    forces = next(
+        (term.removeprefix("contact forces ") for term in e.terms if term.startswith("contact forces ")), None
+    )
+    if (e.env_id or "").startswith(_WITH_FORCES) and forces != flags.contact_forces:
+        return False
+    source = e.env_source.split("; ")[0]
     if flags.factory is not None:
-        return e.env_source == f"--env-factory {flags.factory}"
+        return source == f"--env-factory {flags.factory}"
     if flags.env is not None:
-        return e.env_source == "--env" and e.env_id == flags.env
-    return not e.env_source.startswith("--")
+        return source == "--env" and e.env_id == flags.env
+    return not source.startswith("--")
 
 
 def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -> tuple[list[tuple[str, str]], bool]:

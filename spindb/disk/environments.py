@@ -28,7 +28,10 @@ _ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", r
 _MAX_LIMIT = 2**31  # steps
 _OLD_STATE = 5  # name of the generator, key, position, has_gauss, gauss
 _KEY_BYTES = 624 * 4
-_INNER = ("env", "_env", "venv")
+INNER = ("env", "_env", "venv")
+"""What wrappers call the environment inside them."""
+SPECS = ("spec", "_spec", "_cached_spec")
+"""What environments call the registered id that they were made by, with its arguments."""
 
 
 def environment_in_state(data: bytes) -> EnvironmentHint:
@@ -40,17 +43,17 @@ def environment_in_state(data: bytes) -> EnvironmentHint:
     state = read_pickle(data)
     if not isinstance(state, dict) or "env" not in state:
         raise PickleError("the saved state holds no environment under the key 'env'")
-    layers = list(_layers(state["env"]))
+    layers = list(layers_of(state["env"]))
     if not layers:
         raise PickleError(f"the saved environment is a {type(state['env']).__name__}, not an object")
     if layers[0].called and layers[0].state is None:
         raise PickleError(f"holds no environment: unpickling it would call {layers[0].call}")
     classes = tuple(layer.class_path for layer in layers)
-    limit = next((m for layer in layers if isinstance(m := _limit(layer), int) and 0 < m < _MAX_LIMIT), None)
+    limit = min((steps for layer in layers if (steps := limit_of(layer))), default=None)
     for layer in layers:
-        for name in ("spec", "_spec", "_cached_spec"):
-            if spec_id := _spec_id(layer.attributes.get(name)):
-                return EnvironmentHint(spec_id, "state id", classes, limit)
+        for name in SPECS:
+            if found_id := spec_id(layer.attributes.get(name)):
+                return EnvironmentHint(found_id, "state id", classes, limit)
     found = identify(classes, limit, layers[-1].attributes)
     return EnvironmentHint(found.id, "state class" if found.id else None, classes, limit, _why_no_id(classes, found))
 
@@ -101,7 +104,7 @@ def random_in_state(data: bytes) -> SavedRandom | None:
         PickleError: the state can't be read.
     """
     state = read_pickle(data)
-    layers = list(_layers(state.get("env"))) if isinstance(state, dict) else []
+    layers = list(layers_of(state.get("env"))) if isinstance(state, dict) else []
     for layer in reversed(layers):
         for name in ("np_random", "_np_random"):
             found = _saved_random(layer.attributes.get(name), data)
@@ -117,7 +120,7 @@ def attributes_in_state(data: bytes) -> dict[str, Any]:
         PickleError: the state can't be read.
     """
     state = read_pickle(data)
-    layers = list(_layers(state.get("env"))) if isinstance(state, dict) else []
+    layers = list(layers_of(state.get("env"))) if isinstance(state, dict) else []
     attributes = layers[-1].attributes if layers else {}
     return {str(name): value for name, value in attributes.items() if _is_plain(value)}
 
@@ -187,21 +190,23 @@ def environment_in_name(name: str, classes: tuple[str, ...] = ()) -> str | None:
     return spelled.pop() if len(spelled) == 1 else None
 
 
-def _layers(env: Any) -> Iterator[Built]:
+def layers_of(env: Any) -> Iterator[Built]:
     """The environment from its outermost wrapper inwards."""
     for _ in range(_MAX_CHAIN):
         if not isinstance(env, Built):
             return
         yield env
         attributes = env.attributes
-        env = next((attributes[name] for name in _INNER if name in attributes), None)
+        env = next((attributes[name] for name in INNER if name in attributes), None)
 
 
-def _limit(layer: Built) -> Any:
-    return layer.attributes.get("_max_episode_steps")
+def limit_of(layer: Built) -> int | None:
+    """The steps after which a layer ends an episode; None where it is no time limit."""
+    found = layer.attributes.get("_max_episode_steps")
+    return found if isinstance(found, int) and 0 < found < _MAX_LIMIT else None
 
 
-def _spec_id(spec: Any) -> str | None:
+def spec_id(spec: Any) -> str | None:
     """The id in an ``EnvSpec``: an attribute of its state, or the first argument it was made with."""
     if not isinstance(spec, Built):
         return None

@@ -173,6 +173,36 @@ def same_environment(env_id: str, class_path: str) -> bool:
     return any(found.id.partition("-")[0].lower() == base for found in REGISTERED.get(suffix, ()))
 
 
+def registered_class(class_path: str) -> str | None:
+    """The id that a class of gym or gymnasium was registered under first; None for other classes."""
+    package, _, suffix = class_path.partition(".envs.")
+    found = REGISTERED.get(suffix) if package in _PACKAGES else None
+    return found[0].id if found else None
+
+
+def differing(env_id: str, class_path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some arguments that make another environment than the id's, whatever its version."""
+    suffix = class_path.partition(".envs.")[2]
+    name = env_id.partition("-v")[0]
+    usual = dict(DEFAULTS.get(suffix, {}))
+    for registered in REGISTERED.get(suffix, ()):
+        if registered.id.partition("-v")[0] == name:
+            usual |= registered.arguments
+    return {key: value for key, value in arguments.items() if not (key in usual and _equal(value, usual[key]))}
+
+
+def arguments_given(class_path: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments other than the defaults that an environment was made with.
+
+    Of a class that is not gym's or gymnasium's those that it pickles by, where they have names.
+    """
+    package, _, suffix = class_path.partition(".envs.")
+    if package in _PACKAGES:
+        return _given(DEFAULTS.get(suffix, {}), state)
+    kwargs = state.get("_ezpickle_kwargs")
+    return {str(name): value for name, value in kwargs.items()} if isinstance(kwargs, dict) else {}
+
+
 def _given(layout: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments other than the defaults that the environment was made with."""
     named: dict[str, Any] = {}

@@ -307,7 +307,8 @@ class _Machine:
             raise PickleError("cut off inside an array")
         self.stream.seek(count, io.SEEK_CUR)
         order = state.get("order")
-        return Array(code, shape, order if isinstance(order, str) else "C", start, count)
+        endian = layout.endian if layout is not None and layout.endian == ">" else ""
+        return Array(endian + code, shape, order if isinstance(order, str) else "C", start, count)
 
     def nested(self) -> Any:
         self.budget.depth += 1
@@ -328,10 +329,11 @@ def _shape(lengths: Any) -> tuple[int, ...]:
 
 
 class _Layout(NamedTuple):
-    """What a dtype's state says: bytes of an item where its type leaves them open, and flags."""
+    """What a dtype's state says: bytes of an item where its type leaves them open, flags, and byte order (``>`` …)."""
 
     size: int | None
     flags: int
+    endian: Any
 
 
 def _dtype_layout(dtype: Any) -> _Layout | None:
@@ -341,7 +343,7 @@ def _dtype_layout(dtype: Any) -> _Layout | None:
         return None
     size, flags = state[5], state[7]
     known = isinstance(size, int) and 0 < size <= limits.ELEMENTS  # -1 where the type says it
-    return _Layout(size if known else None, flags if isinstance(flags, int) else 0)
+    return _Layout(size if known else None, flags if isinstance(flags, int) else 0, state[1])
 
 
 def _item_size(code: Any, layout: _Layout | None) -> int:

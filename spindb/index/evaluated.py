@@ -32,7 +32,13 @@ class Evaluated:
     partial: bool
     env_id: str | None
     env_source: str
+    """How the environment was known, and after ``; `` each of the terms that its returns depend on beside its id."""
     engine: str
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Arguments of the environment, wrappers left out or of rewards, contact forces that were chosen."""
+        return tuple(self.env_source.split("; ")[1:])
 
     @property
     def standard_error(self) -> float | None:
@@ -50,11 +56,12 @@ class Conditions(NamedTuple):
     source: str | None
     deterministic: bool
     max_ep_len: int | None
+    terms: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
         """The conditions in a few words."""
-        place = self.env or f"environment unknown ({self.source})"
+        place = "; ".join((self.env or f"environment unknown ({self.source})", *self.terms))
         limit = "" if self.max_ep_len is None else f", at most {self.max_ep_len} steps"
         return f"{place}, actions {'deterministic' if self.deterministic else 'drawn'}{limit}"
 
@@ -63,8 +70,9 @@ def conditions_of(found: Evaluated) -> Conditions:
     """Under which conditions a snapshot was evaluated."""
     source = None
     if found.env_id is None:  # an environment that nothing names is the same in one run alone
-        source = found.env_source if found.env_source.startswith("--") else f"{found.env_source}, run {found.run_id}"
-    return Conditions(found.env_id, source, found.deterministic, found.max_ep_len)
+        known = found.env_source.split("; ")[0]
+        source = known if known.startswith("--") else f"{known}, run {found.run_id}"
+    return Conditions(found.env_id, source, found.deterministic, found.max_ep_len, found.terms)
 
 
 def ranked(connection: Connection, ids: Sequence[int], least: int = 1) -> dict[Conditions, list[Evaluated]]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from spindb.errors import PlaybackError
 from spindb.index.store import EpisodeResult, Evaluation
 from spindb.play.actions import Rule
-from spindb.play.envs import BuiltEnvironment, import_environments
+from spindb.play.environments.build import BuiltEnvironment, Choices
+from spindb.play.environments.contact_forces import ContactForces
+from spindb.play.environments.own import import_environments
 from spindb.play.load import Playable, digest_of, environment_of, require_fit
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.rollout import Rollout, run_policy
@@ -30,6 +32,13 @@ class Flags:
     trust: bool = False
     action: Rule | None = None
     """What outputs are whose meaning stays open: see `spindb.play.actions`."""
+    without_wrappers: bool = False
+    contact_forces: ContactForces | None = None
+
+    @property
+    def choices(self) -> Choices:
+        """What they say of the environment."""
+        return Choices(self.env, self.factory, self.imports, self.trust, self.without_wrappers, self.contact_forces)
 
 
 def record_of(
@@ -41,7 +50,7 @@ def record_of(
         itr=playable.snapshot.itr,
         snapshot_path=playable.snapshot.path,
         env_id=built.id,
-        env_source=built.source,
+        env_source=built.recorded_source,
         deterministic=policy.deterministic,
         max_ep_len=length or None,
         seed=seed,
@@ -66,25 +75,25 @@ def evaluate(playable: Playable, flags: Flags) -> Evaluation:
     playable.follow_links()
     for module in flags.imports:
         import_environments(module)
-    built = environment_of(playable, env=flags.env, factory=flags.factory, imports=flags.imports, trust=flags.trust)
+    policy = load_snapshot(  # first: a broken save needs no environment
+        playable.directory,
+        playable.snapshot,
+        deterministic=flags.deterministic,
+        engine=flags.engine,
+        trust=flags.trust,
+    )
     try:
-        policy = load_snapshot(
-            playable.directory,
-            playable.snapshot,
-            deterministic=flags.deterministic,
-            engine=flags.engine,
-            trust=flags.trust,
-        )
+        built = environment_of(playable, flags.choices, policy=policy)
         try:
             policy = require_fit(policy, built, flags.action)
             rollout = run_policy(
                 built.environment, policy, flags.length, flags.episodes, False, seed=flags.seed, write=_unheard
             )
         finally:
-            policy.close()
+            with contextlib.suppress(PlaybackError):  # its code fails to close it: the result is none the worse
+                built.environment.close()
     finally:
-        with contextlib.suppress(PlaybackError):  # its code fails to close it: the result is none the worse
-            built.environment.close()
+        policy.close()
     return record_of(playable, built, policy, rollout, flags.length, flags.seed)
 
 

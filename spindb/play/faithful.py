@@ -9,7 +9,6 @@ ours.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +19,9 @@ from spindb.disk.environments import SavedRandom, random_in_state
 from spindb.disk.pickles import PickleError
 from spindb.disk.regular import read_regular
 from spindb.errors import EnvironmentBuildError
-from spindb.play.envs import BuiltEnvironment, build_environment
-from spindb.play.load import Playable, saved_attributes
+from spindb.play.environments.build import BuiltEnvironment, Choices
+from spindb.play.load import Playable, environment_of
+from spindb.play.policies import Policy
 from spindb.play.spaces import Environment
 
 _SOURCE = "saved state, replayed"
@@ -34,30 +34,33 @@ def as_the_original_chooses(playable: Playable) -> Playable:
 
 
 def faithful_environment(
-    playable: Playable, factory: str | None = None, imports: Sequence[str] = ()
+    playable: Playable,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    policy: Policy | None = None,
 ) -> BuiltEnvironment:
     """The environment of a snapshot as the original would have found it.
 
-    With a `factory` it is the user's own; it is given the saved random state where there is one and it keeps one.
+    With a factory among the `choices` it is the user's own; it is given the saved random state where there is one and
+    it keeps one.
 
     Raises:
         EnvironmentBuildError: the saved state is missing, can't be read or holds no random state, or the environment
             can't be built.
     """
-    if factory is not None:
-        built = build_environment(playable.env, factory=factory, saved=saved_attributes(playable))
+    if choices.factory is not None:
+        built = environment_of(playable, choices)
         with contextlib.suppress(EnvironmentBuildError):  # a user's own may draw from elsewhere, or not at all
             _give(built.environment.env, _random_state(playable))
         return built
     random = _random_state(playable)
     limit = playable.env.max_episode_steps
-    if playable.env.id == "Pendulum-v0":
+    if playable.env.id == "Pendulum-v0" and len(playable.env.classes) <= 2:  # nothing but a time limit around it
         return BuiltEnvironment(
             Environment(OldPendulum(random, limit or 200), "Pendulum-v0"), "Pendulum-v0", _SOURCE, "spindb"
         )
-    built = build_environment(playable.env, imports=imports)
+    built = environment_of(playable, choices, policy=policy)
     _give(built.environment.env, random)
-    return BuiltEnvironment(built.environment, built.id, _SOURCE, built.library)
+    return replace(built, source=_SOURCE, failed=())
 
 
 def _give(env: Any, random: Any) -> None:

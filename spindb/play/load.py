@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -10,20 +11,23 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 from spindb.disk import limits
-from spindb.disk.environments import attributes_in_state, environment_in_state
+from spindb.disk.environments import environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.pickles import PickleError
 from spindb.disk.regular import follow_links_within, read_regular
 from spindb.disk.scan import FoundRun, scan
-from spindb.errors import DatabaseError, NotFoundError, PolicyError, UsageError
+from spindb.errors import DatabaseError, EnvironmentWarning, NotFoundError, PolicyError, UsageError
 from spindb.index.connect import connected
 from spindb.index.query.reference import RunDirectory, RunName, RunRef, reference
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.index.roots import this_host
 from spindb.location import located
 from spindb.play.actions import Rule, rule_of, settle
-from spindb.play.envs import BuiltEnvironment, Render, build_environment, import_environments
+from spindb.play.environments.build import BuiltEnvironment, Choices, Render, build_environment
+from spindb.play.environments.contact_forces import ContactForces, were_zero
+from spindb.play.environments.own import import_environments
+from spindb.play.environments.state import saved_of
 from spindb.play.policies import Engine, Policy, load_snapshot
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.spaces import Environment
@@ -145,16 +149,6 @@ def _near(directory: Path) -> str | None:
     return "output directories below it:\n" + "\n".join(below) if below else None
 
 
-def saved_attributes(playable: Playable) -> dict[str, Any]:
-    """Plain attributes of the environment saved beside the snapshot; none where the state can't be read."""
-    if playable.snapshot.state_path is None:
-        return {}
-    try:
-        return attributes_in_state(read_regular(playable.directory / playable.snapshot.state_path, limits.STATE))
-    except (OSError, PickleError, RecursionError, MemoryError):
-        return {}
-
-
 def earlier_ways(playable: Playable) -> tuple[str, ...]:
     """Why the ways to the environment that come before the one that is known did not serve, in order."""
     by_state = playable.env.source in ("state id", "state class")
@@ -195,30 +189,31 @@ def digest_of(playable: Playable) -> str | None:
 
 def environment_of(
     playable: Playable,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
     *,
-    env: str | None = None,
-    factory: str | None = None,
-    imports: Sequence[str] = (),
     render: Render = None,
-    trust: bool = False,
+    policy: Policy | None = None,
 ) -> BuiltEnvironment:
-    """The environment of a snapshot; see `spindb.play.envs.build_environment` for the ways to it.
+    """The environment of a snapshot; see `spindb.play.environments.build.build_environment` for the ways to it.
 
-    The saved state is only read for what a way asks of it.
+    Args:
+        playable: the snapshot; the state beside it tells arguments, wrappers and their statistics.
+        choices: what the user chose.
+        render: how it is to be shown.
+        policy: the snapshot's, whose weights say whether contact forces were 0 in training.
 
     Raises:
         EnvironmentBuildError: no way led to an environment.
     """
-    state = playable.snapshot.state_path
+    trained = playable.env.id
+    by_user = choices.env or choices.factory
     return build_environment(
         playable.env,
-        env=env,
-        factory=factory,
+        choices,
         render=render,
-        saved=saved_attributes(playable) if factory or imports else {},
-        imports=imports,
-        trusted=playable.directory / state if trust and state else None,
-        earlier=() if env or factory else earlier_ways(playable),
+        saved=saved_of(playable.directory, playable.snapshot.state_path, playable.env.classes),
+        earlier=() if by_user else earlier_ways(playable),
+        forces_were_zero=lambda: were_zero(policy.weights(), trained) if policy is not None and trained else None,
     )
 
 
@@ -300,6 +295,8 @@ def load_policy_and_env(
     render: bool = False,
     imports: Sequence[str] = (),
     trust: bool = False,
+    without_wrappers: bool = False,
+    contact_forces: ContactForces | None = None,
     db: str | Path | None = None,
     action: Rule | None = None,
 ) -> tuple[Any, Policy]:
@@ -307,7 +304,11 @@ def load_policy_and_env(
 
     Arguments as of `load_policy`, and:
         render: build the environment for a window.
-        imports: modules that are imported first: they register environments, or hold their classes.
+        imports: modules that are imported first: they register environments, or hold their classes and wrappers.
+        without_wrappers: play without those wrappers of the saved environment that can't be rebuilt.
+        contact_forces: of Ant and Humanoid up to -v3: ``real`` or ``zero``; None for what the policy's weights say.
+
+    Where it is not the environment of the training, an `EnvironmentWarning` says why.
 
     Raises:
         EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.
@@ -316,9 +317,15 @@ def load_policy_and_env(
     playable = locate(run, itr, db=db)
     for module in imports:
         import_environments(module)
-    built = environment_of(playable, imports=imports, render="human" if render else None, trust=trust)
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
-    return built.environment.env, require_fit(policy, built, rule_of(action))
+    choices = Choices(
+        imports=tuple(imports), trust=trust, without_wrappers=without_wrappers, contact_forces=contact_forces
+    )
+    built = environment_of(playable, choices, render="human" if render else None, policy=policy)
+    policy = require_fit(policy, built, rule_of(action))
+    if built.substituted:
+        warnings.warn(built.substituted, EnvironmentWarning, stacklevel=2)
+    return built.environment.env, policy
 
 
 def require_fit(policy: Policy, built: BuiltEnvironment, action: Rule | None = None) -> Policy:
@@ -358,5 +365,4 @@ __all__ = [
     "load_policy_and_env",
     "locate",
     "require_fit",
-    "saved_attributes",
 ]

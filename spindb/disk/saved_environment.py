@@ -1,0 +1,97 @@
+"""A saved environment as it was: its wrappers with their values, and what it was made with.
+
+Read from ``vars.pkl`` without executing anything. gym and gymnasium keep the arguments of ``make`` in the spec;
+environments that pickle by their constructor's arguments keep those; of gym's own classes the attributes tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spindb.disk.described import Built
+from spindb.disk.environments import INNER, SPECS, layers_of, limit_of, spec_id
+from spindb.disk.gymarguments import WITHOUT_EFFECT
+from spindb.disk.gymclasses import arguments_given, registered_class
+from spindb.disk.pickles import PickleError, read_pickle
+from spindb.disk.saved_values import SavedObject, class_path_of, value_of
+
+
+@dataclass(frozen=True, slots=True)
+class SavedLayer:
+    """A wrapper, or the environment itself: its class, its attributes, and its time limit where it is one (steps)."""
+
+    class_path: str
+    attributes: Mapping[str, Any]
+    limit: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The class without its module."""
+        return self.class_path.rpartition(".")[2] or "a class that can't be named"
+
+    @property
+    def module(self) -> str:
+        """Where the class stands."""
+        return self.class_path.rpartition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedEnvironment:
+    """What a state holds: ``wrappers`` (outermost first) around ``inner``.
+
+    ``arguments`` are those that it was made with, other than defaults where these are known; ``id`` is its spec's,
+    ``class_id`` one that its class was registered under.
+    """
+
+    wrappers: tuple[SavedLayer, ...]
+    inner: SavedLayer
+    id: str | None
+    class_id: str | None
+    arguments: Mapping[str, Any]
+
+
+def saved_environment(data: bytes) -> SavedEnvironment:
+    """The environment in a saved state (the bytes of ``vars.pkl``).
+
+    Raises:
+        PickleError: the state can't be read, or holds none.
+    """
+    state = read_pickle(data)
+    described = list(layers_of(state.get("env"))) if isinstance(state, dict) else []
+    if not described:
+        raise PickleError("the saved state holds no environment")
+    layers = [_layer(layer, data, last=layer is described[-1]) for layer in described]
+    inner = layers[-1]
+    spec = next((found for layer in described for name in SPECS if spec_id(found := layer.attributes.get(name))), None)
+    arguments = {**arguments_given(inner.class_path, inner.attributes), **_spec_arguments(spec, data)}
+    return SavedEnvironment(
+        tuple(layers[:-1]),
+        inner,
+        spec_id(spec),
+        registered_class(inner.class_path),
+        {name: value for name, value in arguments.items() if name not in WITHOUT_EFFECT},
+    )
+
+
+def _layer(described: Built, data: bytes, *, last: bool) -> SavedLayer:
+    inner = next((name for name in INNER if name in described.attributes), None)
+    kept = {
+        str(name): value_of(value, data)
+        for name, value in described.attributes.items()
+        if (last or name != inner) and name not in SPECS
+    }
+    return SavedLayer(class_path_of(described), kept, limit_of(described))
+
+
+def _spec_arguments(spec: Any, data: bytes) -> dict[str, Any]:
+    """The arguments of ``make`` in a spec; gym called them ``_kwargs`` before 0.22."""
+    if not isinstance(spec, Built):
+        return {}
+    read = value_of(spec, data)
+    attributes = read.attributes if isinstance(read, SavedObject) else {}
+    for name in ("kwargs", "_kwargs"):
+        if isinstance(attributes.get(name), dict):
+            return dict(attributes[name])
+    return {}

@@ -1,0 +1,127 @@
+"""Builds an environment by its id: in gymnasium, else in gym, else the id's successors in both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+from spindb.errors import EnvironmentBuildError
+from spindb.play.environments.packages import importable_module, is_of_gym, package_of
+from spindb.play.environments.quiet import first_line, import_quietly, quiet
+from spindb.play.environments.successors import SUCCESSORS, registered_as, successor_arguments
+
+Render = Literal["human", "rgb_array"] | None
+_GUESS = re.compile(r"\s*Did you mean:?.*", re.IGNORECASE)
+_CHAIN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An environment that was built, the id and library that served, and what was tried before."""
+
+    environment: Any
+    id: str
+    library: str
+    failed: tuple[str, ...]
+
+
+def make(
+    env_id: str,
+    source: str,
+    *,
+    limit: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    render: Render = None,
+    class_path: str = "",
+    contact_forces: bool = True,
+) -> Made:
+    """Build an id.
+
+    Args:
+        env_id: the id, which today's libraries may no longer have.
+        source: how it is known, for the message.
+        limit: steps after which an episode ends; None: what the id was registered with.
+        arguments: passed to ``make``.
+        render: as `spindb.play.environments.build.build_environment`.
+        class_path: of the saved environment, for the message.
+        contact_forces: whether they cost rewards in Ant; they did not where they were 0 in training.
+
+    Raises:
+        EnvironmentBuildError: nothing could be built.
+    """
+    failures: list[str] = []
+    libraries = {}
+    for name in ("gymnasium", "gym"):
+        try:
+            libraries[name] = import_quietly(name)
+        except ImportError as error:
+            failures.append(f"{name} can't be imported: {first_line(error)}")
+    raised: BaseException | None = None
+    for name, candidate in _attempts(list(libraries), (env_id, *SUCCESSORS.get(env_id, ()))):
+        registered, extra = registered_as(name, candidate)
+        given = {**successor_arguments(env_id, candidate), **extra, **(arguments or {})}
+        if not contact_forces and "use_contact_forces" in given:
+            given["contact_cost_weight"] = 0.0
+        if limit is not None:
+            given["max_episode_steps"] = limit
+        if render:
+            given["render_mode"] = render
+        try:
+            with quiet():
+                built = libraries[name].make(registered, disable_env_checker=True, **given)
+        except (Exception, SystemExit) as error:  # registries and constructors raise all sorts of errors
+            said = first_line(error)
+            failures.append(f"{candidate} in {name}: {said if source == '--env' else _GUESS.sub('', said)}")
+            raised = error
+            continue
+        return Made(built, candidate, name, tuple(failures))
+    tried = "\n".join(f"  {failure}" for failure in failures)
+    made_with = f" with {words_of(arguments)}" if arguments else ""
+    raise EnvironmentBuildError(
+        f"{env_id}{made_with} (known from {source}) can't be built:\n{tried}", hint=_what_to_install(env_id, class_path)
+    ) from raised
+
+
+def words_of(arguments: Mapping[str, Any]) -> str:
+    """Arguments as they are typed: ``g=1.0, hardcore=True``."""
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
+def _what_to_install(env_id: str, class_path: str) -> str:
+    ways = []
+    package, module = package_of(env_id, class_path), importable_module(class_path)
+    if package is not None:
+        imported = f", then --import {package.module}" if package.module else ""
+        ways.append(f"pip install '{package.install}'{imported}")
+    elif module is not None:
+        ways.append(f"--import {module}, where that module can be imported: the saved environment's class is in it")
+    elif not is_of_gym(class_path):
+        ways.append("--import MODULE, if a package of its own registers this id")
+    return "\n".join([*(f"{way}," for way in ways), "or name another: --env ID, --env-factory module:function"])
+
+
+def change_limit(env: Any, steps: float) -> bool:
+    """Let the environment's time limit be another, or infinite; False where it has none."""
+    for _ in range(_CHAIN):
+        if type(env).__name__ == "TimeLimit":
+            env._max_episode_steps = steps
+            return True
+        if not hasattr(env, "env"):
+            return False
+        env = env.env
+    return False
+
+
+def _attempts(libraries: list[str], ids: tuple[str, ...]) -> list[tuple[str, str]]:
+    """In which order to try: an id in both libraries before its successor.
+
+    gym never learned numpy 2: beside that, gymnasium's successor is safer than gym's old environment,
+    which may be built and then fail at a step.
+    """
+    attempts = [(library, env_id) for env_id in ids for library in libraries]
+    if int(metadata.version("numpy").partition(".")[0]) >= 2:
+        attempts.sort(key=lambda attempt: attempt[0] == "gym")
+    return attempts

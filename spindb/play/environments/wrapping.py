@@ -1,0 +1,183 @@
+"""Wrappers of ours, around environments of gym (old and new), gymnasium or neither.
+
+They are made of the class of wrappers that the environment's library has, so that wrappers of others go around them;
+they hold no running statistics that change.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_PAIR = 2  # observation and info
+
+
+def around(env: Any, layer: type[Layer], *arguments: Any) -> Any:
+    """`env` with a layer around it."""
+    base = next(
+        (
+            library.Wrapper
+            for name in ("gymnasium", "gym")
+            if (library := sys.modules.get(name)) is not None and isinstance(env, library.Env)
+        ),
+        _Plain,
+    )
+    made = type(layer.__name__, (layer, base), {"__module__": layer.__module__, "__doc__": layer.__doc__})
+    return made(env, *arguments)
+
+
+def box(like: Any, low: Any, high: Any, dtype: Any) -> Any:
+    """A space of the same library as `like`, a Box, with other bounds."""
+    return type(like)(low=low, high=high, dtype=dtype)
+
+
+class _Plain:
+    """The base of a wrapper where the environment is of no library."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "env":  # not set yet
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    @property
+    def unwrapped(self) -> Any:
+        return getattr(self.env, "unwrapped", self.env)
+
+
+class Layer:
+    """A wrapper that changes nothing; subclasses change observations, actions or rewards."""
+
+    env: Any
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)  # type: ignore[call-arg]  # the base that `around` adds
+
+    def reset(self, **given: Any) -> Any:
+        result = self.env.reset(**given)
+        if isinstance(result, tuple) and len(result) == _PAIR and isinstance(result[1], dict):
+            return self.begun(result[0]), result[1]
+        return self.begun(result)
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = self.env.step(self.acted(action))
+        return (self.seen(observation), self.rewarded(reward), *rest)
+
+    def begun(self, observation: Any) -> Any:
+        """The first observation of an episode."""
+        return self.seen(observation)
+
+    def seen(self, observation: Any) -> Any:
+        """An observation."""
+        return observation
+
+    def acted(self, action: Any) -> Any:
+        """What the environment inside takes for an action."""
+        return action
+
+    def rewarded(self, reward: Any) -> Any:
+        """A reward."""
+        return reward
+
+
+class Observations(Layer):
+    """Every observation is changed by a function."""
+
+    def __init__(self, env: Any, change: Callable[[Any], Any], space: Any = None) -> None:
+        super().__init__(env)
+        self._change = change
+        if space is not None:
+            self.observation_space = space
+
+    def seen(self, observation: Any) -> Any:
+        return self._change(observation)
+
+
+class Actions(Layer):
+    """Every action is changed by a function."""
+
+    def __init__(self, env: Any, change: Callable[[Any], Any], space: Any = None) -> None:
+        super().__init__(env)
+        self._change = change
+        if space is not None:
+            self.action_space = space
+
+    def acted(self, action: Any) -> Any:
+        return self._change(action)
+
+
+class Rewards(Layer):
+    """Every reward is changed by a function."""
+
+    def __init__(self, env: Any, change: Callable[[Any], Any]) -> None:
+        super().__init__(env)
+        self._change = change
+
+    def rewarded(self, reward: Any) -> Any:
+        return self._change(reward)
+
+
+class Frames(Layer):
+    """The last `count` observations, stacked along a new first axis; at a reset the first one fills them all."""
+
+    def __init__(self, env: Any, count: int) -> None:
+        super().__init__(env)
+        self._frames: deque[Any] = deque(maxlen=count)
+        space = env.observation_space
+        low, high = (np.repeat(bound[np.newaxis], count, axis=0) for bound in (space.low, space.high))
+        self.observation_space = box(space, low, high, space.dtype)
+
+    def begun(self, observation: Any) -> Any:
+        self._frames.extend([observation] * (self._frames.maxlen or 0))
+        return np.stack(list(self._frames))
+
+    def seen(self, observation: Any) -> Any:
+        self._frames.append(observation)
+        return np.stack(list(self._frames))
+
+
+class Timed(Layer):
+    """The number of steps made is appended to each observation."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        self._steps = 0.0
+        space = env.observation_space
+        low, high = np.append(space.low, 0.0), np.append(space.high, np.inf)
+        self.observation_space = box(space, low, high, np.float32)
+
+    def begun(self, observation: Any) -> Any:
+        self._steps = 0.0
+        return np.append(observation, self._steps)
+
+    def seen(self, observation: Any) -> Any:
+        self._steps += 1
+        return np.append(observation, self._steps)
+
+
+class Limit(Layer):
+    """An episode is truncated after so many steps."""
+
+    def __init__(self, env: Any, steps: int) -> None:
+        super().__init__(env)
+        self._limit, self._steps = steps, 0
+
+    def begun(self, observation: Any) -> Any:
+        self._steps = 0
+        return observation
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *ended = self.env.step(action)
+        self._steps += 1
+        if self._steps < self._limit:
+            return (observation, reward, *ended)
+        if len(ended) == _PAIR:  # old gym: done and info
+            done, info = ended
+            return observation, reward, True, {**info, "TimeLimit.truncated": not done}
+        return observation, reward, ended[0], True, ended[-1]
