@@ -202,6 +202,10 @@ AGREES, DIFFERS, CANT_TELL = VERDICTS = ("agrees", "differs", "can't-tell")
 """What a verdict can be; in a sentence the last is *can't tell*."""
 
 
+CRITICAL = 2.5758293035489004
+"""Standard errors that the 99 % interval of a difference reaches to either side."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether the episodes of an evaluation agree with what the log says of the snapshot's epoch.
@@ -209,8 +213,8 @@ class Verdict:
     ``word`` is one of `VERDICTS`, ``reason`` why, empty where there is nothing to add. Of what was logged: ``metric``,
     ``epoch``, mean, standard error of that mean, number of episodes that it is of, range of the curve over all epochs.
     ``played`` is the mean that these ``episodes`` would have logged, with its standard error. ``difference`` is played
-    minus logged, ``error`` its standard error, ``low`` and ``high`` its 99 % interval, ``power`` the probability that a
-    true difference of 30 % of the range would have been found. None is what is not known.
+    minus logged, ``error`` its standard error, ``power`` the probability that a true difference of 30 % of the range
+    would have been found. None is what is not known.
     """
 
     word: str
@@ -226,9 +230,14 @@ class Verdict:
     episodes: int = 0
     difference: float | None = None
     error: float | None = None
-    low: float | None = None
-    high: float | None = None
     power: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 99 % interval of the difference."""
+        if self.difference is None or self.error is None:
+            return None
+        return self.difference - CRITICAL * self.error, self.difference + CRITICAL * self.error
 
 
 class Content(NamedTuple):

@@ -101,8 +101,8 @@ def test_a_small_difference_agrees_however_sure() -> None:
     found = judge(log, [Drawn(110.0 + x, 50) for x in (-1, 0, 1, 0, 0) * 20])
     assert (found.word, found.reason) == (AGREES, "")
     assert found.difference == pytest.approx(10)
-    assert found.low is not None
-    assert found.low > 0, "beyond chance, and yet of no account"
+    assert found.interval is not None
+    assert found.interval[0] > 0, "beyond chance, and yet of no account"
 
 
 def test_too_few_episodes_are_no_verdict() -> None:

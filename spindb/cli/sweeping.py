@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,6 +145,7 @@ def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -
 
     from spindb.index import store
     from spindb.index.connect import connected
+    from spindb.play.session import evaluate
     from spindb.play.workers import sweep as evaluate_all
 
     failures: list[tuple[str, str]] = []
@@ -151,7 +153,9 @@ def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -
     with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar, active().held():
         task = bar.add_task("", total=len(waiting))
         try:
-            for playable, result in evaluate_all(waiting, flags, min(jobs, max(1, len(waiting)))):
+            for playable, result in evaluate_all(
+                waiting, partial(evaluate, flags=flags), min(jobs, max(1, len(waiting)))
+            ):
                 bar.advance(task)
                 if isinstance(result, str):
                     failures.append((str(playable.directory / playable.snapshot.path), result))

@@ -71,6 +71,8 @@ class BuiltEnvironment:
     library: str | None = None
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    substituted: str | None = None
+    """Why it is not the environment of the training; None where it is, as far as anything tells."""
 
 
 def build_environment(
@@ -251,7 +253,9 @@ def _make(env_id: str, source: str, limit: int | None, render: Render) -> BuiltE
         except (Exception, SystemExit) as error:  # registries and constructors raise all sorts of errors
             failures.append(f"{candidate} in {name}: {_first_line(error)}")
             continue
-        return BuiltEnvironment(Environment(built, candidate), candidate, source, name, failed=tuple(failures))
+        other = f"{candidate} for {env_id}" if candidate != env_id and candidate.endswith("-v5") else None
+        environment = Environment(built, candidate)
+        return BuiltEnvironment(environment, candidate, source, name, failed=tuple(failures), substituted=other)
     tried = "\n".join(f"  {failure}" for failure in failures)
     raise EnvironmentBuildError(
         f"{env_id} (known from {source}) can't be built:\n{tried}",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from spindb.play.verify.sample import Drawn, expected_epoch, likely_returns, mean_and_variance
-from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
+from spindb.records import AGREES, CANT_TELL, CRITICAL, DIFFERS, Verdict
 
 MARGIN = 0.15
 """Of the logged curve's range: a smaller difference is none."""
@@ -28,12 +28,11 @@ DOUBT = 0.05
 FEWEST = 8
 """Fewer episodes played say nothing of their spread."""
 
-_CRITICAL = NormalDist().inv_cdf(1 - LEVEL / 2)
 _DRAWS = 2000
 _MANY = 100  # logged episodes, whose mean is normal enough to need no draws
 _BORROWED = 4  # degrees of freedom that the spread of what was played lends to that of few logged episodes
 _NEGLIGIBLE = 1 / 9  # of the log's variance: more episodes would not narrow the interval
-_TARGET = (SHIFT - MARGIN) / _CRITICAL  # the standard error, of the range, at which each difference is decided
+_TARGET = (SHIFT - MARGIN) / CRITICAL  # the standard error, of the range, at which each difference is decided
 _SURE = 4.0  # standard errors between values, which are known closely, before they count
 _SEED = 14
 
@@ -84,7 +83,7 @@ class _Estimate:
 
     @property
     def half(self) -> float:
-        return _CRITICAL * self.error
+        return CRITICAL * self.error
 
 
 def judge(
@@ -125,7 +124,7 @@ def power_of(error: float, span: float) -> float:
     """How often a true difference of `SHIFT` of the range is found, given the standard error of a difference."""
     if error <= 0:
         return 1.0
-    return NormalDist().cdf((SHIFT * span - max(MARGIN * span, _CRITICAL * error)) / error)
+    return NormalDist().cdf((SHIFT * span - max(MARGIN * span, CRITICAL * error)) / error)
 
 
 def episodes_wanted(logged: Logged, played: Sequence[Drawn], most: int) -> int:
@@ -243,7 +242,5 @@ def _verdict(
         episodes=len(played),
         difference=found.difference if found else None,
         error=found.error if found else None,
-        low=found.difference - found.half if found else None,
-        high=found.difference + found.half if found else None,
         power=power,
     )
