@@ -43,6 +43,7 @@ COMMANDS = {
     "asking": ("sql",),
     "playing": ("test-policy", "test_policy"),
     "sweeping": ("sweep", "best"),
+    "verifying": ("verify",),
     "moving": ("relocate",),
     "database": ("db",),
     "demonstrating": ("demo",),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Line, Log, log_of
 from spindb.play.verify.sample import Drawn
-from spindb.play.verify.verdict import Logged, Values, episodes_wanted, judge
+from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted, judge
 from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 if TYPE_CHECKING:
     from spindb.index.store import Evaluation
+    from spindb.index.verdicts import Given
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
     from spindb.play.policies import Policy
@@ -29,6 +30,7 @@ MOST = 200
 _EPOCHS = 400  # drawn, for the spread of the mean value over an epoch
 _SEED = 14
 _BY_THE_FILES = ("state id", "state class")
+_LIBRARIES = ("gymnasium", "gym")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,26 @@ def verdict_of(
     return best
 
 
+def compared(session: Session, rollout: Rollout) -> Verdict:
+    """The verdict on a rollout as somebody asked for it, where that is how the return was logged."""
+    playable, flags = session.playable, session.flags
+    try:
+        log = log_of(playable.directory, playable.snapshot)
+    except OSError as error:
+        return judged_nothing(_drawn(rollout), f"the log can't be read: {error.strerror}")
+    otherwise = ""
+    if session.policy.stochastic and session.policy.deterministic != log.deterministic:
+        acted = "deterministic actions, with -d" if log.deterministic else "sampled actions, without -d"
+        otherwise = f"the logged return is of {acted}"
+    elif any(one.ending == "cut" and one.length != log.length for one in rollout.episodes):
+        otherwise = f"--len {flags.length} is not how long episodes were"
+    elif log.length is not None and any(one.length > log.length for one in rollout.episodes):
+        otherwise = f"the logged episodes ended after {log.length} steps, with --len {log.length}"
+    if otherwise and log.lines:
+        return judged_nothing(_drawn(rollout), otherwise)
+    return verdict_of(log, rollout, session)
+
+
 _ORDER = {AGREES: 0, CANT_TELL: 1, DIFFERS: 2}
 
 
@@ -92,10 +114,31 @@ def judged_nothing(played: Sequence[Drawn], why: str) -> Verdict:
 
 
 def is_as_saved(session: Session) -> bool:
-    """Whether the environment is the one that the saved state names, with nothing of the user's in between."""
-    flags = session.flags
-    own = flags.env or flags.factory or flags.imports
-    return not own and session.built.source in _BY_THE_FILES
+    """Whether the environment is the one that the saved state names, with nothing of the user's in between.
+
+    What ``--import`` imports may register an environment of its own in place of a library's.
+    """
+    flags, built = session.flags, session.built
+    if flags.env or flags.factory or built.source.split("; ")[0] not in _BY_THE_FILES:
+        return False
+    inner = getattr(built.environment.env, "unwrapped", built.environment.env)
+    return not flags.imports or type(inner).__module__.partition(".")[0] in _LIBRARIES
+
+
+def serves(given: Given, plan: Plan) -> bool:
+    """Whether a verdict that was given is what a plan would give: by the same draws, with nothing left to play."""
+    flags, source, verdict = plan.flags, given.env_source.split("; ")[0], given.verdict
+    if given.seed != flags.seed:
+        return False
+    if flags.factory is not None:
+        same = source == f"--env-factory {flags.factory}"
+    elif flags.env is not None:
+        same = source == "--env" and given.env_id == flags.env
+    else:
+        same = not source.startswith("--")
+    weak = plan.strict and verdict.word == AGREES and bool(verdict.reason)
+    more = TOO_FEW in verdict.reason and verdict.episodes < plan.most
+    return same and not weak and not more and verdict.episodes >= min(plan.first, plan.most)
 
 
 class ValuesSeen:

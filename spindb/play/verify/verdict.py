@@ -28,6 +28,9 @@ DOUBT = 0.05
 FEWEST = 8
 """Fewer episodes played say nothing of their spread."""
 
+TOO_FEW = "episodes played are too few"
+"""In the reason where more episodes may change the verdict."""
+
 _DRAWS = 2000
 _MANY = 100  # logged episodes, whose mean is normal enough to need no draws
 _BORROWED = 4  # degrees of freedom that the spread of what was played lends to that of few logged episodes
@@ -179,7 +182,7 @@ def _decided(
     if size + found.half < SHIFT * logged.span and power >= POWER:
         return AGREES, ""
     if found.of_play > found.of_log * _NEGLIGIBLE * 1.5 and found.error > _TARGET * logged.span:
-        return CANT_TELL, f"{len(played)} episodes played are too few for their spread (power {power:.0%})"
+        return CANT_TELL, f"{len(played)} {TOO_FEW} for their spread (power {power:.0%})"
     coarse = f"{logged.episodes} logged episodes are too few for their spread (power {power:.0%})"
     if other:
         return CANT_TELL, f"{coarse}, and the policy's values are not those logged"
