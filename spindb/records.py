@@ -204,6 +204,48 @@ class SnapshotRecord:
     odd: str | None = None
 
 
+AGREES, DIFFERS, CANT_TELL = VERDICTS = ("agrees", "differs", "can't-tell")
+"""What a verdict can be; in a sentence the last is *can't tell*."""
+
+
+CRITICAL = 2.5758293035489004
+"""Standard errors that the 99 % interval of a difference reaches to either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the episodes of an evaluation agree with what the log says of the snapshot's epoch.
+
+    ``word`` is one of `VERDICTS`, ``reason`` why, empty where there is nothing to add. Of what was logged: ``metric``,
+    ``epoch``, mean, standard error of that mean, number of episodes that it is of, range of the curve over all epochs.
+    ``played`` is the mean that these ``episodes`` would have logged, with its standard error. ``difference`` is played
+    minus logged, ``error`` its standard error, ``power`` the probability that a true difference of 30 % of the range
+    would have been found. None is what is not known.
+    """
+
+    word: str
+    reason: str = ""
+    metric: str | None = None
+    epoch: int | None = None
+    logged_mean: float | None = None
+    logged_error: float | None = None
+    logged_episodes: int | None = None
+    logged_range: float | None = None
+    played: float | None = None
+    played_error: float | None = None
+    episodes: int = 0
+    difference: float | None = None
+    error: float | None = None
+    power: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 99 % interval of the difference."""
+        if self.difference is None or self.error is None:
+            return None
+        return self.difference - CRITICAL * self.error, self.difference + CRITICAL * self.error
+
+
 class Content(NamedTuple):
     """Digests by which a run's content is recognised wherever it lies.
 

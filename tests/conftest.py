@@ -28,6 +28,7 @@ from spindb.cli.app import run as run_cli
 from spindb.index.engine import database_url, open_engine
 from spindb.index.store import Evaluation
 from spindb.ingest.pipeline import ingest
+from spindb.records import Verdict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
@@ -49,6 +50,23 @@ EVALUATION = Evaluation(
     mean_length=10.0,
     versions={"python": "3"},
     seconds=0.1,
+)
+
+VERDICT = Verdict(
+    word="differs",
+    reason="the difference is 40% of the logged curve's range",
+    metric="AverageEpRet",
+    epoch=3,
+    logged_mean=50.0,
+    logged_error=2.0,
+    logged_episodes=20,
+    logged_range=100.0,
+    played=10.0,
+    played_error=1.0,
+    episodes=20,
+    difference=-40.0,
+    error=2.5,
+    power=0.99,
 )
 
 
@@ -258,10 +276,26 @@ def rows_of(database: Path, statement: str) -> list[tuple[Any, ...]]:
 
 
 def made_by(database: Path) -> dict[str, list[str]]:
-    """The statement behind each object of a SQLite database; the order of constraints in it does not matter."""
+    """The parts of the statement behind each object of a SQLite database.
+
+    Their order does not matter: SQLite puts a column that is added to a table behind its constraints.
+    """
     with closing(sqlite3.connect(database)) as raw:
         found = raw.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
-        return {name: sorted(line.strip(" \t,").replace('"', "") for line in sql.splitlines()) for name, sql in found}
+        return {name: sorted(_parts(sql)) for name, sql in found}
+
+
+def _parts(sql: str) -> Iterator[str]:
+    """What stands between the commas of a statement's outermost parentheses, and before and behind these."""
+    depth, part = 0, ""
+    for character in " ".join(sql.replace('"', "").split()):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if (character == "," and depth == 1) or (character, depth) in (("(", 1), (")", 0)):
+            yield part.strip()
+            part = ""
+        else:
+            part += character
+    yield part.strip()
 
 
 def plain_pickle(value: object) -> bytes:

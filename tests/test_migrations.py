@@ -105,6 +105,18 @@ def test_an_id_of_a_run_that_is_gone_is_not_given_again(
     assert rows(location, "SELECT max(id) FROM runs") == [(3,)]
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_verdicts_come_and_go_with_their_columns(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    location = location_of(kind, request, tmp_path)
+    migrate(location, lambda c: command.upgrade(c, "0002"))
+    before = tables(location)
+    migrate(location, lambda c: command.upgrade(c, "0003"))
+    assert rows(location, "SELECT verdict, power FROM evaluations") == [(None, None)]
+    execute(location, "UPDATE evaluations SET verdict = 'differs', logged_mean = 50.0")
+    migrate(location, lambda c: command.downgrade(c, "0002"))
+    assert tables(location) == before
+
+
 def test_tables_are_not_made_anew_while_foreign_keys_delete(tmp_path: Path) -> None:
     location = old_sqlite("0001", tmp_path)
     using = config()

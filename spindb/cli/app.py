@@ -44,6 +44,7 @@ COMMANDS = {
     "asking": ("sql",),
     "playing": ("test-policy", "test_policy"),
     "sweeping": ("sweep", "best"),
+    "verifying": ("verify",),
     "moving": ("relocate",),
     "settling": ("config",),
     "database": ("db",),

@@ -34,7 +34,7 @@ _RUN_FIELDS = (
         "problems",
         "problem",
     ),
-    *("eval.mean", "eval.episodes"),
+    *("verified", "eval.mean", "eval.episodes"),
 )
 _WORDS = ("and", "or", "not")
 _STATISTICS = ("first", "min", "max", "mean", "count", "argmin", "argmax")
@@ -46,6 +46,7 @@ _VALUE_COLUMNS = {
     "exp_name": "runs.exp_name",
     "exp": "runs.exp_name",
     "problem": "problems.code",
+    "verified": "evaluations.verdict",
 }
 _TERM = re.compile(r"[^\s()]*\Z")
 _COMPARATOR = re.compile(r"(.+?)(!=|<=|>=|==|=|<|>|~)(.*)\Z", re.DOTALL)

@@ -73,19 +73,21 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
 
     spindb snapshots 42
     """
+    from spindb.index.browse import verdicts_of
     from spindb.index.connect import connected
     from spindb.index.resolve import snapshots_of
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
         saved = snapshots_of(connection, found.id)
+        verdicts = verdicts_of(connection, found.id)
+    rows = [snapshot_as_dict(snapshot, verdicts) for snapshot in saved]
     if as_json:
-        print_json([snapshot_as_dict(snapshot) for snapshot in saved])
+        print_json(rows)
     elif as_csv:
-        rows = [snapshot_as_dict(snapshot) for snapshot in saved]
         print_csv(tuple(rows[0]) if rows else ("kind",), [tuple(row.values()) for row in rows])
     elif saved:
-        snapshot_table(saved, reasons=True)
+        snapshot_table(saved, verdicts, reasons=True)
     else:
         say(f"run {found.id} has no saved policy")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,18 +15,22 @@ from spindb.cli.options import AsJson, Db, database
 from spindb.cli.output import plural, print_json, say
 from spindb.cli.progress import print_line, so_far
 from spindb.cli.terminal.door import say_log
-from spindb.errors import DatabaseError, PlaybackError, UsageError
+from spindb.errors import DatabaseError, UsageError
 from spindb.extras import needing
+from spindb.records import CANT_TELL
 from spindb.signals import active
 
 if TYPE_CHECKING:
+    from spindb.index.store import Evaluation
     from spindb.play.environments.build import BuiltEnvironment, Render
     from spindb.play.environments.contact_forces import ContactForces
     from spindb.play.load import Playable
     from spindb.play.policies import Engine, Policy
     from spindb.play.recording import Recorder
     from spindb.play.rollout import Rollout, Trace
+    from spindb.play.session import Session
     from spindb.play.values import ValueTrace
+    from spindb.records import Verdict
 
 ActionRule = Annotated[
     str | None,
@@ -119,12 +124,10 @@ def test_policy(
     """
     with needing("play"):
         from spindb.play.actions import rule_of
-        from spindb.play.environments.build import Choices
-        from spindb.play.environments.own import import_environments
-        from spindb.play.faithful import as_the_original_chooses, faithful_environment
-        from spindb.play.load import environment_of, require_fit
-        from spindb.play.policies import load_snapshot
-        from spindb.play.rollout import require_seed, run_policy
+        from spindb.play.evaluating import Flags
+        from spindb.play.faithful import as_the_original_chooses
+        from spindb.play.rollout import require_seed
+        from spindb.play.session import opened
 
     if (run is None) == (run_id is None):
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
@@ -144,63 +147,71 @@ def test_policy(
     by = _engine(engine)
     rule = rule_of(action)
     forces = forces_chosen(contact_forces)
-    choices = Choices(env, env_factory, tuple(imports or ()), trust, without_wrappers, forces)
     location = database(ctx, db)
     playable = _find(run, run_id, None if itr == _LATEST else itr, location)
     if faithful and itr == _LATEST:
         playable = as_the_original_chooses(playable)
     _announce(playable, chosen=itr != _LATEST)
-    for module in imports or ():
-        import_environments(module)
     if faithful and playable.snapshot.kind != "pyt_save":
         by = "tensorflow"
-    # A broken save needs no environment.
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine=by, trust=trust)
-    try:
-        if faithful:
-            built = faithful_environment(playable, choices, policy)
-        else:
-            render: Render = "rgb_array" if video else None if norender else "human"
-            built = environment_of(playable, choices, render=render, policy=policy)
-    except BaseException:
-        policy.close()
-        raise
-    with active().held():  # SIGTERM and the like end the rollout, and not what is then made of it
+    flags = Flags(
+        episodes,
+        length,
+        deterministic,
+        seed,
+        env,
+        env_factory,
+        tuple(imports or ()),
+        by,
+        trust,
+        rule,
+        without_wrappers,
+        forces,
+    )
+    render: Render = "rgb_array" if video else None if norender else "human"
+    with (
+        active().held(),  # SIGTERM and the like end the rollout, and not what is then made of it
+        opened(playable, flags, render=render, faithful=faithful, warn=say) as session,
+    ):
+        built, policy = session.built, session.policy
         try:
-            policy = require_fit(policy, built, rule)
             _announce_play(playable, built, policy)
             write = say_log if as_json else print_line
             write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
             trace = _trace(policy, playable, gamma) if values is not None else None
             with _recorder(built, video, policy if captions else None) as recorders, so_far(episodes) as lines:
                 traces: list[Trace] = [*recorders, *([trace] if trace else []), *lines]
-                shown = not (norender or video)
-                rollout = run_policy(
-                    built.environment, policy, length, episodes, shown, seed=seed, write=write, traces=traces
-                )
+                rollout = session.roll_out(render=not (norender or video), write=write, traces=traces)
             if trace is not None and values is not None:
                 _write_values(trace, values)
                 say(f"explained variance of {trace.kind}: {trace.explained_variance:.3g}; written to {values}")
         except KeyboardInterrupt:
             active().left = "the first episode was not over, nothing to sum up or to record"
             raise
-        finally:
-            policy.close()
-            _close(built)
-        evaluation_id = _record(playable, built, policy, rollout, length, seed, location) if keep else None
+        verdict = _verdict(session, rollout)
+        evaluation = replace(session.evaluation(rollout), verdict=verdict)
+        evaluation_id = _record(playable, evaluation, location) if keep else None
         if as_json:
-            print_json(_as_dict(playable, built, policy, rollout, evaluation_id))
+            print_json(_as_dict(playable, built, policy, rollout, evaluation_id) | {"verdict": _told(verdict)})
     if rollout.partial:
         active().left = f"{len(rollout.episodes)} of {episodes} episodes were played"
         raise KeyboardInterrupt
 
 
-def _close(built: BuiltEnvironment) -> None:
-    """Close the environment; that this fails takes nothing from what was played."""
-    try:
-        built.environment.close()
-    except PlaybackError as error:
-        say(f"warning: {error}")
+def _verdict(session: Session, rollout: Rollout) -> Verdict | None:
+    """Compare what was played with the log and say so; None where too little was played to keep a verdict."""
+    from spindb.play.verify.playing import compared
+    from spindb.play.verify.words import line_of
+
+    verdict = compared(session, rollout)
+    say(line_of(verdict))
+    return None if verdict.word == CANT_TELL else verdict
+
+
+def _told(verdict: Verdict | None) -> dict[str, Any] | None:
+    from spindb.play.verify.words import as_dict
+
+    return None if verdict is None else as_dict(verdict)
 
 
 def _require_files(video: Path | None, values: Path | None) -> None:
@@ -311,24 +322,14 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
         say(f"note: {note}")
 
 
-def _record(
-    playable: Playable,
-    built: BuiltEnvironment,
-    policy: Policy,
-    rollout: Rollout,
-    length: int,
-    seed: int | None,
-    location: str,
-) -> int | None:
+def _record(playable: Playable, evaluation: Evaluation, location: str) -> int | None:
     """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
     from spindb.index import store
     from spindb.index.connect import connected
-    from spindb.play.evaluating import record_of
 
     if playable.run_id is None:
         say("not recorded: this directory is not in a database (spindb ingest puts it there)")
         return None
-    evaluation = record_of(playable, built, policy, rollout, length, seed)
     try:
         with connected(location, write=True) as connection:
             evaluation_id = store.add_evaluation(connection, playable.run_id, evaluation)

@@ -99,6 +99,7 @@ class _Shown:
         self.run = found
         self.saved = snapshots_of(connection, found.id)
         self.whole = browse.whole(connection, found.id, internal=internal)
+        self.verdicts = browse.verdicts_of(connection, found.id)
         siblings = browse.siblings_of(connection, found.id)
         varying = varying_keys(connection, [found.id, *siblings]) if siblings else []
         self.siblings, self.varying = len(siblings), {row.key: row for row in varying}
@@ -109,7 +110,7 @@ def _show_one(one: _Shown, most: int | None) -> None:
     _show_head(found, whole, one.saved)
     _show_config(found, whole, one.varying, one.siblings, most)
     _show_metrics(whole)
-    _show_snapshots(found, one.saved)
+    _show_snapshots(found, one.saved, one.verdicts)
     _show_evaluations(found, whole.evaluations)
     if whole.earlier:
         _section("overwritten: this directory held other runs before")
@@ -148,7 +149,7 @@ def _as_dict(one: _Shown) -> dict[str, Any]:
         "notes": [{"at": at, "text": text} for at, text in whole.notes],
         "config": {leaf.key: json_value(leaf.value) for leaf in whole.config},
         "metrics": {m.name: {**asdict(m), "last": last_value(m)} for m in whole.metrics},
-        "snapshots": [snapshot_as_dict(s) for s in saved],
+        "snapshots": [snapshot_as_dict(s, one.verdicts) for s in saved],
         "evaluations": [asdict(e) for e in whole.evaluations],
         "superseded": [asdict(s) for s in whole.earlier],
         "problems": [asdict(p) for p in whole.problems],
@@ -261,10 +262,10 @@ def _show_metrics(whole: RunWhole) -> None:
         )
 
 
-def _show_snapshots(found: RunInfo, saved: Sequence[SnapshotRecord]) -> None:
+def _show_snapshots(found: RunInfo, saved: Sequence[SnapshotRecord], verdicts: Mapping[str, EvaluationRow]) -> None:
     if saved:
         _section("snapshots")
-        snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:])
+        snapshot_table(saved[-_MAX_SNAPSHOTS_SHOWN:], verdicts)
         if len(saved) > _MAX_SNAPSHOTS_SHOWN:
             echo(f"  … and {len(saved) - _MAX_SNAPSHOTS_SHOWN} earlier ones: spindb snapshots {found.id}")
 
@@ -292,14 +293,20 @@ def _show_evaluations(found: RunInfo, evaluations: Sequence[EvaluationRow]) -> N
 
 def _remark(evaluation: EvaluationRow, found: RunInfo) -> str:
     remarks = ["of the earlier run here"] if evaluation.generation < found.generation else []
-    return ", ".join([*remarks, *(["interrupted"] if evaluation.partial else [])])
+    verdict = [evaluation.verdict] if evaluation.verdict else []
+    return ", ".join([*remarks, *(["interrupted"] if evaluation.partial else []), *verdict])
 
 
-def snapshot_table(saved: Sequence[SnapshotRecord], *, reasons: bool = False) -> None:
-    """Print snapshots; with `reasons` also why one is stale or can't be loaded."""
+def snapshot_table(
+    saved: Sequence[SnapshotRecord], verdicts: Mapping[str, EvaluationRow] | None = None, *, reasons: bool = False
+) -> None:
+    """Print snapshots and the verdicts on them; with `reasons` also why one is stale or can't be loaded."""
     newest = latest(saved)
     rows = [
-        (_itr(s.itr), s.kind, s.path, size(s.size), ", ".join(sorted(s.outputs)), _condition(s, s is newest))
+        (
+            *(_itr(s.itr), s.kind, s.path, size(s.size), ", ".join(sorted(s.outputs))),
+            ", ".join(filter(None, (_condition(s, s is newest), _verdict(s, verdicts)))),
+        )
         for s in saved
     ]
     print_table(("itr", "kind", "path", "size", "outputs", ""), rows, right=("itr", "size"))
@@ -307,6 +314,11 @@ def snapshot_table(saved: Sequence[SnapshotRecord], *, reasons: bool = False) ->
         reason = snapshot.unloadable or snapshot.stale
         if reasons and reason:
             say(f"  {snapshot.path}: {reason}")
+
+
+def _verdict(snapshot: SnapshotRecord, verdicts: Mapping[str, EvaluationRow] | None) -> str:
+    found = (verdicts or {}).get(snapshot.path)
+    return found.verdict or "" if found is not None else ""
 
 
 def _itr(itr: int | None) -> str:
@@ -321,6 +333,8 @@ def _condition(snapshot: SnapshotRecord, is_latest: bool) -> str:
     return "latest" if is_latest else ""
 
 
-def snapshot_as_dict(snapshot: SnapshotRecord) -> dict[str, Any]:
-    """A snapshot as JSON has it."""
-    return {**asdict(snapshot), "inputs": dict(snapshot.inputs), "outputs": dict(snapshot.outputs)}
+def snapshot_as_dict(snapshot: SnapshotRecord, verdicts: Mapping[str, EvaluationRow]) -> dict[str, Any]:
+    """A snapshot as JSON has it, with the last verdict on it."""
+    verdict = _verdict(snapshot, verdicts) or None
+    tensors = {"inputs": dict(snapshot.inputs), "outputs": dict(snapshot.outputs)}
+    return {**asdict(snapshot), **tensors, "verdict": verdict}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.index.evaluated import Conditions, Evaluated
+    from spindb.index.store import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
+    from spindb.play.workers import Task
 
 _WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
 
@@ -75,6 +78,7 @@ def sweep(
         from spindb.play.actions import rule_of
         from spindb.play.evaluating import Flags
         from spindb.play.rollout import require_seed
+        from spindb.play.session import evaluate
 
     require_seed(seed)
     if env is not None and env_factory is not None:
@@ -95,10 +99,11 @@ def sweep(
     )
     with connected(location) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
-        _require_runs(ids, words)
+        require_runs(ids, words)
         waiting, done = _waiting(connection, ids, flags)
     say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
-    failures, ended = _evaluate(waiting, flags, jobs or os.cpu_count() or 1, location)
+    task = partial(evaluate, flags=flags)
+    failures, ended = evaluate_over_processes(waiting, task, jobs or os.cpu_count() or 1, location)
     with connected(location) as connection:
         rows = _of_this_sweep(connection, ids, flags)
     _print(rows)
@@ -113,7 +118,12 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _require_runs(ids: list[int], words: list[str] | None) -> None:
+def require_runs(ids: list[int], words: list[str] | None) -> None:
+    """Refuse a filter that no run matches.
+
+    Raises:
+        NotFoundError: it is such.
+    """
     if not ids:
         raise NotFoundError("no run matches", hint=f"spindb runs {' '.join(map(repr, words or []))} says why")
 
@@ -164,8 +174,21 @@ def _same(e: Evaluated, flags: Flags) -> bool:
     return not source.startswith("--")
 
 
-def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -> tuple[list[tuple[str, str]], bool]:
+def evaluate_over_processes(
+    waiting: Sequence[Playable],
+    task: Task,
+    jobs: int,
+    location: str,
+    keep: Callable[[Playable, Evaluation], None] = lambda playable, evaluation: None,
+) -> tuple[list[tuple[str, str]], bool]:
     """Play them, recording each result as it comes; an interruption keeps what was done.
+
+    Args:
+        waiting: the snapshots.
+        task: what is done with each.
+        jobs: how many processes.
+        location: the database.
+        keep: is told of each result that was recorded.
 
     Returns:
         Snapshots that failed with the reason, and whether it was interrupted before all were played.
@@ -180,16 +203,17 @@ def _evaluate(waiting: list[Playable], flags: Flags, jobs: int, location: str) -
     failures: list[tuple[str, str]] = []
     columns = (TextColumn("snapshots"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar, active().held():
-        task = bar.add_task("", total=len(waiting))
+        shown = bar.add_task("", total=len(waiting))
         try:
-            for playable, result in evaluate_all(waiting, flags, min(jobs, max(1, len(waiting)))):
-                bar.advance(task)
+            for playable, result in evaluate_all(waiting, task, min(jobs, max(1, len(waiting)))):
+                bar.advance(shown)
                 if isinstance(result, str):
                     failures.append((str(playable.directory / playable.snapshot.path), result))
                     continue
                 assert playable.run_id is not None
                 with connected(location, write=True) as connection:
                     store.add_evaluation(connection, playable.run_id, result)
+                keep(playable, result)
         except KeyboardInterrupt:
             return failures, True
     return failures, False
@@ -264,7 +288,7 @@ def best(
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
-        _require_runs(ids, words)
+        require_runs(ids, words)
         found = {conditions: places[:limit] for conditions, places in ranked(connection, ids, least).items()}
     rows = [_row(e, _rank(e, places)) for places in found.values() for e in places]
     if as_json:

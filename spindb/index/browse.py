@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +47,24 @@ class EvaluationRow:
     created_at: datetime
     engine: str
     partial: bool
+    verdict: str | None = None
+    verdict_reason: str | None = None
+    logged_metric: str | None = None
+    logged_epoch: int | None = None
+    logged_mean: float | None = None
+    logged_error: float | None = None
+    logged_episodes: int | None = None
+    logged_range: float | None = None
+    counted_mean: float | None = None
+    difference: float | None = None
+    difference_error: float | None = None
+    power: float | None = None
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the mean over episodes (the deviation kept is the population's); None for one episode."""
+        known = self.std_return is not None and self.episodes > 1
+        return self.std_return / math.sqrt(self.episodes - 1) if known and self.std_return is not None else None
 
 
 def config_of(connection: Connection, run_id: int, *, internal: bool = False) -> list[ConfigLeaf]:
@@ -91,8 +110,21 @@ def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:
     then = and_(runs.c.id == run_id, runs.c.superseded_by == c.run_id, runs.c.generation == c.generation)
     wanted = (c.id, c.generation, c.itr, c.snapshot_path, c.env_id, c.deterministic, c.seed, c.episodes)
     results = (c.mean_return, c.std_return, c.mean_length, c.created_at, c.engine, c.partial)
-    statement = select(*wanted, *results).where(or_(c.run_id == run_id, exists().where(then))).order_by(c.id)
+    verdict = (c.verdict, c.verdict_reason, c.logged_metric, c.logged_epoch, c.logged_mean, c.logged_error)
+    numbers = (c.logged_episodes, c.logged_range, c.counted_mean, c.difference, c.difference_error, c.power)
+    statement = (
+        select(*wanted, *results, *verdict, *numbers)
+        .where(or_(c.run_id == run_id, exists().where(then)))
+        .order_by(c.id)
+    )
     return [EvaluationRow(*tuple(row)) for row in connection.execute(statement)]
+
+
+def verdicts_of(connection: Connection, run_id: int) -> dict[str, EvaluationRow]:
+    """The last verdict on each of the run's present snapshots, by its path."""
+    generation = connection.execute(select(runs.c.generation).where(runs.c.id == run_id)).scalar()
+    found = [e for e in evaluations_of(connection, run_id) if e.verdict is not None and e.generation == generation]
+    return {e.snapshot_path: e for e in found}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,25 @@ as Spinning Up writes it. What other runs of the database hold changes nothing f
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Subquery,
+    Table,
+    and_,
+    cast,
+    exists,
+    func,
+    not_,
+    select,
+)
 
 from spindb.errors import FilterError
 from spindb.index.filters import Name
@@ -101,6 +114,23 @@ def _of_evaluations(statistic: ColumnElement[Any]) -> ColumnElement[Any]:
     return select(statistic).where(evaluations.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
 
 
+def _latest_verdicts() -> Subquery:
+    """The verdict on each snapshot of what runs hold now: the last that was given."""
+    e, later, present = evaluations, evaluations.alias("later"), runs.alias("present")
+    same = (later.c.run_id == e.c.run_id, later.c.generation == e.c.generation)
+    newer = (later.c.snapshot_path == e.c.snapshot_path, later.c.verdict.is_not(None), later.c.id > e.c.id)
+    return (
+        select(e.c.run_id, e.c.verdict.label("code"))
+        .join(present, and_(present.c.id == e.c.run_id, present.c.generation == e.c.generation))
+        .where(e.c.verdict.is_not(None), not_(exists().where(*same, *newer)))
+        .subquery("verdicts")
+    )
+
+
+VERDICTS_GIVEN = _latest_verdicts()
+"""``run_id`` and ``code``: a row for each snapshot with a verdict."""
+
+
 def _joined(column: ColumnElement[Any], *, once: bool = False) -> ColumnElement[Any]:
     """All of the run's texts, or each different one once, with commas between."""
     table = column.table
@@ -134,6 +164,7 @@ _RUN_COLUMNS: dict[str, tuple[ColumnElement[Any], Kind]] = {
     "evaluations": (_count_of(evaluations), "number"),
     "problems": (_count_of(problems), "number"),
     "problem": (_joined(problems.c.code, once=True), "codes"),
+    "verified": (_joined(VERDICTS_GIVEN.c.code, once=True), "codes"),
     "eval.mean": (_of_evaluations(func.max(evaluations.c.mean_return)), "number"),
     "eval.episodes": (_of_evaluations(func.sum(evaluations.c.episodes)), "number"),
 }
@@ -141,6 +172,8 @@ _ALIASES = {"exp": "exp_name", "env_id": "env"}
 ROOT_FIELDS = ("root", "host")
 """Those which stand in the table of roots."""
 RUN_FIELDS = tuple(_RUN_COLUMNS)
+CODES: Mapping[str, FromClause] = {"problem": problems, "verified": VERDICTS_GIVEN}
+"""Fields of which a run has several codes, and the rows of ``run_id`` and ``code`` that they stand in."""
 
 
 def run_field(name: Name) -> RunField | None:

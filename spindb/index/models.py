@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 __all__ = ["REVISIONS", "metadata"]
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Schema revisions, oldest first. A database at any other revision comes from a newer spindb."""
 
 TEXT = Text().with_variant(Text(collation="C"), "postgresql")
@@ -252,6 +252,19 @@ evaluations = Table(
     Column("versions", TEXT, nullable=False, info={"json": dict}),  # package -> version
     Column("created_at", DateTime, nullable=False),
     Column("seconds", Double, nullable=False),
+    # Whether it agrees with the training log; none: that was not asked. See docs/playing.md.
+    Column("verdict", TEXT),  # agrees, differs, can't-tell
+    Column("verdict_reason", TEXT),
+    Column("logged_metric", TEXT),  # what it was compared with
+    Column("logged_epoch", BigInteger),
+    Column("logged_mean", Double),
+    Column("logged_error", Double),  # standard error of that mean
+    Column("logged_episodes", Integer),
+    Column("logged_range", Double),  # of the metric over all epochs
+    Column("counted_mean", Double),  # mean return, as the log counts episodes
+    Column("difference", Double),  # counted minus logged
+    Column("difference_error", Double),  # standard error
+    Column("power", Double),  # probability of finding a true difference of 30 % of the range
 )
 
 episodes = Table(

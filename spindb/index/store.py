@@ -26,6 +26,7 @@ from spindb.index.bulk import insert_rows
 from spindb.index.clock import now
 from spindb.index.rows import COLUMNS, Row, RunRows, number
 from spindb.index.write.contents import Contents, Past
+from spindb.records import Verdict
 
 
 class Known(NamedTuple):
@@ -70,6 +71,8 @@ class Evaluation:
     engine: str = "numpy"
     snapshot_digest: str | None = None
     partial: bool = False
+    verdict: Verdict | None = None
+    """Whether it agrees with the training log; None where that was not asked."""
 
 
 def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
@@ -259,6 +262,7 @@ def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) 
             versions=json.dumps(dict(result.versions), sort_keys=True),
             created_at=now(),
             seconds=result.seconds,
+            **({} if result.verdict is None else _verdict_values(result.verdict)),
         )
     )
     assert inserted.inserted_primary_key is not None
@@ -270,3 +274,20 @@ def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) 
     ]
     insert_rows(connection, models.episodes, columns, rows)
     return evaluation_id
+
+
+def _verdict_values(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "verdict": verdict.word,
+        "verdict_reason": verdict.reason or None,
+        "logged_metric": verdict.metric,
+        "logged_epoch": verdict.epoch,
+        "logged_mean": number(verdict.logged_mean),
+        "logged_error": number(verdict.logged_error),
+        "logged_episodes": verdict.logged_episodes,
+        "logged_range": number(verdict.logged_range),
+        "counted_mean": number(verdict.played),
+        "difference": number(verdict.difference),
+        "difference_error": number(verdict.error),
+        "power": verdict.power,
+    }

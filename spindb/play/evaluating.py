@@ -1,19 +1,16 @@
-"""A policy's evaluation from beginning to end: load, build, play, and put the result into a record."""
+"""How snapshots are to be played, and what is kept of it."""
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
-from spindb.errors import PlaybackError
 from spindb.index.store import EpisodeResult, Evaluation
 from spindb.play.actions import Rule
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.environments.contact_forces import ContactForces
-from spindb.play.environments.own import import_environments
-from spindb.play.load import Playable, digest_of, environment_of, require_fit
-from spindb.play.policies import Engine, Policy, load_snapshot
-from spindb.play.rollout import Rollout, run_policy
+from spindb.play.load import Playable, digest_of
+from spindb.play.policies import Engine, Policy
+from spindb.play.rollout import Rollout
 from spindb.play.versions import versions
 
 
@@ -64,38 +61,3 @@ def record_of(
         snapshot_digest=digest_of(playable),
         partial=rollout.partial,
     )
-
-
-def evaluate(playable: Playable, flags: Flags) -> Evaluation:
-    """Play a snapshot without showing or printing it.
-
-    Raises:
-        PlaybackError: the policy can't be loaded, or no environment be built.
-    """
-    playable.follow_links()
-    for module in flags.imports:
-        import_environments(module)
-    policy = load_snapshot(  # first: a broken save needs no environment
-        playable.directory,
-        playable.snapshot,
-        deterministic=flags.deterministic,
-        engine=flags.engine,
-        trust=flags.trust,
-    )
-    try:
-        built = environment_of(playable, flags.choices, policy=policy)
-        try:
-            policy = require_fit(policy, built, flags.action)
-            rollout = run_policy(
-                built.environment, policy, flags.length, flags.episodes, False, seed=flags.seed, write=_unheard
-            )
-        finally:
-            with contextlib.suppress(PlaybackError):  # its code fails to close it: the result is none the worse
-                built.environment.close()
-    finally:
-        policy.close()
-    return record_of(playable, built, policy, rollout, flags.length, flags.seed)
-
-
-def _unheard(line: str) -> None:
-    """Takes a line and prints nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -13,7 +13,6 @@ from multiprocessing.process import BaseProcess
 
 from spindb.errors import SpindbError
 from spindb.index.store import Evaluation
-from spindb.play.evaluating import Flags, evaluate
 from spindb.play.load import Playable
 from spindb.processes import current_directory_unimportable
 from spindb.signals import active, die_with_parent, ignore_interrupts, interrupts
@@ -25,7 +24,11 @@ Result = Evaluation | str
 """An evaluation, or why there is none."""
 
 
-def sweep(playables: Iterable[Playable], flags: Flags, jobs: int) -> Iterator[tuple[Playable, Result]]:
+Task = Callable[[Playable], Evaluation]
+"""What a worker does with a snapshot; it can be pickled."""
+
+
+def sweep(playables: Iterable[Playable], task: Task, jobs: int) -> Iterator[tuple[Playable, Result]]:
     """Evaluate snapshots over so many processes; each result as it comes.
 
     A worker that is killed or crashes costs the snapshot that it played, and no other. Interrupted, it gives what was
@@ -37,7 +40,7 @@ def sweep(playables: Iterable[Playable], flags: Flags, jobs: int) -> Iterator[tu
     with ExitStack() as stack:
         stack.enter_context(current_directory_unimportable())
         stack.enter_context(active().held())
-        team = _Team(flags, jobs)
+        team = _Team(task, jobs)
         stack.callback(team.end)
         team.waiting.extend(playables)
         while team.waiting or team.suspects or team.running:
@@ -58,8 +61,8 @@ class _Team:
     a suspect, and is played again alone: the one that fails there as well is the culprit.
     """
 
-    def __init__(self, flags: Flags, jobs: int) -> None:
-        self.flags = flags
+    def __init__(self, task: Task, jobs: int) -> None:
+        self.task = task
         self.jobs = jobs
         self.waiting: deque[Playable] = deque()
         self.suspects: deque[Playable] = deque()
@@ -79,7 +82,7 @@ class _Team:
             playable = queue.popleft()
             self._again = playable if queue is self.suspects else None
             try:
-                self.running[self._pool.submit(_attempt, playable, self.flags)] = playable
+                self.running[self._pool.submit(_attempt, playable, self.task)] = playable
             except BrokenProcessPool:  # a worker died since the last result came
                 queue.appendleft(playable)
                 self._leave_pool()
@@ -139,11 +142,11 @@ def _begin() -> None:
     die_with_parent()
 
 
-def _attempt(playable: Playable, flags: Flags) -> Result | None:
+def _attempt(playable: Playable, task: Task) -> Result | None:
     """In a worker: errors come back as words, so that one broken save ends nothing; None: interrupted too early."""
     try:
         with interrupts(ignored_too=True):
-            return evaluate(playable, flags)
+            return task(playable)
     except KeyboardInterrupt:
         return None
     except SpindbError as error:

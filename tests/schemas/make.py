@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from conftest import EVALUATION, settle
+from conftest import EVALUATION, VERDICT, settle
 from servers import Server, programs
 
 from spindb.index import store
@@ -50,7 +51,7 @@ def make(place: Path) -> None:
             connection.exec_driver_sql("UPDATE roots SET host = 'elsewhere', path = '/study/data'")
             tag_runs(connection, [1], ["good"], [])
             add_note(connection, [2], "diverged")
-            store.add_evaluation(connection, 1, EVALUATION)
+            store.add_evaluation(connection, 1, replace(EVALUATION, verdict=VERDICT))
         with closing(sqlite3.connect(database)) as raw:
             raw.execute("PRAGMA journal_mode = DELETE")
             raw.execute("PRAGMA page_size = 512")

@@ -9,7 +9,7 @@ from spindb.index import series
 from spindb.index.database.unknown import json_value
 from spindb.index.fields import Alternatives, ConfigField, Field, MetricField, RunField
 
-_LISTS = ("tags", "problem")
+_LISTS = ("tags", "problem", "verified")
 
 
 def width(found: Field) -> int:

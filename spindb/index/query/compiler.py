@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not
 from spindb.errors import FilterError
 from spindb.index import filters, queries
 from spindb.index.fields import (
+    CODES,
     ConfigField,
     Field,
     MetricField,
@@ -21,13 +22,14 @@ from spindb.index.fields import (
     run_field,
 )
 from spindb.index.filters import Comparison, Filter, Membership, Name, Presence, Tagged, Value
-from spindb.index.models import problems, runs, tags
+from spindb.index.models import runs, tags
 from spindb.index.query import comparisons
 from spindb.index.query.comparisons import Test
 from spindb.index.query.lists import all_of, any_of, one_of
 from spindb.index.query.sources import MAX_JOINS, RowTest, Sources, Stored, ids_where, table_of
 from spindb.index.query.visibility import THERE, hidden
-from spindb.index.values import glob
+from spindb.index.values import error, glob
+from spindb.records import VERDICTS
 
 _MAX_HEIGHT = 6
 T = TypeVar("T")
@@ -163,7 +165,7 @@ class Compiler:
 
     def presence(self, found: Field) -> ColumnElement[bool]:
         if isinstance(found, RunField):
-            return exists().where(problems.c.run_id == runs.c.id) if found.kind == "codes" else self._there(found)
+            return _has_codes(found) if found.kind == "codes" else self._there(found)
         return any_of([_in_set(one, lambda alias: true()) for one in alternatives(found)])
 
     def _there(self, found: RunField) -> ColumnElement[bool]:
@@ -173,7 +175,7 @@ class Compiler:
         found, test = self.find(name, self.text), Test(self.text, comparator, values, self.dialect)
         match found:
             case RunField(kind="codes"):
-                return self.of_problems(found, test)
+                return self.of_codes(found, test)
             case RunField():
                 return comparisons.of_column(found, self.sources.column(found), test)
             case MetricField():
@@ -221,18 +223,35 @@ class Compiler:
                 raise reason
         return any_of(parts)
 
-    def of_problems(self, found: RunField, test: Test) -> ColumnElement[bool]:
-        """That some problem of the run has such a code; for ``!=`` that it has problems, none of that code."""
-        code = problems.c.code
+    def of_codes(self, found: RunField, test: Test) -> ColumnElement[bool]:
+        """That the run has such a code; for ``!=`` that it has codes, none of them that one."""
+        rows = CODES[found.name]
+        code = rows.c.code
+        if found.name == "verified" and test.comparator in ("=", "!="):
+            test = replace(test, values=tuple(_verdict(value, test) for value in test.values))
         match test.comparator:
             case "=" | "!=":
                 row = comparisons.of_column(found, code, replace(test, comparator="="))
             case "~":
                 row = glob(code, test.value.text)
             case _:
-                raise test.error("problem is compared by =, !=, ~ and in")
-        such = runs.c.id.in_(select(problems.c.run_id).where(row))
+                raise test.error(f"{found.name} is compared by =, !=, ~ and in")
+        such = runs.c.id.in_(select(rows.c.run_id).where(row))
         return and_(self.presence(found), not_(such)) if test.comparator == "!=" else such
+
+
+def _has_codes(found: RunField) -> ColumnElement[bool]:
+    rows = CODES[found.name]
+    return runs.c.id.in_(select(rows.c.run_id))
+
+
+def _verdict(value: Value, test: Test) -> Value:
+    """A verdict as it is kept, however its apostrophe and blank were typed."""
+    text = value.text.lower().replace("'", "").replace("’", "").replace(" ", "-").replace("_", "-")
+    word = {verdict.replace("'", ""): verdict for verdict in VERDICTS}.get(text)
+    if word is None:
+        raise error(test.query, f"verified is {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}", value)
+    return replace(value, text=word)
 
 
 def _in_set(found: Stored, test: RowTest, better: Sequence[Stored] = ()) -> ColumnElement[bool]:

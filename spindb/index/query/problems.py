@@ -31,4 +31,4 @@ def unknown_codes(connection: Connection, text: str) -> tuple[list[str], list[st
 
 def _is_problem(name: filters.Name) -> bool:
     found = run_field(name)
-    return found is not None and found.kind == "codes"
+    return found is not None and found.name == "problem"
