@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError, NotFoundError, PlaybackError, PolicyError
 from spindb.logger import EpochLogger
+from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.load import Playable, environment_of, locate, require_fit
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollout import run_policy as play
@@ -89,6 +90,7 @@ def load_policy(
     *,
     imports: Sequence[str] = (),
     trust: bool = False,
+    action: Rule | None = None,
 ) -> tuple[SavedEnvironment | None, Policy]:
     """The environment and the policy that were saved in an output directory.
 
@@ -98,6 +100,7 @@ def load_policy(
         deterministic: act by the mean action; where none was saved, by the likeliest.
         imports: modules that register or hold the environment.
         trust: what can't be read otherwise is executed, as the file says.
+        action: what the policy's outputs are where the save leaves it open: see `spindb.play.actions`.
 
     Returns:
         The environment, None where it can't be told or built; and ``get_action``, which maps an observation to an
@@ -106,7 +109,7 @@ def load_policy(
 
     Raises:
         NotFoundError: there is no such output directory or snapshot.
-        PolicyError: the policy can't be loaded.
+        PolicyError: the policy can't be loaded, is none for this environment, or does not say how it acts.
     """
     playable = locate(Path(fpath), None if itr == "last" else itr)
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
@@ -114,13 +117,16 @@ def load_policy(
 
     def build(render: Literal["human"] | None) -> Environment:
         built = environment_of(playable, imports=imports, render=render, trust=trust)
-        require_fit(policy, built)
+        fitted.append(require_fit(policy, built, rule))
         return built.environment
 
+    rule, fitted = rule_of(action), list[Policy]()
     try:
-        return SavedEnvironment(build), policy
+        return SavedEnvironment(build), fitted[0]
+    except PolicyError:
+        raise
     except PlaybackError:
-        return None, policy
+        return None, settle(policy, None, rule)
 
 
 load_policy_and_env = load_policy
