@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError, EnvironmentWarning, NotFoundError, PlaybackError, PolicyError
 from spindb.logger import EpochLogger
+from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.load import Playable, environment_of, locate, require_fit
 from spindb.play.policies import Policy, load_snapshot
@@ -90,6 +91,7 @@ def load_policy(
     *,
     imports: Sequence[str] = (),
     trust: bool = False,
+    action: Rule | None = None,
 ) -> tuple[SavedEnvironment | None, Policy]:
     """The environment and the policy that were saved in an output directory.
 
@@ -99,6 +101,7 @@ def load_policy(
         deterministic: act by the mean action; where none was saved, by the likeliest.
         imports: modules that register or hold the environment.
         trust: what can't be read otherwise is executed, as the file says.
+        action: what the policy's outputs are where the save leaves it open: see `spindb.play.actions`.
 
     Returns:
         The environment, None where it can't be told or built; and ``get_action``, which maps an observation to an
@@ -107,7 +110,7 @@ def load_policy(
 
     Raises:
         NotFoundError: there is no such output directory or snapshot.
-        PolicyError: the policy can't be loaded.
+        PolicyError: the policy can't be loaded, is none for this environment, or does not say how it acts.
     """
     playable = locate(Path(fpath), None if itr == "last" else itr)
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
@@ -118,11 +121,14 @@ def load_policy(
     def build(render: Literal["human"] | None) -> BuiltEnvironment:
         return environment_of(playable, choices, render=render, policy=policy)
 
+    rule = rule_of(action)
     try:
         built = build(None)
-        fitting = require_fit(policy, built)
+        fitting = require_fit(policy, built, rule)
+    except PolicyError:
+        raise
     except PlaybackError:
-        return None, policy
+        return None, settle(policy, None, rule)
     if built.substituted:
         warnings.warn(built.substituted, EnvironmentWarning, stacklevel=2)
     return SavedEnvironment(built, build), fitting

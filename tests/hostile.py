@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torchlike
+
 GOOD = 20
 CONFIG = {"clip_ratio": 0.2, "pi_lr": 3e-4, "ac_kwargs": {"hidden_sizes": [64, 32]}}
 PROGRESS = b"Epoch\tAverageEpRet\n0\t1.5\n1\t2.5\n"
@@ -211,7 +213,7 @@ def cases() -> dict[str, Case]:
         for name, (parts, code) in EVERYWHERE.items():
             if name.startswith("pyt_save") and kind == "directory":
                 continue  # a directory of that name is no module
-            beside = {"pyt_save/model.pt": b"\x80\x02."} if name == "pyt_save/vars.pkl" else {}
+            beside = {"pyt_save/model.pt": torchlike.SMALLEST} if name == "pyt_save/vars.pkl" else {}
             if name.endswith("variables.index"):
                 beside = {"tf1_save/saved_model.pb": saved_model()}
             found[f"{kind}-{name.replace('/', '-')}"] = Case({**beside, name: put}, code, **parts)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import EVALUATION, PPO_CONFIG, REPOSITORY, Outcome, settle
+from torchlike import SMALLEST as WHOLE
 
 from spindb.index.models import REVISIONS
 
@@ -28,7 +29,7 @@ def filled(run_directory: Write, cli: Cli, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("SPINDB_URL", raising=False)
     run_directory("ppo/ppo_s0", config=PPO_CONFIG, rows=[(0, 10.0), (1, 200.5)])
     run_directory("ppo/ppo_s10", config=PPO_CONFIG | {"seed": 10, "pi_lr": 0.01}, rows=[(0, 20.0), (1, "nan")])
-    run_directory("vpg/vpg_s0", config={"train_v_iters": 80, "seed": 0}, files={"pyt_save/model5.pt": b"\x80\x02."})
+    run_directory("vpg/vpg_s0", config={"train_v_iters": 80, "seed": 0}, files={"pyt_save/model5.pt": WHOLE})
     settle(tmp_path)
     assert cli("ingest", "data").code == 0
     return tmp_path

@@ -183,19 +183,19 @@ def _peak(process: int) -> int:
 @LINUX
 @pytest.mark.slow
 def test_j1_processes_are_kept_for_the_next_graph_and_left_by_none(made: Callable[[str], Path]) -> None:
-    with_erf = made("plain")
-    before = load(with_erf)
+    with_gamma = made("plain")
+    before = load(with_gamma)
     process = before._evaluator._process.pid  # type: ignore[attr-defined]
     first = before.act(OBSERVATIONS)
     assert first.dtype == np.float32
-    other = load(with_erf)
+    other = load(with_gamma)
     assert other._evaluator._process.pid != process  # type: ignore[attr-defined]
     assert (other.act(OBSERVATIONS) == first).all()
     before.close()
     before.close()
     with pytest.raises(PolicyError, match="it was closed"):
         before.act(OBSERVATIONS)
-    after = load(with_erf)
+    after = load(with_gamma)
     assert after._evaluator._process.pid == process  # type: ignore[attr-defined]
     assert (after.act(OBSERVATIONS) == first).all()
     dropped = [other._evaluator._process.pid, process]  # type: ignore[attr-defined]

@@ -196,7 +196,7 @@ def test_names_and_values_that_no_database_takes(run_directory: Write, database:
     shutil.copy(tmp_path / "data" / "b" / "progress.txt", odd + b"/progress.txt")
     summary = ingest(database, [tmp_path / "data"])
     assert counts(summary) == (3, 0, 0, 0)
-    assert [p.problem.code for p in summary.problems] == ["name-not-utf8"]
+    assert [p.problem.code for p in summary.problems] == ["name-not-utf8", "snapshot-unloadable"]
     assert rows_of(database, "SELECT name, seed, status FROM runs ORDER BY id") == [
         ("a_s99999999999999999999", None, "ok"),
         ("b", None, "ok"),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torchlike
 from conftest import Outcome, plain_pickle, rows_of, settle
 
 from spindb.ingest.pipeline import ingest
@@ -29,7 +30,7 @@ SERIES = "[10.5,20.5,30.5]"
 ODDITIES: dict[str, tuple[dict[str, bytes], Expected]] = {
     "clean": (WHOLE, ("ok", 3, SERIES, [])),
     "zero bytes but a policy": (
-        {"config.json": CONFIG, "progress.txt": b"", "pyt_save/model.pt": b"\x80\x02."},
+        {"config.json": CONFIG, "progress.txt": b"", "pyt_save/model.pt": torchlike.SMALLEST},
         ("empty", 0, None, ["progress-empty"]),
     ),
     "header only": ({"config.json": CONFIG, "progress.txt": HEAD}, ("empty", 0, "[]", ["no-rows"])),
@@ -133,7 +134,7 @@ ODDITIES: dict[str, tuple[dict[str, bytes], Expected]] = {
         ("ok", 3, SERIES, ["state-unreadable"]),
     ),
     "modules of other names": (
-        WHOLE | {"pyt_save/model None.pt": b"\x80\x02.", "pyt_save/model 1.pt": b"\x80\x02."},
+        WHOLE | {"pyt_save/model None.pt": torchlike.SMALLEST, "pyt_save/model 1.pt": torchlike.SMALLEST},
         ("ok", 3, SERIES, ["snapshot-odd-name", "snapshot-odd-name"]),
     ),
 }

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torchlike
 from conftest import PPO_CONFIG, REPOSITORY, plain_pickle, settle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torchlike import SMALLEST as WHOLE
 
 from spindb.disk import limits
 from spindb.disk.formats import recognise
@@ -156,7 +158,7 @@ def test_roots_that_are_none(tmp_path: Path) -> None:
 
 
 def test_signatures_follow_what_matters(run_directory: Write, tmp_path: Path) -> None:
-    run = run_directory("a/a_s0", config={}, files={"pyt_save/model.pt": b"\x80\x02.", "notes.txt": b"mine"})
+    run = run_directory("a/a_s0", config={}, files={"pyt_save/model.pt": WHOLE, "notes.txt": b"mine"})
 
     def signature() -> tuple[str, bool]:
         (found,) = scan(tmp_path / "data")
@@ -167,7 +169,7 @@ def test_signatures_follow_what_matters(run_directory: Write, tmp_path: Path) ->
     assert first[1]
     (run / "notes.txt").write_text("more")
     assert signature() == first
-    (run / "pyt_save" / "model.pt").write_bytes(b"\x80\x03.")
+    (run / "pyt_save" / "model.pt").write_bytes(torchlike.zipped(torchlike.Network("someone.Net")))
     changed = signature()
     assert changed[0] != first[0]
     assert not changed[1]  # written just now: may change again within the same mtime
@@ -190,9 +192,9 @@ def test_a_broken_state_is_a_problem_and_the_config_still_tells(run_directory: W
 
 def test_numbered_snapshots_with_their_states(run_directory: Write) -> None:
     files = {
-        "pyt_save/model10.pt": b"\x80\x02.",
-        "pyt_save/model0.pt": b"\x80\x02.",
-        "pyt_save/model None.pt": b"\x80\x02.",
+        "pyt_save/model10.pt": WHOLE,
+        "pyt_save/model0.pt": WHOLE,
+        "pyt_save/model None.pt": WHOLE,
         "pyt_save/vars0.pkl": plain_pickle({}),
         "vars10.pkl": plain_pickle({}),
     }
@@ -255,7 +257,7 @@ def variables(name: str, size: int) -> dict[str, bytes]:
 
 
 def test_stale_by_time(run_directory: Write) -> None:
-    run = run_directory(config={}, files={"pyt_save/model20.pt": b"\x80", "pyt_save/model0.pt": b"\x80"})
+    run = run_directory(config={}, files={"pyt_save/model20.pt": WHOLE, "pyt_save/model0.pt": WHOLE})
     then = time.time() - 7200
     os.utime(run / "pyt_save" / "model20.pt", (then, then))
     assert stale(read(run)) == {"pyt_save/model0.pt": False, "pyt_save/model20.pt": True}

@@ -160,3 +160,7 @@ def _classes() -> Iterator[Any]:
         for name in added:
             del sys.modules[name]
         sys.modules.update(genuine)
+
+
+SMALLEST = legacy(Network("someone.Net"))
+"""A whole file that holds a module without layers."""

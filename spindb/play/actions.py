@@ -94,17 +94,20 @@ def _probe(policy: Policy) -> Any:
     """The action for an observation of zeros, without a draw; None where that can't be had.
 
     Raises:
-        PolicyError: it is NaN.
+        PolicyError: it is NaN, as are weights.
     """
     shape = policy.observation_shape
     found = None if shape is None else policy.probe(np.zeros(shape, dtype=np.float32))
     if found is None:
         return None
     found = np.asarray(found)
-    if found.dtype.kind == "f" and np.isnan(found).any():
-        broken = policy.nan_weights()
-        why = f": NaN stands in {', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}" if broken else ""
-        raise PolicyError(f"{_save(policy)} acts NaN{why}", hint="training diverged; spindb snapshots lists the others")
+    # Without a broken weight it is the zeros that it can't take: a policy may divide by what it observes.
+    if found.dtype.kind == "f" and np.isnan(found).any() and (broken := policy.nan_weights()):
+        places = f"{', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}"
+        raise PolicyError(
+            f"{_save(policy)} acts NaN: NaN stands in {places}",
+            hint="training diverged; spindb snapshots lists the others",
+        )
     return found
 
 

@@ -15,11 +15,11 @@ v1 = tf.compat.v1
 
 def act(x: Any, extra: Any = 0.0) -> Any:
     """An action of CartPole, by an operation that numpy does not know."""
-    return tf.cast(tf.raw_ops.Erf(x=tf.reduce_sum(x, 1) + extra) > 0, tf.int64)
+    return tf.cast(tf.raw_ops.Lgamma(x=tf.reduce_sum(x, 1) + extra) > 0, tf.int64)
 
 
 def plain(x: Any) -> Any:
-    return tf.raw_ops.Erf(x=x)
+    return tf.raw_ops.Lgamma(x=x)
 
 
 def long(x: Any) -> Any:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spindb.errors import PolicyError
 from spindb.play.engine.evaluator import Evaluator
 from spindb.play.policies.arrays import ArrayPolicy, require_names
@@ -162,6 +164,11 @@ class TF1Policy(ArrayPolicy):
         rows, one = self.rows(observation)
         found = self.evaluate(name, rows)
         return self._first(found) if one else found
+
+    def nan_weights(self) -> list[str]:
+        """Of all that was saved: which of them the action needs is TensorFlow's to know."""
+        values = {name: np.asarray(value) for name, value in self.weights().items()}
+        return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 
     def __reduce__(self) -> Any:
         """Loaded again from its place where it is unpickled; draws of the graph's seeds begin anew."""
