@@ -17,12 +17,16 @@ import itertools
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from spindb.errors import EnvironmentBuildError, NotFoundError, PlaybackError, PolicyError
+from spindb.errors import EnvironmentBuildError, EnvironmentWarning, NotFoundError, PlaybackError, PolicyError
 from spindb.logger import EpochLogger
+from spindb.play.environments.build import Choices
+from spindb.play.environments.contact_forces import ContactForces
+from spindb.play.environments.own import import_environments
 from spindb.play.load import Playable, environment_of, locate, require_fit
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollout import run_policy as play
@@ -89,6 +93,8 @@ def load_policy(
     *,
     imports: Sequence[str] = (),
     trust: bool = False,
+    without_wrappers: bool = False,
+    contact_forces: ContactForces | None = None,
 ) -> tuple[SavedEnvironment | None, Policy]:
     """The environment and the policy that were saved in an output directory.
 
@@ -98,9 +104,11 @@ def load_policy(
         deterministic: act by the mean action; where none was saved, by the likeliest.
         imports: modules that register or hold the environment.
         trust: what can't be read otherwise is executed, as the file says.
+        without_wrappers: leave out those wrappers of the saved environment that can't be rebuilt.
+        contact_forces: of Ant and Humanoid up to -v3: ``real`` or ``zero``; None for what the policy's weights say.
 
     Returns:
-        The environment, None where it can't be told or built; and ``get_action``, which maps an observation to an
+        The environment, None where it can't be told or built, with an `EnvironmentWarning` that says why; and ``get_action``, which maps an observation to an
         action. It is a policy of spindb: ``get_action.value(observation)`` and ``get_action.q(observation, action)``
         are what was learned of their worth.
 
@@ -112,14 +120,23 @@ def load_policy(
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
     print("Using deterministic action op." if policy.deterministic else "Using default action op.")  # noqa: T201
 
+    for module in imports:
+        import_environments(module)
+    choices = Choices(
+        imports=tuple(imports), trust=trust, without_wrappers=without_wrappers, contact_forces=contact_forces
+    )
+
     def build(render: Literal["human"] | None) -> Environment:
-        built = environment_of(playable, imports=imports, render=render, trust=trust)
+        built = environment_of(playable, choices, render=render, policy=policy)
         require_fit(policy, built)
+        if built.substituted and render is None:
+            warnings.warn(built.substituted, EnvironmentWarning, stacklevel=4)
         return built.environment
 
     try:
         return SavedEnvironment(build), policy
-    except PlaybackError:
+    except PlaybackError as error:
+        warnings.warn(f"no environment: {error}", EnvironmentWarning, stacklevel=2)
         return None, policy
 
 

@@ -351,6 +351,23 @@ def test_j12_success_is_said_when_it_is_written(many: Path) -> None:
         assert full.stderr.startswith("error: "), (command, full.stderr)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 elsewhere")
+@pytest.mark.sqlite
+def test_j12_a_directory_that_is_no_utf8_within_a_root(
+    run_directory: Write, cli: Cli, database: Path, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(b"r\xff")
+    run_directory("a", config=PPO_CONFIG)
+    run_directory(f"{odd}/b", config=PPO_CONFIG)
+    assert cli("--db", database, "ingest", tmp_path / "data").code == 1
+    inside = cli("--db", database, "ingest", tmp_path / "data" / odd)
+    assert (inside.code, inside.err.splitlines()[0]) == (2, f"error: the path of {tmp_path}/data/r\\udcff is not UTF-8")
+    assert cli("demo", tmp_path / odd).code == 2
+    unopened = cli("--db", tmp_path / f"{odd}.db", "ingest", tmp_path / "data")
+    assert (unopened.code, "is not UTF-8" in unopened.err) == (4, True)
+    assert not list(tmp_path.glob("r*"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 elsewhere")
 @pytest.mark.sqlite
