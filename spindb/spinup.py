@@ -108,8 +108,8 @@ def load_policy(
         contact_forces: of Ant and Humanoid up to -v3: ``real`` or ``zero``; None for what the policy's weights say.
 
     Returns:
-        The environment, None where it can't be told or built, with an `EnvironmentWarning` that says why; and ``get_action``, which maps an observation to an
-        action. It is a policy of spindb: ``get_action.value(observation)`` and ``get_action.q(observation, action)``
+        The environment, None where it can't be told or built, with an `EnvironmentWarning` that says why; and
+        ``get_action``, which maps an observation to an action. It is a policy of spindb: ``get_action.value(observation)`` and ``get_action.q(observation, action)``
         are what was learned of their worth.
 
     Raises:
