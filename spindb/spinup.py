@@ -109,8 +109,9 @@ def load_policy(
 
     Returns:
         The environment, None where it can't be told or built, with an `EnvironmentWarning` that says why; and
-        ``get_action``, which maps an observation to an action. It is a policy of spindb: ``get_action.value(observation)`` and ``get_action.q(observation, action)``
-        are what was learned of their worth.
+        ``get_action``, which maps an observation to an action. It is a policy of spindb:
+        ``get_action.value(observation)`` and ``get_action.q(observation, action)`` are what was learned of their
+        worth.
 
     Raises:
         NotFoundError: there is no such output directory or snapshot.
