@@ -124,6 +124,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     from spindb.disk.graphs import read_graph
     from spindb.disk.pickles import PickleError, read_pickle
     from spindb.disk.regular import TooLargeError
+    from spindb.disk.saved_environment import saved_environment
     from spindb.disk.savedmodel import SavedModelError, read_index, read_signature
     from spindb.disk.tables import read_table
     from spindb.errors import FilterError
@@ -155,7 +156,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
             said(error)
 
     def states(data: bytes) -> None:
-        for read in (environment_in_state, random_in_state, attributes_in_state):
+        for read in (environment_in_state, random_in_state, attributes_in_state, saved_environment):
             try:
                 read(data)
             except PickleError as error:

@@ -26,6 +26,8 @@ from spindb.errors import EnvironmentBuildError, EnvironmentWarning, NotFoundErr
 from spindb.logger import EpochLogger
 from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.environments.build import BuiltEnvironment, Choices
+from spindb.play.environments.contact_forces import ContactForces
+from spindb.play.environments.own import import_environments
 from spindb.play.load import Playable, environment_of, locate, require_fit
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollout import run_policy as play
@@ -92,6 +94,8 @@ def load_policy(
     imports: Sequence[str] = (),
     trust: bool = False,
     action: Rule | None = None,
+    without_wrappers: bool = False,
+    contact_forces: ContactForces | None = None,
 ) -> tuple[SavedEnvironment | None, Policy]:
     """The environment and the policy that were saved in an output directory.
 
@@ -102,11 +106,14 @@ def load_policy(
         imports: modules that register or hold the environment.
         trust: what can't be read otherwise is executed, as the file says.
         action: what the policy's outputs are where the save leaves it open: see `spindb.play.actions`.
+        without_wrappers: leave out those wrappers of the saved environment that can't be rebuilt.
+        contact_forces: of Ant and Humanoid up to -v3: ``real`` or ``zero``; None for what the policy's weights say.
 
     Returns:
-        The environment, None where it can't be told or built; and ``get_action``, which maps an observation to an
-        action. It is a policy of spindb: ``get_action.value(observation)`` and ``get_action.q(observation, action)``
-        are what was learned of their worth.
+        The environment, None where it can't be told or built, with an `EnvironmentWarning` that says why; and
+        ``get_action``, which maps an observation to an action. It is a policy of spindb:
+        ``get_action.value(observation)`` and ``get_action.q(observation, action)`` are what was learned of their
+        worth.
 
     Raises:
         NotFoundError: there is no such output directory or snapshot.
@@ -116,7 +123,11 @@ def load_policy(
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
     print("Using deterministic action op." if policy.deterministic else "Using default action op.")  # noqa: T201
 
-    choices = Choices(imports=tuple(imports), trust=trust)
+    for module in imports:
+        import_environments(module)
+    choices = Choices(
+        imports=tuple(imports), trust=trust, without_wrappers=without_wrappers, contact_forces=contact_forces
+    )
 
     def build(render: Literal["human"] | None) -> BuiltEnvironment:
         return environment_of(playable, choices, render=render, policy=policy)
@@ -127,7 +138,8 @@ def load_policy(
         fitting = require_fit(policy, built, rule)
     except PolicyError:
         raise
-    except PlaybackError:
+    except PlaybackError as error:
+        warnings.warn(f"no environment: {error}", EnvironmentWarning, stacklevel=2)
         return None, settle(policy, None, rule)
     if built.substituted:
         warnings.warn(built.substituted, EnvironmentWarning, stacklevel=2)

@@ -11,7 +11,7 @@ import pytest
 from test_engines import EXAMPLE
 
 import spindb
-from spindb.errors import EnvironmentBuildError, NotFoundError
+from spindb.errors import EnvironmentBuildError, EnvironmentWarning, NotFoundError
 from spindb.spinup import load_policy, restore_tf_graph, run_policy
 
 
@@ -77,7 +77,8 @@ def test_an_environment_that_was_not_saved_is_none(tmp_path: Path) -> None:
         state.unlink()
     config = place / "config.json"
     config.write_text('{"exp_name": "own", "env": "<function make at 0x7f0000000000>"}')
-    env, get_action = load_policy(place)
+    with pytest.warns(EnvironmentWarning, match="no environment was saved beside this snapshot"):
+        env, get_action = load_policy(place)
     assert env is None
     assert get_action(np.zeros(4)) in (0, 1)
 

@@ -367,3 +367,38 @@ def test_from_python_a_substitute_is_a_warning(run_directory: Write) -> None:
         spindb.load_policy_and_env(run)
     with pytest.warns(UserWarning, match="played without"):
         spindb.load_policy_and_env(run, without_wrappers=True)
+
+
+HOSTILE: list[tuple[str, dict[str, Any]]] = [
+    ("gymnasium.wrappers.transform_action.RescaleAction", {"_saved_kwargs": {"min_action": "x", "max_action": None}}),
+    ("gymnasium.wrappers.stateful_observation.NormalizeObservation", {"_saved_kwargs": {}, "obs_rms": 3}),
+    ("gymnasium.wrappers.common.RecordVideo", {"_saved_kwargs": {"video_folder": "pwned"}, "func": print}),
+    ("gym.wrappers.transform_reward.TransformReward", {"f": exec}),
+    ("gym.wrappers.transform_reward.TransformReward", {"f": np.save}),
+    ("gym.wrappers.frame_stack.FrameStack", {"num_stack": -1}),
+    ("gym.wrappers.frame_stack.FrameStack", {"num_stack": 10**9}),
+    ("gymnasium.wrappers.stateful_observation.FrameStackObservation", {"_saved_kwargs": {"stack_size": 10**9}}),
+    ("subprocess.Popen", {"args": ["touch", "pwned"]}),
+    ("gym.wrappers.nothing.Nothing", {}),
+]
+
+
+@pytest.mark.parametrize(("path", "attributes"), HOSTILE)
+def test_c2_hostile_values_run_nothing(path: str, attributes: dict[str, Any], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = state_of((path, attributes), LIMIT, (SWING, {"spec": spec("Pendulum-v1")}))
+    if path.endswith("RecordVideo"):
+        assert built_from(data, tmp_path).wrappers == (), "it shows, and changes nothing"
+    else:
+        with pytest.raises(EnvironmentBuildError, match="can't be rebuilt from the saved state"):
+            built_from(data, tmp_path)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_c2_a_state_that_repeats_itself_is_read_in_bounds(tmp_path: Path) -> None:
+    inner: Any = [1] * 50
+    for _ in range(10):
+        inner = [inner] * 50
+    data = state_of(("mine.Wrap", {"deep": inner}), LIMIT, (SWING, {"spec": spec("Pendulum-v1"), "deep": inner}))
+    with pytest.raises(EnvironmentBuildError, match=r"mine\.Wrap"):
+        built_from(data, tmp_path)

@@ -135,7 +135,8 @@ class _Reader:
         if path.endswith(("multiarray._reconstruct", "numeric._frombuffer")):
             return _plain_array(built, args)
         if path == "collections.OrderedDict":
-            return self.values(dict(item for item in built.items if isinstance(item, tuple)), depth)
+            pairs = [item for item in built.items if isinstance(item, tuple) and len(item) == 2]
+            return self.values({key: item for key, item in pairs if isinstance(key, str)}, depth)
         if built.called:
             return Unread("a function that was saved as code" if path.endswith("_make_function") else f"{path}(…)")
         attributes = self.values(built.attributes, depth)

@@ -41,6 +41,9 @@ _SINCE_1_MODULES = tuple(
     for name in (*_SINCE_1, "transform_action", "transform_observation", "transform_reward")
 )
 
+_SIZES = ("stack_size", "num_stack", "screen_size", "shape", "delay", "bins")
+_LARGEST = 10_000
+
 
 class Rebuilt(NamedTuple):
     """The environment with the wrapper around it, and the wrapper in words."""
@@ -62,9 +65,8 @@ def rebuild(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
     """
     if not is_of_gym(layer.class_path):
         raise NotRestoredError(f"its class stands in {layer.module or 'no module'}", layer.module or None)
-    if layer.module in _SINCE_1_MODULES and layer.name in _OWN_CLASS and "_saved_kwargs" in layer.attributes:
-        return _by_gymnasium(layer, env, imports)
-    recipe = _RECIPES.get(layer.name)
+    recorded = layer.module in _SINCE_1_MODULES and layer.name in _OWN_CLASS and "_saved_kwargs" in layer.attributes
+    recipe = _by_gymnasium if recorded else _RECIPES.get(layer.name)
     if recipe is None:
         raise NotRestoredError("spindb does not know this wrapper")
     try:
@@ -103,21 +105,19 @@ class _Values:
         return {key: inner.get(key) for key in ("mean", "var", "count")}
 
 
-def _by_gymnasium(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
+def _by_gymnasium(values: _Values, env: Any) -> Rebuilt:
     from gymnasium import wrappers
 
-    values = _Values(layer, imports)
+    layer, imports = values.layer, values.imports
     recorded = layer.attributes["_saved_kwargs"]
     given = _Values(SavedLayer(layer.class_path, recorded if isinstance(recorded, dict) else {}), imports)
     arguments = {name: given.get(name) for name in given.layer.attributes}
     cls = getattr(wrappers, layer.name, None)
     if cls is None:
         raise NotRestoredError("the gymnasium that is installed has no such wrapper")
-    try:
-        with quiet():
-            made = cls(env, **arguments)
-    except Exception as error:  # it checks its arguments and the environment
-        raise NotRestoredError(f"it can't go around this environment: {type(error).__name__}: {error}") from error
+    _require_small(arguments)
+    with quiet():
+        made = cls(env, **arguments)
     counted = ""
     for name in ("obs_rms", "return_rms"):
         if hasattr(made, name):
@@ -129,6 +129,14 @@ def _by_gymnasium(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuil
     if "discounted_reward" in layer.attributes and hasattr(made, "discounted_reward"):
         made.discounted_reward = values.get("discounted_reward")
     return Rebuilt(made, layer.name + (counted or _told(arguments)))
+
+
+def _require_small(arguments: Mapping[str, Any]) -> None:
+    """Refuse sizes that a damaged or hostile state asks memory for."""
+    for name, value in arguments.items():
+        for size in value if isinstance(value, (list, tuple)) else (value,):
+            if name in _SIZES and isinstance(size, int) and size > _LARGEST:
+                raise NotRestoredError(f"its {name} is {size:,}, more than {_LARGEST:,}")
 
 
 def _counted(count: Any) -> str:
@@ -189,6 +197,7 @@ def _normalize_reward(values: _Values, env: Any) -> Rebuilt:
 
 def _frame_stack(values: _Values, env: Any) -> Rebuilt:
     count = int(values.get("num_stack", "k"))
+    _require_small({"num_stack": count})
     return Rebuilt(around(env, Frames, count), f"FrameStack({count})")
 
 
@@ -256,6 +265,7 @@ def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[_Values
         if cls is None:
             raise NotRestoredError(f"{library} has no such wrapper")
         arguments = {name: values.get(attribute) for name, attribute in attributes.items() if _has(values, attribute)}
+        _require_small(arguments)
         return Rebuilt(cls(env, **arguments), names[0] + _told(arguments))
 
     return make
