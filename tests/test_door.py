@@ -56,7 +56,8 @@ _OF_SIGNALS = ("spindb/__main__.py", "spindb/signals.py")  # the name of a signa
 _OF_TRAINING = ("spindb/logger/", "spindb/demo/")  # print what the user's own program logs
 
 
-_ALLOWED = {("os.write", name) for name in _OF_SIGNALS}
+# A script's own stdout, on which the original prints: which action, and where it logs.
+_ALLOWED = {("print", "spindb/spinup.py"), *(("os.write", name) for name in _OF_SIGNALS)}
 _STREAM = re.compile(r"(sys\.)?(std(out|err)|__std(out|err)__)\b")
 
 
