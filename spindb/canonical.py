@@ -61,6 +61,15 @@ def _indexable(text: str) -> str:
     return _quoted(f"{text[:_SHOWN]}… {blake2b(encoded, digest_size=16).hexdigest()}")
 
 
+def visible(text: str) -> str:
+    """The text; in quotes where it is empty, or begins or ends with a blank, which would not be seen.
+
+    >>> visible("0.001 ")
+    '"0.001 "'
+    """
+    return text if text and text == text.strip() else _quoted(text)
+
+
 def equal_value(value: Any) -> Any:
     """The value that another one spells: numbers, lists and words out of text; anything else as it is."""
     if not isinstance(value, str):

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spindb.disk import headers, tables
+from spindb.disk import headers, limits, tables
 from spindb.disk.cells import is_number, parse_cell
 from spindb.disk.counters import COUNTERS
+from spindb.disk.extent import check_extent
+from spindb.disk.regular import TooLargeError
 from spindb.disk.tables import read_table
 from spindb.records import Cell
 
@@ -127,7 +129,16 @@ ODD = [
     (b"Epoch\tA\tB\r\n0\t1\t2\r\n", 1, [], []),
     (b"\xef\xbb\xbfEpoch\tA\tB\n0\t1\t2\n", 1, [], []),
     (HEAD + b"1\t\xff\t4\n", 2, ["encoding"], [3]),
+    (HEAD + b"EPOCH\tb\tA\n1\t4\t3\n", 2, ["second-header"] * 2, [3, 3]),
 ]
+
+
+def test_b1_a_header_in_other_letters_names_the_same_columns() -> None:
+    table = read_table(HEAD + b"EPOCH\tb\tA\n1\t4\t3\n")
+    assert {column.name: column.values for column in table.columns} == {"Epoch": (0, 1), "A": (1, 3), "B": (2, 4)}
+    both = read_table(b"loss\tLoss\n1\t2\nLoss\tloss\n3\t4\nLOSS\tother\n5\t6\n")
+    assert [column.name for column in both.columns] == ["loss", "Loss", "LOSS", "other"]
+    assert [column.values for column in both.columns[:2]] == [(1, 4, None), (2, 3, None)]
 
 
 @pytest.mark.parametrize(("data", "rows", "codes", "lines"), ODD)
@@ -206,7 +217,7 @@ def test_b1_each_row_is_read_by_the_header_in_force(
 
 
 ROWS_OF_TEXT = [
-    (b"Name\tStatus\nfoo\tbar\nbaz\tqux\n", {"Name": ["foo", "baz"], "Status": ["bar", "qux"]}, []),
+    (b"Name\tStatus\nfoo\tbar\nbaz\tqux\n", {"Name": ["foo", "baz"], "Status": ["bar", "qux"]}, [("no-numbers", 2)]),
     (b"Epoch\tA\n0\t1\nNone\tNone\n2\t3\n", {"Epoch": [0, "None", 2], "A": [1, "None", 3]}, []),
     (b"Epoch\tNote\n0\tok\n1\tfine\n", {"Epoch": [0, 1], "Note": ["ok", "fine"]}, []),
     (b"Return\n1\ncrashed\n3\n", {"Return": [1, "crashed", 3]}, []),
@@ -442,7 +453,7 @@ NO_SHIFT = [
     (b"Epoch\tStdEpRet\t\n2\t3\t12\n", [10, 11, None], [1, 2, 3], ["unnamed-column", "second-header"]),
     (b"Epoch\t\tStdEpRet\n2\t3\t12\n", [10, 11, None], [1, 2, 12], ["unnamed-column", "second-header"]),
     (b"Epoch\tStdEpRet\tAverageEpRet\n2\t3\n3\t4\t13\n", [10, 11, 13], [1, 2, 4], ["ragged-row", "second-header"]),
-    (b"epoch\tstdepret\taverageepret\n2\t3\t12\n", [10, 11, None], [1, 2, None], ["second-header"]),
+    (b"epoch\tstdepret\taverageepret\n2\t3\t12\n", [10, 11, 12], [1, 2, 3], ["second-header"]),
     (b"Epoch\tStdEpRet\tAverageEpRet\tAverageEpRet\n2\t3\t12\t5\n", [10, 11, 12], [1, 2, 3], ["duplicate-column"]),
 ]
 
@@ -524,6 +535,7 @@ def test_n8_a_column_shows_which_sign_groups_thousands(cells: str, values: list[
         (b"Epoch\tA\tSteps\tT\n0\t1.234,5\t1.000\t2.5\n", {"A": [1234.5], "Steps": ["1.000"], "T": [2.5]}),
         (b"Epoch\tA\tSteps\n0\t1,234.5\t1,000\n", {"A": [1234.5], "Steps": [1000]}),
         (b'Epoch,A,Steps\n0,"1.234,5",1.000\n', {"A": [1234.5], "Steps": [1000]}),
+        (b"Epoch;A;W\n0;1.5;1,25\n1;2.5;3,75\n", {"A": [1.5, 2.5], "W": ["1,25", "3,75"]}),
     ],
 )
 def test_n8_a_file_shows_which_sign_groups_thousands(data: bytes, series: dict[str, list[Cell]]) -> None:
@@ -589,3 +601,9 @@ def test_words_that_count_are_spelled_as_metrics(word: str) -> None:
 def test_columns_that_number_the_rows(name: str) -> None:
     text = f"Loss\t{name}\n1\t5\n2\t4\n"
     assert [problem.code for problem in read_table(text.encode()).problems] == ["epoch-goes-back"]
+
+
+def test_j4_many_rows_below_a_short_header_are_no_long_header() -> None:
+    check_extent(b"Epoch\tA\n" + b"1\t2\n" * (limits.HEADER // 4))
+    with pytest.raises(TooLargeError, match="bytes in its first line"):
+        check_extent(b"E" * (limits.HEADER + 1) + b"\n1\n")

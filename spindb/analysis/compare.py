@@ -163,7 +163,7 @@ def _measured(
             measured = found.setdefault(metric, _Measured())
             numbers = []
             for chain in chains:
-                curve = joined([curves[run_id] for run_id in chain if run_id in curves])
+                curve = joined([curves[run_id] for run_id in chain if run_id in curves], one.kept)
                 number = summarise(curve.x, curve.y) if curve else math.nan
                 if curve:
                     measured.lengths[chain] = len(curve.y)

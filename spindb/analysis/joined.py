@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spindb.index.points import RawCurve
 
 
-def joined(curves: Sequence[RawCurve]) -> RawCurve | None:
+def joined(curves: Sequence[RawCurve], kept: Mapping[int, int]) -> RawCurve | None:
     """The curves one after the other, as the first run's; None where there is none.
 
-    Rows that the next run repeats, which was resumed from before the end, count once, as it has them. Where an x axis
+    ``kept`` says by id how many rows of a run count where the next one was resumed from before its end. Where an x axis
     begins anew (rows always do), it goes on a step after the last value.
     """
     if len(curves) < 2:
         return curves[0] if curves else None
-    x, y = list(curves[0].x), list(curves[0].y)
-    for curve in curves[1:]:
-        kept = len(x) - _repeated(x, curve.x)
-        x, y = x[:kept], y[:kept]
-        x += _going_on(x, curve.x)
-        y += curve.y
+    x: list[float] = []
+    y: list[float] = []
+    for curve in curves:
+        count = len(curve.y) if curve is curves[-1] else kept.get(curve.run_id, len(curve.y))
+        x += _going_on(x, curve.x[:count])
+        y += curve.y[:count]
     return curves[0]._replace(x=x, y=y)
-
-
-def _repeated(before: Sequence[float], after: Sequence[float]) -> int:
-    """How many values at the end of an x axis another one begins with; 0 where it is all of them: it begins anew."""
-    if not after or after[0] not in before[1:]:
-        return 0
-    place = before.index(after[0], 1)
-    number = len(before) - place
-    return number if list(before[place:]) == list(after[:number]) else 0
 
 
 def _going_on(before: Sequence[float], after: Sequence[float]) -> list[float]:

@@ -36,6 +36,7 @@ COMMANDS = {
     "listing": ("runs", "ls"),
     "showing": ("show",),
     "inspecting": ("path", "snapshots", "diff"),
+    "weighing": ("du",),
     "querying": ("params", "metrics", "doctor", "query"),
     "comparing": ("compare", "plot"),
     "exporting": ("export", "export-policy"),
@@ -44,6 +45,7 @@ COMMANDS = {
     "playing": ("test-policy", "test_policy"),
     "sweeping": ("sweep", "best"),
     "moving": ("relocate",),
+    "settling": ("config",),
     "database": ("db",),
     "demonstrating": ("demo",),
 }

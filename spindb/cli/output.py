@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spindb.canonical import visible
 from spindb.cli.terminal.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
 from spindb.files import written_whole
 from spindb.index.database.unknown import UNKNOWN_NUMBER, json_value
@@ -306,7 +307,7 @@ def _show_float(value: float) -> str:
 def show_hyperparameter(text: str) -> str:
     """A hyperparameter's JSON text as a person would type it: numbers with all their digits, ``null`` for null."""
     value = json_value(text)
-    return "null" if value is None else show_exactly(value)
+    return "null" if value is None else show_exactly(visible(value) if isinstance(value, str) else value)
 
 
 def show_exactly(value: Any) -> str:

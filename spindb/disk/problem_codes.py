@@ -34,7 +34,7 @@ _UNUSABLE = (
         "snapshot-odd-name",
         "ambiguous-number",
     ),
-    *("state-not-saved", "config-missing", "no-rows", "progress-empty"),
+    *("state-not-saved", "config-missing", "no-rows", "no-numbers", "progress-empty"),
 )
 _ODD = (
     *("algo-differs", "environment-differs", "seed-differs", "separator", "duplicate-column", "unnamed-column"),

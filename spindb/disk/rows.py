@@ -76,7 +76,7 @@ class _Reader:
         self.notes = notes
         self.names: list[str] = []
         self.places: dict[str, int] = {}  # of all names, as they stand in headers
-        self.lowered: set[str] = set()  # those names in lower case
+        self.spelled: dict[str, str | None] = {}  # those names by lower case; None for several
         self.header: _Header | None = None
         self.headers = 0  # in mid-file, that named new columns
         self.rows: list[_Row] = []
@@ -134,15 +134,25 @@ class _Reader:
             self.header = self.put_in_force(fields, line, number)
 
     def put_in_force(self, fields: list[str], text: str, line: int) -> _Header:
-        """A header with those fields; columns that it names first are added."""
-        named = without_empty_ends(fields)
-        places = []
-        for name in unique_names(named, line, self.notes.report):
-            if name not in self.places:
+        """A header with those fields; columns that it names first are added.
+
+        A name that differs from a known one in the case of letters alone is that one, unless the header has both.
+        """
+        named = unique_names(without_empty_ends(fields), line, self.notes.report)
+        lowered = Counter(map(str.lower, named))
+        renamed = []
+        for name in named:
+            known = self.spelled.get(name.lower())
+            if name not in self.places and known is not None and lowered[name.lower()] == 1:
+                renamed.append(f"{name} is {known}")
+                self.places[name] = self.places[known]
+            elif name not in self.places:
                 self.places[name] = len(self.names)
                 self.names.append(name)
-                self.lowered.add(name.lower())
-            places.append(self.places[name])
+                self.spelled[name.lower()] = None if name.lower() in self.spelled else name
+        if renamed:
+            self.notes.count("second-header", f"names in other letters: {', '.join(renamed)}", line)
+        places = [self.places[name] for name in named]
         return _Header(fields, text, places, counter_of(tuple(self.names[place] for place in places)))
 
     def is_another_header(self, line: str, fields: list[str], index: int) -> bool:
@@ -155,7 +165,7 @@ class _Reader:
             return True
         if _spells_number(fields[0]) and fields[0] not in self.places:
             return False
-        if any(map(_spells_number, fields)) and fields[0].lower() not in self.lowered:  # no header
+        if any(map(_spells_number, fields)) and fields[0].lower() not in self.spelled:  # no header
             counter = header.counter if header.counter is not None and header.counter < len(fields) else None
             if counter is None or _spells_number(fields[counter]):
                 return False
@@ -288,6 +298,8 @@ class _Reader:
             read_text_numbers(name, values, lines, unclear.get(place, set()), self.notes)
         if not count:
             self.notes.report("no-rows", "a header and no row that can be read")
+        elif not any(is_number(cell) for values in columns for cell in values):
+            self.notes.report("no-numbers", "no cell is a number: is this a table of metrics?", lines[0])
         series = tuple(MetricSeries(n, tuple(c)) for n, c in zip(self.names, columns, strict=True))
         return Rows(series, lines, self.notes.all())
 

@@ -17,12 +17,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection
 
+from spindb.canonical import visible
 from spindb.index.database.unknown import json_value
 from spindb.index.read.continued import Extent, chains, extents_of
+from spindb.index.read.equal_rows import equal_rows
 from spindb.index.read.repeated import Repeats, repeats_of
 from spindb.index.read.sample import RunFacts, Sample, Seed, plural, sample_of
 from spindb.index.read.settings import ENVIRONMENT, Arena, Settings, arena_of, settings_of
@@ -36,13 +39,15 @@ class Replicate:
     """One seed of a group: the runs that were made with it.
 
     Each of ``chains`` is one training: a run, with the runs that go on in it after it. Several trainings of one seed
-    are no several seeds. ``seed`` is a text where the configuration states no whole number. It is None where it is
-    unknown; such a run is taken for a seed of its own.
+    are no several seeds. ``kept`` says of runs that were resumed from before their end how many of their rows count.
+    ``seed`` is a text where the configuration states no whole number. It is None where it is unknown; such a run is
+    taken for a seed of its own.
     """
 
     seed: Seed | None
     chains: tuple[tuple[int, ...], ...]
     arena: Arena
+    kept: Mapping[int, int]
 
     @property
     def runs(self) -> tuple[int, ...]:
@@ -56,8 +61,8 @@ class Group:
 
     ``values`` maps fields that tell settings apart to this one's values as Python has them; a field that it lacks is
     not there, and None is a null; ``texts`` holds all that makes the setting, canonical. ``seeds`` go with ``runs``,
-    ids in ascending order; ``copies`` are runs that others stand for, ``earlier`` those whose
-    rows others begin with. ``key`` is a digest of what makes the group:
+    ids in ascending order; ``copies`` are runs that others stand for, ``earlier`` those whose rows others begin with,
+    and ``equal_rows`` sets of runs of different seeds with equal rows. ``key`` is a digest of what makes the group:
     equal in every database.
     """
 
@@ -73,6 +78,7 @@ class Group:
     copies: tuple[int, ...]
     texts: Mapping[str, str]
     earlier: tuple[int, ...] = ()
+    equal_rows: tuple[tuple[int, ...], ...] = ()
 
     @property
     def name(self) -> str:
@@ -126,11 +132,13 @@ class Grouping:
         twice = sum(len(one.chains) > 1 for group in self.groups for one in group.replicates)
         continued = sum(len(chain) for group in self.groups for chain in group.continued)
         assumed = sum(len(group.assumed_different) for group in self.groups)
+        equal = sum(len(same) for group in self.groups for same in group.equal_rows)
         seeds = f"{twice} seed{' was' if twice == 1 else 's were'}"
         found = [
             (reruns, f"{seeds} trained several times ({plural(reruns, 'run')}): averaged, and counted once"),
             (continued, f"{plural(continued, 'run')} go on in one another: a training that was resumed is one run"),
             (assumed, f"{plural(assumed, 'run')} of unknown seed: assumed to be of different seeds"),
+            (equal, f"{plural(equal, 'run')} of different seeds have equal rows: counted as different seeds"),
         ]
         return [*self.sample.notes, *(words for count, words in found if count)]
 
@@ -191,7 +199,7 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         near = f"{value:.5g}"
         return near if float(near) == value else repr(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return visible(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def seed_order(seed: Seed | None) -> tuple[bool, bool, int, str]:
@@ -257,6 +265,8 @@ def _with_replicates(
         replicates = [one for seed, ids in members for one in _replicates(seed, ids, extents, sample.runs, repeats)]
         replicates.sort(key=lambda one: (*seed_order(one.seed), one.runs))
         found.append(replace(_without(group, repeats), replicates=tuple(replicates)))
+    equal = equal_rows(connection, [list(zip(group.runs, group.seeds, strict=True)) for group in found])
+    found = [replace(group, equal_rows=same) if same else group for group, same in zip(found, equal, strict=True)]
     return found, sample._replace(repeated=repeats.copies, earlier=repeats.earlier)
 
 
@@ -298,6 +308,8 @@ def _replicates(
     linked = [tuple(counted)]
     if len(counted) > 1:
         linked = chains(counted, extents, seed_known=known, resumed=repeats.resumed)
+    pairs = [pair for chain in linked for pair in pairwise(chain)]
+    kept = {pair[0]: repeats.resumed[pair] for pair in pairs if pair in repeats.resumed}
     if seed is None:
-        return [Replicate(None, (chain,), arena) for chain in linked]
-    return [Replicate(seed, tuple(linked), arena)]
+        return [Replicate(None, (chain,), arena, kept) for chain in linked]
+    return [Replicate(seed, tuple(linked), arena, kept)]

@@ -17,18 +17,21 @@ from spindb.seedkeys import words
 _OF_THE_CLOCK = frozenset({"duration", "elapsed", "fps", "hours", "minutes", "seconds", "sps", "time", "walltime"})
 Rows = Mapping[str, Sequence[Any]]
 """Metric -> its cells."""
+Begin = Mapping[str, float | None]
+"""Metric -> its first number; None where it has none."""
 
 
 class Repeats(NamedTuple):
     """Which runs repeat others.
 
     ``copies`` and ``earlier`` map a run to the one that counts for it: with equal rows, or with more rows that begin
-    with its own. ``resumed`` holds pairs: the second went on before the end of the first, whose last rows it repeats.
+    with its own. ``resumed`` maps pairs to how many rows of the first count: the second was resumed from before its
+    end, and has the rows behind that again, equal or trained anew.
     """
 
     copies: Mapping[int, int]
     earlier: Mapping[int, int]
-    resumed: frozenset[tuple[int, int]]
+    resumed: Mapping[tuple[int, int], int]
 
 
 def repeats_of(
@@ -48,7 +51,7 @@ def repeats_of(
     begins = _begins(connection, [run_id for runs in (*known, *unknown) for run_id in runs])
     alike = [_alike(runs, begins) for runs in (*known, *unknown)]
     overlaps = [pair for runs in known for pair in _overlapping(runs, extents)]
-    rows = _rows(connection, {run_id for pairs in (*alike, overlaps) for pair in pairs for run_id in pair})
+    rows = rows_of(connection, {run_id for pairs in (*alike, overlaps) for pair in pairs for run_id in pair})
     copies: dict[int, int] = {}
     earlier: dict[int, int] = {}
     for number, pairs in enumerate(alike):
@@ -61,16 +64,28 @@ def repeats_of(
             elif number < len(known):
                 earlier[short] = long
     gone = copies.keys() | earlier.keys()
-    resumed = {(a, b) for a, b in overlaps if not gone & {a, b} and _resumes(rows[a], rows[b], extents[a], extents[b])}
-    return Repeats(copies, {a: b for a, b in earlier.items() if a not in copies}, frozenset(resumed))
+    kept = {(a, b): _kept(rows[a], rows[b], extents[a], extents[b]) for a, b in overlaps if not gone & {a, b}}
+    resumed = {pair: count for pair, count in kept.items() if count is not None}
+    return Repeats(copies, {a: b for a, b in earlier.items() if a not in copies}, resumed)
 
 
-def _alike(runs: Sequence[int], begins: Mapping[int, object]) -> list[tuple[int, int]]:
-    """The pairs of runs that begin alike."""
-    found: dict[object, list[int]] = {}
+def _alike(runs: Sequence[int], begins: Mapping[int, Begin]) -> list[tuple[int, int]]:
+    """The pairs of runs that may begin alike: a metric of which only one has a number rules nothing out."""
+    named: dict[frozenset[str], list[int]] = {}
     for run_id in sorted(runs):
-        found.setdefault(begins[run_id], []).append(run_id)
-    return [pair for members in found.values() for pair in combinations(members, 2)]
+        named.setdefault(frozenset(begins[run_id]), []).append(run_id)
+    found: dict[object, list[int]] = {}
+    for names, members in named.items():
+        # Whatever all of them have a number of parts them, so that few pairs are left.
+        sure = sorted(name for name in names if all(begins[run_id][name] is not None for run_id in members))
+        for run_id in members:
+            found.setdefault((names, *(begins[run_id][name] for name in sure)), []).append(run_id)
+    pairs = (pair for members in found.values() for pair in combinations(members, 2))
+    return [(one, other) for one, other in pairs if _may_begin_alike(begins[one], begins[other])]
+
+
+def _may_begin_alike(one: Begin, other: Begin) -> bool:
+    return all(first is None or other[name] is None or first == other[name] for name, first in one.items())
 
 
 def _overlapping(runs: Sequence[int], extents: Mapping[int, Extent]) -> list[tuple[int, int]]:
@@ -81,23 +96,23 @@ def _overlapping(runs: Sequence[int], extents: Mapping[int, Extent]) -> list[tup
     return [(before, after) for after in later for before in begins if _overlap(extents, before, after)]
 
 
-def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, frozenset[tuple[str, float | None]]]:
+def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, Begin]:
     """The names and first values of metrics: different ones rule out most pairs before any series is read."""
-    found: dict[int, set[tuple[str, float | None]]] = {run_id: set() for run_id in ids}
+    found: dict[int, dict[str, float | None]] = {run_id: {} for run_id in ids}
     c = metrics.c
     for batch in batches(ids):
         for run_id, name, first in connection.execute(select(c.run_id, c.name, c.first).where(c.run_id.in_(batch))):
-            found[run_id].add((name, first if first == first else None))
-    return {run_id: frozenset(values) for run_id, values in found.items()}
+            found[run_id][name] = first if first == first else None
+    return dict(found)
 
 
-def _rows(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, list[Any]]]:
+def rows_of(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, list[Any]]]:
+    """All cells of these runs; NaN is a text that equals itself."""
     found: dict[int, dict[str, list[Any]]] = {run_id: {} for run_id in ids}
     c = metrics.c
     for batch in batches(sorted(found)):
         wanted = select(c.run_id, c.name, c.series, c.odd_cells).where(c.run_id.in_(batch))
         for run_id, name, packed, odd in connection.execute(wanted):
-            # NaN is equal to NaN here.
             found[run_id][name] = [cell if cell == cell else "NaN" for cell in series.decode(packed, odd)]
     return found
 
@@ -120,14 +135,32 @@ def _overlap(extents: Mapping[int, Extent], before: int, after: int) -> bool:
     return one.epochs.first < other.epochs.first <= one.epochs.last < other.epochs.last
 
 
-def _resumes(before: Rows, after: Rows, one: Extent, other: Extent) -> bool:
-    """Whether the rows that both have are equal, but for what a clock says."""
-    names = before.keys() & after.keys()
-    if before.keys() != after.keys() or one.axis not in names or other.epochs is None:
-        return False
-    epochs = before[one.axis]
-    if other.epochs.first not in epochs:
-        return False
-    place = epochs.index(other.epochs.first)
-    told = [name for name in names if _OF_THE_CLOCK.isdisjoint(words(name))]
-    return all(list(before[name][place:]) == list(after[name][: len(before[name]) - place]) for name in told)
+def _kept(before: Rows, after: Rows, one: Extent, other: Extent) -> int | None:
+    """How many rows of a run lie before another one that was resumed from it; None where it was not.
+
+    No training begins in the midst of another one's epochs. The second row may be where runs count from 1 instead of
+    from 0: then the steps have to go on, or the rows that both have are equal, but for what a clock says.
+    """
+    if other.epochs is None or one.axis is None or one.axis not in before:
+        return None
+    first = other.epochs.first
+    earlier = [i for i, cell in enumerate(before[one.axis]) if isinstance(cell, (int, float)) and cell < first]
+    place = earlier[-1] + 1 if earlier else 0
+    if place > 1 or (place == 1 and (_steps_go_on(one, other) or _are_equal(before, after, place))):
+        return place
+    return None
+
+
+def _steps_go_on(before: Extent, after: Extent) -> bool:
+    return before.steps is not None and after.steps is not None and after.steps.first > before.steps.first
+
+
+def _are_equal(before: Rows, after: Rows, place: int) -> bool:
+    return before.keys() == after.keys() and all(
+        list(before[name][place:]) == list(after[name][: len(before[name]) - place]) for name in without_clock(before)
+    )
+
+
+def without_clock(rows: Rows) -> list[str]:
+    """The metrics that are not measured by a clock: it never shows the same twice."""
+    return [name for name in rows if _OF_THE_CLOCK.isdisjoint(words(name))]
