@@ -47,14 +47,19 @@ def preference(key: str) -> str | None:
     return preferences().get(key)
 
 
+def require_key(key: str) -> None:
+    """Refuse what can't be set. Raises `UsageError`."""
+    if key not in KEYS:
+        raise UsageError(f"nothing to set is called {key!r}", hint=f"what can be set: {', '.join(KEYS)}")
+
+
 def prefer(key: str, value: str | None) -> None:
     """Set a key to stay; None takes it back.
 
     Raises:
         UsageError: there is no such key, or the file can't be read or written.
     """
-    if key not in KEYS:
-        raise UsageError(f"nothing to set is called {key!r}", hint=f"what can be set: {', '.join(KEYS)}")
+    require_key(key)
     found = preferences()
     found.pop(key, None)
     path = place()

@@ -7,7 +7,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,9 @@ from spindb.ingest.watch import RunChange, _affected, watch
 Write = Callable[..., Path]
 
 
-@pytest.mark.slow
-def test_rows_arrive_as_they_are_written(run_directory: Write, database: Path, tmp_path: Path) -> None:
-    run = run_directory("a/a_s0", config=PPO_CONFIG, rows=[(0, 1.0)])
-    data = tmp_path / "data"
+@contextmanager
+def watching(database: Path, data: Path) -> Iterator[queue.Queue[RunChange]]:
+    """The changes that a watch of this directory tells, which is ingested before and let go afterwards."""
     ingest(database, [data])
     changes: queue.Queue[RunChange] = queue.Queue()
     stop = threading.Event()
@@ -30,6 +30,17 @@ def test_rows_arrive_as_they_are_written(run_directory: Write, database: Path, t
     watcher.start()
     try:
         stop.wait(1)  # the system needs a moment before it reports changes
+        yield changes
+    finally:
+        stop.set()
+        watcher.join(timeout=30)
+    assert not watcher.is_alive()
+
+
+@pytest.mark.slow
+def test_rows_arrive_as_they_are_written(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a/a_s0", config=PPO_CONFIG, rows=[(0, 1.0)])
+    with watching(database, tmp_path / "data") as changes:
         with (run / "progress.txt").open("a") as file:
             file.write("1\t2.5\n")
             file.flush()
@@ -39,10 +50,6 @@ def test_rows_arrive_as_they_are_written(run_directory: Write, database: Path, t
             assert _until(changes, lambda change: change.rows == 3).last == 3.5
         run_directory("b/b_s0", rows=[(0, 9.0)])
         assert _until(changes, lambda change: change.name == "b_s0").run_id == 2
-    finally:
-        stop.set()
-        watcher.join(timeout=30)
-    assert not watcher.is_alive()
     assert rows_of(database, "SELECT name, rows, generation FROM runs ORDER BY id") == [("a_s0", 3, 0), ("b_s0", 1, 0)]
 
 
@@ -122,23 +129,12 @@ def test_j3_a_root_that_vanishes_is_waited_for(
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 elsewhere")
 def test_j12_a_name_that_is_no_utf8_ends_no_watch(run_directory: Write, database: Path, tmp_path: Path) -> None:
     run = run_directory("a/a_s0", config=PPO_CONFIG, rows=[(0, 1.0)])
-    data = tmp_path / "data"
-    ingest(database, [data])
-    changes: queue.Queue[RunChange] = queue.Queue()
-    stop = threading.Event()
-    watcher = threading.Thread(target=watch, args=(database, [data], changes.put), kwargs={"stop": stop})
-    watcher.start()
-    try:
-        stop.wait(1)
+    with watching(database, tmp_path / "data") as changes:
         run_directory(os.fsdecode(b"odd\xff"), rows=[(0, 9.0)])
         for rows in range(2, 5):  # beside the odd name, while the watcher begins anew, and afterwards
             with (run / "progress.txt").open("a") as file:
                 file.write(f"{rows}\t2.5\n")
             assert _until(changes, lambda change, rows=rows: change.rows == rows).name == "a_s0"  # type: ignore[misc]
-    finally:
-        stop.set()
-        watcher.join(timeout=30)
-    assert not watcher.is_alive()
 
 
 @pytest.mark.slow

@@ -29,10 +29,10 @@ def config(
     spindb config data_dir --unset
     """
     from spindb.errors import NotFoundError, UsageError
-    from spindb.preferences import KEYS, place, prefer, preferences
+    from spindb.preferences import KEYS, place, prefer, preferences, require_key
 
-    if key is not None and key not in KEYS:
-        raise UsageError(f"nothing to set is called {key!r}", hint=f"what can be set: {', '.join(KEYS)}")
+    if key is not None:
+        require_key(key)
     if unset and (key is None or value is not None):
         raise UsageError("--unset takes the name of what to take back, and no value")
     if key is not None and (unset or value is not None):

@@ -87,7 +87,9 @@ def _print(found: Sequence[Usage], shown: Sequence[Usage]) -> None:
 
 
 def _size(saved: Sequence[SnapshotRecord]) -> str:
-    return size(sum(snapshot.size for snapshot in saved)) if saved else ""
+    from spindb.index.read.usage import bytes_of
+
+    return size(bytes_of(saved)) if saved else ""
 
 
 def _copy(usage: Usage) -> str:

@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 from spindb.index.clock import now
 from spindb.index.models import configs, metrics, problems, runs, snapshots
 from spindb.index.portions import batches
-from spindb.index.read.continued import covered, extents_of
 from spindb.index.read.groups import Group, Grouping, groups_of, seed_order
 from spindb.index.read.sample import Seed, sample_of
 
@@ -76,12 +75,21 @@ def examine(connection: Connection, ids: Sequence[int]) -> list[Finding]:
 
 def _followed(connection: Connection, grouping: Grouping) -> dict[int, int | None]:
     """The runs of trainings that were resumed: the last of each with the rows of all of them, None for the others."""
-    chains = [chain for group in grouping.groups for chain in group.continued]
-    extents = extents_of(connection, [run_id for chain in chains for run_id in chain])
+    trainings = [
+        (chain, one.kept)
+        for group in grouping.groups
+        for one in group.replicates
+        for chain in one.chains
+        if len(chain) > 1
+    ]
+    rows: dict[int, int] = {}
+    for batch in batches([run_id for chain, _ in trainings for run_id in chain]):
+        counted = connection.execute(select(runs.c.id, runs.c.rows).where(runs.c.id.in_(batch)))
+        rows.update({row.id: row.rows for row in counted})
     found: dict[int, int | None] = {}
-    for chain in chains:
+    for chain, kept in trainings:
         found.update(dict.fromkeys(chain[:-1]))
-        found[chain[-1]] = covered([extents[run_id] for run_id in chain])
+        found[chain[-1]] = sum(kept.get(run_id, rows[run_id]) for run_id in chain)
     return found
 
 

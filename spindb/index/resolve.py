@@ -195,10 +195,16 @@ def _run_info(row: Row[Any]) -> RunInfo:
 
 def snapshots_of(connection: Connection, run_id: int) -> list[SnapshotRecord]:
     """All snapshots of a run, by kind and itr."""
+    return snapshots_by_run(connection, [run_id]).get(run_id, [])
+
+
+def snapshots_by_run(connection: Connection, ids: Sequence[int]) -> dict[int, list[SnapshotRecord]]:
+    """The snapshots of those of these runs that have any, by kind and itr; as many runs as one statement takes."""
     columns = snapshots.c
-    order = (columns.kind, columns.itr.nulls_first())
-    return [
-        SnapshotRecord(
+    order = (columns.run_id, columns.kind, columns.itr.nulls_first())
+    found: dict[int, list[SnapshotRecord]] = {}
+    for row in connection.execute(select(snapshots).where(columns.run_id.in_(ids)).order_by(*order)):
+        record = SnapshotRecord(
             kind=row.kind,
             path=row.path,
             itr=row.itr,
@@ -211,8 +217,8 @@ def snapshots_of(connection: Connection, run_id: int) -> list[SnapshotRecord]:
             unloadable=row.unloadable,
             stale=row.stale,
         )
-        for row in connection.execute(select(snapshots).where(columns.run_id == run_id).order_by(*order))
-    ]
+        found.setdefault(row.run_id, []).append(record)
+    return found
 
 
 def pick_snapshot(found: Sequence[SnapshotRecord], itr: int | None, directory: Path) -> SnapshotRecord:

@@ -123,16 +123,3 @@ def _follows(before: Span | None, after: Span | None, usual: float | None) -> bo
 
 def _time(extent: Extent) -> datetime:
     return extent.started_at or datetime.min
-
-
-def covered(parts: Sequence[Extent]) -> int:
-    """The rows of a training in several runs, in the order of its rows; those that the next run repeats count once."""
-    counts = []
-    for part, after in zip(parts, [*parts[1:], None], strict=True):
-        span = part.epochs or part.steps
-        count = span.rows if span else 0
-        if after and part.epochs and part.epochs.step and after.epochs:
-            between = after.epochs.first - part.epochs.first
-            count = min(count, round(between / part.epochs.step)) if between > 0 else count
-        counts.append(count)
-    return sum(counts)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from spindb.index.models import evaluations, roots, runs, snapshots
+from spindb.index.models import evaluations, roots, runs
 from spindb.index.portions import batches
+from spindb.index.resolve import snapshots_by_run
 from spindb.index.roots import this_host
 from spindb.records import SnapshotRecord, latest
 
@@ -47,7 +48,7 @@ def usage_of(connection: Connection, ids: Sequence[int]) -> list[Usage]:
     """What the saved policies of these runs take, the largest first; runs without one are left out."""
     found: list[Usage] = []
     for batch in batches(ids):
-        saved = _saved(connection, batch)
+        saved = snapshots_by_run(connection, batch)
         played = evaluations.c
         evaluated = select(played.run_id, played.snapshot_path).where(played.run_id.in_(batch))
         kept = {(row.run_id, row.snapshot_path) for row in connection.execute(evaluated)}
@@ -63,15 +64,3 @@ def usage_of(connection: Connection, ids: Sequence[int]) -> list[Usage]:
             here = host == this_host()
             found.append(Usage(run_id, name, Path(root) / path, copy_of, here, tuple(own), stale, between))
     return sorted(found, key=lambda usage: (-usage.size, usage.run_id))
-
-
-def _saved(connection: Connection, ids: Sequence[int]) -> dict[int, list[SnapshotRecord]]:
-    c = snapshots.c
-    found: dict[int, list[SnapshotRecord]] = {}
-    wanted = select(c.run_id, c.kind, c.path, c.itr, c.size, c.saved_at, c.state_path, c.unloadable, c.stale)
-    for run_id, kind, path, itr, size, at, state, unloadable, stale in connection.execute(
-        wanted.where(c.run_id.in_(ids)).order_by(c.run_id, c.kind, c.itr.nulls_first())
-    ):
-        record = SnapshotRecord(kind, path, itr, size, at, state, unloadable=unloadable, stale=stale)
-        found.setdefault(run_id, []).append(record)
-    return found
