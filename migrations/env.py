@@ -1,4 +1,8 @@
-"""Alembic's environment: spindb hands its connection in `config.attributes`; alembic.ini names a URL."""
+"""Alembic's environment: spindb hands its connection in `config.attributes`.
+
+By hand (``alembic upgrade head``) it is the database that the command line would take: ``$SPINDB_URL``, else the
+nearest ``spindb.db`` upward; ``alembic -x db=PLACE upgrade head`` names another.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from sqlalchemy import Connection
 
 from spindb.index.engine import migrating, open_engine
 from spindb.index.models import metadata
+from spindb.location import located
 
 
 def run(connection: Connection) -> None:
@@ -19,7 +24,6 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    url = context.config.get_main_option("sqlalchemy.url")
-    assert url is not None, "alembic.ini names no sqlalchemy.url"
-    with migrating(open_engine(url, write=True)) as opened:
+    named = context.get_x_argument(as_dictionary=True).get("db") or context.config.get_main_option("sqlalchemy.url")
+    with migrating(open_engine(located(named), write=True)) as opened:
         run(opened)

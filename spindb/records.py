@@ -133,13 +133,19 @@ def _value_of(pair: tuple[float, int]) -> float:
 
 
 def mean(numbers: Sequence[float]) -> float | None:
-    """Arithmetic mean of numbers without NaN; None where infinities of both signs meet."""
+    """Arithmetic mean of numbers without NaN; None where infinities of both signs meet, or there is no number."""
+    if not numbers:
+        return None
     try:
         return math.fsum(numbers) / len(numbers)
-    except OverflowError:  # the sum leaves the range of a double although the mean need not
-        return math.fsum(float(n) / len(numbers) for n in numbers)
     except ValueError:  # inf - inf
         return None
+    except OverflowError:  # the sum leaves the range of a double although the mean need not
+        infinite = {n for n in numbers if math.isinf(n)}
+        if infinite:
+            return infinite.pop() if len(infinite) == 1 else None
+        total = sum(float(n) / len(numbers) for n in numbers)
+        return max(min(numbers), min(total, max(numbers)))
 
 
 def finite_or_infinite(cell: Cell) -> float | None:

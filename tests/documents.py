@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = (REPOSITORY / "docs" / "commands.md", REPOSITORY / "docs" / "sql.md")
+PAGES = tuple(REPOSITORY / "docs" / f"{name}.md" for name in ("commands", "experiment-outputs", "sql"))
 COLUMNS = REPOSITORY / "docs" / "python.md"
 REFERENCE = REPOSITORY / "docs" / "cli.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
@@ -28,6 +28,7 @@ _VALUES = {"int": "N", "float": "X", "str": "TEXT", "Path": "FILE", "list": "TEX
 _THREE_DAYS = 3 * 86400
 _WIDTH = "80"
 _HOME = "/home/you/study"
+_SETTINGS = "/home/you/.config/spindb/config.json"
 _TIME = re.compile(r"\b20\d\d-\d\d-\d\d([ T])\d\d:\d\d(:\d\d(\.\d+)?Z?)?")
 
 
@@ -42,7 +43,9 @@ class Stage:
             os.utime(path, (then, then))
         programs = Path(sys.executable).parent
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL") if name in os.environ}
-        self.environment = kept | {"PATH": f"{programs}:{os.environ['PATH']}", "COLUMNS": _WIDTH, "TERM": "dumb"}
+        self.settings = directory / "config.json"
+        own = {"PATH": f"{programs}:{os.environ['PATH']}", "SPINDB_CONFIG": str(self.settings)}
+        self.environment = kept | own | {"COLUMNS": _WIDTH, "TERM": "dumb"}
 
     def run(self, command: str) -> str:
         """What a command prints, the same on every machine."""
@@ -62,6 +65,7 @@ class Stage:
     def everywhere(self, text: str) -> str:
         """The text without what differs between machines."""
         text = text.replace(str(self.place.resolve()), _HOME).replace(str(self.place), _HOME)
+        text = text.replace(str(self.settings), _SETTINGS)
         text = re.sub(rf"\b{re.escape(os.uname().nodename)}\b", "box", text)
         text = re.sub(r"[0-9a-f]{32}", lambda match: match[0][:4] + "…", text)
         text = re.sub(r"backup-\d{8}T\d{6}", "backup-20261120T143000", text)

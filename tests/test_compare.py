@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import pytest
 from conftest import PPO_CONFIG, Outcome, settle
 from sqlalchemy import Connection
 
+import spindb
 from spindb.analysis import summaries
 from spindb.analysis.compare import compare
 from spindb.errors import FilterError, UsageError
@@ -50,6 +52,10 @@ def test_summary(summary: str, y: list[float], expected: float) -> None:
 
 def test_reach_from_above() -> None:
     assert summaries.parse("reach:1", lower=True)(X, [5.0, 1.0, 0.5]) == 20.0
+
+
+def test_reach_takes_the_first_known_place() -> None:
+    assert summaries.parse("reach:2")([0.0, NAN, 20.0], [0.0, 3.0, 4.0]) == 20.0
 
 
 @pytest.mark.parametrize("summary", ["", "median", "tail", "tail:0", "tail:x", "reach:", "reach:high", "last:3"])
@@ -177,3 +183,54 @@ def test_tables_of_several_environments_are_apart_by_an_empty_line(
     lines = cli("--db", database, "compare").out.splitlines()
     assert lines[0].startswith("CartPole-v1")
     assert lines[lines.index("") + 1].startswith("Pendulum-v1")
+
+
+def test_hyperparameters_that_are_called_like_statistics(
+    run_directory: Callable[..., Path], cli: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No column takes the place of another: neither in CSV nor in data frames."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPINDB_URL", raising=False)
+    for n in (10, 20):
+        for seed in (0, 1):
+            config = {
+                "exp_name": "e",
+                "seed": seed,
+                "env": "CartPole-v1",
+                "n": n,
+                "metric": f"m{n}",
+                "status": n,
+                "id": n,
+            }
+            run_directory(f"r{n}_{seed}", config=config, header=("Epoch", "AverageEpRet"), rows=[(0, n + seed)])
+    settle(tmp_path / "data")
+    assert cli("ingest", "data").code in (0, 1)
+    rows = list(csv.DictReader(cli("compare", "--csv").out.splitlines()))
+    assert [(row["config.n"], row["config.metric"], row["status"], row["n"], row["metric"]) for row in rows] == [
+        ("20", "m20", "20", "2", "AverageEpRet"),
+        ("10", "m10", "10", "2", "AverageEpRet"),
+    ]
+    db = spindb.open("spindb.db")
+    frame = db.compare()
+    assert frame[["config.n", "config.metric", "status", "n", "metric"]].to_numpy().tolist() == [
+        [20, "m20", 20, 2, "AverageEpRet"],
+        [10, "m10", 10, 2, "AverageEpRet"],
+    ]
+    runs = db.runs()
+    assert (runs["status"].tolist(), runs["config.status"].tolist()) == (["ok"] * 4, [10, 10, 20, 20])
+    assert (runs["n"].tolist(), runs["config.id"].tolist()) == ([10, 10, 20, 20], [10, 10, 20, 20])
+
+
+def test_each_value_goes_with_its_seed(
+    run_directory: Callable[..., Path], cli: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPINDB_URL", raising=False)
+    for seed in (0, 10, 2):
+        config = {"exp_name": "e", "seed": seed, "env": "CartPole-v1"}
+        rows = [(0, "nan" if seed == 10 else seed)]
+        run_directory(f"r_s{seed}", config=config, header=("Epoch", "AverageEpRet"), rows=rows)
+    settle(tmp_path / "data")
+    assert cli("ingest", "data").code in (0, 1)
+    (row,) = json.loads(cli("compare", "--json").out)
+    assert (row["seeds"], row["values"], row["value_seeds"]) == ([0, 10, 2], [0.0, 2.0], [0, 2])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import sys
 
 import pytest
 from hypothesis import given
@@ -294,3 +296,15 @@ def test_two_environments_one_level_down_are_none() -> None:
 def test_whole_numbers(value: object, expected: int | None) -> None:
     assert whole_number(value) == expected
     assert not isinstance(whole_number(value), float)
+
+
+def test_j4_a_value_beyond_the_stack_is_said_and_the_others_stay() -> None:
+    config = ConfigText(b'{"a": ' + b"[" * 300 + b"]" * 300 + b', "b": 1}')
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 60)
+    try:
+        leaves = config.leaves()
+    finally:
+        sys.setrecursionlimit(limit)
+    assert [leaf.key for leaf in leaves] == ["b"]
+    assert [(p.code, p.message) for p in config.problems] == [("config-too-deep", "a is nested too deeply: left out")]

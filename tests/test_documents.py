@@ -38,10 +38,25 @@ def test_the_python_page_runs(tmp_path: documents.Path) -> None:
     assert (stage.place / "curves.png").stat().st_size > 10000
 
 
+@pytest.mark.slow
+def test_the_python_of_the_manual_runs(tmp_path: documents.Path) -> None:
+    stage = documents.Stage(tmp_path)
+    page = (documents.REPOSITORY / "docs" / "experiment-outputs.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (stage.place / "page.py").write_text("\n".join(blocks) + "\nprint(sorted(outputs), float(value) > 0)")
+    printed = stage.run("python page.py").splitlines()
+    assert printed[0] == "Using default action op."
+    assert printed[1].startswith("Logging data to ")
+    assert printed[2].startswith("Episode 0 \t EpRet ")
+    assert printed[-1] == "['pi', 'v'] True"
+
+
 JSON = {
     "runs": ["runs", "--json"],
     "show": ["show", "6", "--json"],
     "snapshots": ["snapshots", "6", "--json"],
+    "du": ["du", "--json"],
+    "config": ["config", "--json"],
     "params": ["params", "--json"],
     "metrics": ["metrics", "--json"],
     "diff": ["diff", "1", "12", "--json"],
@@ -51,6 +66,7 @@ JSON = {
     "test-policy": ["test-policy", "6", "--itr", "0", "-nr", "-n", "2", "--json"],
     "tag": ["tag", "--json"],
     "note": ["note", "1", "--json"],
+    "verify": ["verify", "6", "--itr", "0", "--jobs", "1", "--json"],
     "rm": ["rm", "--list", "--json"],
     "query list": ["query", "list", "--json"],
     "sql": ["sql", "SELECT * FROM runs", "--json"],

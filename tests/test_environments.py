@@ -185,6 +185,31 @@ def test_b5_the_defaults_are_those_of_the_packages(package: str) -> None:
     assert set(DEFAULTS) <= set(REGISTERED)
 
 
+@pytest.mark.parametrize("package", ["gym", "gymnasium"])
+def test_b5_time_limits_are_those_of_the_packages(package: str) -> None:
+    registry = pytest.importorskip(f"{package}.envs.registration").registry
+    compared = set()
+    for path, ids in REGISTERED.items():
+        for one in ids:
+            spec = registry.get(one.id)
+            if spec is not None and isinstance(spec.entry_point, str) and path.split(".")[0] in spec.entry_point:
+                assert spec.max_episode_steps == one.limit, one
+                compared.add(one.id)
+    assert len(compared) > 20
+
+
+def test_b5_every_argument_is_one_of_its_class() -> None:
+    pytest.importorskip("gym")
+    pytest.importorskip("gymnasium")
+    known: dict[str, set[str]] = {}
+    for package in ("gym", "gymnasium"):
+        for path, arguments in signatures(package).items():
+            known.setdefault(path, set()).update(arguments)
+    unknown = {path: set(DEFAULTS[path]) - names for path, names in known.items() if path in DEFAULTS}
+    assert len(unknown) > 20
+    assert {path: names for path, names in unknown.items() if names} == {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "env_id", ["LunarLander-v2", "LunarLanderContinuous-v2", "BipedalWalkerHardcore-v3", "CarRacing-v2", "Pendulum-v1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from spindb.index.read.own import setting_text, stem
 from spindb.index.read.telling import needed, telling
 from spindb.index.search import run_ids
 from spindb.index.store import EpisodeResult, add_evaluation
+from spindb.records import MetricSeries
 
 HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")
 Write = Callable[..., Path]
@@ -242,9 +244,9 @@ def test_a4_what_goes_on_where() -> None:
     assert chains([1, 2], {1: a, 2: b}, seed_known=False) == [(1, 2)]
 
 
-def log(run_directory: Write, name: str, epochs: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
+def log(run_directory: Write, name: str, counted: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
     usual = {"exp_name": "walk", "seed": seed, "clip_ratio": 0.2, "env": "CartPole-v1"}
-    rows = [(e, rate * e, 1000 * (e + 1), 3.5 * (e - epochs.start + 1)) for e in epochs]
+    rows = [(e, rate * e, 1000 * (e + 1), 3.5 * (e - counted.start + 1)) for e in counted]
     return run_directory(name, config={**usual, **config}, header=(*HEADER, "Time"), rows=rows)
 
 
@@ -303,6 +305,51 @@ def test_a4_an_earlier_state_of_a_run_is_left_out(write: Write, run_directory: W
     assert cli("doctor", "--ids", "twice").out == ""
 
 
+def test_a4_an_earlier_state_in_which_a_metric_had_no_number_yet_is_left_out(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    config = {"exp_name": "walk", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    rows = [(0, 1.0, "nan"), (1, 2.0, ""), (2, 3.0, 0.5), (3, 9.0, 0.6)]
+    for name, length in (("whole_s0", 4), ("snap_s0", 2)):
+        run_directory(name, config=config, header=("Epoch", "AverageEpRet", "LossPi"), rows=rows[:length])
+    (row,) = compared(cli)
+    assert (row["values"], len(row["earlier_left_out"]), row["reruns_averaged"]) == ([9.0], 1, [])
+
+
+def test_a4_a_second_training_after_one_that_ended_at_once_does_not_go_on_in_it(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    config = {"exp_name": "walk", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    run_directory("a_s0", config=config, header=HEADER, rows=[(0, 5.0, 180)])
+    run_directory("b_s0", config=config, header=HEADER, rows=[(0, 6.0, 250), (1, 7.0, 470), (2, 9.0, 730)])
+    (row,) = compared(cli)
+    assert (row["continued"], row["reruns_averaged"], row["values"]) == ([], [1, 2], [7.0])
+
+
+def test_a4_steps_that_go_on_while_epochs_begin_anew_are_one_training(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    config = {"exp_name": "walk", "seed": 0, "clip_ratio": 0.2, "env": "CartPole-v1"}
+    run_directory("a_s0", config=config, header=HEADER, rows=[(0, 5.0, 200)])
+    run_directory("b_s0", config=config, header=HEADER, rows=[(0, 6.0, 400), (1, 7.0, 600), (2, 9.0, 800)])
+    (row,) = compared(cli)
+    assert (len(row["continued"]), row["values"]) == (1, [9.0])
+
+
+def test_a4_doctor_counts_the_rows_of_a_training_that_was_resumed_together(
+    write: Write, run_directory: Write, cli: Cli
+) -> None:
+    log(run_directory, "a_s0", range(5), epochs=10)
+    log(run_directory, "b_s0", range(5, 10), epochs=10)
+    log(run_directory, "a_s1", range(5), seed=1, epochs=10)
+    log(run_directory, "b_s1", range(3, 7), seed=1, epochs=10)
+    log(run_directory, "a_s2", range(5), seed=2, epochs=10)
+    compared(cli)
+    names = {row["id"]: row["name"] for row in json.loads(cli("runs", "--json").out)}
+    found = [cli("doctor", "--ids", code).out.split() for code in ("running", "stalled", "crashed", "unfinished")]
+    assert sorted(names[int(i)] for ids in found for i in ids) == ["a_s2", "b_s1"]
+
+
 def test_a2_a_reformatted_copy_is_a_copy(write: Write, run_directory: Write, cli: Cli) -> None:
     for seed in (0, 1):
         whole = log(run_directory, f"a_s{seed}", range(4), seed=seed)
@@ -346,6 +393,18 @@ def test_a6_runs_without_a_config_are_not_one_setting(write: Write, cli: Cli, tm
     write("three_s0", 7.0, pi_lr=1e-3)
     cli("ingest", "data")
     assert counts(json.loads(cli("compare", "--group-by", "pi_lr", "--json").out)) == [1, 1, 1]
+
+
+def test_a6_facets_average_no_unknown_environments(write: Write, cli: Cli) -> None:
+    for name, last in (("rough", 100.0), ("smooth", 10.0)):
+        for seed in (0, 1):
+            write(f"{name}_s{seed}", last, exp_name=name, seed=seed, env=None, algo="ppo")
+    compared(cli)
+    with connected("spindb.db") as connection:
+        wanted = Wanted(group_by=("clip_ratio",), facet="algo")
+        (panel,) = panels(connection, run_ids(connection, ""), wanted)
+    assert [line.y[-1] for line in panel.lines] == [100.0, 10.0]
+    assert [line.n[-1] for line in panel.lines] == [2, 2]
 
 
 # A8
@@ -512,7 +571,12 @@ def test_a12_means_beyond_the_sum_of_doubles() -> None:
     assert summaries.mean([1e308, 1.5e308, 1e308]) == pytest.approx(1.1666666666666667e308)
     assert summaries.mean([inf, 1.0]) == inf
     assert math.isnan(summaries.mean([inf, -inf]))
-    assert math.isnan(summaries.mean([1e308, 1e308, inf, -inf]))
+    for both in ([1e308, 1e308, inf, -inf], [inf, 1e308, 1e308, -inf]):
+        assert math.isnan(summaries.mean(both))
+        assert MetricSeries("X", both).summary().mean is None
+    greatest = [sys.float_info.max] * 7
+    assert summaries.mean(greatest) == MetricSeries("X", greatest).summary().mean == sys.float_info.max
+    assert summaries.parse("auc")([float(x) for x in range(7)], greatest) == pytest.approx(sys.float_info.max)
     assert summaries.parse("auc")([0.0, 1.0], [1.7e308, 1.7e308]) == 1.7e308
     assert math.isnan(summaries.parse("auc")([0.0, 1.0, 2.0], [inf, 1.0, -inf]))
     found = describe([1e308, 1.2e308, 1.1e308])
@@ -604,6 +668,9 @@ def test_i3_what_belongs_to_the_run_splits_nothing(write: Write, cli: Cli) -> No
         ("resume", True, None),
         ("name", "walk-seed3", "walk-seed*"),
         ("ratio", "a/b of it", "a/b of it"),
+        ("version", "1.0.0.1", "1.0.0.1"),
+        ("ip", "dense", "dense"),
+        ("ip", "10.0.0.1:29500", None),
     ],
 )
 def test_i3_by_key_and_text(key: str, value: object, kept: object) -> None:

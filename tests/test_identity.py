@@ -918,3 +918,13 @@ def test_a2_broken_runs_are_copies_of_nothing(run_directory: Write, take: Any, d
         )
     take()
     assert rows_of(database, "SELECT status, copy_of FROM runs") == [("broken", None)] * 2
+
+
+def test_a2_a_broken_run_is_not_known_again_by_its_config(run_directory: Write, take: Any, database: Path) -> None:
+    made = run_directory(
+        "a", config=PPO_CONFIG, progress=b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 9\n"
+    )
+    take()
+    made.rename(made.with_name("b"))
+    take()
+    assert rows_of(database, "SELECT id, path, status FROM runs") == [(1, "a", "missing"), (2, "b", "broken")]

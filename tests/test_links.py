@@ -10,6 +10,7 @@ import pytest
 from conftest import PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.disk.regular import read_regular
+from spindb.disk.scan import scan
 from spindb.index.connect import connected
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.verify import deviations
@@ -122,3 +123,18 @@ def test_7_the_logger_writes_through_no_link(tmp_path: Path, kind: str, name: st
     assert json.loads((written / "config.json").read_text())["lr"] == 0.5
     for file in ("config.json", "progress.txt", "vars.pkl"):
         assert not (written / file).is_symlink()
+
+
+@pytest.mark.parametrize("place", ["/proc", "/proc/self/task", "/sys", "/sys/kernel"])
+def test_j4_links_to_what_the_kernel_shows_are_not_walked(place: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(place)
+    leads: list[Path] = []
+    assert list(scan(tmp_path, leads)) == leads == []
+    (tmp_path / "link").unlink()
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    assert list(scan(root, leads)) == leads == [], "it leads to what holds the root"
+    (root / "other").symlink_to(tmp_path.parent.parent / "elsewhere")
+    assert list(scan(root, leads)) == []
+    assert leads == [tmp_path.parent.parent / "elsewhere"]

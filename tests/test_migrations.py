@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,4 +135,19 @@ def test_alembic_by_hand_upgrades_a_database_with_data(tmp_path: Path) -> None:
     using.set_main_option("sqlalchemy.url", f"sqlite:///{location}")
     command.upgrade(using, "head")
     assert tables(location)["tags"]
+    assert rows(location, "SELECT version_num FROM alembic_version") == [(schema.REVISIONS[-1],)]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("how", ["nearest", "variable", "argument"])
+def test_alembic_by_hand_goes_where_the_command_line_would(how: str, tmp_path: Path) -> None:
+    location = str(Path(old_sqlite("0001", tmp_path)).rename(tmp_path / "spindb.db"))
+    (tmp_path / "below").mkdir()
+    checkout = Path(__file__).parent.parent
+    more = ["-x", f"db={location}"] if how == "argument" else []
+    environment = {name: value for name, value in os.environ.items() if name != "SPINDB_URL"}
+    environment |= {"SPINDB_URL": str(location)} if how == "variable" else {}
+    upgrade = [sys.executable, "-m", "alembic", "-c", str(checkout / "alembic.ini"), *more, "upgrade", "head"]
+    place = tmp_path / "below" if how == "nearest" else Path("/")
+    subprocess.run(upgrade, cwd=place, env={**environment, "PYTHONPATH": str(checkout)}, check=True)
     assert rows(location, "SELECT version_num FROM alembic_version") == [(schema.REVISIONS[-1],)]

@@ -284,3 +284,14 @@ def test_arrays_that_hold_objects_in_fields_are_stepped_over(tmp_path: Path) -> 
     held = numpy.array([({"key": 1}, 2.0)], dtype=[("object", "O"), ("number", "f8")])
     joblib.dump({"held": held, "after": 7}, tmp_path / "held.pkl")
     assert read_pickle((tmp_path / "held.pkl").read_bytes())["after"] == 7
+
+
+@pytest.mark.parametrize("depth", [1, 5, 20])
+def test_keys_that_look_alike_stay_apart(depth: int) -> None:
+    keys = {nested_in(1, depth): "a", nested_in(2, depth): "b"}
+    assert sorted(read_pickle(pickle.dumps(keys)).values()) == ["a", "b"]
+
+
+def nested_in(key: Any, depth: int) -> Any:
+    """The key in so many tuples."""
+    return key if depth == 0 else (nested_in(key, depth - 1),)

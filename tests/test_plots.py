@@ -21,8 +21,8 @@ def raw(x: list[float], y: list[float], run_id: int = 1) -> RawCurve:
     return RawCurve(run_id, "m", "x", x, y)
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 4, 7, 30])
-@pytest.mark.parametrize("length", [1, 5, 20])
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 7, 9, 30])
+@pytest.mark.parametrize("length", [1, 2, 5, 8, 20])
 def test_smoothing_is_that_of_spinning_up(width: int, length: int) -> None:
     """A centred window whose ones are counted at the edges; written out here from its definition."""
     y = np.random.default_rng(length).normal(size=length)
@@ -147,6 +147,13 @@ def test_the_legend_says_what_is_drawn(study: Path, cli: Callable[..., Outcome])
     assert "pi_lr=0.0001  (n=2)" in words
     assert "mean over runs, band: 95 % t-interval; thin where fewer runs are there" in words
     assert {"AverageEpRet", "TotalEnvInteracts"} <= set(words)
+
+
+def test_two_lines_of_one_name_are_refused(study: Path, cli: Callable[..., Outcome]) -> None:
+    outcome = cli("plot", "env=CartPole-v1", "-l", "a", "-l", "a", "--out", "a.svg")
+    assert outcome.code == 2
+    assert "two lines can't have one name in the legend" in outcome.err
+    assert not Path("a.svg").exists()
 
 
 def test_panels_and_flags(study: Path, cli: Callable[..., Outcome]) -> None:

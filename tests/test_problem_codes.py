@@ -42,8 +42,8 @@ def test_i5_every_code_is_in_the_table_and_in_the_documents() -> None:
 
 
 def test_i5_an_unknown_code_comes_first() -> None:
-    codes = ["text-numbers", "ragged-row", "progress-empty", "new-code"]
-    assert sorted(codes, key=rank) == ["new-code", "ragged-row", "progress-empty", "text-numbers"]
+    codes = ["text-numbers", "ragged-row", "progress-empty", "nul-bytes", "new-code"]
+    assert sorted(codes, key=rank) == ["new-code", "nul-bytes", "ragged-row", "progress-empty", "text-numbers"]
     assert severity("text-numbers") is Severity.ODD
 
 

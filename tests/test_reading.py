@@ -321,3 +321,14 @@ def test_the_limits_are_those_of_the_page() -> None:
     }
     known = {name: value for name, value in vars(limits).items() if name.isupper() and isinstance(value, int)}
     assert said == {name: value for name, value in known.items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rows", "said"),
+    [(1, 2, False), (1, 3, True), (5, 10, False), (5, 11, True), (0, 3, False), (None, 3, False), ("5", 11, True)],
+)
+def test_more_rows_than_twice_the_epochs_are_said(run_directory: Write, epochs: object, rows: int, said: bool) -> None:
+    made = run_directory(config={"epochs": epochs, "seed": 0}, rows=[(epoch, 1.5) for epoch in range(rows)])
+    assert ("rows-beyond-epochs" in [p.code for p in read(made).problems]) is said
+    unnumbered = run_directory("b", config={"epochs": epochs}, header=("X", "Y"), rows=[(1.5, 2.5)] * rows)
+    assert "rows-beyond-epochs" not in [p.code for p in read(unnumbered).problems]

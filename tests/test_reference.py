@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Outcome, settle
 
-from spindb.errors import NotFoundError, UsageError
+from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index.connect import connected
 from spindb.index.query.find import shortest_names
 from spindb.index.query.reference import RunDirectory, RunId, RunName, parse, reference
@@ -224,6 +224,9 @@ def test_names_are_found_alike_on_every_database(place: Path) -> None:
         assert caught.value.hint == "name one by its id"
         assert selected(connection, ["3 1"]) == [1, 3]  # as Python has it: one text
         assert selected(connection, ["not", "id=1"]) == selected(connection, ["NOT", "id=1"]) == [2, 3, 4, 5, 6, 7]
+        for word in ("and", "or", "not", "in"):  # never names
+            with pytest.raises(FilterError):
+                selected(connection, ["alpha", word])
 
 
 def test_hidden_runs_under_a_directory_stay_hidden(place: Path, cli: Cli) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, update
 
 from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index import overview
+from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.models import runs, tags
 from spindb.index.resolve import find_run, pick_snapshot, shorten
@@ -293,3 +294,21 @@ def test_points_view_tells_every_cell_apart(connection: Connection) -> None:
         (1, 1, math.inf, None),
     ]
     assert connection.exec_driver_sql(statement.format(3, "Note")).all() == [(0, 1, None, "two words")]
+
+
+def test_i4_pages_by_performance_read_off_several_indexes_are_whole(
+    run_directory: Callable[..., Path], database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spindb.index.search._MANY", 3)
+    metrics = ("AverageEpRet", "AverageTestEpRet", "EpRet", "eval/mean_reward")
+    for number in range(20):
+        rows = [(epoch, 100.0 * epoch + 7 * number % 20) for epoch in range(2)]
+        run_directory(f"r{number:02}", config={"seed": number}, header=("Epoch", metrics[number % 4]), rows=rows)
+    ingest(database, [tmp_path / "data"])
+    with connected(database) as reading:
+        assert {row[1] for row in search(reading, Query(columns=("id", "Performance"))).rows} >= {100.0, 119.0}
+        for sort in ("Performance", "-Performance", "-Performance.max"):
+            whole = [row[0] for row in search(reading, Query(sort=(sort,), limit=None)).rows]
+            for limit, offset in ((5, 0), (7, 6), (20, 0)):
+                page = search(reading, Query(sort=(sort,), limit=limit, offset=offset)).rows
+                assert [row[0] for row in page] == whole[offset : offset + limit], (sort, limit, offset)

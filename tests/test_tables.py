@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spindb.disk import headers, tables
+from spindb.disk import headers, limits, tables
 from spindb.disk.cells import is_number, parse_cell
 from spindb.disk.counters import COUNTERS
+from spindb.disk.extent import check_extent
+from spindb.disk.regular import TooLargeError
 from spindb.disk.tables import read_table
 from spindb.records import Cell
 
@@ -533,6 +535,7 @@ def test_n8_a_column_shows_which_sign_groups_thousands(cells: str, values: list[
         (b"Epoch\tA\tSteps\tT\n0\t1.234,5\t1.000\t2.5\n", {"A": [1234.5], "Steps": ["1.000"], "T": [2.5]}),
         (b"Epoch\tA\tSteps\n0\t1,234.5\t1,000\n", {"A": [1234.5], "Steps": [1000]}),
         (b'Epoch,A,Steps\n0,"1.234,5",1.000\n', {"A": [1234.5], "Steps": [1000]}),
+        (b"Epoch;A;W\n0;1.5;1,25\n1;2.5;3,75\n", {"A": [1.5, 2.5], "W": ["1,25", "3,75"]}),
     ],
 )
 def test_n8_a_file_shows_which_sign_groups_thousands(data: bytes, series: dict[str, list[Cell]]) -> None:
@@ -598,3 +601,9 @@ def test_words_that_count_are_spelled_as_metrics(word: str) -> None:
 def test_columns_that_number_the_rows(name: str) -> None:
     text = f"Loss\t{name}\n1\t5\n2\t4\n"
     assert [problem.code for problem in read_table(text.encode()).problems] == ["epoch-goes-back"]
+
+
+def test_j4_many_rows_below_a_short_header_are_no_long_header() -> None:
+    check_extent(b"Epoch\tA\n" + b"1\t2\n" * (limits.HEADER // 4))
+    with pytest.raises(TooLargeError, match="bytes in its first line"):
+        check_extent(b"E" * (limits.HEADER + 1) + b"\n1\n")

@@ -59,10 +59,10 @@ def smooth(y: Array, width: int) -> Array:
     if width <= 1 or not len(y):
         return y
     window = np.ones(width)
-    # numpy's "same" is as long as the longer of both: cut it where the window is longer than the curve.
-    total, count = np.convolve(y, window, "same"), np.convolve(np.ones(len(y)), window, "same")
-    start = (len(total) - len(y)) // 2
-    return (total / count)[start : start + len(y)]
+    # numpy's "same" is off the centre where the window is longer than the curve.
+    start = (width - 1) // 2
+    total, count = (np.convolve(values, window)[start : start + len(y)] for values in (y, np.ones(len(y))))
+    return np.asarray(total / count)
 
 
 def align(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:

@@ -25,7 +25,7 @@ from spindb.extras import needing
 from spindb.index.connect import connected
 from spindb.index.engine import shown
 from spindb.index.selection import selected
-from spindb.index.tables import EXPORTS, config_values
+from spindb.index.tables import EXPORTS, column_names, config_values
 from spindb.legible import legible
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Database:
         """A row per run, indexed by its id.
 
         Columns are those of ``spindb export runs`` (times in UTC), then, with `hyperparameters`, every key of the
-        configs by its dotted path, as Python has the values; NaN where a run has no such key.
+        configs by its dotted path, as Python has the values; NaN where a run has no such key. One that is called like
+        a column before it is ``config.KEY``.
 
         Raises:
             FilterError: the filter can't be read or names something unknown.
@@ -83,8 +84,7 @@ class Database:
             if hyperparameters:
                 pandas = _pandas()
                 values = pandas.DataFrame.from_dict(config_values(connection, ids), orient="index")
-                new = sorted(key for key in values.columns if key not in frame.columns)
-                frame = frame.join(values[new]) if new else frame
+                frame = frame.join(_called_apart(values[sorted(values.columns)], [frame.index.name, *frame.columns]))
         return frame
 
     def curves(self, filter: str = "", metrics: str | Sequence[str] = "Performance") -> DataFrame:
@@ -143,20 +143,22 @@ class Database:
     ) -> DataFrame:
         """A row per setting and metric, ranked: statistics over seeds, as `spindb compare` has them.
 
-        ``attrs["notes"]`` says what was left out, averaged or assumed.
+        A hyperparameter that is called like one of them is ``config.KEY``. ``attrs["notes"]`` says what was left out,
+        averaged or assumed.
         """
         from dataclasses import asdict
 
         from spindb.analysis.compare import compare
+        from spindb.analysis.statistics import Statistics
 
         pandas = _pandas()
         with self._reading() as connection:
             ids = selected(connection, [filter])
             found = compare(connection, ids, value, summary, group_by, lower=lower)
+        settings = pandas.DataFrame([dict(row.setting.values) for row in found.rows], columns=found.keys, dtype=object)
         rows = [
             {
-                **row.setting.values,
-                **(asdict(row.statistics) if row.statistics else {"n": 0}),
+                **(asdict(row.statistics) if row.statistics else dict.fromkeys(Statistics.__slots__) | {"n": 0}),
                 "left_out": row.left_out,
                 "p": row.p,
                 "verdict": row.verdict,
@@ -169,7 +171,9 @@ class Database:
             }
             for row in found.rows
         ]
-        frame = pandas.DataFrame(rows, index=[row.setting.label for row in found.rows])
+        numbers = pandas.DataFrame(rows)
+        frame = _called_apart(settings.infer_objects(), list(numbers.columns)).join(numbers)
+        frame.index = pandas.Index([row.setting.label for row in found.rows])
         frame.attrs["notes"] = found.notes
         return frame
 
@@ -206,6 +210,10 @@ class Database:
         export = EXPORTS[table]
         frame = _pandas().DataFrame(list(export.rows(connection, ids)), columns=[c.name for c in export.columns])
         return frame.astype({c.name: _PANDAS[c.kind] for c in export.columns})
+
+
+def _called_apart(frame: DataFrame, taken: Sequence[Any]) -> DataFrame:
+    return frame.rename(columns=column_names(list(frame.columns), taken))
 
 
 def _pandas() -> Any:

@@ -99,8 +99,8 @@ def arranged(connection: Connection, ids: Sequence[int], wanted: Wanted) -> Arra
     require(wanted.estimator, wanted.shown_band)
     grouping = groups_of(connection, ids, wanted.group_by)
     counted = sorted(run_id for group in grouping.groups for run_id in group.runs)
-    lines = _lines(connection, grouping, counted, wanted)
     facets = _facets(connection, counted, wanted.facet)
+    lines = _lines(connection, grouping, facets, wanted)
     kinds = _kinds(connection, counted)
     found: list[Panel] = []
     notes = list(grouping.notes)
@@ -191,12 +191,12 @@ def _runs(count: int) -> str:
 
 
 def _lines(
-    connection: Connection, grouping: Grouping, ids: Sequence[int], wanted: Wanted
+    connection: Connection, grouping: Grouping, facets: Mapping[str, set[int]], wanted: Wanted
 ) -> dict[str, Sequence[_Member]]:
-    """Trainings by the label of their line."""
+    """Trainings by the label of their line. Settings that the facet alone tells apart share one."""
     found: dict[str, Sequence[_Member]] = {}
     if wanted.each:
-        names = short_names(connection, ids)
+        names = short_names(connection, sorted(set().union(*facets.values())))
         twice = len(set(names.values())) < len(names)
         trainings = [(chain, one) for group in grouping.groups for one in group.replicates for chain in one.chains]
         for chain, one in sorted(trainings, key=lambda training: training[0]):
@@ -205,10 +205,13 @@ def _lines(
     else:
         # Labels need not say what panels say.
         keys = [key for key in grouping.keys if key != wanted.facet]
+        places: dict[str, set[str]] = {}
         for group in labelled(grouping.groups, keys):
             label = group.label
-            if wanted.facet is None and label in found:
+            own = {title for title, ids in facets.items() if not ids.isdisjoint(group.runs)}
+            if own & places.get(label, set()):
                 label = f"{label} (from run {group.runs[0]})"
+            places.setdefault(label, set()).update(own)
             members = [_Member(chain, one.runs[0], one.kept) for one in group.replicates for chain in one.chains]
             found[label] = [*found.get(label, ()), *members]
     if wanted.legend:
@@ -216,6 +219,8 @@ def _lines(
             raise UsageError(
                 f"{len(wanted.legend)} names in the legend for {len(found)} lines", hint=f"lines: {'; '.join(found)}"
             )
+        if len(set(wanted.legend)) < len(wanted.legend):
+            raise UsageError("two lines can't have one name in the legend", hint=f"lines: {'; '.join(found)}")
         found = dict(zip(wanted.legend, found.values(), strict=True))
     return found
 

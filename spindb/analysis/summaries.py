@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 
+from spindb import records
 from spindb.errors import UsageError
 
 Summary = Callable[[Sequence[float], Sequence[float]], float]
@@ -49,7 +50,11 @@ def parse(text: str, *, lower: bool = False) -> Summary:
         level = float(match[2])
     except ValueError:
         raise UsageError(f"no summary is called {text!r}", hint=f"summaries: {', '.join(NAMES)}") from None
-    return lambda x, y: next((a for a, b in zip(x, y, strict=True) if (b <= level if lower else b >= level)), math.nan)
+    return lambda x, y: next((a for a, b in zip(x, y, strict=True) if a == a and _passed(b, level, lower)), math.nan)
+
+
+def _passed(value: float, level: float, lower: bool) -> bool:
+    return value <= level if lower else value >= level
 
 
 def _known(values: Sequence[float]) -> list[float]:
@@ -58,16 +63,8 @@ def _known(values: Sequence[float]) -> list[float]:
 
 def mean(values: Sequence[float]) -> float:
     """The mean of numbers; NaN where there is none, or where infinities of both signs are among them."""
-    if not values:
-        return math.nan
-    for parts, divisor in ((values, len(values)), ([value / len(values) for value in values], 1)):
-        try:
-            return math.fsum(parts) / divisor
-        except OverflowError:  # a sum beyond the greatest double, of a mean that is not
-            continue
-        except ValueError:  # -inf + inf
-            return math.nan
-    return sum(value / len(values) for value in values)
+    found = records.mean(values)
+    return math.nan if found is None else found
 
 
 def _area(x: Sequence[float], y: Sequence[float]) -> float:

@@ -36,6 +36,7 @@ COMMANDS = {
     "listing": ("runs", "ls"),
     "showing": ("show",),
     "inspecting": ("path", "snapshots", "diff"),
+    "weighing": ("du",),
     "querying": ("params", "metrics", "doctor", "query"),
     "comparing": ("compare", "plot"),
     "exporting": ("export", "export-policy"),
@@ -45,6 +46,7 @@ COMMANDS = {
     "sweeping": ("sweep", "best"),
     "verifying": ("verify",),
     "moving": ("relocate",),
+    "settling": ("config",),
     "database": ("db",),
     "demonstrating": ("demo",),
 }

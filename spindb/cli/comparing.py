@@ -105,6 +105,7 @@ def _as_dict(row: Row, found: Comparison) -> dict[str, Any]:
         "runs": row.setting.runs,
         "seeds": row.setting.seeds,
         "values": row.values,
+        "value_seeds": row.seeds,
         "left_out": row.left_out,
         **(asdict(row.statistics) if row.statistics else {"n": 0}),
         "p": row.p,
@@ -132,13 +133,16 @@ def _left_out(row: Row, found: Comparison) -> dict[str, Any]:
 def _flat(row: Row, found: Comparison) -> dict[str, Any]:
     from spindb.analysis.statistics import Statistics
     from spindb.index.read.groups import shown
+    from spindb.index.tables import column_names
 
     names = Statistics.__slots__
     statistics = asdict(row.statistics) if row.statistics else dict.fromkeys(names) | {"n": 0}
     values = {key: shown(None) if value is None else value for key, value in row.setting.values.items()}
     rest = {"left_out": row.left_out, "p": row.p, "verdict": row.verdict, "runs": list(row.setting.runs)}
     more = {"environment": row.setting.environment, "metric": row.metric, "p_alone": row.p_alone, "tests": row.tests}
-    return {**{key: values.get(key) for key in found.keys}, **statistics, **rest, **more, **_left_out(row, found)}
+    numbers = {**statistics, **rest, **more, **_left_out(row, found)}
+    called = column_names(found.keys, list(numbers))
+    return {**{called[key]: values.get(key) for key in found.keys}, **numbers}
 
 
 def plot(

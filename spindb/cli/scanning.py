@@ -40,7 +40,10 @@ def ingest(
     ctx: typer.Context,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Directories. (default: $SPINDB_DATA_DIR, else ./data)", show_default=False),
+        typer.Argument(
+            help="Directories. (default: $SPINDB_DATA_DIR, else what spindb config data_dir set, else ./data)",
+            show_default=False,
+        ),
     ] = None,
     prune: Annotated[
         bool,
@@ -74,10 +77,12 @@ def ingest(
     The second ingest reads only what changed:  spindb ingest data/
     """
     from spindb.ingest.pipeline import ingest as run_ingest
-    from spindb.logger.places import data_directory
+    from spindb.logger.places import data_to_ingest
 
     location = database(ctx, db)
-    chosen = paths or [data_directory()]
+    chosen = paths or [data_to_ingest()]
+    if not paths:
+        say(f"no directory was named: {chosen[0]} is ingested")
     try:
         with _Progress() as progress:
             summary = run_ingest(

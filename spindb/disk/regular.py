@@ -20,7 +20,9 @@ _FLAGS = os.O_RDONLY
 for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):  # as far as this system has them
     _FLAGS |= getattr(os, _name, 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-_NO_FILES = ("/proc/", "/sys/")  # what the kernel shows as files, whatever directory was named
+OF_THE_KERNEL = ("/proc/", "/sys/")
+"""What the kernel shows as files: links there lead to everything on the machine, whatever directory was named."""
+
 _named: ContextVar[str | None] = ContextVar("named", default=None)
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -127,7 +129,7 @@ def _target(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
         within = os.path.realpath(named)
         if os.path.commonpath((place, within)) != within:
             raise LinkError(errno.ELOOP, f"a link to {os.readlink(path)}, outside {named}")
-        if place.startswith(_NO_FILES):
+        if place.startswith(OF_THE_KERNEL):
             raise NotRegularError(errno.EINVAL, f"a link to {os.readlink(path)}, which is no file on a disk")
         return place
     _check_kind(status)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from spindb.disk import limits
 from spindb.disk.formats import READERS, Format, recognise
+from spindb.disk.regular import OF_THE_KERNEL
 from spindb.errors import NotFoundError, UsageError
 from spindb.records import Problem
 
@@ -69,7 +70,6 @@ _FOREIGN: tuple[tuple[str, ...], ...] = (
     (".hydra",),
     ("MLmodel",),
 )
-_NO_FILES = ("/proc/", "/sys/")  # what the kernel shows as files; links there lead to everything on the machine
 _EVENTS = "TensorBoard events"
 _EVENT_FILE = "events.out.tfevents."
 
@@ -180,7 +180,7 @@ def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> b
     target = os.path.realpath(link.path)
     below_root, below_target = real_root.rstrip(os.sep) + os.sep, target.rstrip(os.sep) + os.sep
     inside = below_target.startswith(below_root) or below_root.startswith(below_target)
-    if inside or below_target.startswith(_NO_FILES) or target in seen_links or not os.path.isdir(target):
+    if inside or below_target.startswith(OF_THE_KERNEL) or target in seen_links or not os.path.isdir(target):
         return False
     seen_links.add(target)
     return True

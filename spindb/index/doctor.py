@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 from spindb.index.clock import now
 from spindb.index.models import configs, metrics, problems, runs, snapshots
 from spindb.index.portions import batches
-from spindb.index.read.groups import Group, groups_of, seed_order
+from spindb.index.read.continued import covered, extents_of
+from spindb.index.read.groups import Group, Grouping, groups_of, seed_order
 from spindb.index.read.sample import Seed, sample_of
 
 CODES = {
@@ -61,31 +62,49 @@ class Finding:
 def examine(connection: Connection, ids: Sequence[int]) -> list[Finding]:
     """All findings about these runs, in the order of `CODES`."""
     found: list[Finding] = []
-    found += _unfinished(connection, ids)
+    grouping = groups_of(connection, _where(connection, ids, and_(runs.c.copy_of.is_(None), runs.c.status == "ok")))
+    found += _unfinished(connection, ids, _followed(connection, grouping))
     found += _by_status(connection, ids)
     found += _with_problems(connection, ids)
     found += _not_finite(connection, ids)
     found += _copies(connection, ids)
-    found += _settings(connection, ids)
+    found += _settings(grouping)
     found += _policies(connection, ids)
     order = list(CODES)
     return sorted(found, key=lambda finding: (order.index(finding.code), finding.ids))
 
 
-def _unfinished(connection: Connection, ids: Sequence[int]) -> list[Finding]:
-    """Runs with fewer rows than their config's `epochs`, by how long nothing was written."""
+def _followed(connection: Connection, grouping: Grouping) -> dict[int, int | None]:
+    """The runs of trainings that were resumed: the last of each with the rows of all of them, None for the others."""
+    chains = [chain for group in grouping.groups for chain in group.continued]
+    extents = extents_of(connection, [run_id for chain in chains for run_id in chain])
+    found: dict[int, int | None] = {}
+    for chain in chains:
+        found.update(dict.fromkeys(chain[:-1]))
+        found[chain[-1]] = covered([extents[run_id] for run_id in chain])
+    return found
+
+
+def _unfinished(connection: Connection, ids: Sequence[int], followed: Mapping[int, int | None]) -> list[Finding]:
+    """Runs with fewer rows than their config's `epochs`, by how long nothing was written.
+
+    A training that was resumed in a directory of its own has the rows of all its runs, and its last one speaks for it.
+    """
     # Early off-policy runs have one row less than epochs.
     epochs, clock = configs.alias("epochs"), metrics.alias("clock")
     found: dict[str, list[int]] = {}
     for batch in batches(ids):
         statement = (
-            select(runs.c.id, runs.c.rows, runs.c.updated_at, clock.c.last)
+            select(runs.c.id, runs.c.rows, runs.c.updated_at, clock.c.last, epochs.c.number)
             .join(epochs, and_(epochs.c.run_id == runs.c.id, epochs.c.key == "epochs"))
             .outerjoin(clock, and_(clock.c.run_id == runs.c.id, clock.c.name == "Time"))
             .where(runs.c.id.in_(batch), runs.c.status == "ok", runs.c.rows < epochs.c.number - 1)
         )
-        for run_id, rows, updated, seconds in connection.execute(statement):
-            code = _liveness(rows, updated, seconds)
+        for run_id, own, updated, seconds, wanted in connection.execute(statement):
+            rows = followed.get(run_id, own)
+            if rows is None or rows >= wanted - 1:
+                continue
+            code = _liveness(own, updated, seconds)
             if code in _RECENT and updated is not None and _copied_together(connection, run_id, updated):
                 code = "unfinished"
             found.setdefault(code, []).append(run_id)
@@ -176,10 +195,8 @@ def _copies(connection: Connection, ids: Sequence[int]) -> list[Finding]:
     return [Finding("copy", f"{_runs(members)} with {CODES['copy']}", members)] if members else []
 
 
-def _settings(connection: Connection, ids: Sequence[int]) -> list[Finding]:
+def _settings(grouping: Grouping) -> list[Finding]:
     """What only shows beside others: a seed that was trained several times, seeds that a setting lacks."""
-    plain = _where(connection, ids, and_(runs.c.copy_of.is_(None), runs.c.status == "ok"))
-    grouping = groups_of(connection, plain)
     groups = grouping.groups
     found = []
     for kind, members in (("copy", grouping.sample.repeated), ("earlier", grouping.sample.earlier)):

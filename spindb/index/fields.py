@@ -24,13 +24,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Subquery, Table, and_, exists, func, not_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Subquery,
+    Table,
+    and_,
+    cast,
+    exists,
+    func,
+    not_,
+    select,
+)
 
 from spindb.errors import FilterError
 from spindb.index.filters import Name
 from spindb.index.models import evaluations, notes, problems, roots, runs, snapshots, tags
 
-Kind = Literal["text", "number", "time", "flag", "codes"]
+Kind = Literal["text", "number", "bytes", "time", "flag", "codes"]
 STATISTICS = ("last", "first", "min", "max", "mean", "count", "argmin", "argmax")
 PERFORMANCE = "Performance"
 """The metric that each run's performance is in: AverageTestEpRet, else AverageEpRet."""
@@ -90,6 +103,12 @@ def _count_of(table: Table) -> ColumnElement[Any]:
     return select(func.count()).where(table.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
 
 
+def _size() -> ColumnElement[Any]:
+    """Bytes of the run's saved policies."""
+    total = select(func.coalesce(func.sum(snapshots.c.size), 0)).where(snapshots.c.run_id == runs.c.id)
+    return cast(total.correlate(runs).scalar_subquery(), BigInteger)
+
+
 def _of_evaluations(statistic: ColumnElement[Any]) -> ColumnElement[Any]:
     """A statistic of the run's recorded evaluations."""
     return select(statistic).where(evaluations.c.run_id == runs.c.id).correlate(runs).scalar_subquery()
@@ -141,6 +160,7 @@ _RUN_COLUMNS: dict[str, tuple[ColumnElement[Any], Kind]] = {
     "tags": (_joined(tags.c.tag), "text"),
     "notes": (_joined(notes.c.text), "text"),
     "snapshots": (_count_of(snapshots), "number"),
+    "size": (_size(), "bytes"),
     "evaluations": (_count_of(evaluations), "number"),
     "problems": (_count_of(problems), "number"),
     "problem": (_joined(problems.c.code, once=True), "codes"),

@@ -6,7 +6,7 @@ Every table is read in portions, so that a database larger than memory can be ex
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -141,6 +141,20 @@ EXPORTS = {
     "evaluations": Export(_EVALUATIONS, _evaluation_rows),
 }
 """What can be exported, by name."""
+
+
+def column_names(keys: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
+    """What columns of these fields are called beside others: ``config.KEY`` for one that is called like a taken one."""
+    others = frozenset(taken)
+    found = {key: key for key in keys if key not in others}
+    used = {*others, *found}
+    for key in keys:
+        name = key
+        while name in used and key not in found:
+            name = f"config.{name}"
+        found.setdefault(key, name)
+        used.add(name)
+    return found
 
 
 def config_values(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spindb.errors import UsageError
 from spindb.logger import saving
@@ -16,6 +16,8 @@ from spindb.logger.claims import TABLE, claim
 from spindb.logger.config import config_text
 from spindb.logger.places import data_directory
 from spindb.logger.tabular import format_table
+
+_Logger = TypeVar("_Logger", bound="Logger")
 
 
 class Logger:
@@ -29,7 +31,7 @@ class Logger:
 
     Args:
         output_dir: the run directory; made where it is absent. None: a new one in the data directory
-            (``$SPINDB_DATA_DIR``, else ``./data``), named by experiment and time.
+            (`data_directory`), named by experiment and time.
         output_fname: name of the table of metrics.
         exp_name: the experiment; runs that differ only in seed share it.
         quiet: print nothing.
@@ -68,7 +70,7 @@ class Logger:
         """Close the table of metrics."""
         self.output_file.close()
 
-    def __enter__(self) -> Logger:
+    def __enter__(self: _Logger) -> _Logger:
         return self
 
     def __exit__(self, *_: object) -> None:

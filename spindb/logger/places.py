@@ -2,16 +2,62 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import os
+import sys
 import time
 from pathlib import Path
+
+from spindb.errors import NotFoundError
+from spindb.preferences import preference
 
 DATA_DIR_VARIABLE = "SPINDB_DATA_DIR"
 
 
 def data_directory() -> Path:
-    """The directory that holds all experiments: ``$SPINDB_DATA_DIR``, else ``./data``."""
-    return Path(os.environ.get(DATA_DIR_VARIABLE) or "data")
+    """The directory that holds all experiments.
+
+    ``$SPINDB_DATA_DIR``, else what ``spindb config data_dir`` set, else ``./data``.
+
+    Raises:
+        UsageError: what was set can't be read.
+    """
+    return _set() or Path("data")
+
+
+def data_to_ingest() -> Path:
+    """The data directory; where it was not set and ``./data`` is not there, that of an installed Spinning Up.
+
+    Raises:
+        NotFoundError: nothing was set, and neither is there; the message lists where it was looked.
+        UsageError: what was set can't be read.
+    """
+    if chosen := _set():
+        return chosen
+    looked = [Path("data"), *_of_spinning_up()]
+    for place in looked:
+        if place.is_dir():
+            return place
+    places = ", ".join(map(str, looked))
+    raise NotFoundError(
+        f"no directory was named, none is at {places}; ${DATA_DIR_VARIABLE} and spindb config data_dir are not set",
+        hint="spindb ingest DATA_DIR; spindb config data_dir DATA_DIR makes it stay",
+    )
+
+
+def _set() -> Path | None:
+    chosen = os.environ.get(DATA_DIR_VARIABLE) or preference("data_dir")
+    return Path(chosen).expanduser() if chosen else None
+
+
+def _of_spinning_up() -> list[Path]:
+    """Where an installed Spinning Up writes by default: ``data`` beside its package, which is not imported.
+
+    The current directory is no place where packages are installed.
+    """
+    found = importlib.machinery.PathFinder.find_spec("spinup", [p for p in sys.path if p not in ("", os.getcwd())])
+    places = found.submodule_search_locations if found else None
+    return [Path(place).parent / "data" for place in places or ()]
 
 
 def setup_logger_kwargs(

@@ -58,7 +58,6 @@ class Statement(NamedTuple):
     """A statement that may be asked, as far as its tokens tell; what only the server knows is still to be checked."""
 
     names: frozenset[str]
-    functions: frozenset[str]
     schemas: frozenset[str]
     operators: str
 
@@ -71,7 +70,7 @@ def read(text: str) -> Statement:
     """
     tokens = [*_tokens(text), _END]
     _require_question(tokens)
-    calls, names, schemas = set(), set(), set()
+    names, schemas = set(), set()
     columns = _column_lists(tokens)
     for at, token in enumerate(tokens[:-1]):
         if not token.is_name:
@@ -86,9 +85,8 @@ def read(text: str) -> Statement:
             schemas.add(token.text)
         elif after == "(" and at not in columns:
             _require_call(token, tokens[at - 1] if at else _END)
-            calls.add(token.text)
     signs = "".join(token.text if token.kind == "sign" else " " for token in tokens)
-    return Statement(frozenset(names), frozenset(calls), frozenset(schemas), signs)
+    return Statement(frozenset(names), frozenset(schemas), signs)
 
 
 def require_known(statement: Statement, schemas: Collection[str], foreign: Collection[str]) -> None:

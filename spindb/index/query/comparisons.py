@@ -21,6 +21,9 @@ from spindb.index.query.lists import any_of, one_of
 from spindb.index.values import as_number, canonical_texts, compare, displayed, error, glob, number_of, period
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)\Z", re.DOTALL)
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_SIZE = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})\b", re.IGNORECASE | re.ASCII)
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _MAX_PATTERN = 10_000  # characters; SQLite takes no longer ones than 50,000 bytes
 
@@ -48,6 +51,8 @@ class Test:
 
 def of_column(field: RunField, column: ColumnElement[Any], test: Test) -> ColumnElement[bool]:
     """That a column of the run passes the test."""
+    if field.kind == "bytes":
+        test = test.of(*map(_in_bytes, test.values))
     if test.comparator == "~":
         if field.kind != "text":
             raise test.error(f"{field.name} is no text: ~ compares text")
@@ -59,7 +64,7 @@ def of_column(field: RunField, column: ColumnElement[Any], test: Test) -> Column
         raise test.error(f"{field.name} is true or false")
     if field.kind == "time":
         return _time(column, test.comparator, test.query, test.value)
-    if field.kind == "number":
+    if field.kind in ("number", "bytes"):
         return compare(column, test.comparator, _typed(_number(test, test.value, field.name)))
     return compare(column, test.comparator, test.value.text)
 
@@ -187,6 +192,12 @@ def _range(value: Value, is_end: Any = None) -> Iterable[tuple[str, Value]] | No
     if is_end and not all(is_end(end) for end in (low, high) if end.text):
         return None
     return [(c, v) for c, v in ((">=", low), ("<=", high)) if v.text]
+
+
+def _in_bytes(value: Value) -> Value:
+    """The value with its units of bytes worked out: ``1.5GB`` is 1500000000."""
+    text = _SIZE.sub(lambda match: repr(float(match[1]) * _UNITS[match[2].lower()]), value.text)
+    return replace(value, text=text)
 
 
 def _is_number(value: Value) -> bool:

@@ -98,7 +98,20 @@ def goes_on(before: Extent, after: Extent) -> bool:
     """Whether a run's epochs, or else its steps, begin within a step after another's, and it did not start before."""
     if before.started_at and after.started_at and after.started_at < before.started_at:
         return False
-    return _follows(before.epochs, after.epochs, 1.0) or _follows(before.steps, after.steps, None)
+    if _follows(before.epochs, after.epochs, 1.0):
+        return True
+    return _follows(before.steps, after.steps, None) and not _begins_anew(before, after)
+
+
+def _begins_anew(before: Extent, after: Extent) -> bool:
+    """Whether a run counts epochs as the other one did, and its first row counts no more steps than a first row does.
+
+    Such is another training of the seed after one that ended within a row or two.
+    """
+    if before.epochs is None or after.epochs is None or after.epochs.first > before.epochs.first:
+        return False
+    step = after.steps.step if after.steps else None
+    return step is not None and after.steps is not None and after.steps.first <= _SLACK * step
 
 
 def _follows(before: Span | None, after: Span | None, usual: float | None) -> bool:
@@ -110,3 +123,16 @@ def _follows(before: Span | None, after: Span | None, usual: float | None) -> bo
 
 def _time(extent: Extent) -> datetime:
     return extent.started_at or datetime.min
+
+
+def covered(parts: Sequence[Extent]) -> int:
+    """The rows of a training in several runs, in the order of its rows; those that the next run repeats count once."""
+    counts = []
+    for part, after in zip(parts, [*parts[1:], None], strict=True):
+        span = part.epochs or part.steps
+        count = span.rows if span else 0
+        if after and part.epochs and part.epochs.step and after.epochs:
+            between = after.epochs.first - part.epochs.first
+            count = min(count, round(between / part.epochs.step)) if between > 0 else count
+        counts.append(count)
+    return sum(counts)

@@ -17,6 +17,8 @@ from spindb.seedkeys import words
 _OF_THE_CLOCK = frozenset({"duration", "elapsed", "fps", "hours", "minutes", "seconds", "sps", "time", "walltime"})
 Rows = Mapping[str, Sequence[Any]]
 """Metric -> its cells."""
+Begin = Mapping[str, float | None]
+"""Metric -> its first number; None where it has none."""
 
 
 class Repeats(NamedTuple):
@@ -67,12 +69,23 @@ def repeats_of(
     return Repeats(copies, {a: b for a, b in earlier.items() if a not in copies}, resumed)
 
 
-def _alike(runs: Sequence[int], begins: Mapping[int, object]) -> list[tuple[int, int]]:
-    """The pairs of runs that begin alike."""
-    found: dict[object, list[int]] = {}
+def _alike(runs: Sequence[int], begins: Mapping[int, Begin]) -> list[tuple[int, int]]:
+    """The pairs of runs that may begin alike: a metric of which only one has a number rules nothing out."""
+    named: dict[frozenset[str], list[int]] = {}
     for run_id in sorted(runs):
-        found.setdefault(begins[run_id], []).append(run_id)
-    return [pair for members in found.values() for pair in combinations(members, 2)]
+        named.setdefault(frozenset(begins[run_id]), []).append(run_id)
+    found: dict[object, list[int]] = {}
+    for names, members in named.items():
+        # Whatever all of them have a number of parts them, so that few pairs are left.
+        sure = sorted(name for name in names if all(begins[run_id][name] is not None for run_id in members))
+        for run_id in members:
+            found.setdefault((names, *(begins[run_id][name] for name in sure)), []).append(run_id)
+    pairs = (pair for members in found.values() for pair in combinations(members, 2))
+    return [(one, other) for one, other in pairs if _may_begin_alike(begins[one], begins[other])]
+
+
+def _may_begin_alike(one: Begin, other: Begin) -> bool:
+    return all(first is None or other[name] is None or first == other[name] for name, first in one.items())
 
 
 def _overlapping(runs: Sequence[int], extents: Mapping[int, Extent]) -> list[tuple[int, int]]:
@@ -83,14 +96,14 @@ def _overlapping(runs: Sequence[int], extents: Mapping[int, Extent]) -> list[tup
     return [(before, after) for after in later for before in begins if _overlap(extents, before, after)]
 
 
-def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, frozenset[tuple[str, float | None]]]:
+def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, Begin]:
     """The names and first values of metrics: different ones rule out most pairs before any series is read."""
-    found: dict[int, set[tuple[str, float | None]]] = {run_id: set() for run_id in ids}
+    found: dict[int, dict[str, float | None]] = {run_id: {} for run_id in ids}
     c = metrics.c
     for batch in batches(ids):
         for run_id, name, first in connection.execute(select(c.run_id, c.name, c.first).where(c.run_id.in_(batch))):
-            found[run_id].add((name, first if first == first else None))
-    return {run_id: frozenset(values) for run_id, values in found.items()}
+            found[run_id][name] = first if first == first else None
+    return dict(found)
 
 
 def rows_of(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, list[Any]]]:

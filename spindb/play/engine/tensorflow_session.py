@@ -127,7 +127,7 @@ class TensorFlowSession:
                 else:
                     v1.import_graph_def(part, name="")
                     require_small_results(saved.save, graph.get_operations())
-                    self._restore(session, graph, variables)
+                    restore(self._tensorflow, session, {name: saved.variables[name] for name in variables})
                 self._inputs, self._outputs = (
                     {name: graph.get_tensor_by_name(tensor) for name, tensor in named.items()}
                     for named in (saved.inputs, saved.outputs)
@@ -136,20 +136,6 @@ class TensorFlowSession:
             session.close()
             raise
         self._session, self._graph = session, graph
-
-    def _restore(self, session: Any, graph: Any, names: Iterable[str]) -> None:
-        """Assign the saved values to the variables."""
-        v1 = self._tensorflow.compat.v1
-        assigned, feed = [], {}
-        for name in names:
-            variable, value = graph.get_operation_by_name(name), np.asarray(self._saved.variables[name])
-            holder = v1.placeholder(value.dtype, value.shape)
-            feed[holder] = value
-            if variable.type == "VarHandleOp":
-                assigned.append(self._tensorflow.raw_ops.AssignVariableOp(resource=variable.outputs[0], value=holder))
-            else:
-                assigned.append(v1.assign(variable.outputs[0], holder, validate_shape=False).op)
-        session.run(assigned, feed)
 
     def run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Any]:
         """The values of outputs, of one draw, for arrays by the inputs' names.
@@ -197,6 +183,22 @@ class TensorFlowSession:
         """Whether the tensor depends on the placeholder of the action."""
         action = self._inputs.get("a")
         return action is not None and action.op.name in _ancestors(tensor, names=True)
+
+
+def restore(tensorflow: Any, session: Any, values: Mapping[str, Any]) -> None:
+    """Assign these values to the variables of the session's graph, by the names of their nodes."""
+    v1 = tensorflow.compat.v1
+    assigned, feed = [], {}
+    with session.graph.as_default():
+        for name, saved in values.items():
+            variable, value = session.graph.get_operation_by_name(name), np.asarray(saved)
+            holder = v1.placeholder(value.dtype, value.shape)
+            feed[holder] = value
+            if variable.type == "VarHandleOp":
+                assigned.append(tensorflow.raw_ops.AssignVariableOp(resource=variable.outputs[0], value=holder))
+            else:
+                assigned.append(v1.assign(variable.outputs[0], holder, validate_shape=False).op)
+    session.run(assigned, feed)
 
 
 def _ancestors(tensor: Any, *, names: bool = False) -> set[str]:

@@ -1,0 +1,63 @@
+"""What a user set to stay, by ``spindb config``: a JSON file in the place that the system has for such files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from spindb.errors import UsageError
+from spindb.files import written_whole
+
+KEYS = {"data_dir": "where runs are written, and what is ingested, unless something else is named"}
+"""What can be set, and what it means."""
+
+_PLACE = "SPINDB_CONFIG"
+
+
+def place() -> Path:
+    """The file: ``$SPINDB_CONFIG``, else ``spindb/config.json`` in the user's directory for configurations."""
+    if named := os.environ.get(_PLACE):
+        return Path(named)
+    from platformdirs import user_config_path
+
+    return user_config_path("spindb", appauthor=False) / "config.json"
+
+
+def preferences() -> dict[str, str]:
+    """Everything that is set.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    path = place()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be read: {error}", hint="mend or remove it") from None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise UsageError(f"{path} is no JSON object of texts", hint="mend or remove it")
+    return found
+
+
+def preference(key: str) -> str | None:
+    """What is set, None where nothing is. Raises `UsageError` where the file is damaged."""
+    return preferences().get(key)
+
+
+def prefer(key: str, value: str | None) -> None:
+    """Set a key to stay; None takes it back.
+
+    Raises:
+        UsageError: there is no such key, or the file can't be read or written.
+    """
+    if key not in KEYS:
+        raise UsageError(f"nothing to set is called {key!r}", hint=f"what can be set: {', '.join(KEYS)}")
+    found = preferences()
+    found.pop(key, None)
+    path = place()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as beside:
+        beside.write_text(json.dumps(found if value is None else {**found, key: value}, indent=2) + "\n", "utf-8")

@@ -1,0 +1,217 @@
+"""Spinning Up's own functions for trained agents, on today's stack: a script changes one import.
+
+::
+
+    from spindb.spinup import load_policy, run_policy  # was: from spinup.utils.test_policy import ...
+
+    env, get_action = load_policy("data/ppo/ppo_s0")
+    run_policy(env, get_action)
+
+Names, arguments, results and print-outs are the original's; what they do is spindb's. Nothing that is saved is
+executed: the environment is built anew, graphs are read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from spindb.errors import EnvironmentBuildError, NotFoundError, PlaybackError, PolicyError
+from spindb.logger import EpochLogger
+from spindb.play.load import Playable, environment_of, locate, require_fit
+from spindb.play.policies import Policy, load_snapshot
+from spindb.play.rollout import run_policy as play
+from spindb.play.spaces import Environment
+
+__all__ = ["load_policy", "load_policy_and_env", "restore_tf_graph", "run_policy"]
+
+_PAGE = "docs/experiment-outputs.md, under Environment not found"
+
+
+class EnvironmentNotFoundError(EnvironmentBuildError, AssertionError):
+    """There is no environment to run the agent in. The original raises an ``AssertionError``."""
+
+
+class SavedEnvironment:
+    """The environment of a training, built anew, as gym had environments when the original was written.
+
+    ``reset()`` gives an observation; ``step(action)`` gives observation, reward, done and info. Everything else is the
+    environment's own.
+    """
+
+    def __init__(self, build: Callable[[Literal["human"] | None], Environment]) -> None:
+        self._build = build
+        self._shown = False
+        self._world = build(None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._world.env, name)
+
+    def reset(self) -> Any:
+        """Begin an episode: its first observation."""
+        return self._world.reset()
+
+    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+        """Act once: observation, reward, whether the episode is over, and whether a time limit ended it."""
+        step = self._world.step(action)
+        return step.observation, step.reward, step.terminated or step.truncated, {"TimeLimit.truncated": step.truncated}
+
+    def show(self) -> None:
+        """Be shown from the next episode on: today's environments have to be built for that."""
+        if not self._shown:
+            self._world.close()
+            self._world, self._shown = self._build("human"), True
+
+    def render(self, mode: str = "human") -> Any:
+        """Show the present state.
+
+        Raises:
+            EnvironmentBuildError: `show` was not called before the episode.
+        """
+        if not self._shown:
+            raise EnvironmentBuildError(
+                "the environment was not built to be shown", hint="env.show() before env.reset() builds it so"
+            )
+        return self._world.render()
+
+
+def load_policy(
+    fpath: str | Path,
+    itr: int | Literal["last"] = "last",
+    deterministic: bool = False,
+    *,
+    imports: Sequence[str] = (),
+    trust: bool = False,
+) -> tuple[SavedEnvironment | None, Policy]:
+    """The environment and the policy that were saved in an output directory.
+
+    Args:
+        fpath: the output directory.
+        itr: which snapshot; ``last`` for the latest.
+        deterministic: act by the mean action; where none was saved, by the likeliest.
+        imports: modules that register or hold the environment.
+        trust: what can't be read otherwise is executed, as the file says.
+
+    Returns:
+        The environment, None where it can't be told or built; and ``get_action``, which maps an observation to an
+        action. It is a policy of spindb: ``get_action.value(observation)`` and ``get_action.q(observation, action)``
+        are what was learned of their worth.
+
+    Raises:
+        NotFoundError: there is no such output directory or snapshot.
+        PolicyError: the policy can't be loaded.
+    """
+    playable = locate(Path(fpath), None if itr == "last" else itr)
+    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
+    print("Using deterministic action op." if policy.deterministic else "Using default action op.")  # noqa: T201
+
+    def build(render: Literal["human"] | None) -> Environment:
+        built = environment_of(playable, imports=imports, render=render, trust=trust)
+        require_fit(policy, built)
+        return built.environment
+
+    try:
+        return SavedEnvironment(build), policy
+    except PlaybackError:
+        return None, policy
+
+
+load_policy_and_env = load_policy
+
+
+def run_policy(
+    env: Any,
+    get_action: Callable[[Any], Any],
+    max_ep_len: int | None = None,
+    num_episodes: int = 100,
+    render: bool = True,
+) -> None:
+    """Run an agent in an environment; episodes and their statistics are printed, the latter logged too.
+
+    Args:
+        env: from `load_policy`, or one of your own: of gym (old or new) or gymnasium.
+        get_action: maps an observation to an action.
+        max_ep_len: ends an episode after so many steps; None or 0: only the environment ends it.
+        num_episodes: how many.
+        render: show each step.
+
+    Raises:
+        EnvironmentNotFoundError: `env` is None.
+        PlaybackError: the environment or the policy fails.
+    """
+    if env is None:
+        raise EnvironmentNotFoundError(
+            "Environment not found! It was not saved, or can't be built here, so that the agent can't run in it",
+            hint=f"make it yourself and pass it: run_policy(env, get_action); see {_PAGE}",
+        )
+    if render and isinstance(env, SavedEnvironment):
+        env.show()
+    with EpochLogger(_free_place(), quiet=True) as logger:
+        print(f"Logging data to {logger.output_dir / 'progress.txt'}")  # noqa: T201
+        rollout = play(env, get_action, max_ep_len, num_episodes, render)
+        for episode in rollout.episodes:
+            logger.store(EpRet=episode.ep_return, EpLen=episode.length)
+        logger.log_tabular("EpRet", with_min_and_max=True)
+        logger.log_tabular("EpLen", average_only=True)
+        logger.dump_tabular()
+
+
+def _free_place() -> Path:
+    """A directory named by the second, as the original has it; by a later one where that is taken."""
+    experiments = Path(tempfile.gettempdir(), "experiments")
+    seconds = itertools.count(int(time.time()))
+    return next(place for second in seconds if not os.path.lexists(place := experiments / str(second)))
+
+
+def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
+    """The tensors of a saved model by name, in the graph of a TensorFlow session: ``x``, ``pi``, ``v`` and so on.
+
+    What they depend on is imported and its variables are restored; the rest of the saved graph, the training for one,
+    is not. Nothing that does more than compute gets into the session.
+
+    Args:
+        sess: a session of ``tf.compat.v1`` (``tf.Session`` once was it).
+        fpath: the saved model: ``…/simple_save``, ``…/tf1_save40``.
+
+    Raises:
+        NotFoundError: there is no saved model.
+        PolicyError: it is damaged, or evaluating it would do more than compute.
+    """
+    from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
+    from spindb.play.engine.tensorflow_session import import_tensorflow, restore
+    from spindb.play.policies.saved import Variables, graph_bytes
+
+    save = Path(fpath)
+    snapshot = _save_at(save)
+    names = {**snapshot.snapshot.inputs, **snapshot.snapshot.outputs}
+    tensorflow = import_tensorflow()
+    part, variables = pure_part(save, graph_bytes(save), names.values())
+    with sess.graph.as_default():
+        tensorflow.compat.v1.import_graph_def(part, name="")
+    require_small_results(save, sess.graph.get_operations())
+    values = Variables(save)
+    restore(tensorflow, sess, {name: values[name] for name in variables})
+    return {name: sess.graph.get_tensor_by_name(tensor) for name, tensor in names.items()}
+
+
+def _save_at(save: Path) -> Playable:
+    """The snapshot that a SavedModel's directory is.
+
+    Raises:
+        NotFoundError: it is none.
+        PolicyError: it can't be loaded.
+    """
+    found = locate(save.absolute().parent)
+    for snapshot in found.beside:
+        if snapshot.path == save.name:
+            if snapshot.unloadable:
+                raise PolicyError(f"{save} can't be loaded: {snapshot.unloadable}")
+            return Playable(found.directory, snapshot, found.env)
+    raise NotFoundError(f"{save} is no saved model")
