@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and paths that are text or bytes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,22 @@ from spindb.errors import UsageError
 _TRIES = 100
 _ENDING = ".part"
 _SYSTEM = ("/dev/", "/proc/")
+
+
+def is_text(path: str) -> bool:
+    """Whether the path can be written down: Linux allows any bytes as a name."""
+    if path.isascii():
+        return True
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def spelled(path: str) -> str:
+    """The path with each byte that is not UTF-8 written as ``\\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @contextmanager

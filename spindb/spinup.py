@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError, NotFoundError, PlaybackError, PolicyError
+from spindb.legible import legible
 from spindb.logger import EpochLogger
 from spindb.play.load import Playable, environment_of, locate, require_fit
 from spindb.play.policies import Policy, load_snapshot
@@ -154,7 +155,7 @@ def run_policy(
     if render and isinstance(env, SavedEnvironment):
         env.show()
     with EpochLogger(_free_place(), quiet=True) as logger:
-        print(f"Logging data to {logger.output_dir / 'progress.txt'}")  # noqa: T201
+        print(f"Logging data to {legible(str(logger.output_dir / 'progress.txt'))}")  # noqa: T201
         rollout = play(env, get_action, max_ep_len, num_episodes, render)
         for episode in rollout.episodes:
             logger.store(EpRet=episode.ep_return, EpLen=episode.length)

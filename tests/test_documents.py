@@ -43,12 +43,12 @@ def test_the_python_of_the_manual_runs(tmp_path: documents.Path) -> None:
     stage = documents.Stage(tmp_path)
     page = (documents.REPOSITORY / "docs" / "experiment-outputs.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    (stage.place / "page.py").write_text("\n".join(blocks) + "\nprint(sorted(outputs), float(value) > 0)")
+    (stage.place / "page.py").write_text("\n".join(blocks) + "\nprint(sorted(outputs), type(float(value)))")
     printed = stage.run("python page.py").splitlines()
     assert printed[0] == "Using default action op."
     assert printed[1].startswith("Logging data to ")
     assert printed[2].startswith("Episode 0 \t EpRet ")
-    assert printed[-1] == "['pi', 'v'] True"
+    assert printed[-1] == "['pi', 'v'] <class 'float'>"
 
 
 JSON = {

@@ -56,7 +56,8 @@ _OF_SIGNALS = ("spindb/__main__.py", "spindb/signals.py")  # the name of a signa
 _OF_TRAINING = ("spindb/logger/", "spindb/demo/")  # print what the user's own program logs
 
 
-_ALLOWED = {("os.write", name) for name in _OF_SIGNALS}
+# A script's own stdout, on which the original prints: which action, and where it logs.
+_ALLOWED = {("print", "spindb/spinup.py"), *(("os.write", name) for name in _OF_SIGNALS)}
 _STREAM = re.compile(r"(sys\.)?(std(out|err)|__std(out|err)__)\b")
 
 
@@ -349,6 +350,23 @@ def test_j12_success_is_said_when_it_is_written(many: Path) -> None:
         full = shell(f"ulimit -f 1; {sys.executable} -X utf8 -m spindb {command}", many.parent)
         assert full.returncode == 4, (command, full)
         assert full.stderr.startswith("error: "), (command, full.stderr)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 elsewhere")
+@pytest.mark.sqlite
+def test_j12_a_directory_that_is_no_utf8_within_a_root(
+    run_directory: Write, cli: Cli, database: Path, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(b"r\xff")
+    run_directory("a", config=PPO_CONFIG)
+    run_directory(f"{odd}/b", config=PPO_CONFIG)
+    assert cli("--db", database, "ingest", tmp_path / "data").code == 1
+    inside = cli("--db", database, "ingest", tmp_path / "data" / odd)
+    assert (inside.code, inside.err.splitlines()[0]) == (2, f"error: the path of {tmp_path}/data/r\\udcff is not UTF-8")
+    assert cli("demo", tmp_path / odd).code == 2
+    unopened = cli("--db", tmp_path / f"{odd}.db", "ingest", tmp_path / "data")
+    assert (unopened.code, "is not UTF-8" in unopened.err) == (4, True)
+    assert not list(tmp_path.glob("r*"))
 
 
 @pytest.mark.slow

@@ -259,3 +259,24 @@ def test_j1_arrays_arrive_as_they_were_sent() -> None:
     for sent, got in zip(arrays, found, strict=True):
         assert (sent.dtype, sent.shape) == (got.dtype, got.shape)
         assert (sent == got).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_gets_no_answers_to_questions_of_others(made: Callable[[str], Path]) -> None:
+    policy = load(made("plain"), engine="tensorflow")
+    before = policy(OBSERVATIONS)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            policy(OBSERVATIONS)
+        except PolicyError as error:
+            policy.close()  # which ends nothing of the other's
+            code = 0 if "forked" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert np.array_equal(policy(OBSERVATIONS), before)
+    policy.close()

@@ -927,4 +927,7 @@ def test_a2_a_broken_run_is_not_known_again_by_its_config(run_directory: Write, 
     take()
     made.rename(made.with_name("b"))
     take()
-    assert rows_of(database, "SELECT id, path, status FROM runs") == [(1, "a", "missing"), (2, "b", "broken")]
+    assert rows_of(database, "SELECT id, path, status FROM runs ORDER BY id") == [
+        (1, "a", "missing"),
+        (2, "b", "broken"),
+    ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,3 +141,39 @@ def test_j4_links_to_what_the_kernel_shows_are_not_walked(place: str, tmp_path: 
     (root / "other").symlink_to(tmp_path.parent.parent / "elsewhere")
     assert list(scan(root, leads)) == []
     assert leads == [tmp_path.parent.parent / "elsewhere"]
+
+
+@pytest.mark.sqlite
+def test_11_a_link_is_followed_once_a_root_holds_both(
+    run_directory: Write, database: Path, data: Path, tmp_path: Path
+) -> None:
+    inner, other = run_directory("in/a", config=PPO_CONFIG), run_directory("other/b", config=PPO_CONFIG, rows=X)
+    (inner / "progress.txt").unlink()
+    (inner / "progress.txt").symlink_to(other / "progress.txt")
+    settle(data)
+    ingest(database, [data / "in"])
+    assert rows_of(database, PROBLEMS) == [("progress.txt", "link-outside")]
+    ingest(database, [data])
+    assert rows_of(database, PROBLEMS) == []
+    assert rows_of(database, "SELECT path, rows FROM runs ORDER BY path") == [("in/a", 2), ("other/b", 2)]
+    assert ingest(database, [data / "in"]).unchanged == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 elsewhere")
+@pytest.mark.sqlite
+def test_j12_a_link_to_a_place_that_is_no_utf8_hides_no_run(
+    run_directory: Write, database: Path, data: Path, tmp_path: Path
+) -> None:
+    run_directory("a", config=PPO_CONFIG, rows=X)
+    gone = run_directory("z", config=PPO_CONFIG, rows=X)
+    settle(data)
+    ingest(database, [data])
+    shutil.rmtree(gone)
+    outside = os.fsencode(tmp_path) + b"/o\xff"
+    os.makedirs(outside)
+    (data / "link").symlink_to(os.fsdecode(outside))
+    summary = ingest(database, [data])
+    assert [(found.directory, found.problem.code) for found in summary.problems] == [
+        (tmp_path / "o\\xff", "name-not-utf8")
+    ]
+    assert (summary.unchanged, summary.missing) == (1, 1)

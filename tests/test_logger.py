@@ -166,7 +166,7 @@ def test_f1_a_run_beside_another_keeps_seed_and_experiment(tmp_path: Path) -> No
         assert SpinningUp().read(tmp_path / name, name).seed is None, name
 
 
-@pytest.mark.parametrize("progress", [None, b"", b"Epoch\tValue\n", b"\0\0", b"\n \n"])
+@pytest.mark.parametrize("progress", [None, b"", b"Epoch\tValue\n", b"\0\0", b"\n \n", b"Epoch,Q1\r\n"])
 def test_f1_a_directory_without_rows_is_used(tmp_path: Path, progress: bytes | None) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -177,7 +177,14 @@ def test_f1_a_directory_without_rows_is_used(tmp_path: Path, progress: bytes | N
     assert (run / "progress.txt").read_bytes() == b"Epoch\tValue\n0\t1.0\n"
 
 
-@pytest.mark.parametrize("progress", [b"Epoch\tValue\n0\t1", b"0\t1.5\n", b"a\xff\n0\n", b"7", b"\n\nA\n\nnan\n"])
+@pytest.mark.parametrize(
+    "progress",
+    [
+        *(b"Epoch\tValue\n0\t1", b"0\t1.5\n", b"a\xff\n0\n", b"7", b"\n\nA\n\nnan\n"),
+        *(b"Epoch,A\r0,1\r", b"0,1,2", b'"0";"1"', b"0 1", b"0|1", b"1,5\t2,5\n"),
+        *("\ufeff0;1".encode(), "0\t1\n".encode("utf-16"), "A\rinf".encode("utf-16-le"), b"a" * 2_000_000),
+    ],
+)
 def test_f1_whatever_may_be_a_row_is_kept(tmp_path: Path, progress: bytes) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -202,6 +209,17 @@ def test_f1_another_table_is_judged_by_its_own_rows(tmp_path: Path) -> None:
         assert log(run, 3.0, output_fname="evaluation.txt") == tmp_path / "run.2"
     assert (run / "progress.txt").read_text().endswith("0\t1.0\n")
     assert (run / "evaluation.txt").read_text().endswith("0\t2.0\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../progress.txt", "x/y", "/progress.txt", "config.json", "vars.pkl", "vars3.pkl", "pyt_save"],
+)
+def test_f1_a_table_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    (tmp_path / "progress.txt").write_text("Epoch\n0\n")
+    with pytest.raises(UsageError, match="name"):
+        Logger(tmp_path / "run", name, quiet=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["progress.txt"]
 
 
 def test_f1_a_run_that_has_no_row_yet_is_another_loggers(tmp_path: Path) -> None:

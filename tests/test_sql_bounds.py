@@ -96,3 +96,28 @@ def test_13_columns_of_one_name_are_all_there(file: Path, cli: Cli) -> None:
         cli("--db", file, "sql", "--jsonl", "SELECT * FROM runs JOIN roots ON roots.id = root_id LIMIT 1").out
     )
     assert {"id", "id:1", "path", "path:1"} <= set(row)
+
+
+@pytest.mark.parametrize("name", ["interrupted", "prohibited", "[read-only]"])
+def test_4_a_name_is_no_reason(file: Path, cli: Cli, name: str) -> None:
+    found = cli("--db", file, "sql", f"SELECT {name} FROM runs")
+    assert found.code == 2
+    assert found.err.startswith(f"error: no such column: {name.strip('[]')}\n"), found.err
+
+
+@pytest.mark.parametrize("seconds", ["1e-9", "1e7", "1e300", "inf"])
+def test_4_any_number_of_seconds(file: Path, seconds: str) -> None:
+    with _start(file, "SELECT 1 AS one", "--csv", "--timeout", seconds) as process:
+        assert (process.communicate(timeout=30), process.returncode) == (("one\n1\n", ""), 0)
+
+
+def test_4_lists_in_json_are_tables(file: Path, cli: Cli) -> None:
+    for function in ("json_each", "json_tree"):
+        assert cli("--db", file, "sql", "--csv", f"SELECT sum(atom) AS s FROM {function}('[1, 2]')").out == "s\n3\n"
+
+
+def test_13_a_semicolon_in_a_text_ends_no_statement(file: Path) -> None:
+    typed = "SELECT 'a;b' AS \"x;y\"; -- one; two\nSELECT 2; /* ; */ ;;\n SELECT 3 AS z; -- done;"
+    command = [sys.executable, "-m", "spindb", "--db", os.fspath(file), "sql", "--csv"]
+    found = subprocess.run(command, input=typed, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "x;y\na;b\n2\n2\nz\n3\n", "")

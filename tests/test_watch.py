@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +60,9 @@ def test_what_a_changed_path_belongs_to(run_directory: Write, tmp_path: Path) ->
     assert _affected([run / "tf1_save3" / "variables" / "x"], [data]) == [run]
     assert _affected([inner / "progress.txt", run / "config.json"], [data]) == [run]
     assert _affected([data / "gone" / "progress.txt"], [data]) == [data]
+    if sys.platform == "linux":  # names of files are UTF-8 elsewhere
+        odd = run_directory(os.fsdecode(b"a/odd\xff"))
+        assert _affected([odd / "progress.txt"], [data]) == [data / "a"]
     assert _affected([data / "a" / "gone_s1"], [data]) == [data / "a"]
     assert _affected([tmp_path / "elsewhere"], [data]) == []
 
@@ -110,3 +116,54 @@ def test_j3_a_root_that_vanishes_is_waited_for(
     assert not watcher.is_alive()
     assert rows_of(database, "SELECT name, status, rows FROM runs") == [("a", "ok", 3)]
     assert [row[0] for row in rows_of(database, "SELECT path FROM roots")] == [str(data)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 elsewhere")
+def test_j12_a_name_that_is_no_utf8_ends_no_watch(run_directory: Write, database: Path, tmp_path: Path) -> None:
+    run = run_directory("a/a_s0", config=PPO_CONFIG, rows=[(0, 1.0)])
+    data = tmp_path / "data"
+    ingest(database, [data])
+    changes: queue.Queue[RunChange] = queue.Queue()
+    stop = threading.Event()
+    watcher = threading.Thread(target=watch, args=(database, [data], changes.put), kwargs={"stop": stop})
+    watcher.start()
+    try:
+        stop.wait(1)
+        run_directory(os.fsdecode(b"odd\xff"), rows=[(0, 9.0)])
+        for rows in range(2, 5):  # beside the odd name, while the watcher begins anew, and afterwards
+            with (run / "progress.txt").open("a") as file:
+                file.write(f"{rows}\t2.5\n")
+            assert _until(changes, lambda change, rows=rows: change.rows == rows).name == "a_s0"  # type: ignore[misc]
+    finally:
+        stop.set()
+        watcher.join(timeout=30)
+    assert not watcher.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify")
+def test_j12_too_many_watchers_are_said(tmp_path: Path) -> None:
+    script = """
+import ctypes, resource, sys, threading
+from pathlib import Path
+from spindb.ingest.watch import watch
+from spindb.errors import SpindbError
+import watchfiles
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+inotify = ctypes.CDLL(None).inotify_init
+while inotify() >= 0:
+    pass
+import os
+os.close(19)  # the scan needs one
+try:
+    watch(sys.argv[1], [Path(sys.argv[2])], print)
+except SpindbError as error:
+    print(error)
+"""
+    data = tmp_path / "data"
+    data.mkdir()
+    found = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "w.db", data], capture_output=True, text=True, check=False
+    )
+    assert found.stdout.startswith("the directories can't be watched: "), found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from types import NoneType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 10_000  # of a table
 _MOST_TEXT = 20_000_000  # characters of its cells
+_SAYS_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 _HELP = (
     ".tables       the tables",
     ".schema NAME  the columns of one",
@@ -80,10 +82,12 @@ def sql(
 def _typed() -> Iterator[str]:
     """Statements from stdin, with a prompt where it is a terminal."""
     if not sys.stdin.isatty():
-        yield from filter(None, (part.strip() for part in sys.stdin.read().split(";")))
+        yield from _statements(sys.stdin.read())
         return
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives `input` history and editing
+    from sqlite3 import complete_statement
+
     say("only reading; .tables, .schema NAME, .help, .quit")
     say("")
     lines: list[str] = []
@@ -107,9 +111,24 @@ def _typed() -> Iterator[str]:
                 say(text)
             continue
         lines.append(line)
-        if line.rstrip().endswith(";") or lines[0].startswith("."):
+        if complete_statement("\n".join(lines)) or lines[0].startswith("."):
             yield "\n".join(lines)
             lines = []
+
+
+def _statements(text: str) -> Iterator[str]:
+    """The statements of a text, without those of comments alone; a semicolon within a string or a comment ends none."""
+    from sqlite3 import complete_statement
+
+    statement = ""
+    for part in text.split(";"):
+        statement += part + ";"
+        if complete_statement(statement):
+            if not _SAYS_NOTHING.fullmatch(statement):
+                yield statement.strip()
+            statement = ""
+    if not _SAYS_NOTHING.fullmatch(statement):
+        yield statement.strip()
 
 
 def _print(answer: Answer, as_json: bool, as_jsonl: bool, as_csv: bool) -> None:

@@ -30,6 +30,7 @@ _RUN_FIELDS = (
         "tags",
         "notes",
         "snapshots",
+        "size",
         "evaluations",
         "problems",
         "problem",

@@ -11,6 +11,7 @@ import typer
 
 from spindb.cli.output import echo, say
 from spindb.errors import SpindbError, UsageError
+from spindb.files import is_text
 from spindb.signals import active
 
 _EXTRA_HINT = "pip install 'spindb[play]'"
@@ -29,6 +30,8 @@ def demo(
 
     What is trained already is not trained again.
     """
+    if not is_text(os.path.abspath(directory)):
+        raise UsageError(f"the path of {directory} is not UTF-8", hint="rename it, or name another directory")
     data, location = directory / "data", str(directory / "spindb.db")
     _train(data, jobs)
     _step("Every run under a directory goes into a database; the files are only read.")

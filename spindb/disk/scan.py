@@ -30,6 +30,7 @@ from spindb.disk import limits
 from spindb.disk.formats import READERS, Format, recognise
 from spindb.disk.regular import OF_THE_KERNEL
 from spindb.errors import NotFoundError, UsageError
+from spindb.files import is_text, spelled
 from spindb.records import Problem
 
 _SETTLING_NS = 2_000_000_000  # coarsest mtime in common use: two seconds (FAT)
@@ -79,9 +80,11 @@ def check_root(root: Path) -> Path:
 
     Raises:
         NotFoundError: there is nothing at that path.
-        UsageError: it is no directory or can't be listed.
+        UsageError: it is no directory, can't be listed, or its path is no text that a database can hold.
     """
     absolute = Path(os.path.realpath(root))
+    if not is_text(os.fspath(absolute)):
+        raise UsageError(f"the path of {root} is not UTF-8", hint="rename it to index it")
     try:
         os.listdir(absolute)
     except FileNotFoundError:
@@ -127,11 +130,10 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
             pass
         elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
             yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
-        elif _is_text(relative):
+        elif is_text(relative):
             yield _found(relative, found, entries)
         else:
-            shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
-            yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", shown)
+            yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", spelled(relative))
         try:
             below = [
                 e.name
@@ -150,17 +152,6 @@ def _foreign_label(names: set[str]) -> str | None:
         if names.issuperset(together):
             return " + ".join(together)
     return _EVENTS if any(name.startswith(_EVENT_FILE) for name in names) else None
-
-
-def _is_text(path: str) -> bool:
-    """Whether the path can be written down: Linux allows any bytes as a name."""
-    if path.isascii():
-        return True
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str], leads: list[Path] | None) -> bool:

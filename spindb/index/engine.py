@@ -24,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from spindb.errors import DatabaseError, UsageError
+from spindb.files import is_text
 from spindb.index.database.cells import read_with_care
 from spindb.index.models import APPLICATION_ID
 
@@ -51,19 +52,26 @@ def database_url(location: str | Path) -> URL:
     """The URL of a database given as a path or as a URL.
 
     Raises:
-        DatabaseError: it looks like a URL and is none that can be used.
+        DatabaseError: it looks like a URL and is none that can be used; it is no UTF-8, as SQLite wants it.
     """
     text = str(location)
     if "://" not in text:
-        return URL.create("sqlite", database=os.path.abspath(text))
+        return URL.create("sqlite", database=_absolute(text))
     try:
         url = make_url(text)
         url.get_dialect()
     except (ArgumentError, NoSuchModuleError) as error:
         raise DatabaseError(f"not a database URL: {error}", hint="sqlite:///path/to/spindb.db, for instance") from None
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-        return url.set(database=os.path.abspath(url.database))
+        return url.set(database=_absolute(url.database))
     return url
+
+
+def _absolute(path: str) -> str:
+    absolute = os.path.abspath(path)
+    if not is_text(absolute):
+        raise DatabaseError(f"the path {absolute} is not UTF-8: SQLite opens no file there", hint="rename it")
+    return absolute
 
 
 def shown(location: str | Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,18 @@ _READING = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE))
 _TELLING = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list", "schema_version")
 _LARGEST_CELL = 100_000_000  # bytes
 _MOST_MEMORY = 2**30  # bytes that SQLite may take
+
+_LONGEST = 2_000_000  # seconds: PostgreSQL counts milliseconds in 32 bits
+
+# What SQLite and PostgreSQL say, and not what a statement may name.
+_OVER = re.compile("interrupted|canceling statement due to statement timeout.*", re.DOTALL)
+_REFUSED = re.compile(
+    r"not authorized(?: to use function: .*)?|access to .* is prohibited"
+    r"|cannot execute .* in a read-only transaction.*",
+    re.DOTALL,
+)
+# SQLite makes these tables when they are first named, by actions that the authorizer refuses.
+_OF_JSON = "SELECT 1 FROM json_each('[]'), json_tree('[]')"
 
 _DESCRIBING = {
     "sqlite": (
@@ -110,13 +124,14 @@ def ask(
     Args:
         connection: of `reading`.
         statement: what was typed.
-        seconds: how long it may take, the reading of its rows included; 0: any time.
+        seconds: how long it may take, the reading of its rows included; 0, or more than three weeks: any time.
         give_up: ends the process, where SQLite does not end within one call of a function; without it such a call is
             waited for.
 
     Raises:
         UsageError: the database does not understand it, it would do more than read, or it takes too long.
     """
+    seconds = seconds if seconds < _LONGEST else 0
     text = statement.strip().rstrip(";").rstrip()
     errors: type[Exception] = connection.dialect.loaded_dbapi.Error
     asked = _of_server if connection.dialect.name == "postgresql" else partial(_of_file, give_up=give_up)
@@ -137,9 +152,9 @@ def too_long(seconds: float) -> UsageError:
 
 
 def _explained(words: str, statement: str, seconds: float) -> UsageError:
-    if "interrupted" in words or "statement timeout" in words:
+    if _OVER.fullmatch(words):
         return too_long(seconds)
-    if "not authorized" in words or "read-only" in words or "prohibited" in words:
+    if _REFUSED.fullmatch(words):
         why = "" if words == "not authorized" else f": {words}"
         return UsageError(f"this prompt only reads{why}", hint="spindb tag, note and archive write")
     shown = "".join(f"\n  {line}" for text in (words, statement.strip()) for line in text.splitlines())
@@ -152,6 +167,7 @@ def _of_file(connection: Connection, text: str, seconds: float, give_up: GiveUp 
         connection.begin()  # an action of its own, which the authorizer would refuse
     driver: Any = connection.connection.driver_connection
     hidden = frozenset(made.name for made in foreign(connection))
+    driver.execute(_OF_JSON).close()
     driver.set_authorizer(_authorizer(hidden))
     cursor = driver.cursor()
     try:
@@ -187,7 +203,7 @@ def _of_server(connection: Connection, text: str, seconds: float) -> Iterator[An
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor() as cursor:
-            cursor.execute(_FOR_ONE_STATEMENT, (str(round(seconds * 1000)),))
+            cursor.execute(_FOR_ONE_STATEMENT, (str(math.ceil(seconds * 1000)),))
             schemas = [name for (name,) in cursor.execute(_OTHER_SCHEMAS)]
             others = [name for (name,) in cursor.execute(_OWN_FUNCTIONS)]
             others += [made.name for made in foreign(connection) if made.kind not in ("trigger", "rule")]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
-from spindb.index.models import roots, runs
+from spindb.index.models import problems, roots, runs
 from spindb.index.write.contents import merge
 
 
@@ -123,7 +123,13 @@ def _store_real_paths(connection: Connection) -> None:
 
 
 def _absorb(connection: Connection, inner_id: int, root_id: int, prefix: str) -> None:
-    """Rewrite the runs of an inner root relative to the one above it, or to the same directory's."""
+    """Rewrite the runs of an inner root relative to the one above it, or to the same directory's.
+
+    Those with links that led out of the inner root are read again: they may lead to files within the other one.
+    """
+    linked = select(problems.c.run_id).where(problems.c.code == "link-outside")
+    outward = (runs.c.root_id == inner_id, runs.c.signature.is_not(None), runs.c.id.in_(linked))
+    connection.execute(update(runs).where(*outward).values(signature=None))
     there = select(runs.c.path, runs.c.id).where(runs.c.root_id == root_id, runs.c.status != "superseded")
     taken = {row.path: row.id for row in connection.execute(there)}
     inner = select(runs.c.id, runs.c.path, runs.c.status).where(runs.c.root_id == inner_id)

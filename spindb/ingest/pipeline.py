@@ -24,6 +24,7 @@ from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.disk.times import has_stamp, zone_named, zone_of_source
 from spindb.disk.told import text_of
 from spindb.errors import UsageError
+from spindb.files import is_text, spelled
 from spindb.index import schema, store
 from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import (
@@ -175,7 +176,15 @@ class _Whole:
         self.settle(done)
 
     def is_worth(self, target: Path) -> bool:
-        """Whether there may be runs where a link leads: it is there, or it is gone and was a root."""
+        """Whether there may be runs where a link leads: it is there, or it is gone and was a root.
+
+        Where its path is no text that a database can hold, that is a problem.
+        """
+        if not is_text(os.fspath(target)):
+            message = "a link leads here, and its path is not UTF-8: left out; rename it to index it"
+            shown = Path(spelled(os.fspath(target)))
+            self.summary.problems.append(RunProblem(shown, Problem("name-not-utf8", message)))
+            return False
         if target.is_dir():
             return True
         if self.connection is None:

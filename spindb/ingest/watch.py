@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spindb.disk.formats import recognise
-from spindb.errors import NotFoundError, UsageError
+from spindb.errors import NotFoundError, SpindbError, UsageError
+from spindb.files import is_text
 from spindb.index import browse
 from spindb.index.connect import connected
 from spindb.index.resolve import run_at
@@ -17,6 +18,8 @@ from spindb.ingest.pipeline import ingest
 
 _DEBOUNCE_MS = 600  # changes within this time are one
 _STEP_MS = 100
+_UNDECODABLE = "Unable to decode path"  # what the watcher says of a name that is not UTF-8, and then ends
+_LIMITS = "spindb ingest without --watch reads them; fs.inotify.max_user_instances and max_user_watches set the limits"
 _WAIT_S = 1.0  # between two looks whether a root is there
 
 
@@ -57,12 +60,13 @@ def watch(
 
     Raises:
         KeyboardInterrupt: it was interrupted.
+        SpindbError: the system can't watch that many directories.
     """
     stop = stop or threading.Event()
     roots = [_Root(Path(os.path.abspath(path))) for path in paths]
     follower = _Follower(location, roots, tell, note, stop, stamp_zone, time_limit)
-    while not stop.is_set() and follower.follow():
-        pass
+    while not stop.is_set():
+        follower.follow()
 
 
 @dataclass(slots=True)
@@ -97,33 +101,23 @@ class _Follower:
     stop: threading.Event
     stamp_zone: str | None
     time_limit: float | None
+    behind: bool = False  # something may have changed unseen
 
-    def follow(self) -> bool:
-        """Follow the roots that are there until one of them vanishes or is back; returns whether to go on."""
-        from watchfiles import watch as changes_under
-
+    def follow(self) -> None:
+        """Follow the roots that are there until one of them vanishes or is back, or the watcher ends."""
         self.look()
         present = [root.path for root in self.roots if root.directory is not None]
         if not present:
             self.stop.wait(_WAIT_S)
-            return True
-        try:
-            for batch in changes_under(
-                *present,
-                watch_filter=None,
-                debounce=_DEBOUNCE_MS,
-                step=_STEP_MS,
-                stop_event=self.stop,
-                raise_interrupt=True,
-                rust_timeout=int(_WAIT_S * 1000),
-                yield_on_timeout=True,
-            ):
-                if any(root.now() != root.directory for root in self.roots):
-                    return True
-                self.ingest(_affected((Path(path) for _, path in batch), present))
-        except FileNotFoundError:  # a root vanished before it was watched
-            return True
-        return False
+            return
+        for changed in _changed_paths(present, self.stop):
+            if any(root.now() != root.directory for root in self.roots):
+                return
+            everything = changed is None or self.behind
+            self.behind = changed is None  # and whatever changes before the next watcher is there
+            self.ingest(present if everything else _affected(changed or (), present))
+            if changed is None:
+                self.stop.wait(_WAIT_S)
 
     def look(self) -> None:
         """Say which roots vanished, and ingest those that are back."""
@@ -156,6 +150,36 @@ class _Follower:
             self.tell(change)
 
 
+def _changed_paths(roots: Sequence[Path], stop: threading.Event) -> Iterator[list[Path] | None]:
+    """What changes below the roots: paths, none of them now and then; None, at the end, for one that can't be told.
+
+    Raises:
+        SpindbError: the system can't watch that many directories.
+    """
+    from watchfiles import watch as changes_under
+    from watchfiles._rust_notify import WatchfilesRustInternalError
+
+    try:
+        for batch in changes_under(
+            *roots,
+            watch_filter=None,
+            debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
+            stop_event=stop,
+            raise_interrupt=True,
+            rust_timeout=int(_WAIT_S * 1000),
+            yield_on_timeout=True,
+            ignore_permission_denied=True,  # the scan says which directories can't be listed
+        ):
+            yield [Path(path) for _, path in batch]
+    except FileNotFoundError:  # a root vanished before it was watched
+        return
+    except (OSError, WatchfilesRustInternalError) as error:
+        if not str(error).startswith(_UNDECODABLE):
+            raise SpindbError(f"the directories can't be watched: {error}", hint=_LIMITS) from error
+        yield None
+
+
 def _can_be_listed(directory: Path) -> bool:
     try:
         os.scandir(directory).close()
@@ -174,12 +198,13 @@ def _affected(paths: Iterable[Path], roots: Sequence[Path]) -> list[Path]:
 def _nearest(path: Path, root: Path) -> Path | None:
     """The run that a changed path belongs to, else the nearest directory that is still there.
 
-    None where the root itself is gone: what lies above is none of our business.
+    None where the root itself is gone: what lies above is none of our business. A directory whose path is no UTF-8 is
+    left to the scan of one above it.
     """
     present = policy = None
     for directory in (path, *path.parents):
         try:
-            names = os.listdir(directory)
+            names = os.listdir(directory) if is_text(os.fspath(directory)) else None
         except OSError:
             names = None
         if names is not None:

@@ -12,20 +12,29 @@ import contextlib
 import importlib
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from spindb.disk.formats.snapshots import is_save
+from spindb.disk.formats.snapshots import is_save, is_state
+from spindb.errors import UsageError
 
 fcntl: Any = None
 with contextlib.suppress(ImportError):  # Windows has none
     fcntl = importlib.import_module("fcntl")
 
 
+CONFIG = "config.json"
+"""The file that holds the hyperparameters."""
 TABLE = "progress.txt"
 """The table of metrics that makes a directory a run."""
+_HEADER = 1 << 20  # bytes: no header is longer
+_BLOCK = 1 << 16
+_LINE_ENDS = re.compile(rb"[\r\n]")
+_CELLS = re.compile(rb"[\s,;|\"']+")
+_UNSEEN = re.compile(rb"[\0\xfe\xff\xef\xbb\xbf]")  # NUL and the bytes of byte order marks
 
 
 def claim(directory: Path, table: str) -> tuple[Path, IO[str]]:
@@ -37,7 +46,14 @@ def claim(directory: Path, table: str) -> tuple[Path, IO[str]]:
 
     Returns:
         The directory, which is another one where a run is there already, and the table, open for writing.
+
+    Raises:
+        UsageError: the table is no file in the directory, or one of those that hold something else.
     """
+    if table in ("", ".", "..") or os.path.basename(table) != table or "\0" in table:
+        raise UsageError(f"output_fname is the name of a file in output_dir, not {table!r}")
+    if table == CONFIG or is_save(table) or is_state(table):
+        raise UsageError(f"{table} is no name for the table of metrics: the logger writes something else there")
     for place in _places(directory):
         if os.path.lexists(place) and not place.is_dir():
             continue  # a file, or a link to nothing
@@ -103,15 +119,30 @@ def _locked(file: IO[str]) -> bool | None:
 
 
 def _has_rows(path: Path) -> bool:
-    """Whether there is more than a header: a second line, or a first one of numbers."""
+    """Whether there is more than a header: a second line, or a first one with a number in it.
+
+    Lines and cells end as those of any table that spindb reads; in doubt it has rows.
+    """
     with path.open("rb") as file:
-        lines = list(itertools.islice((line for line in file if line.strip(b"\0 \t\r\n")), 2))
-    return len(lines) > 1 or any(any(map(_is_number, line.split())) for line in lines)
+        lines = list(itertools.islice(_lines(file), 2))
+    return len(lines) > 1 or any(len(line) > _HEADER or any(map(_is_number, _CELLS.split(line))) for line in lines)
 
 
-def _is_number(word: bytes) -> bool:
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines that are not blank, without NUL, which stands between the characters of UTF-16; none is endless."""
+    rest = b""
+    while block := file.read(_BLOCK):
+        *whole, rest = _LINE_ENDS.split(rest + _UNSEEN.sub(b"", block))
+        yield from filter(bytes.strip, whole)
+        if len(rest) > _HEADER:
+            break
+    if rest.strip():
+        yield rest
+
+
+def _is_number(cell: bytes) -> bool:
     try:
-        float(word)
+        float(cell)
     except ValueError:
         return False
     return True

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from spindb.errors import UsageError
 from spindb.logger import saving
-from spindb.logger.claims import TABLE, claim
+from spindb.logger.claims import CONFIG, TABLE, claim
 from spindb.logger.config import config_text
 from spindb.logger.places import data_directory
 from spindb.logger.tabular import format_table
@@ -32,9 +32,13 @@ class Logger:
     Args:
         output_dir: the run directory; made where it is absent. None: a new one in the data directory
             (`data_directory`), named by experiment and time.
-        output_fname: name of the table of metrics.
+        output_fname: name of the table of metrics, a file in that directory.
         exp_name: the experiment; runs that differ only in seed share it.
         quiet: print nothing.
+
+    Raises:
+        UsageError: `output_fname` has a directory part, or is the name of a config, state or save.
+        OSError: the directory or its table can't be made.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class Logger:
     def save_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json``: usually called with ``locals()`` at the top of the training function."""
         text = config_text(config, self.exp_name)
-        with saving.own_file(self.output_dir / "config.json") as beside:
+        with saving.own_file(self.output_dir / CONFIG) as beside:
             beside.write_text(text, encoding="utf-8")
 
     def log_tabular(self, key: str, value: Any) -> None:

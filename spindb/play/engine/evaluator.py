@@ -171,6 +171,7 @@ class Evaluator:
         """
         self._save = save
         self._trust = trust
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._gone: str | None = None
         self._process = _Process(quiet=False) if trust else _taken()
@@ -219,6 +220,8 @@ class Evaluator:
 
     def _ask(self, words: dict[str, Any], arrays: Sequence[Any], doing: str) -> Message:
         failed = f"{self._save} can't be {'loaded' if words['do'] == 'open' else 'evaluated'}"
+        if os.getpid() != self._owner:  # both would read the answers to each other's questions
+            raise PolicyError(f"{failed}: it was loaded before this process was forked", hint="load the policy in it")
         with self._lock:
             if self._gone is not None:
                 raise PolicyError(f"{failed}: {self._gone}", hint="load the policy again")
@@ -238,7 +241,9 @@ class Evaluator:
         return answer
 
     def close(self) -> None:
-        """Give the process back; a graph that was trusted may have done anything to it."""
+        """Give the process back; a graph that was trusted may have done anything to it. A fork leaves it alone."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             if self._gone is not None:
                 return
