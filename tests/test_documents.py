@@ -66,6 +66,7 @@ JSON = {
     "test-policy": ["test-policy", "6", "--itr", "0", "-nr", "-n", "2", "--json"],
     "tag": ["tag", "--json"],
     "note": ["note", "1", "--json"],
+    "verify": ["verify", "6", "--itr", "0", "--jobs", "1", "--json"],
     "rm": ["rm", "--list", "--json"],
     "query list": ["query", "list", "--json"],
     "sql": ["sql", "SELECT * FROM runs", "--json"],

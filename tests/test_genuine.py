@@ -314,3 +314,31 @@ def same_range(ours: list[Any], original: list[float]) -> bool:
     (mean1, variance1), (mean2, variance2) = mean_and_variance(ours), mean_and_variance(original)
     slack = 4 * math.sqrt((variance1 + variance2) / 5) + 0.05 * abs(mean2) + 1
     return abs(mean1 - mean2) <= slack
+
+
+@pytest.mark.slow
+def test_what_was_logged_agrees_with_what_is_played(
+    shared_runs: Path, shared_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All snapshots of unchanged environments; the one that differs lost its environment's argument."""
+    from spindb.play.evaluating import Flags
+    from spindb.play.load import Playable
+    from spindb.play.verify.playing import Plan, verify
+
+    monkeypatch.chdir(shared_runs)  # grid_walk.py lies there
+    words: dict[str, list[str]] = {"agrees": [], "differs": [], "can't-tell": []}
+    with open_engine(shared_db).connect() as connection:
+        for entry in MANIFEST:
+            run = run_at(connection, directory_of(entry))
+            assert run is not None
+            for snapshot in snapshots_of(connection, run.id):
+                if snapshot.stale:
+                    continue
+                playable = Playable(run.directory, snapshot, run.env, run.id, root=run.root)
+                verdict = verify(playable, Plan(Flags(seed=0, imports=("grid_walk",)))).verdict
+                assert verdict is not None
+                if verdict.logged_mean is not None and math.isfinite(verdict.logged_mean):
+                    words[verdict.word].append(run.name)
+    assert words["differs"] == ["gridwalk-lambda_s0"], "trained with goal=4.0; its saved state was cut off before that"
+    assert len(words["agrees"]) >= 100
+    assert len(words["can't-tell"]) <= 5

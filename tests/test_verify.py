@@ -191,7 +191,7 @@ def test_verdicts_are_kept_shown_and_found(study: Path, cli: Cli) -> None:
     kept = cli("verify", "2", "--env-factory", "worlds_of_verify:mirrored", "--jobs", "1")
     assert kept.code == 0
     assert cli("runs", "verified=differs", "--ids").out == "2\n", "other snapshots of it still differ"
-    cli("db", "dump", "kept.yaml")
+    assert cli("db", "dump", "--out", "kept.yaml").code == 0
     cli("--db", "other.db", "ingest", "data")
     cli("--db", "other.db", "db", "restore", "kept.yaml")
     assert cli("--db", "other.db", "runs", "verified=differs", "--ids").out == "2\n"
@@ -253,7 +253,8 @@ def test_what_can_not_be_verified_is_refused_in_words(study: Path, cli: Cli) -> 
     failed = cli("verify", "1", "--env-factory", "worlds_of_verify:nothing", "--jobs", "1")
     assert failed.code == 1
     assert "has no attribute 'nothing'" in failed.err
-    shown = json.loads(cli("verify", "1", "--env-factory", "worlds_of_verify:right", "--json", "--jobs", "1").out)
+    right = ("--env-factory", "worlds_of_verify:right", "--jobs", "1")
+    shown = json.loads(cli("verify", "1", "--itr", "1", *right, "--json").out)
     assert shown["failed"] == []
     assert shown["snapshots"][0]["verdict"] == "agrees"
     assert shown["snapshots"][0]["interval"][0] < shown["snapshots"][0]["difference"]
