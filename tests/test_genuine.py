@@ -320,7 +320,7 @@ def same_range(ours: list[Any], original: list[float]) -> bool:
 def test_what_was_logged_agrees_with_what_is_played(
     shared_runs: Path, shared_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All snapshots of unchanged environments; the one that differs lost its environment's argument."""
+    """All snapshots of unchanged environments; of the one whose saved state was cut off nothing can be said."""
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
     from spindb.play.verify.playing import Plan, verify
@@ -339,6 +339,7 @@ def test_what_was_logged_agrees_with_what_is_played(
                 assert verdict is not None
                 if verdict.logged_mean is not None and math.isfinite(verdict.logged_mean):
                     words[verdict.word].append(run.name)
-    assert words["differs"] == ["gridwalk-lambda_s0"], "trained with goal=4.0; its saved state was cut off before that"
+    assert words["differs"] == []
+    assert "gridwalk-lambda_s0" in words["can't-tell"], "trained with goal=4.0; its saved state was cut off before that"
     assert len(words["agrees"]) >= 100
-    assert len(words["can't-tell"]) <= 5
+    assert len(words["can't-tell"]) <= 6

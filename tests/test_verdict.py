@@ -159,7 +159,7 @@ def test_a_substituted_environment_is_no_comparison() -> None:
     log = logged([1.0, 2.0, 3.0], span=100)
     found = judge(log, [Drawn(2.0, 5)] * 20, substituted="LunarLander-v3 for LunarLander-v2")
     assert found.word == CANT_TELL
-    assert found.reason == "environment substituted: LunarLander-v3 for LunarLander-v2"
+    assert found.reason == "environment not known to be as in training: LunarLander-v3 for LunarLander-v2"
 
 
 def test_without_spread_a_difference_is_sure() -> None:

@@ -317,7 +317,7 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
     if built.left_out:
         say(f"warning: played without {', '.join(built.left_out)}, which the training had")
     elif built.substituted:
-        say(f"warning: not the environment of the training: {built.substituted}")
+        say(f"warning: not known to be the environment of the training: {built.substituted}")
     for note in (*built.notes, *policy.notes):
         say(f"note: {note}")
 

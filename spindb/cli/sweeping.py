@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from spindb.play.load import Playable
     from spindb.play.workers import Task
 
-_WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -153,25 +151,14 @@ def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list
 def _same(e: Evaluated, flags: Flags) -> bool:
     """Whether an evaluation is what these flags ask for."""
     from spindb.play.actions import recorded_rule
+    from spindb.play.evaluating import environment_as_asked
 
     asked = (flags.seed, flags.length or None, flags.episodes)
     if recorded_rule(e.engine) != flags.action:
         return False
     if e.partial or (e.seed, e.max_ep_len, e.episodes) != asked or e.deterministic != flags.deterministic:
         return False
-    if any(term.startswith("without ") for term in e.terms) != flags.without_wrappers and flags.factory is None:
-        return False
-    forces = next(
-        (term.removeprefix("contact forces ") for term in e.terms if term.startswith("contact forces ")), None
-    )
-    if (e.env_id or "").startswith(_WITH_FORCES) and forces != flags.contact_forces:
-        return False
-    source = e.env_source.split("; ")[0]
-    if flags.factory is not None:
-        return source == f"--env-factory {flags.factory}"
-    if flags.env is not None:
-        return source == "--env" and e.env_id == flags.env
-    return not source.startswith("--")
+    return environment_as_asked(e.env_id, e.env_source, flags)
 
 
 def evaluate_over_processes(

@@ -14,6 +14,7 @@ import typer
 
 from spindb.cli.options import AsJson, Db, Everything, FilterWords, database, words_of
 from spindb.cli.output import echo, plural, print_json, print_table, say
+from spindb.cli.playing import ActionRule, Forces, WithoutWrappers, forces_chosen
 from spindb.cli.sweeping import evaluate_over_processes, require_runs
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
@@ -57,6 +58,9 @@ def verify(
     trust: Annotated[
         bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
     ] = False,
+    action: ActionRule = None,
+    without_wrappers: WithoutWrappers = False,
+    contact_forces: Forces = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Where the log is too coarse to tell, don't call it agreement.")
     ] = False,
@@ -84,6 +88,7 @@ def verify(
     with needing("play"):
         import numpy  # noqa: F401 - asked for here, not in every worker
 
+        from spindb.play.actions import rule_of
         from spindb.play.evaluating import Flags
         from spindb.play.rollout import require_seed
         from spindb.play.verify.playing import Plan
@@ -98,7 +103,16 @@ def verify(
         raise UsageError("--itr and --all-snapshots exclude each other")
     stated = read(check) if check is not None else []
     location = database(ctx, db)
-    flags = Flags(seed=seed, env=env, factory=env_factory, imports=tuple(imports or ()), trust=trust)
+    flags = Flags(
+        seed=seed,
+        env=env,
+        factory=env_factory,
+        imports=tuple(imports or ()),
+        trust=trust,
+        action=rule_of(action),
+        without_wrappers=without_wrappers,
+        contact_forces=forces_chosen(contact_forces),
+    )
     plan = Plan(flags, episodes, max(most, episodes), strict)
     with connected(location) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)

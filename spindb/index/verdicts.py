@@ -20,6 +20,7 @@ class Given:
     verdict: Verdict
     env_id: str | None
     env_source: str
+    engine: str
     seed: int | None
     digest: str | None
 
@@ -55,6 +56,6 @@ def verdicts(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str]
                 power=row.power,
             )
             found[row.run_id, row.snapshot_path] = Given(
-                row.id, verdict, row.env_id, row.env_source, row.seed, row.snapshot_digest
+                row.id, verdict, row.env_id, row.env_source, row.engine, row.seed, row.snapshot_digest
             )
     return found

@@ -13,6 +13,9 @@ from spindb.play.policies import Engine, Policy
 from spindb.play.rollout import Rollout
 from spindb.play.versions import versions
 
+_FORCES = "contact forces "
+_WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
+
 
 @dataclass(frozen=True, slots=True)
 class Flags:
@@ -36,6 +39,28 @@ class Flags:
     def choices(self) -> Choices:
         """What they say of the environment."""
         return Choices(self.env, self.factory, self.imports, self.trust, self.without_wrappers, self.contact_forces)
+
+
+def environment_as_asked(env_id: str | None, env_source: str, flags: Flags) -> bool:
+    """Whether the environment of a recorded evaluation is the one that flags ask for, as far as a record tells.
+
+    Args:
+        env_id: of the record.
+        env_source: of the record, with its terms.
+        flags: what is asked for.
+    """
+    source, *terms = env_source.split("; ")
+    if flags.factory is not None:
+        return source == f"--env-factory {flags.factory}"
+    without = any(term.startswith("without ") for term in terms)
+    forces = next((term.removeprefix(_FORCES) for term in terms if term.startswith(_FORCES)), None)
+    if without != flags.without_wrappers:
+        return False
+    if (env_id or "").startswith(_WITH_FORCES) and forces != flags.contact_forces:
+        return False
+    if flags.env is not None:
+        return source == "--env" and env_id == flags.env
+    return not source.startswith("--")
 
 
 def record_of(

@@ -308,7 +308,7 @@ def load_policy_and_env(
         without_wrappers: play without those wrappers of the saved environment that can't be rebuilt.
         contact_forces: of Ant and Humanoid up to -v3: ``real`` or ``zero``; None for what the policy's weights say.
 
-    Where it is not the environment of the training, an `EnvironmentWarning` says why.
+    Where it is not the environment of the training, or may not be, an `EnvironmentWarning` says why.
 
     Raises:
         EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.

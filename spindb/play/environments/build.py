@@ -49,7 +49,7 @@ class BuiltEnvironment:
     left_out: tuple[str, ...] = ()
     """The classes of those that were not, outermost first."""
     substituted: str | None = None
-    """Why it is not the environment of the training; None where it is, as far as anything tells."""
+    """Why it is not the environment of the training, or may be another; None where nothing says so."""
 
     terms: tuple[str, ...] = ()
     """What else its returns depend on: arguments, wrappers of rewards or left out, contact forces that were chosen."""
@@ -147,6 +147,10 @@ def build_environment(
         if choices.trust and choices.env is None and saved.path is not None:
             return _by_pickle(saved.path, (*earlier, str(error)))
         raise
+    if choices.env is None and saved.path is not None and not saved.whole:
+        built = _also_substituted(
+            built, f"{saved.path.name} can't be read to its end: arguments and wrappers that it kept are unknown"
+        )
     return replace(built, failed=(*(earlier if choices.env is None else ()), *built.failed))
 
 

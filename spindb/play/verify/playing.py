@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from spindb.play.actions import recorded_rule
+from spindb.play.evaluating import environment_as_asked
 from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Line, Log, log_of
 from spindb.play.verify.sample import Drawn
@@ -127,15 +129,9 @@ def is_as_saved(session: Session) -> bool:
 
 def serves(given: Given, plan: Plan) -> bool:
     """Whether a verdict that was given is what a plan would give: by the same draws, with nothing left to play."""
-    flags, source, verdict = plan.flags, given.env_source.split("; ")[0], given.verdict
-    if given.seed != flags.seed:
-        return False
-    if flags.factory is not None:
-        same = source == f"--env-factory {flags.factory}"
-    elif flags.env is not None:
-        same = source == "--env" and given.env_id == flags.env
-    else:
-        same = not source.startswith("--")
+    flags, verdict = plan.flags, given.verdict
+    same = (given.seed, recorded_rule(given.engine)) == (flags.seed, flags.action)
+    same = same and environment_as_asked(given.env_id, given.env_source, flags)
     weak = plan.strict and verdict.word == AGREES and bool(verdict.reason)
     more = TOO_FEW in verdict.reason and verdict.episodes < plan.most
     return same and not weak and not more and verdict.episodes >= min(plan.first, plan.most)

@@ -108,7 +108,7 @@ def judge(
         values: what the value function says of the same steps.
     """
     if substituted is not None:
-        return _unknown(logged, played, f"environment substituted: {substituted}")
+        return _unknown(logged, played, f"environment not known to be as in training: {substituted}")
     if not math.isfinite(logged.mean):
         return _unknown(logged, played, "the logged return is not a number")
     if any(not math.isfinite(one.ep_return) for one in played):
