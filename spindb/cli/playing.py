@@ -91,7 +91,7 @@ def test_policy(
 
     spindb test-policy 42 --env-factory my_envs:make
     """
-    with needing("play"):
+    with needing():
         from spindb.play.envs import import_environments
         from spindb.play.faithful import as_the_original_chooses, faithful_environment
         from spindb.play.load import environment_of, require_fit
@@ -220,7 +220,7 @@ def _write_values(trace: ValueTrace, path: Path) -> None:
     if path.suffix == ".csv":
         trace.write_csv(path)
         return
-    with needing("analysis"):
+    with needing():
         from spindb.analysis.plots import draw_agreement, save
     pairs = [(point.predicted, point.realised) for point in trace.points]
     steps = f"n={len(pairs)} steps of {plural(trace.episodes, 'episode')}"
