@@ -1,25 +1,74 @@
-"""Libraries that only some jobs need are extras of the package; whoever lacks one is told which."""
+"""Libraries that only some jobs need are extras of the package; whoever lacks one is told how to get it."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 
 from spindb.errors import SpindbError
 
+_EXTRAS = {
+    "tensorflow": ("tensorflow", "keras"),
+    "torch": ("torch",),
+    "gym": ("gym",),
+    "box2d": ("Box2D", "box2d"),
+    "mujoco": ("mujoco",),
+    "onnx": ("onnx", "onnxruntime"),
+    "video": ("imageio", "imageio_ffmpeg"),
+    "postgresql": ("psycopg",),
+    "analysis": ("matplotlib", "pandas", "pyarrow", "scipy", "uniplot"),
+}
+_BY_MODULE = {module: extra for extra, modules in _EXTRAS.items() for module in modules}
+
 
 @contextmanager
-def needing(extra: str) -> Iterator[None]:
+def needing() -> Iterator[None]:
     """Imports inside may fail for want of an extra.
 
     Raises:
-        SpindbError: one is not installed; the hint is the command that installs it.
+        SpindbError: a module is not installed; the hint is the command that installs it.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("spindb"):
+        module = (error.name or "").partition(".")[0]
+        if module == "spindb":
             raise
-        raise SpindbError(
-            f"this needs {error.name}, which is not installed", hint=f"pip install 'spindb[{extra}]'"
-        ) from None
+        raise SpindbError(f"this needs {module}, which is not installed", hint=installing(module)) from None
+
+
+def installing(module: str) -> str:
+    """The command that installs what brings a module: an extra of spindb, from where spindb was installed.
+
+    >>> installing("left_pad")
+    'pip install left_pad'
+    """
+    extra = _BY_MODULE.get(module)
+    return f"pip install {module}" if extra is None else f"pip install {_with(extra)}"
+
+
+def _with(extra: str) -> str:
+    """spindb with an extra, as pip takes it: by the directory or address that it came from (PEP 610), else by name."""
+    origin = _origin()
+    url = str(origin.get("url", ""))
+    if url.startswith("file://") and "dir_info" in origin:
+        from urllib.parse import unquote, urlparse
+
+        place = shlex.quote(f"{unquote(urlparse(url).path)}[{extra}]")
+        return f"--editable {place}" if origin["dir_info"].get("editable") else place
+    if "vcs_info" in origin:
+        commit = origin["vcs_info"].get("commit_id", "")
+        return shlex.quote(f"spindb[{extra}] @ {origin['vcs_info'].get('vcs', 'git')}+{url}@{commit}")
+    return shlex.quote(f"spindb[{extra}]" if not url else f"spindb[{extra}] @ {url}")
+
+
+def _origin() -> dict[str, dict[str, str]]:
+    """What pip noted of where spindb came from; nothing where it came from an index."""
+    try:
+        found = json.loads(metadata.distribution("spindb").read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PPO_CONFIG, REPOSITORY, Outcome, settle
+from test_engines import EXAMPLE
 
 from spindb.index import filters
 
@@ -27,8 +28,9 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 @pytest.mark.slow
 def test_the_wheel_works_in_an_empty_environment_elsewhere(run_directory: Callable[..., Path], tmp_path: Path) -> None:
-    """Built, installed for querying alone, far from the checkout: ingest creates the schema from the wheel."""
+    """Built, installed without extras, far from the checkout: it ingests, queries and plays."""
     run_directory("ppo/ppo_s0", config=PPO_CONFIG)
+    shutil.copytree(EXAMPLE, tmp_path / "data" / "played_s0")
     settle(tmp_path)
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
@@ -50,14 +52,17 @@ def test_the_wheel_works_in_an_empty_environment_elsewhere(run_directory: Callab
     spindb = tmp_path / "venv" / "bin" / "spindb"
     call(spindb, "ingest", "data")
     assert [row["name"] for row in json.loads(call(spindb, "runs", "pi_lr<1e-3", "--json"))] == ["ppo_s0"]
-    for command, extra in (("compare", "analysis"), ("test-policy 1 -nr", "play"), ("sweep 1", "play")):
+    played = json.loads(call(spindb, "test-policy", "played_s0", "-nr", "-n", "2", "--seed", "1", "--json"))
+    assert (played["engine"], played["environment"], played["mean_return"]) == ("numpy", "CartPole-v1", 276.0)
+    assert "2 snapshots" in call(spindb, "sweep", "played_s0", "-n", "1", "--jobs", "1", "--seed", "1")
+    for command, extra in (("compare", "analysis"), ("test-policy 2 -nr --engine tensorflow", "tensorflow")):
         words = [str(spindb), *command.split()]
         refused = subprocess.run(words, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
-        assert refused.returncode == 1
-        assert f"hint: pip install 'spindb[{extra}]'" in refused.stderr
+        assert refused.returncode in (1, 5)
+        assert f"hint: pip install 'spindb[{extra}] @ file://{wheel}'" in refused.stderr
         assert "Traceback" not in refused.stderr
     absent = (
-        "import importlib.util as u; print([n for n in ('numpy', 'tensorflow', 'gym', 'gymnasium') if u.find_spec(n)])"
+        "import importlib.util as u; print([n for n in ('pandas', 'tensorflow', 'gym', 'torch') if u.find_spec(n)])"
     )
     assert call(python, "-c", absent).strip() == "[]"
 

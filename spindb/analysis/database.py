@@ -186,7 +186,7 @@ class Database:
         Raises:
             UsageError: an option that is unknown; nothing to draw.
         """
-        with needing("analysis"):
+        with needing():
             from spindb.analysis.panels import Wanted, arranged
             from spindb.analysis.plots import draw_curves
         try:
@@ -217,7 +217,7 @@ def _called_apart(frame: DataFrame, taken: Sequence[Any]) -> DataFrame:
 
 
 def _pandas() -> Any:
-    with needing("analysis"):
+    with needing():
         import pandas
     return pandas
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from spindb.analysis.compare import Comparison, Row
     from spindb.analysis.panels import Panel, Wanted
 
-_EXTRA = "analysis"
 _PLAIN_WIDTH = 80
 GroupBy = Annotated[
     str | None,
@@ -76,7 +75,7 @@ def compare(
     from spindb.index.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
-    with needing(_EXTRA):
+    with needing():
         from spindb.analysis.compare import compare as compare_settings
     with connected(database(ctx, db)) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)
@@ -210,7 +209,7 @@ def plot(
     from spindb.analysis.extent import figure_size
     from spindb.index.connect import connected
 
-    with needing(_EXTRA):
+    with needing():
         from spindb.analysis.panels import Wanted, arranged
 
     if scatter and parallel:
@@ -231,7 +230,7 @@ def plot(
     if out is None and (terminal or not _has_display()):
         _draw_text(found.panels, wanted, log_x, log_y)
         return
-    with needing(_EXTRA):
+    with needing():
         from spindb.analysis.plots import draw_curves
     _deliver(draw_curves(found.panels, wanted.note, log_x=log_x, log_y=log_y, size=inches), out, dpi)
 
@@ -261,7 +260,7 @@ def _has_display() -> bool:
 
 
 def _draw_text(found: Sequence[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> None:
-    with needing(_EXTRA):
+    with needing():
         from spindb.analysis.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
     note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
@@ -288,7 +287,7 @@ def _results(
 
     if out is None and not _has_display():
         raise UsageError("there is no display here", hint="--out scatter.png")
-    with needing(_EXTRA):
+    with needing():
         from spindb.analysis.plots import draw_parallel, draw_scatter
     summarise = summaries.parse(summary, lower=lower)
     sample = sample_of(connection, ids)

@@ -11,10 +11,9 @@ import typer
 
 from spindb.cli.output import echo, say
 from spindb.errors import SpindbError, UsageError
+from spindb.extras import installing
 from spindb.files import is_text
 from spindb.signals import active
-
-_EXTRA_HINT = "pip install 'spindb[play]'"
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +58,7 @@ def _train(data: Path, jobs: int | None) -> None:
     try:
         from spindb.demo.study import train_all, trainings
     except ImportError as error:
-        raise SpindbError(f"training needs more than querying: {error}", hint=_EXTRA_HINT) from error
+        raise SpindbError(f"training needs more than querying: {error}", hint=installing("tensorflow")) from error
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -96,7 +96,7 @@ def export_policy(
     """
     if onnx == npz:
         raise UsageError("name one form: --onnx or --npz")
-    with needing("play"):
+    with needing():
         from spindb.play.export import largest_difference, write_npz, write_onnx
         from spindb.play.load import about, load_exportable, locate
         from spindb.play.plans import plan_of
@@ -111,7 +111,7 @@ def export_policy(
         if npz:
             write_npz(file, plan, about(playable))
         else:
-            with needing("onnx"):
+            with needing():
                 write_onnx(file, plan, about(playable))
                 difference = largest_difference(file, policy)
             bound = 10.0 ** math.ceil(math.log10(max(difference, 1e-7)))
@@ -122,7 +122,7 @@ def export_policy(
 def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str, spreadsheet: bool) -> int:
     with written_whole(out) as beside:
         if form == "parquet":
-            with needing("analysis"):
+            with needing():
                 from spindb.analysis.parquet import write_parquet
             return write_parquet(beside, table.columns, rows)
         with beside.open("w", encoding="utf-8", newline="") as file:

@@ -122,7 +122,7 @@ def test_policy(
 
     spindb test-policy 42 --env-factory my_envs:make
     """
-    with needing("play"):
+    with needing():
         from spindb.play.actions import rule_of
         from spindb.play.evaluating import Flags
         from spindb.play.faithful import as_the_original_chooses
@@ -275,7 +275,7 @@ def _write_values(trace: ValueTrace, path: Path) -> None:
     if path.suffix == ".csv":
         trace.write_csv(path)
         return
-    with needing("analysis"):
+    with needing():
         from spindb.analysis.plots import draw_agreement, save
     pairs = [(point.predicted, point.realised) for point in trace.points]
     steps = f"n={len(pairs)} steps of {plural(trace.episodes, 'episode')}"

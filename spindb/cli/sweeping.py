@@ -70,7 +70,7 @@ def sweep(
     from spindb.index.connect import connected
     from spindb.index.selection import selected
 
-    with needing("play"):
+    with needing():
         import numpy  # noqa: F401 - asked for here, not in every worker
 
         from spindb.play.actions import rule_of
@@ -231,7 +231,7 @@ def _itr(itr: int | None) -> str:
 
 def _plot(rows: list[Evaluated], out: Path, flags: Flags) -> None:
     """Return over itr, a line per run, its band the standard error over episodes."""
-    with needing("analysis"):
+    with needing():
         import numpy as np
 
         from spindb.analysis.curves import Line

@@ -85,7 +85,7 @@ def verify(
     from spindb.index.connect import connected
     from spindb.index.selection import selected
 
-    with needing("play"):
+    with needing():
         import numpy  # noqa: F401 - asked for here, not in every worker
 
         from spindb.play.actions import rule_of

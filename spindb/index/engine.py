@@ -24,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from spindb.errors import DatabaseError, UsageError
+from spindb.extras import installing
 from spindb.files import is_text
 from spindb.index.database.cells import read_with_care
 from spindb.index.models import APPLICATION_ID
@@ -147,7 +148,7 @@ def _server(url: URL, write: bool) -> Engine:
     except ModuleNotFoundError as error:
         raise DatabaseError(
             f"no driver for {url.drivername}: {error}",
-            hint="pip install 'spindb[postgresql]', and postgresql+psycopg://… as the URL",
+            hint=f"{installing('psycopg')}, and postgresql+psycopg://… as the URL",
         ) from None
     at_begin = f"SELECT pg_advisory_xact_lock({APPLICATION_ID})" if write else _PLAN_AS_ASKED
 

@@ -33,7 +33,7 @@ class Recorder:
     """
 
     def __init__(self, environment: Environment, path: Path, captions: Policy | None = None) -> None:
-        with needing("play"):
+        with needing():
             import imageio.v2 as imageio
         self._environment = environment
         self._captions = captions

@@ -139,7 +139,7 @@ def load_snapshot(
     way = "trusted" if trust and engine == "auto" and "trusted" in loaders else engine
     module, _, function = loaders[way].partition(":")
     _require_regular(place)
-    with needing("play"):
+    with needing():
         load = getattr(importlib.import_module(module), function)
     policy: Policy = load(place, snapshot, deterministic=deterministic, trust=trust)
     return policy

@@ -49,7 +49,7 @@ class TorchPolicy(ArrayPolicy):
     engine = "torch"
 
     def __init__(self, save: Path, deterministic: bool) -> None:
-        with needing("torch"):
+        with needing():
             import torch
         self._torch = torch
         with current_directory_importable():
