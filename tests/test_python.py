@@ -15,6 +15,7 @@ from conftest import EVALUATION, PPO_CONFIG, settle
 import spindb
 from spindb.analysis.database import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
+from spindb.extras import installing
 from spindb.index import store
 from spindb.index.connect import connected
 from spindb.ingest.pipeline import ingest
@@ -119,4 +120,4 @@ def test_what_is_missing_is_named(db: Database, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(spindb.errors.SpindbError, match="this needs pandas") as caught:
         db.runs()
-    assert caught.value.hint == "pip install 'spindb[analysis]'"
+    assert caught.value.hint == installing("pandas")

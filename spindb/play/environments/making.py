@@ -53,10 +53,13 @@ def make(
         EnvironmentBuildError: nothing could be built.
     """
     failures: list[str] = []
+    absent: list[str] = []  # what is not installed explains a failure, and is no news beside a success
     libraries = {}
     for name in ("gymnasium", "gym"):
         try:
             libraries[name] = import_quietly(name)
+        except ModuleNotFoundError as error:
+            (absent if error.name == name else failures).append(f"{name} can't be imported: {first_line(error)}")
         except ImportError as error:
             failures.append(f"{name} can't be imported: {first_line(error)}")
     raised: BaseException | None = None
@@ -78,7 +81,7 @@ def make(
             raised = error
             continue
         return Made(built, candidate, name, tuple(failures))
-    tried = "\n".join(f"  {failure}" for failure in failures)
+    tried = "\n".join(f"  {failure}" for failure in (*failures, *absent))
     made_with = f" with {words_of(arguments)}" if arguments else ""
     raise EnvironmentBuildError(
         f"{env_id}{made_with} (known from {source}) can't be built:\n{tried}", hint=_what_to_install(env_id, class_path)
