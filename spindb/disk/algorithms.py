@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spindb.disk.configs import algorithm
+from spindb.disk.configs import ConfiguredAlgorithm, algorithm
 from spindb.disk.regular import open_regular
 from spindb.records import MetricSeries, SnapshotRecord, names_of
 
@@ -72,7 +72,11 @@ class Verdict(NamedTuple):
 
 def in_config(values: Mapping[str, Any]) -> Evidence | None:
     """What the config says outright, or by its keys."""
-    found = algorithm(values)
+    return _evidence(algorithm(values))
+
+
+@lru_cache(maxsize=64)
+def _evidence(found: ConfiguredAlgorithm) -> Evidence | None:
     if found.algo is None:
         return None
     keys = ", ".join(found.keys)
@@ -138,9 +142,10 @@ def _plain(text: str) -> str:
 @lru_cache(maxsize=1024)
 def _words(text: str) -> frozenset[str]:
     """The algorithms that stand in a text as words."""
-    split = _CAMEL.sub(" ", text) if not text.islower() else text
-    found = {*_WORD.findall(text.lower()), *_WORD.findall(split.lower())} & _KNOWN
-    return frozenset(_SAME.get(word, word) for word in found)
+    found = set(_WORD.findall(text.lower()))
+    if not text.islower():
+        found.update(_WORD.findall(_CAMEL.sub(" ", text).lower()))
+    return frozenset(_SAME.get(word, word) for word in found & _KNOWN)
 
 
 def _in_snapshot(snapshot: SnapshotRecord | None, directory: Path, *, outright: bool) -> Iterator[Evidence]:

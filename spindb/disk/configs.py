@@ -172,19 +172,28 @@ def _walk(
 
 def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
     """The leaf for a JSON value. Runs have most of theirs in common: those are made once."""
-    apart = isinstance(value, (list, dict)) or (type(value) is float and not value)  # no keys; -0.0 == 0.0
-    apart = apart or (isinstance(value, str) and len(value) > _LONG)
-    return _leaf(key, value, internal) if apart else _leaf_once(key, value, internal)
+    if isinstance(value, (list, dict)):  # no keys of a cache, but their text is one
+        raw = to_json(value)
+        return _leaf_of(key, raw, internal) if len(raw) <= _LONG else _leaf(key, value, raw, internal)
+    if (type(value) is float and not value) or (isinstance(value, str) and len(value) > _LONG):  # -0.0 == 0.0
+        return _leaf(key, value, to_json(value), internal)
+    return _leaf_once(key, value, internal)
 
 
-def _leaf(key: str, value: Any, internal: bool) -> ConfigLeaf:
-    raw = to_json(value)
+def _leaf(key: str, value: Any, raw: str, internal: bool) -> ConfigLeaf:
     text = normalise(raw)
     same = canonical(value if raw == text else json.loads(text))
     return ConfigLeaf(key, _TYPES[type(value)], text, number_of(value), raw if raw != text else None, internal, same)
 
 
-_leaf_once = lru_cache(maxsize=4096, typed=True)(_leaf)  # typed: 1, 1.0 and true are equal, too
+@lru_cache(maxsize=4096, typed=True)  # typed: 1, 1.0 and true are equal, too
+def _leaf_once(key: str, value: Any, internal: bool) -> ConfigLeaf:
+    return _leaf(key, value, to_json(value), internal)
+
+
+@lru_cache(maxsize=4096)
+def _leaf_of(key: str, raw: str, internal: bool) -> ConfigLeaf:
+    return _leaf(key, json.loads(raw), raw, internal)
 
 
 def to_json(value: Any) -> str:

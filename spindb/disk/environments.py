@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from spindb.canonical import equal_value
@@ -79,7 +80,12 @@ def is_environment_id(text: object) -> bool:
     The text of an object, a lambda or a ``functools.partial`` is none, nor is one that spells a number or nothing
     (``None``, ``unknown``).
     """
-    if not isinstance(text, str) or len(text) > _LONGEST_ID or not _ID.match(text):
+    return isinstance(text, str) and len(text) <= _LONGEST_ID and _is_id(text)
+
+
+@lru_cache(maxsize=256)  # runs have theirs in common
+def _is_id(text: str) -> bool:
+    if not _ID.match(text):
         return False
     return text.lower() not in _NO_ID and isinstance(equal_value(text), str) and any(map(str.isalpha, text))
 

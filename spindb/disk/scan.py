@@ -135,11 +135,7 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         else:
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", spelled(relative))
         try:
-            below = [
-                e.name
-                for e in entries
-                if not (found and found.is_save(e.name)) and _enter(e, real_root, seen_links, leads)
-            ]
+            below = [entry.name for entry in entries if _enter(entry, found, real_root, seen_links, leads)]
         except OSError as error:  # listed, but nothing in it may be looked at
             yield Problem("unreadable-directory", f"can't be entered: {error.strerror}; left out", relative)
             continue
@@ -154,11 +150,17 @@ def _foreign_label(names: set[str]) -> str | None:
     return _EVENTS if any(name.startswith(_EVENT_FILE) for name in names) else None
 
 
-def _enter(entry: os.DirEntry[str], real_root: str, seen_links: set[str], leads: list[Path] | None) -> bool:
-    if entry.is_dir(follow_symlinks=False):
-        return True
-    if not entry.is_symlink():
+def _enter(
+    entry: os.DirEntry[str], found: Format | None, real_root: str, seen_links: set[str], leads: list[Path] | None
+) -> bool:
+    """Whether the walk goes on in an entry of a directory that was found to be of a format, or of none."""
+    is_directory = entry.is_dir(follow_symlinks=False)
+    if not is_directory and not entry.is_symlink():
         return False
+    if found is not None and found.is_save(entry.name):
+        return False
+    if is_directory:
+        return True
     if leads is None:
         return _leads_on(entry, real_root, seen_links)
     if _leads_on(entry, real_root, seen_links) or not os.path.exists(entry.path):

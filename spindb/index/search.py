@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
@@ -63,9 +63,16 @@ def search(connection: Connection, query: Query) -> Result:
     limit = query.limit if query.limit is None else min(query.limit, LARGEST)
     query = query._replace(limit=limit, offset=min(query.offset, LARGEST))
     asked = _Search(connection, query)
-    ids, values, total = asked.page()
+    ids, values, matching = asked.page()
     rows = tuple(zip(*(values[found] for found in asked.columns), strict=True)) if asked.columns else ((),) * len(ids)
-    return Result(tuple(query.columns), rows, total, asked.meaning(ids, total))
+    return Result(tuple(query.columns), rows, matching.total, asked.meaning(ids, matching))
+
+
+class _Matching(NamedTuple):
+    """How many runs match, and the one metric that is the performance of all that have one, where it is one."""
+
+    total: int
+    only: str | None = None
 
 
 class _Search:
@@ -81,48 +88,50 @@ class _Search:
             sort.setdefault(*self.compiler.sorted_by(name))
         self.sort = list(sort.items())
 
-    def page(self) -> tuple[list[int], dict[Field, list[Any]], int]:
-        """The ids of the page, the values of each column, and how many runs match."""
+    def page(self) -> tuple[list[int], dict[Field, list[Any]], _Matching]:
+        """The ids of the page, the values of each column, and what is known of all runs that match."""
         first, *more = _portions(self.columns)
         if sum(_tables(found) for found, _ in self.sort) > MAX_JOINS:
             ids, total = self.sorted_here()
-            values = self.values_of(ids, self.columns)
-            return ids, values, total
-        rows, total = self.rows(first)
+            return ids, self.values_of(ids, self.columns), _Matching(total)
+        rows, matching = self.rows(first)
         ids = [row[0] for row in rows]
         values = dict(zip(first, _values(rows, first), strict=True))
         for portion in more:
             values |= self.values_of(ids, portion)
-        return ids, values, total
+        return ids, values, matching
 
-    def meaning(self, ids: Sequence[int], total: int) -> dict[str, tuple[str, ...]]:
+    def meaning(self, ids: Sequence[int], found: _Matching) -> dict[str, tuple[str, ...]]:
         """What the names stood for in all runs that match, whichever page of them this is."""
         among: ColumnElement[bool] | None = None
+        total = found.total
         if len(ids) == total <= _MAX_LISTED and ids:
             among = one_of(self.compiler.dialect, runs.c.id, ids)
         elif total:
             matching = select(runs.c.id).select_from(self.compiler.sources.tables()).where(self.condition)
             among = runs.c.id.in_(matching.correlate(None))
-        return meaning_of(self.connection, self.compiler.asked, among)
+        return meaning_of(self.connection, self.compiler.asked, among, one_performance=found.only is not None)
 
-    def rows(self, columns: Sequence[Field]) -> tuple[Sequence[Any], int]:
-        """The page's rows, ids first, and how many runs match."""
+    def rows(self, columns: Sequence[Field]) -> tuple[Sequence[Any], _Matching]:
+        """The page's rows, ids first, and what is known of all runs that match."""
         query = self.query
         wanted = select(runs.c.id, *self.cells(columns)).where(self.condition)
         if query.limit is None:
-            rows = self.sorted_page(wanted)
-            return rows, len(rows) + query.offset if rows or not query.offset else self.count()
+            rows = self.sorted_page(wanted.add_columns(_OWN))
+            matching = _Matching(len(rows) + query.offset, _only({row[-1] for row in rows} - {None}))
+            return rows, matching if rows or not query.offset else self.count()
         if self.compiler.selective:
-            rows = self.sorted_page(wanted.add_columns(func.count().over()))
-            return rows, rows[0][-1] if rows else query.offset and self.count()
-        total = self.count()
-        rows = self.read_off(wanted) if total > _MANY else []
-        return (rows if len(rows) >= query.limit else self.sorted_page(wanted)), total
+            told = [part.over() for part in _TOLD]
+            rows = self.sorted_page(wanted.add_columns(*told))
+            return rows, _matching(rows[0][-len(told) :]) if rows else self.count() if query.offset else _Matching(0)
+        matching = self.count()
+        rows = self.read_off(wanted) if matching.total > _MANY else []
+        return (rows if len(rows) >= query.limit else self.sorted_page(wanted)), matching
 
-    def count(self) -> int:
+    def count(self) -> _Matching:
         if self.query.total is not None:
-            return self.query.total
-        return count(self.connection, self.query.text, everything=self.query.everything)
+            return _Matching(self.query.total)
+        return _counted(self.connection, self.query.text, self.query.everything)
 
     def cells(self, columns: Iterable[Field]) -> list[ColumnElement[Any]]:
         cells = [cell for found in columns for cell in self.compiler.sources.cells(found)]
@@ -290,7 +299,25 @@ def explain(connection: Connection, text: str, *, everything: bool = False) -> l
 
 def count(connection: Connection, text: str, *, everything: bool = False) -> int:
     """How many runs a filter selects."""
+    return _counted(connection, text, everything).total
+
+
+_OWN = runs.c.performance
+_TOLD = (func.count(), func.min(_OWN), func.max(_OWN))
+
+
+def _counted(connection: Connection, text: str, everything: bool) -> _Matching:
     compiler = Compiler(connection, text, everything, counting=True)
     condition = compiler.selected()
-    statement = select(func.count()).select_from(compiler.sources.tables()).where(condition)
-    return int(connection.execute(statement).scalar_one())
+    statement = select(*_TOLD).select_from(compiler.sources.tables()).where(condition)
+    return _matching(connection.execute(statement).one())
+
+
+def _matching(told: Sequence[Any]) -> _Matching:
+    """What `_TOLD` says."""
+    total, least, greatest = told
+    return _Matching(int(total), _only({least, greatest} - {None}))
+
+
+def _only(names: Set[str]) -> str | None:
+    return next(iter(names)) if len(names) == 1 else None

@@ -293,13 +293,15 @@ class _Ingest:
     def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
         again = self.whole.time_limit is not None and known is not None and known.status == "broken"
-        zone = self.whole.stamp_zone or (zone_of_source(known.started_source) if known else None)
-        if known is not None and has_stamp(os.path.basename(path)):
+        zone = self.whole.stamp_zone
+        if zone is not None and known is not None and has_stamp(os.path.basename(path)):
             again = again or zone_of_source(known.started_source) != zone
         if known is not None and known.status != "missing" and known.signature == found.signature and not again:
             return None
         signature = found.signature if found.settled else UNSETTLED + found.signature
         size = known.metrics_size if known else None
+        if zone is None and known is not None:
+            zone = zone_of_source(known.started_source)
         return Task(ToRead(found.path, path, found.format.name, size, found.size, zone), signature, known)
 
     def room_for(self, runs: int) -> AbstractContextManager[None]:

@@ -310,6 +310,8 @@ def _mark_stale(directory: Path, found: list[SnapshotRecord], times: RunTimes) -
     3. It shares the size of its variables with one that (2) found and the unnumbered save does not:
        the same network as the stale one, not as the fresh one.
     """
+    if not found:
+        return ()
     begun = min((t for t in (times.config, times.progress) if t is not None), default=None)
     before = None if begun is None else utc(begun - _CLOCK_SLACK_S)
     reasons: dict[str, str] = {}

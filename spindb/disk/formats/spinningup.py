@@ -81,31 +81,28 @@ class SpinningUp:
         snapshots = reader.part(
             "", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times, why_other)
         )
-        for name in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
-            reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", name)
-        stem, seed = _name_and_seed(directory.name)
+        for odd in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
+            reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", odd)
+        name = directory.name
+        stem, seed = _name_and_seed(name)
         exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
         experiment = stem if exp_name is None else exp_name
-        verdict = judge(configured, latest(snapshots), directory, table.columns, (directory.name, experiment))
+        verdict = judge(configured, latest(snapshots), directory, table.columns, (name, experiment))
         if verdict.contradiction:
             reader.report("algo-differs", verdict.contradiction, "")
         if message := _beyond(table, config.values.get("epochs")):
             reader.report("rows-beyond-epochs", message, _PROGRESS)
         algo = reader.text(verdict.algo, "the algorithm's name")
-        when = run_time(directory.name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
+        when = run_time(name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
         env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
         if (env_id := reader.text(env.id, "the environment's id")) != env.id:
             env = replace(env, id=env_id)
         leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
-        if (
-            env.id is None
-            and not env.unclear
-            and (named := environment_in_name(f"{directory.name} {exp_name}", env.classes))
-        ):
+        if env.id is None and not env.unclear and (named := environment_in_name(f"{name} {exp_name}", env.classes)):
             env = replace(env, id=named, source="name")
         return RunRecord(
             path=path,
-            name=directory.name,
+            name=name,
             format=self.name,
             status=_status(reader, table, config),
             exp_name=experiment,
@@ -203,7 +200,7 @@ class _Reader(RunDirectory):
             self.report("environment-unclear", hint.unclear, state)
         named = configs.environment_id(values)
         if named and not hint.id:
-            return replace(hint, id=named, source="config")
+            return EnvironmentHint(named, "config") if hint is _UNKNOWN else replace(hint, id=named, source="config")
         if named and hint.id and named != hint.id and _VERSIONED.match(named):
             message = f"the config says {named}, the saved environment is {hint.id}: the latter counts"
             self.report("environment-differs", message, _CONFIG)

@@ -12,17 +12,22 @@ from spindb.index.query.sources import Stored, has, keys_used
 
 
 def meaning_of(
-    connection: Connection, asked: Mapping[str, Field], among: ColumnElement[bool] | None
+    connection: Connection,
+    asked: Mapping[str, Field],
+    among: ColumnElement[bool] | None,
+    *,
+    one_performance: bool = False,
 ) -> dict[str, tuple[str, ...]]:
     """The keys and metrics that each name stands for in the runs `among` all, where the name itself does not say it.
 
-    Without a condition: what it may stand for in any run. ``Performance`` where it stands for several metrics.
+    Without a condition: what it may stand for in any run. ``Performance`` where it stands for several metrics, which it
+    does not where the caller knows of `one_performance`.
     """
     meaning = {}
     for name, found in asked.items():
         fields = alternatives(found)
         if isinstance(found, MetricField) and found.metric is None:
-            used = () if among is None else tuple(_performances(connection, among))
+            used = () if among is None or one_performance else tuple(_performances(connection, among))
             if len(used) > 1:
                 meaning[name] = used
             continue
