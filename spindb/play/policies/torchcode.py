@@ -22,12 +22,12 @@ from spindb.extras import needing
 from spindb.play.importable import class_of_script, current_directory_importable
 from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.forms import Form
-from spindb.play.policies.torchmlp import load as load_by_numpy
+from spindb.play.policies.twin import load as load_by_numpy
 from spindb.records import SnapshotRecord
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
-    """The policy in the file at `save`: by numpy where that knows its layers, else by PyTorch and its author's code.
+    """The policy at `save`: by numpy where that knows its layers or its twin, else by PyTorch and its author's code.
 
     Raises:
         PolicyError: it can't be unpickled here, or holds nothing that acts.
