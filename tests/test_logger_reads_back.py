@@ -7,12 +7,15 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from spindb.disk.formats.spinningup import SpinningUp
+from spindb.errors import PolicyError
 from spindb.logger import EpochLogger
 from spindb.play.load import load_policy
 
@@ -254,3 +257,154 @@ def test_f2_a_twin_plays_without_the_authors_code(
             assert policy.value(X) == pytest.approx(module.v(torch.tensor(X)).numpy(), abs=1e-5)
     if name != "a Q network":  # whose layers numpy knows
         assert any("played by its ONNX twin model.onnx, traced when it was saved" in note for note in policy.notes)
+
+
+def test_f2_the_spread_of_a_traced_gaussian_is_drawn(code: Any, tmp_path: Path) -> None:
+    module = code.Coded(code.GaussianPi())
+    save(tmp_path / "run", module, save_onnx=True)
+    policy = load_policy(tmp_path / "run")
+    policy.seed(0)
+    assert policy.act(np.repeat(X[:1], 4000, axis=0)).std(axis=0) == pytest.approx(np.exp([-1, -1]), rel=0.06)
+
+
+def test_f2_a_twin_is_no_snapshot_of_its_own(code: Any, tmp_path: Path) -> None:
+    save(tmp_path / "run", code.MLPActor(), save_onnx=True)
+    assert sorted(path.name for path in (tmp_path / "run/pyt_save").iterdir()) == ["model.onnx", "model.pt"]
+    record = SpinningUp().read(tmp_path / "run", ".")
+    assert [snapshot.path for snapshot in record.snapshots] == ["pyt_save/model.pt"]
+    assert record.problems == ()
+
+
+def test_f2_a_twin_of_another_save_is_not_played(code: Any, tmp_path: Path) -> None:
+    module, other = code.MLPActor(), code.MLPActor()
+    save(tmp_path / "run", module, save_onnx=True)
+    place = tmp_path / "run/pyt_save/model.pt"
+    sys.modules["someones"] = code
+    torch.save(other, place)
+    with pytest.raises(PolicyError, match=r"model\.onnx was not traced of model\.pt as it is: it is not played"):
+        load_policy(tmp_path / "run")
+
+
+def test_f2_a_later_save_without_a_twin_takes_the_old_one_away(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Tanh())
+    with EpochLogger(tmp_path / "run", quiet=True) as logger:
+        for save_onnx in (True, False):
+            logger.setup_pytorch_saver(module, save_onnx=save_onnx)
+            logger.save_state({}, 3)
+            assert (tmp_path / "run/pyt_save/model3.onnx").exists() == save_onnx
+
+
+def test_f2_code_that_decides_by_values_has_no_twin(code: Any, tmp_path: Path) -> None:
+    said = save(tmp_path / "run", code.Decides(), save_onnx=True)
+    assert said[0].startswith("no ONNX twin was saved: its output is not that of the module")
+    assert not (tmp_path / "run/pyt_save/model.onnx").exists()
+
+
+def test_f2_tracing_leaves_the_training_as_it_was(code: Any, tmp_path: Path) -> None:
+    module = torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(), torch.nn.Linear(8, 2)
+    )
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with EpochLogger(tmp_path / "run", quiet=True) as logger, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        logger.setup_pytorch_saver(module, save_onnx=True)
+        torch.manual_seed(7)
+        drawn = torch.rand(3)
+        torch.manual_seed(7)
+        logger.save_state({"env": Env(CHOICES)})
+    assert torch.equal(torch.rand(3), drawn)
+    assert module.training
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert (tmp_path / "run/pyt_save/model.onnx").exists()
+
+
+def test_f2_a_problem_is_said_once_and_another_one_too(tmp_path: Path) -> None:
+    def stack(*sizes: int) -> Any:
+        return torch.nn.Sequential(*(torch.nn.Linear(n, m) for n, m in pairwise(sizes)))
+
+    with warnings.catch_warnings(record=True) as caught, EpochLogger(tmp_path / "run", quiet=True) as logger:
+        warnings.simplefilter("always")
+        for itr, module in enumerate((stack(4, 2), stack(4, 2), stack(4, 8, 2), torch.nn.Bilinear(2, 2, 2))):
+            logger.setup_pytorch_saver(module)
+            logger.save_state({}, itr)
+    said = [str(item.message) for item in caught]
+    assert len(said) == 2
+    assert "model0.pt does not say how its outputs become actions" in said[0]
+    assert "model3.pt" in said[1]
+
+
+def test_f3_a_torchscript_module_is_saved_and_said(code: Any, tmp_path: Path) -> None:
+    module = scripted(code.MLPActor())
+    (said,) = save(tmp_path / "run", module)
+    assert "a TorchScript archive" in said
+    assert "save_onnx=True" in said
+    policy = load_policy(tmp_path / "run", trust=True, action="clip")
+    assert policy.act(X) == pytest.approx(told(module), abs=1e-5)
+
+
+def test_f3_of_a_module_that_cannot_be_pickled_the_weights_are_saved(code: Any, tmp_path: Path) -> None:
+    module = code.MLPActor()
+    module.scale = lambda value: value
+    said = save(tmp_path / "run", module, save_onnx=True)
+    assert said[0].startswith("the module can't be pickled (")
+    assert said[0].endswith("its weights alone were saved")
+    assert len(said) == 1
+    assert load_policy(tmp_path / "run", deterministic=True).act(X) == pytest.approx(told(module), abs=1e-5)
+
+
+def test_f2_an_environment_that_nothing_builds_is_said(tmp_path: Path) -> None:
+    with EpochLogger(tmp_path / "run", quiet=True) as logger:
+        logger.setup_pytorch_saver(torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Hardtanh(-2, 2)))
+        with pytest.warns(RuntimeWarning, match="which environment to play in is not known") as caught:
+            logger.save_state({"env": Env(NUMBERS)})
+    assert "--import test_logger_reads_back builds it anew" in str(caught[0].message)
+    assert "--env-factory" in str(caught[0].message)
+
+
+class Scaled(gymnasium.ObservationWrapper):  # type: ignore[misc,name-defined]
+    """Somebody's own wrapper."""
+
+    def observation(self, observation: Any) -> Any:
+        return observation / 10
+
+
+def test_f2_a_wrapper_that_nothing_rebuilds_is_said_and_a_known_environment_is_not(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Hardtanh(-2, 2))
+    env = gymnasium.make("Pendulum-v1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the precision of bounds
+        rescaled = gymnasium.wrappers.NormalizeObservation(gymnasium.wrappers.RescaleAction(env, -2.0, 2.0))
+    with EpochLogger(tmp_path / "run", quiet=True) as logger:
+        logger.setup_pytorch_saver(module)
+        logger.save_state({"env": rescaled}, 0)
+        with pytest.warns(RuntimeWarning, match="trained inside a wrapper that can't be rebuilt") as caught:
+            logger.save_state({"env": Scaled(env)}, 1)
+    assert "--import test_logger_reads_back" in str(caught[0].message)
+
+
+def test_f2_an_id_that_the_training_registered_is_said(tmp_path: Path) -> None:
+    gymnasium.register("Mine-v0", entry_point=lambda: Env(NUMBERS))
+    try:
+        with EpochLogger(tmp_path / "run", quiet=True) as logger:
+            logger.setup_pytorch_saver(torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Hardtanh(-2, 2)))
+            env = gymnasium.make("Mine-v0", disable_env_checker=True)
+            env.unwrapped.spec.entry_point = f"{__name__}:Env"
+            with pytest.warns(RuntimeWarning, match="Mine-v0 is registered by the module") as caught:
+                logger.save_state({"env": env})
+        assert f"--import {__name__}" in str(caught[0].message)
+    finally:
+        del gymnasium.registry["Mine-v0"]
+
+
+@pytest.mark.slow
+def test_f2_a_tensorflow_graph_without_an_action_is_said(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed").compat.v1
+    with tf.Graph().as_default(), tf.Session() as session, EpochLogger(tmp_path / "run", quiet=True) as logger:
+        x = tf.placeholder("float32", (None, 4))
+        pi = 2 * tf.tanh(tf.matmul(x, tf.get_variable("w", (4, 2))))
+        session.run(tf.global_variables_initializer())
+        logger.setup_tf_saver(session, {"x": x}, {"pi": pi})
+        logger.save_state({}, 0)
+        logger.setup_tf_saver(session, {"x": x}, {"act": pi})
+        with pytest.warns(RuntimeWarning, match="names no output 'pi'; outputs there: act"):
+            logger.save_state({}, 1)

@@ -218,8 +218,7 @@ def test_a_state_dict_takes_its_activation_from_the_config(tmp_path: Path, autho
     logger = EpochLogger(output_dir=tmp_path, exp_name="weights")
     logger.save_config({"ac_kwargs": {"activation": nn.ELU, "hidden_sizes": [8, 8]}})
     logger.setup_pytorch_saver(author(pi=pi).state_dict())
-    with pytest.warns(RuntimeWarning, match="can't be rebuilt without its author's code"):
-        logger.save_state({}, None)
+    logger.save_state({}, None)
     logger.close()
     policy = load_policy(tmp_path, deterministic=True)
     assert policy.act(X) == pytest.approx(numbers(torch.tanh(pi.mu_layer(pi.net(torch.tensor(X))))), abs=1e-5)

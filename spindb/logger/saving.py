@@ -183,10 +183,14 @@ def save_twin(directory: Path, itr: int | None, module: Any, env: Any, observati
         Why there is none, or None.
     """
     from spindb.logger import tracing
+    from spindb.play.readback import twin_deviates
 
     place = module_file(directory, itr)
     try:
         traced = tracing.trace(module, env, observation)
+        why = twin_deviates(place.with_suffix(".onnx"), traced.data, traced.observations, traced.expected)
+        if why is not None:
+            return why
         about = {
             "run": directory.name,
             "snapshot": f"{place.parent.name}/{place.name}",

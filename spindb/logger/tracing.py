@@ -15,14 +15,14 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 OPSET = 18
 _ACTORS = ("pi", "actor", "policy", "actor_net", "policy_net", "q_net", "q_network")
 _VALUES = ("v", "critic", "vf", "value", "value_net")
 _OF_VALUES = re.compile(r"(dueling_?)?(dqn|d?q_?net(work)?|q_?function|q_?value)\w*\Z", re.I)
-_ROWS = (2, 5)
+_TRACED_ROWS, _ROWS = 2, 16
 _TOLERANCE = 1e-4
 _MOST_AXES = 4
 
@@ -36,7 +36,11 @@ class Traced:
     """A module's twin: the bytes of an ONNX file without metadata, and the words that belong into it."""
 
     data: bytes
-    about: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str]
+    observations: Any
+    """Observations by which it can be checked, an array with a row each."""
+    expected: Mapping[str, Any]
+    """What the module itself makes of them, one by one, by the names of the outputs; draws are not among them."""
 
 
 def trace(module: Any, env: Any = None, observation: Any = None) -> Traced:
@@ -96,10 +100,10 @@ def _observations(torch: Any, module: Any, env: Any, observation: Any) -> Any:
     if observation is not None:
         one = torch.as_tensor(observation)
         if not one.is_floating_point():
-            return one[None].repeat(_ROWS[1], *[1] * one.dim())
+            return one[None].repeat(_ROWS, *[1] * one.dim())
         shape = tuple(one.shape)
     elif getattr(space, "n", None) is not None:
-        return torch.arange(_ROWS[1]) % int(space.n)
+        return torch.arange(_ROWS) % int(space.n)
     elif getattr(space, "shape", None):
         shape = tuple(space.shape)
     else:
@@ -108,7 +112,7 @@ def _observations(torch: Any, module: Any, env: Any, observation: Any) -> Any:
             raise UntracedError("what it observes is not known: setup_pytorch_saver(…, observation=obs) shows it one")
         shape = (int(first.shape[1]),)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-    return torch.randn(_ROWS[1], *shape, dtype=torch.float32 if dtype is torch.float16 else dtype)
+    return torch.randn(_ROWS, *shape, dtype=torch.float32 if dtype is torch.float16 else dtype)
 
 
 Way = tuple[str, Callable[[Any], Any], bool]
@@ -240,13 +244,17 @@ def _exported(
     }
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         options["dynamo"] = False  # the other exporter needs a package more
-    twin, given = Twin().eval(), (rows[: _ROWS[0]],)
+    twin, given = Twin().eval(), (rows[:_TRACED_ROWS],)
     if any(
         isinstance(part, torch.jit.ScriptModule) for part in module.modules()
     ):  # which the exporter alone can't trace
         twin = torch.jit.trace(twin, given, check_trace=False)
     torch.onnx.export(twin, given, file, **options)
-    return Traced(file.getvalue(), about)
+    alone = [
+        {**_outputs(torch, call(row[None]), settled), **({"v": value(row[None])} if value else {})} for row in rows
+    ]
+    expected = {key: torch.cat([found[key] for found in alone]).numpy() for key in alone[0] if key != "sample"}
+    return Traced(file.getvalue(), about, rows.numpy(), expected)
 
 
 def _value_of(torch: Any, module: Any, rows: Any) -> Callable[[Any], Any] | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
+from spindb.disk.onnxfiles import OnnxError, read_onnx
 from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError
 from spindb.play.actions import settle
 from spindb.play.engine.problems import UnsupportedGraphError
@@ -17,7 +21,9 @@ from spindb.play.environments.chain import chain_of, wrapped
 from spindb.play.environments.state import saved_of
 from spindb.play.load import Playable, earlier_ways
 from spindb.play.policies import load_snapshot
+from spindb.play.policies.onnx_graph import policy_from
 
+_TOLERANCE = 1e-4
 _INSTALLED = ("site-packages", "dist-packages")
 _TWIN = (
     "logger.setup_pytorch_saver(module, save_onnx=True) saves a traced twin that plays without that code;\n"
@@ -46,6 +52,31 @@ def unplayable(directory: Path, path: str, env: Any = None) -> list[str]:
     except EnvironmentBuildError as error:
         found.append(("the environment that was saved will not be built by itself", error))
     return [f"{what}: {_words(directory, error)}" for what, error in found]
+
+
+def twin_deviates(place: Path, data: bytes, observations: Any, expected: Mapping[str, Any]) -> str | None:
+    """Why a twin that is to be written does not act as the module that it was traced of; None where it does.
+
+    Args:
+        place: where it is to lie.
+        data: of the ONNX file.
+        observations: one in each row.
+        expected: what the module makes of each of them, by the names of the outputs.
+    """
+    try:
+        policy = policy_from(place, read_onnx(data), deterministic=True)
+        for name, wanted in expected.items():
+            ours = {"action": policy.action_name, "output": "pi"}.get(name, name)
+            together = policy.evaluate(ours, observations)
+            alone = np.concatenate([policy.evaluate(ours, row[None]) for row in observations])
+            if not all(
+                np.shape(f) == wanted.shape and np.allclose(f, wanted, _TOLERANCE, _TOLERANCE, True)
+                for f in (together, alone)
+            ):
+                return f"its {name} is not that of the module: the module's code decides by the values that it is given"
+    except (PolicyError, OnnxError) as error:
+        return str(error).removeprefix(f"{place}: ")
+    return None
 
 
 def _words(directory: Path, error: PlaybackError) -> str:

@@ -36,10 +36,14 @@ def _each(op: str) -> Teller:
 
 
 def _div(told: Told) -> str:
-    kind = told.writer.kinds.get(told.input(0), "")
-    if not kind.startswith("f"):  # whole numbers are cut towards zero, where they are whole
-        raise told.unknown("of whole numbers")
-    return told.add("RealDiv", told.input(0), told.input(1))
+    x, y = told.input(0), told.input(1)
+    kind = told.writer.kinds.get(x, "")
+    if kind.startswith("f"):
+        return told.add("RealDiv", x, y)
+    if not kind.startswith(("i", "u")):
+        raise told.unknown("of unknown types")
+    size = told.add("FloorDiv", told.add("Abs", x), told.add("Abs", y))  # cut towards zero
+    return told.add("Mul", size, told.add("Mul", told.add("Sign", x), told.add("Sign", y)))
 
 
 def _gemm(told: Told) -> str:

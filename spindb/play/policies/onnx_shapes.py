@@ -52,18 +52,19 @@ def _split(told: Told) -> list[str]:
 
 def _slice(told: Told) -> str:
     x = told.input(0)
+    axes, steps = told.numbers("axes", 3), told.numbers("steps", 4)
+    computed = told.get("starts") is None and any(told.writer.folded(told.input(n)) is None for n in (1, 2))
+    if computed and axes is not None and len(axes) == 1 and steps in (None, [1]):
+        return _slice_by_lengths(told, axes[0])
     starts, ends = told.numbers("starts", 1), told.numbers("ends", 2)
     if starts is None or ends is None or len(starts) != len(ends):
         raise told.unknown("without ends")
-    axes = told.numbers("axes", 3) or list(range(len(starts)))
-    steps = told.numbers("steps", 4) or [1] * len(starts)
+    axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
     known = told.writer.axes.get(x)
     if known is not None:
         axes = [axis + known if axis < 0 else axis for axis in axes]
-    if not len(axes) == len(starts) == len(steps) or any(step < 1 for step in steps) or max(map(abs, axes)) > MOST_AXES:
+    if not len(axes) == len(starts) == len(steps) or max(map(abs, axes)) > MOST_AXES or min(axes) < 0 <= max(axes):
         raise told.unknown("with such axes or steps")
-    if min(axes) < 0 <= max(axes):
-        raise told.unknown("of first and last axes")
     cut = {axis: part for axis, *part in zip(axes, starts, ends, steps, strict=True)}
     first = min(axes) < 0
     places = list(range(min(axes), 0) if first else range(max(axes) + 1))
@@ -74,6 +75,19 @@ def _slice(told: Told) -> str:
     begin, end, step = (told.wholes(*column) for column in zip(*parts, strict=True))
     masks = {"begin_mask": open_ones, "end_mask": open_ones, "ellipsis_mask": int(first)}
     return told.axes(known, told.add("StridedSlice", x, begin, end, step, **masks))
+
+
+def _slice_by_lengths(told: Told, axis: int) -> str:
+    """Of one axis, from and to what is computed of shapes."""
+    x, known = told.input(0), told.writer.axes.get(told.input(0))
+    if axis < 0 and known is not None:
+        axis += known
+    if not 0 <= axis <= MOST_AXES:
+        raise told.unknown("of an axis that is counted from the last")
+    before, zero = told.wholes(*[0] * axis), told.writer.constant(np.int64(0))
+    begin, end = (told.add("ConcatV2", before, told.input(which), zero) for which in (1, 2))
+    masks = {"begin_mask": (1 << axis) - 1, "end_mask": (1 << axis) - 1}
+    return told.axes(known, told.add("StridedSlice", x, begin, end, told.wholes(*[1] * (axis + 1)), **masks))
 
 
 def _squeeze(told: Told) -> str:

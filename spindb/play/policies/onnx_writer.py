@@ -13,6 +13,10 @@ from spindb.disk.nodes import Constant, Node
 from spindb.disk.onnxfiles import Input, Model, Step
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import UnsupportedGraphError, shown
+from spindb.play.policies.network import Graph
+from spindb.play.policies.program import Program
+
+_MOST_FOLDED = 100  # nodes
 
 
 @dataclass
@@ -101,26 +105,48 @@ class Writer:
         self.kinds[name], self.axes[name] = kept.dtype, array.ndim
         return name
 
+    def folded(self, name: str) -> Any:
+        """The value of a tensor here that follows from a few constants; None where it does not."""
+        if name not in self.values and self._is_small(name):
+            graph = Graph(self.save, self.nodes, self.variables, {"x": self.observation}, {})
+            found = Program(graph, name).constant(name)
+            if found is not None:
+                self.values[name] = found
+        return self.values.get(name)
+
+    def _is_small(self, name: str) -> bool:
+        """Whether a tensor needs a few nodes, none of which is the observation: paddings are put together so."""
+        pending = [name]
+        seen: set[str] = set()
+        while pending and len(seen) <= _MOST_FOLDED:
+            node = pending.pop()
+            if node == self.observation or node not in self.nodes:  # one of several outputs has a name of its own
+                return False
+            if node not in seen:
+                seen.add(node)
+                pending += self.nodes[node].inputs[:_MOST_FOLDED]
+        return not pending
+
     def unknown(self, op: str, what: str = "") -> UnsupportedGraphError:
         """The error for an operation that is not known here, or not so."""
         words = f"numpy does not know ONNX's operation {shown(op)}"
         return UnsupportedGraphError(self.save, f"{words} {what}".rstrip())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
     """A step to be written."""
 
     writer: Writer
     step: Step
+    inputs: list[str] = field(init=False)
+    """What it takes, by the names here; inputs that are left out at the end are not among them."""
 
-    @property
-    def inputs(self) -> list[str]:
-        """What it takes, by the names here; inputs that are left out at the end are not among them."""
+    def __post_init__(self) -> None:
         given = list(self.step.node.inputs)
         while given and not given[-1]:
             given.pop()
-        return [self.writer.tensor(name) if name else "" for name in given]
+        self.inputs = [self.writer.tensor(name) if name else "" for name in given]
 
     def input(self, which: int) -> str:
         """An input by its place.
@@ -137,15 +163,15 @@ class Told:
 
     def optional(self, which: int) -> str:
         """An input by its place; empty where it is left out."""
-        inputs = self.inputs
-        return inputs[which] if which < len(inputs) else ""
+        return self.inputs[which] if which < len(self.inputs) else ""
 
     def value(self, which: int) -> Any:
         """The value of an input that must be a constant; None where it is left out."""
         name = self.optional(which)
-        if name and name not in self.writer.values:
+        found = self.writer.folded(name) if name else None
+        if name and found is None:
             raise self.unknown("with an input that is computed")
-        return self.writer.values[name] if name else None
+        return found
 
     def get(self, name: str, usual: Any = None) -> Any:
         """An attribute."""

@@ -10,6 +10,7 @@ import inspect
 import pickle
 import sys
 import types
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ def _loaded(torch: Any, save: Path) -> Any:
     ours.Unpickler = Unpickler  # type: ignore[attr-defined]
     ours.load = lambda file, **options: Unpickler(file, **options).load()  # type: ignore[attr-defined]
     if holds_script(save):
-        return torch.jit.load(save, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript, which the file is
+            return torch.jit.load(save, map_location="cpu")
     return torch.load(save, map_location="cpu", weights_only=False, pickle_module=ours)
 
 
