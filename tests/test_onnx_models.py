@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,13 @@ def test_f2_numpy_computes_what_pytorch_traced(name: str) -> None:
     module, shape = cases()[name]
     found = trace(module, observation=torch.zeros(shape))
     assert twin_deviates(PLACE, found.data, found.observations, found.expected) is None
+
+
+def test_f2_without_onnx_it_is_said_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UntracedError, match=r"this needs onnx, which is not installed: pip install .*\[onnx\]"):
+        trace(torch.nn.Linear(3, 2))
 
 
 def test_f2_what_carries_a_state_has_no_twin() -> None:

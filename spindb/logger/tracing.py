@@ -18,6 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spindb.errors import SpindbError
+from spindb.extras import needing
+
 OPSET = 18
 _ACTORS = ("pi", "actor", "policy", "actor_net", "policy_net", "q_net", "q_network")
 _VALUES = ("v", "critic", "vf", "value", "value_net")
@@ -59,6 +62,11 @@ def trace(module: Any, env: Any = None, observation: Any = None) -> Traced:
         raise UntracedError(f"a {type(module).__name__} has no forward: save the module itself")
     if any(isinstance(part, (torch.nn.RNNBase, torch.nn.RNNCellBase)) for part in module.modules()):
         raise UntracedError("it carries a state through an episode, which a twin does not")
+    try:
+        with needing():
+            importlib.import_module("onnx")  # by which torch.onnx.export writes
+    except SpindbError as error:
+        raise UntracedError(f"{error.message}: {error.hint}") from error
     with _apart(torch):
         try:
             own = copy.deepcopy(module).cpu().eval()

@@ -18,6 +18,7 @@ from spindb.play.actions import settle
 from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.environments.build import build_environment
 from spindb.play.environments.chain import chain_of, wrapped
+from spindb.play.environments.packages import is_of_gym
 from spindb.play.environments.state import saved_of
 from spindb.play.load import Playable, earlier_ways
 from spindb.play.policies import load_snapshot
@@ -121,7 +122,8 @@ def _check_environment(playable: Playable, env: Any) -> None:
         build_environment(playable.env, saved=saved, earlier=earlier_ways(playable))  # it raises, and builds nothing
         return
     chain = chain_of(saved.environment, playable.env.max_episode_steps)
-    wrapped(_stand_in(env), chain, (), whole_state=saved.whole, without=False)
+    # Around the live one: wrappers of gym and gymnasium alone are made, which look at spaces and step nothing.
+    wrapped(getattr(env, "unwrapped", env), chain, (), whole_state=saved.whole, without=False)
     if playable.env.id is not None:
         _check_registry(playable.env.id, env)
 
@@ -136,25 +138,11 @@ def _check_registry(env_id: str, env: Any) -> None:
     name = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", None)
     module = sys.modules.get(name or "")
     file = getattr(module, "__file__", None)
-    if name and name != "__main__" and (file is None or any(part in file for part in _INSTALLED)):
+    if name and name != "__main__" and (file is None or is_of_gym(name) or any(part in file for part in _INSTALLED)):
         return
-    if name:
+    if name is not None:
         typed = "FILE.py" if name == "__main__" else name
         raise EnvironmentBuildError(
             f"{env_id} is registered by {'a script' if name == '__main__' else f'the module {name}'}",
             hint=f"test-policy --import {typed} registers it, or --env-factory module:function builds it",
         )
-
-
-def _stand_in(env: Any) -> Any:
-    """Something with the spaces of the innermost environment, around which wrappers can be put as a test."""
-    inner = getattr(env, "unwrapped", env)
-    library = next(
-        (lib for name in ("gymnasium", "gym") if (lib := sys.modules.get(name)) and isinstance(inner, lib.Env)), None
-    )
-    bases: tuple[type, ...] = (object,) if library is None else (library.Env,)
-    made = type("StandIn", bases, {})()
-    for name in ("observation_space", "action_space", "metadata", "spec", "render_mode"):
-        if hasattr(inner, name):
-            setattr(made, name, getattr(inner, name))
-    return made
