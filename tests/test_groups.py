@@ -242,6 +242,15 @@ def test_a4_what_goes_on_where() -> None:
     assert chains([1, 2], {1: a, 2: c}, seed_known=True) == [(1,), (2,)], "a gap"
     assert chains([1, 2, 3], {1: a, 2: again, 3: b}, seed_known=False) == [(1,), (2,), (3,)], "nothing tells whose"
     assert chains([1, 2], {1: a, 2: b}, seed_known=False) == [(1, 2)]
+    begun, further = Span(1000, 2000, 2), Span(2500, 3500, 2)
+    for epochs in (None, Span(7, 8, 2)):
+        resumed = Extent(epochs, further, None)
+        assert chains([1, 2], {1: Extent(Span(1, 2, 2), begun, None), 2: resumed}, seed_known=True) == [(1, 2)]
+    short, anew = Span(1000, 1000, 1), Span(1500, 2500, 2)
+    fresh = Extent(Span(1, 2, 2), anew, None)
+    assert chains([1, 2], {1: Extent(Span(1, 1, 1), short, None), 2: fresh}, seed_known=True) == [(1,), (2,)]
+    later = Extent(Span(7, 8, 2), anew, None)
+    assert chains([1, 2], {1: Extent(Span(1, 1, 1), short, None), 2: later}, seed_known=True) == [(1, 2)], "epoch 7"
 
 
 def log(run_directory: Write, name: str, counted: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
