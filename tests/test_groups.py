@@ -293,6 +293,13 @@ def test_a4_a_run_that_counts_from_one_is_a_rerun(write: Write, run_directory: W
     assert (row["continued"], len(row["reruns_averaged"])) == ([], 2)
 
 
+def test_a4_resumed_after_the_first_row_is_one_training(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(5))
+    log(run_directory, "b_s0", range(1, 6), rate=2.0)
+    (row,) = compared(cli)
+    assert (len(row["continued"]), row["reruns_averaged"], row["values"]) == (1, [], [10.0])
+
+
 def test_a3_equal_rows_under_two_seeds_are_said(write: Write, run_directory: Write, cli: Cli) -> None:
     log(run_directory, "a_s0", range(5))
     log(run_directory, "b_s1", range(5), seed=1)
