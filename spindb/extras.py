@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from importlib.util import find_spec
 
 from spindb.errors import SpindbError
 
@@ -40,18 +41,31 @@ def needing() -> Iterator[None]:
         raise SpindbError(f"this needs {module}, which is not installed", hint=installing(module)) from None
 
 
-def installing(module: str) -> str:
-    """The command that installs what brings a module: an extra of spindb, from where spindb was installed.
+def require(*modules: str) -> None:
+    """Make sure that modules are installed, without importing them.
+
+    Raises:
+        SpindbError: some are not; the hint is the command that installs them.
+    """
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise SpindbError(f"this needs {', '.join(missing)}, which {are} not installed", hint=installing(*missing))
+
+
+def installing(*modules: str) -> str:
+    """The command that installs what brings modules: extras of spindb, from where spindb was installed.
 
     >>> installing("left_pad")
     'pip install left_pad'
     """
-    extra = _BY_MODULE.get(module)
-    return f"pip install {module}" if extra is None else f"pip install {_with(extra)}"
+    extras = sorted({_BY_MODULE[module] for module in modules if module in _BY_MODULE})
+    others = [module for module in modules if module not in _BY_MODULE]
+    return " ".join(["pip install", *([_with(",".join(extras))] if extras else []), *others])
 
 
 def _with(extra: str) -> str:
-    """spindb with an extra, as pip takes it: by the directory or address that it came from (PEP 610), else by name."""
+    """spindb with extras, as pip takes it: by the directory or address that it came from (PEP 610), else by name."""
     origin = _origin()
     url = str(origin.get("url", ""))
     if url.startswith("file://") and "dir_info" in origin:

@@ -71,6 +71,9 @@ def test_c3_the_environments_that_are_concerned() -> None:
         assert not concerns(*pair)
 
 
+LIMITS = {17: 0.4, 8: 1.0}  # of Humanoid's and of Ant's actions
+
+
 def of_tensorflow(inputs: int, actions: int, place: Path, seen: int) -> None:
     """A deterministic policy in a save of TensorFlow 1."""
     save = graphlike.Save(
@@ -92,7 +95,7 @@ def of_pytorch(inputs: int, actions: int, place: Path, seen: int) -> None:
     first = torchlike.linear(trained(pytorch(inputs), seen).T.copy(), np.zeros(64, "f4"))
     second = torchlike.linear(pytorch(64, actions).T.copy(), np.zeros(actions, "f4"))
     stack = torchlike.sequence(first, torchlike.activation("ReLU"), second, torchlike.activation("Tanh"))
-    actor = torchlike.Network("a.Actor", {"pi": stack}, act_limit=0.4)
+    actor = torchlike.Network("a.Actor", {"pi": stack}, act_limit=LIMITS[actions])
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(torchlike.zipped(torchlike.Network("a.Critic", {"pi": actor})))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spindb.errors import SpindbError
-from spindb.extras import _EXTRAS, installing, needing
+from spindb.extras import _EXTRAS, installing, needing, require
 
 
 @pytest.fixture
@@ -56,6 +56,14 @@ def test_a_module_of_no_extra_is_named_itself() -> None:
     with pytest.raises(SpindbError, match="this needs left_pad, which is not installed") as caught, needing():
         import left_pad  # type: ignore[import-not-found] # noqa: F401
     assert caught.value.hint == "pip install left_pad"
+
+
+def test_what_is_needed_is_asked_for_at_once(installed_from: Any) -> None:
+    installed_from(None)
+    require("json", "re")
+    with pytest.raises(SpindbError, match="this needs left_pad, which is not installed"):
+        require("json", "left_pad")
+    assert installing("tensorflow", "scipy", "matplotlib") == "pip install 'spindb[analysis,tensorflow]'"
 
 
 def test_a_missing_module_of_our_own_is_no_missing_extra() -> None:

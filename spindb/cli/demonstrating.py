@@ -11,7 +11,7 @@ import typer
 
 from spindb.cli.output import echo, say
 from spindb.errors import SpindbError, UsageError
-from spindb.extras import installing
+from spindb.extras import require
 from spindb.files import is_text
 from spindb.signals import active
 
@@ -31,6 +31,7 @@ def demo(
     """
     if not is_text(os.path.abspath(directory)):
         raise UsageError(f"the path of {directory} is not UTF-8", hint="rename it, or name another directory")
+    require("tensorflow", "scipy", "matplotlib")
     data, location = directory / "data", str(directory / "spindb.db")
     _train(data, jobs)
     _step("Every run under a directory goes into a database; the files are only read.")
@@ -55,10 +56,8 @@ def _train(data: Path, jobs: int | None) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    try:
-        from spindb.demo.study import train_all, trainings
-    except ImportError as error:
-        raise SpindbError(f"training needs more than querying: {error}", hint=installing("tensorflow")) from error
+    from spindb.demo.study import train_all, trainings
+
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
