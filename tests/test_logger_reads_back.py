@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import sys
 import textwrap
 import warnings
@@ -104,6 +105,13 @@ CODE = textwrap.dedent(
         def act(self, obs, deterministic=False):
             with torch.no_grad():
                 return self.pi(obs, deterministic, False)[0].numpy()
+
+    class Einsummed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 2)
+        def forward(self, x):
+            return torch.tanh(torch.einsum("ni,oi->no", torch.relu(self.first(x)), self.second.weight))
 
     class Decides(nn.Module):  # its way depends on values
         def __init__(self):
@@ -316,6 +324,22 @@ def test_f2_tracing_leaves_the_training_as_it_was(code: Any, tmp_path: Path) -> 
     assert module.training
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert (tmp_path / "run/pyt_save/model.onnx").exists()
+
+
+def test_f2_what_numpy_lacks_plays_by_onnxruntime_where_that_is_trusted(
+    code: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    module = code.Einsummed()
+    (said,) = save(tmp_path / "run", module, save_onnx=True)
+    assert "model.onnx: numpy does not know ONNX's operation Einsum" in said
+    assert "--trust plays it by onnxruntime" in said
+    refuse_imports(monkeypatch)
+    with pytest.raises(PolicyError, match="Einsum"):
+        load_policy(tmp_path / "run")
+    policy = load_policy(tmp_path / "run", trust=True, action="clip")
+    assert policy.engine.startswith("onnxruntime")
+    assert pickle.loads(pickle.dumps(policy.policy)).act(X) == pytest.approx(told(module), abs=1e-5)
 
 
 def test_f2_a_problem_is_said_once_and_another_one_too(tmp_path: Path) -> None:

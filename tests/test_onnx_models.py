@@ -14,6 +14,7 @@ from spindb.disk.onnxfiles import OnnxError, read_onnx
 from spindb.errors import PolicyError
 from spindb.logger.tracing import UntracedError, trace, with_metadata
 from spindb.play.policies.onnx_graph import policy_from, read_model
+from spindb.play.policies.onnx_session import OnnxPolicy
 from spindb.play.readback import twin_deviates
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -223,6 +224,32 @@ def test_f2_numpy_computes_what_pytorch_traced(name: str) -> None:
     module, shape = cases()[name]
     found = trace(module, observation=torch.zeros(shape))
     assert twin_deviates(PLACE, found.data, found.observations, found.expected) is None
+
+
+def test_f2_onnxruntime_acts_as_numpy_does() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    layer = torch.nn.Linear(3, 4)
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("f4")
+    normal, categorical = torch.distributions.Normal, torch.distributions.Categorical
+    for call in (
+        lambda x, layer: normal(layer(x), torch.full((4,), 0.5)),
+        lambda x, layer: categorical(logits=layer(x)),
+        lambda x, layer: layer(x),
+    ):
+        data = trace(forward(call, layer)).data
+        ours = policy_from(PLACE, read_onnx(data), deterministic=True)
+        theirs = OnnxPolicy(PLACE, data, read_onnx(data), deterministic=True)
+        assert theirs.act(x) == pytest.approx(ours.act(x), abs=1e-5)
+        assert theirs.probe(x[0]) == pytest.approx(ours.probe(x[0]), abs=1e-5)
+        assert set(theirs.outputs(x)) == set(ours.outputs(x))
+        assert (theirs.form, theirs.stochastic) == (ours.form, ours.stochastic)
+        drawing = OnnxPolicy(PLACE, data, read_onnx(data))
+        drawing.seed(0)
+        drawn = drawing.act(np.repeat(x[:1], 4000, axis=0))
+        other = policy_from(PLACE, read_onnx(data)).act(np.repeat(x[:1], 4000, axis=0))
+        assert drawn.mean(axis=0) == pytest.approx(other.mean(axis=0), abs=0.06)
+        assert drawn.std(axis=0) == pytest.approx(other.std(axis=0), abs=0.05)
 
 
 def test_f2_without_onnx_it_is_said_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:

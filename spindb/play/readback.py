@@ -13,7 +13,7 @@ import numpy as np
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.disk.onnxfiles import OnnxError, read_onnx
-from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError
+from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError, SpindbError
 from spindb.play.actions import settle
 from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.environments.build import build_environment
@@ -22,7 +22,7 @@ from spindb.play.environments.packages import is_of_gym
 from spindb.play.environments.state import saved_of
 from spindb.play.load import Playable, earlier_ways
 from spindb.play.policies import load_snapshot
-from spindb.play.policies.onnx_graph import policy_from
+from spindb.play.policies.twin import policy_in
 
 _TOLERANCE = 1e-4
 _INSTALLED = ("site-packages", "dist-packages")
@@ -65,7 +65,7 @@ def twin_deviates(place: Path, data: bytes, observations: Any, expected: Mapping
         expected: what the module makes of each of them, by the names of the outputs.
     """
     try:
-        policy = policy_from(place, read_onnx(data), deterministic=True)
+        policy: Any = policy_in(place, data, read_onnx(data), deterministic=True, trust=True)  # of our own making
         for name, wanted in expected.items():
             ours = {"action": policy.action_name, "output": "pi"}.get(name, name)
             together = policy.evaluate(ours, observations)
@@ -75,14 +75,18 @@ def twin_deviates(place: Path, data: bytes, observations: Any, expected: Mapping
                 for f in (together, alone)
             ):
                 return f"its {name} is not that of the module: the module's code decides by the values that it is given"
-    except (PolicyError, OnnxError) as error:
+    except (SpindbError, OnnxError) as error:
         return str(error).removeprefix(f"{place}: ")
     return None
 
 
 def _words(directory: Path, error: PlaybackError) -> str:
     hint = error.hint
-    if isinstance(error, PolicyError) and ("author's code" in error.message or "TorchScript" in error.message):
+    if (
+        isinstance(error, PolicyError)
+        and "its ONNX twin: " not in error.message
+        and ("author's code" in error.message or "TorchScript" in error.message)
+    ):
         hint = _TWIN
     return "\n".join(filter(None, (error.message.replace(f"{directory}{os.sep}", ""), hint)))
 

@@ -18,8 +18,8 @@ _IN_WORDS = (PickleError, SavedModelError)
 class UnsupportedGraphError(PolicyError):
     """The graph holds what numpy does not know here; TensorFlow may. ``reason`` says what, without the save."""
 
-    def __init__(self, save: Path, reason: str) -> None:
-        super().__init__(f"{save}: {reason}")
+    def __init__(self, save: Path, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{save}: {reason}", hint=hint)
         self.reason = reason
 
 

@@ -56,7 +56,7 @@ class Policy(Protocol):
 
     @property
     def engine(self) -> str:
-        """What evaluates it: ``numpy``, ``tensorflow`` or ``torch``."""
+        """What evaluates it: ``numpy``, ``tensorflow``, ``torch`` or ``onnxruntime``."""
 
     def act(self, observation: Any) -> Any:
         """The action for one observation of shape `observation_shape`; for n of them, n actions."""

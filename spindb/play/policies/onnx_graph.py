@@ -24,7 +24,7 @@ from spindb.play.policies.onnx_operations import OPERATIONS
 from spindb.play.policies.onnx_writer import Told, Writer
 
 _SCORES: Mapping[str, Scores] = {"Softmax": "probabilities", "LogSoftmax": "logits"}
-_BESIDE = ("v", "q", "logits", "mu")
+BESIDE = ("v", "q", "logits", "mu")
 
 
 def read_model(path: Path) -> Model:
@@ -33,12 +33,23 @@ def read_model(path: Path) -> Model:
     Raises:
         PolicyError: it can't be read, or is none that is played here; the message says why.
     """
+    return model_in(path, bytes_of(path))
+
+
+def bytes_of(path: Path) -> bytes:
+    """The content of the file at `path`; raises as `read_model`."""
     try:
-        return read_onnx(read_regular(path, limits.ONNX))
-    except OnnxError as error:
-        raise PolicyError(f"{path} can't be loaded: {error}") from error
+        return read_regular(path, limits.ONNX)
     except OSError as error:
         raise PolicyError(f"{path} can't be loaded: {error.strerror or error}") from error
+
+
+def model_in(path: Path, data: bytes) -> Model:
+    """The ONNX model in the bytes of the file at `path`; raises as `read_model`."""
+    try:
+        return read_onnx(data)
+    except OnnxError as error:
+        raise PolicyError(f"{path} can't be loaded: {error}") from error
 
 
 def policy_from(path: Path, model: Model, *, deterministic: bool = False) -> GraphPolicy:
@@ -57,34 +68,42 @@ def policy_from(path: Path, model: Model, *, deterministic: bool = False) -> Gra
 
 def graph_of(path: Path, model: Model) -> Graph:
     """The graph of an ONNX model; raises as `policy_from`."""
-    if len(model.inputs) != 1:
-        names = ", ".join(shown(item.name) for item in model.inputs[:5]) or "none"
-        raise PolicyError(f"{path} is no policy: a policy takes an observation alone; inputs there: {names}")
+    form = form_of(path, model)
     writer = Writer(path, model)
     for step in model.steps:
         _write(writer, step)
-    outputs, form = _meaning(writer, model)
-    return Graph(path, writer.nodes, writer.variables, {"x": writer.observation}, outputs, form=form)
+    return Graph(path, writer.nodes, writer.variables, {"x": writer.observation}, _outputs(writer, model), form=form)
 
 
-def _meaning(writer: Writer, model: Model) -> tuple[dict[str, str], Form]:
-    """The outputs by the names that policies have, and what the action is."""
+def form_of(path: Path, model: Model) -> Form:
+    """What the action of a model is.
+
+    Raises:
+        PolicyError: it is no policy.
+    """
+    if len(model.inputs) != 1:
+        names = ", ".join(shown(item.name) for item in model.inputs[:5]) or "none"
+        raise PolicyError(f"{path} is no policy: a policy takes an observation alone; inputs there: {names}")
+    if "logits" in model.outputs or "action" in model.outputs:
+        return SETTLED
+    if "output" not in model.outputs:
+        there = ", ".join(shown(name) for name in model.outputs[:5]) or "none"
+        raise PolicyError(f"{path} names no output 'action'; outputs there: {there}")
+    last = next((step.node.op for step in model.steps if "output" in step.outputs), "")
+    values: Scores | None = "values" if model.metadata.get("scores") == "values" else None
+    return Form(False, _SCORES.get(last, values), shown(model.metadata.get("met", "")))
+
+
+def _outputs(writer: Writer, model: Model) -> dict[str, str]:
+    """The outputs by the names that policies have."""
     found = {name: writer.tensor(name) for name in model.outputs}
-    kept: dict[str, str] = {name: found[name] for name in _BESIDE if name in found}
+    kept: dict[str, str] = {name: found[name] for name in BESIDE if name in found}
     if "logits" in found:
         drawn = writer.new("Multinomial", found["logits"], writer.constant(np.int32(1)))
-        return {**kept, "pi": writer.new("Squeeze", drawn, squeeze_dims=[1])}, SETTLED
-    if "action" in found:
-        if "sample" in found:
-            return {**kept, "pi": found["sample"], "mu": found["action"]}, SETTLED
-        return {**kept, "pi": found["action"]}, SETTLED
-    if "output" in found:
-        scores: Scores | None = "values" if model.metadata.get("scores") == "values" else None
-        last = writer.nodes[found["output"].partition(":")[0]].op
-        scores = _SCORES.get(last, scores)
-        return {**kept, "pi": found["output"]}, Form(False, scores, model.metadata.get("met", "")[: limits.MESSAGE])
-    there = ", ".join(shown(name) for name in model.outputs[:5]) or "none"
-    raise PolicyError(f"{writer.save} names no output 'action'; outputs there: {there}")
+        return {**kept, "pi": writer.new("Squeeze", drawn, squeeze_dims=[1])}
+    if "action" in found and "sample" in found:
+        return {**kept, "pi": found["sample"], "mu": found["action"]}
+    return {**kept, "pi": found["action" if "action" in found else "output"]}
 
 
 def _write(writer: Writer, step: Step) -> None:

@@ -23,7 +23,7 @@ from spindb.extras import needing
 from spindb.play.importable import class_of_script, current_directory_importable
 from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.forms import Form
-from spindb.play.policies.twin import load as load_by_numpy
+from spindb.play.policies.twin import load as load_known
 from spindb.records import SnapshotRecord
 
 
@@ -34,7 +34,7 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
         PolicyError: it can't be unpickled here, or holds nothing that acts.
     """
     try:
-        return load_by_numpy(save, snapshot, deterministic=deterministic)
+        return load_known(save, snapshot, deterministic=deterministic, trust=True)
     except PolicyError as unknown:
         policy = TorchPolicy(save, deterministic)
         policy.notes = (

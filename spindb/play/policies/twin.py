@@ -12,52 +12,74 @@ from hashlib import blake2b
 from pathlib import Path
 
 from spindb.disk import limits
+from spindb.disk.onnxfiles import Model
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
-from spindb.play.engine.problems import evaluating
+from spindb.play.engine.problems import UnsupportedGraphError, evaluating
 from spindb.play.policies import torchmlp
-from spindb.play.policies.graph import GraphPolicy
+from spindb.play.policies.arrays import ArrayPolicy
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
+def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
     """The policy in the file at `save`, or its twin; see `spindb.play.policies.load_snapshot`."""
-    place = twin_of(save)
     try:
         own = torchmlp.load(save, snapshot, deterministic=deterministic)
     except PolicyError as unknown:
-        if not os.path.lexists(place):
+        if not os.path.lexists(twin_of(save)):
             raise
-        why = _reason(unknown, save)
         try:
-            return _noted(load_twin(save, deterministic=deterministic), f"the module itself is not played: {why}")
+            found = load_twin(save, deterministic=deterministic, trust=trust)
         except PolicyError as error:
-            raise PolicyError(f"{unknown.message}; its ONNX twin: {error.message}", hint=unknown.hint) from error
-    if own.form.settled or own.form.scores is not None or not os.path.lexists(place):
+            hint = error.hint or unknown.hint
+            raise PolicyError(f"{unknown.message}; its ONNX twin: {error.message}", hint=hint) from error
+        return _noted(found, f"the module itself is not played: {_reason(unknown, save)}")
+    if own.form.settled or own.form.scores is not None or not os.path.lexists(twin_of(save)):
         return own
     try:
-        return _noted(load_twin(save, deterministic=deterministic), f"the module alone is open: {own.form.met}")
+        found = load_twin(save, deterministic=deterministic, trust=trust)
     except PolicyError as error:
         own.notes = (*own.notes, f"its ONNX twin is not played: {error.message}")
         return own
+    return _noted(found, f"the module alone is open: {own.form.met}")
 
 
-def load_twin(save: Path, *, deterministic: bool = False) -> GraphPolicy:
-    """The twin of the module at `save`.
+def load_twin(save: Path, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
+    """The twin of the module at `save`: by numpy, or with `trust` by onnxruntime where numpy lacks an operation.
 
     Raises:
         PolicyError: it is damaged, is none of this file, or holds what is not known here.
     """
-    from spindb.play.policies.onnx_graph import policy_from, read_model
+    from spindb.play.policies.onnx_graph import bytes_of, model_in
 
     place = twin_of(save)
-    model = read_model(place)
+    data = bytes_of(place)
+    model = model_in(place, data)
     if model.metadata.get("digest") != digest_of_file(save):
         raise PolicyError(f"{place} was not traced of {save.name} as it is: it is not played")
-    policy = policy_from(place, model, deterministic=deterministic)
+    policy = policy_in(place, data, model, deterministic=deterministic, trust=trust)
     if model.metadata.get("draws") == "unknown" and not deterministic:
         policy.notes = (*policy.notes, "its draws were not traced: it acts by its mean")
     return policy
+
+
+def policy_in(
+    place: Path, data: bytes, model: Model, *, deterministic: bool = False, trust: bool = False
+) -> ArrayPolicy:
+    """The policy in a twin that was read; raises as `load_twin`."""
+    from spindb.play.policies.onnx_graph import policy_from
+
+    try:
+        return policy_from(place, model, deterministic=deterministic)
+    except UnsupportedGraphError as error:
+        if not trust:
+            hint = "--trust plays it by onnxruntime, whose memory and time are not bounded"
+            raise UnsupportedGraphError(place, error.reason, hint=hint) from error
+        from spindb.play.policies.onnx_session import OnnxPolicy
+
+        policy = OnnxPolicy(place, data, model, deterministic=deterministic)
+        policy.notes = (*policy.notes, f"played by onnxruntime: {error.reason}")
+        return policy
 
 
 def twin_of(save: Path) -> Path:
@@ -75,7 +97,7 @@ def digest_of_file(save: Path) -> str:
         return blake2b(read_regular(save, limits.MODULE), digest_size=16).hexdigest()
 
 
-def _noted(policy: GraphPolicy, why: str) -> GraphPolicy:
+def _noted(policy: ArrayPolicy, why: str) -> ArrayPolicy:
     policy.notes = (f"played by its ONNX twin {policy.save.name}, traced when it was saved; {why}", *policy.notes)
     return policy
 

@@ -1,0 +1,106 @@
+"""ONNX twins with operations that numpy does not know here, run by onnxruntime in this process.
+
+Memory and time of what it runs are not bounded: nobody gets here without ``--trust``, but the logger with a twin of its
+own. What `spindb.disk.onnxfiles` refuses is refused here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spindb.disk.onnxfiles import Model
+from spindb.errors import PolicyError
+from spindb.extras import needing
+from spindb.play.policies.arrays import ArrayPolicy
+from spindb.play.policies.onnx_graph import BESIDE, form_of
+from spindb.play.policies.operations import draw_categories
+
+_NO_WORDS = 4  # of onnxruntime's severities: nothing below fatal
+
+
+class OnnxPolicy(ArrayPolicy):
+    """See `spindb.play.policies.Policy`."""
+
+    engine = "onnxruntime"
+
+    def __init__(self, save: Path, data: bytes, model: Model, *, deterministic: bool = False) -> None:
+        """Load a model that was read from these bytes.
+
+        Raises:
+            PolicyError: it is no policy, or onnxruntime can't load it.
+        """
+        with needing():
+            import onnxruntime
+        super().__init__(save, deterministic)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _NO_WORDS
+        self._made = (save, data, model, deterministic)
+        self._outputs = model.outputs
+        self.form = form_of(save, model)
+        self.stochastic = bool({"sample", "logits"} & set(model.outputs))
+        given = model.inputs[0]
+        shape = None if given.shape is None else given.shape[1:]
+        self.observation_shape = shape if shape is not None and min(shape, default=0) >= 0 else None
+        self.observation_dtype = given.dtype or "f4"
+        self._input = given.name
+        self.action_name = "mu" if deterministic and "sample" in model.outputs else "pi"
+        if "sample" in model.outputs and not deterministic:
+            self.notes = ("its draws are onnxruntime's: a seed does not repeat them",)
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises classes of its C++ part
+            raise PolicyError(f"{save} can't be loaded by onnxruntime: {_said(error)}") from error
+
+    @property
+    def names(self) -> Sequence[str]:
+        return ["pi", *(name for name in BESIDE if self.has(name))]
+
+    def has(self, name: str) -> bool:
+        return name == "pi" or name in self._outputs or (name == "mu" and "sample" in self._outputs)
+
+    def actions(self, observations: Any) -> Any:
+        return self.evaluate(self.action_name, observations)
+
+    def probe(self, observation: Any) -> Any:
+        name = "mu" if "sample" in self._outputs else "pi"
+        if name == "pi" and "logits" in self._outputs:
+            return np.asarray(np.argmax(self.evaluate("logits", np.asarray(observation)[None]), axis=-1))[0]
+        return self.evaluate(name, np.asarray(observation, dtype=self.observation_dtype)[None])[0]
+
+    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+        if not self.has(name):
+            raise PolicyError(f"{self.save} has no output {name!r}; outputs there: {', '.join(self._outputs)}")
+        if name == "pi" and "logits" in self._outputs:
+            logits = self._run("logits", observations)
+            return np.argmax(logits, axis=-1) if self.deterministic else draw_categories(self.rng, logits)[:, 0]
+        if name == "pi":
+            return self._run(next(n for n in ("sample", "action", "output") if n in self._outputs), observations)
+        return self._run("action" if name == "mu" and "mu" not in self._outputs else name, observations)
+
+    def _run(self, name: str, observations: Any) -> Any:
+        try:
+            return self._session.run([name], {self._input: np.asarray(observations, dtype=self.observation_dtype)})[0]
+        except Exception as error:
+            raise PolicyError(f"{self.save} can't be evaluated by onnxruntime: {_said(error)}") from error
+
+    def weights(self) -> dict[str, Any]:
+        """None: the session holds them."""
+        return {}
+
+    def __reduce__(self) -> Any:
+        return _again, (self._made, self.notes)
+
+
+def _again(made: tuple[Any, ...], notes: tuple[str, ...]) -> OnnxPolicy:
+    save, data, model, deterministic = made
+    policy = OnnxPolicy(save, data, model, deterministic=deterministic)
+    policy.notes = notes
+    return policy
+
+
+def _said(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
