@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import subprocess
 import sys
 import textwrap
 import warnings
@@ -18,7 +19,7 @@ import pytest
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.errors import PolicyError
 from spindb.logger import EpochLogger
-from spindb.play.load import load_policy
+from spindb.play.load import load_policy, load_policy_and_env
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
@@ -432,3 +433,42 @@ def test_f2_a_tensorflow_graph_without_an_action_is_said(tmp_path: Path) -> None
         logger.setup_tf_saver(session, {"x": x}, {"act": pi})
         with pytest.warns(RuntimeWarning, match="names no output 'pi'; outputs there: act"):
             logger.save_state({}, 1)
+
+
+SCRIPT = """
+import sys, gymnasium, torch
+from spindb.logger import EpochLogger
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = torch.nn.Linear(3, 8), torch.nn.Linear(8, 1)
+    def forward(self, obs):
+        return 2 * torch.tanh(self.fc2(torch.relu(self.fc1(obs))))
+
+torch.manual_seed(0)
+net = Net()
+logger = EpochLogger(sys.argv[1], quiet=True)
+logger.save_config({"seed": 0, "env": "Pendulum-v1"})
+for itr, save_onnx in enumerate((False, True)):
+    logger.setup_pytorch_saver(net, save_onnx=save_onnx)
+    logger.save_state({"env": gymnasium.make("Pendulum-v1")}, itr)
+logger.close()
+print(net(torch.ones(3)).item())
+"""
+
+
+@pytest.mark.slow
+def test_f2_a_class_of_a_script_plays_by_its_twin(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "train.py"), str(tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stderr.count("RuntimeWarning") == 1
+    assert "train.py" in result.stderr.partition("RuntimeWarning")[0]
+    assert "__main__.Net" in result.stderr
+    assert "save_onnx=True" in result.stderr
+    with pytest.raises(PolicyError, match="can't be rebuilt without its author's code"):
+        load_policy(tmp_path / "run", 0)
+    env, policy = load_policy_and_env(tmp_path / "run", 1, deterministic=True)
+    assert policy.act(np.ones(3)) == pytest.approx(float(result.stdout), abs=1e-5)
+    assert policy.act(env.reset(seed=0)[0]).shape == (1,)

@@ -7,6 +7,7 @@ read back, and a later one where the network or the environment is another than 
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -52,7 +53,15 @@ class ReadBack:
         told = (kind, re.sub(r"\d+", "", problem))  # itr and counts aside
         if told not in self._said:
             self._said.add(told)
-            warnings.warn(problem, RuntimeWarning, stacklevel=4)
+            warnings.warn(problem, RuntimeWarning, stacklevel=_level_of_the_training())
+
+
+def _level_of_the_training() -> int:
+    """How many calls below the training's own line whoever asks this is: that line is what a warning names."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("spindb.logger"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def shape_of_module(module: Any) -> Hashable:
