@@ -230,6 +230,53 @@ def test_an_unknown_critic_takes_no_actor_with_it(tmp_path: Path, author: Callab
     assert any(note.startswith("its critic q1 is not known here") for note in policy.notes)
 
 
+def critics(author: Callable[..., Any], *names: str) -> Any:
+    """An actor-critic with critics of observation and action, as SAC's, TD3's and DDPG's."""
+    return author(pi=author(net=mlp(5, 8, 2, output=nn.Tanh)), **{name: author(q=mlp(7, 8, 1)) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("names", "there"), [(("q1", "q2"), "value functions there: q1, q2"), (("q",), "value function there: q")]
+)
+def test_a_save_without_v_names_what_there_is(
+    names: tuple[str, ...], there: str, tmp_path: Path, author: Callable[..., Any]
+) -> None:
+    """Of SAC, TD3 and DDPG; the lower of two is what `q` gives."""
+    net = critics(author, *names)
+    wanted = [numbers(getattr(net, name).q(torch.tensor(np.hstack([X, X[:, :2]]))))[:, 0] for name in names]
+    directory = saved(tmp_path, net)
+    policy = load_policy(directory)
+    with pytest.raises(PolicyError, match=f"was saved without v; {there}$") as caught:
+        policy.value(X)
+    assert "policy.q(observation, action) is" in str(caught.value.hint)
+    assert policy.q(X, X[:, :2]) == pytest.approx(np.min(wanted, axis=0), abs=1e-5)
+
+
+def test_a_save_without_any_value_function_says_so(tmp_path: Path, author: Callable[..., Any]) -> None:
+    policy = load_policy(saved(tmp_path, critics(author)))
+    for ask in (lambda: policy.value(X), lambda: policy.q(X, X[:, :2])):
+        with pytest.raises(PolicyError, match=r"was saved without [vq] or any other value function$"):
+            ask()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+@pytest.mark.parametrize("name", ["v", "q2"])
+def test_h5_a_critic_that_is_not_finite_is_said(
+    name: str, bad: float, tmp_path: Path, author: Callable[..., Any]
+) -> None:
+    from spindb.play.values import broken_values
+
+    names = ("q1", "q2") if name == "q2" else ()
+    net = critics(author, *names)
+    net.v = None if names else author(q=mlp(5, 8, 1))
+    with torch.no_grad():
+        getattr(net, name).q[2].bias[0] = bad
+    policy = load_policy(saved(tmp_path, net))
+    assert policy.act(X).shape == (6, 2), "the actor plays"
+    told = f"{name} is NaN or infinite: that stands in {name}.q.2.bias; the training diverged"
+    assert broken_values(policy) == ((told,) if bad else ())
+
+
 def test_a_forward_that_is_code_is_refused(tmp_path: Path, author: Callable[..., Any]) -> None:
     with pytest.raises(
         PolicyError, match=r"Its modules: someones_code\.Net, torch\.nn\.modules\.linear\.Linear"

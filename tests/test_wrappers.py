@@ -288,7 +288,7 @@ def test_c2_sweeps_tell_evaluations_apart(
     run_directory: Write, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    env = NEW.TransformReward(pendulum(), lambda reward: reward * 2)
+    env = NEW.TransformReward(NEW.RescaleAction(pendulum(), -1, 1), lambda reward: reward * 2)
     files = {"vars.pkl": cloudpickle.dumps({"env": env}), "pyt_save/model.pt": policy(3)}
     run_directory(config={"seed": 0}, files=files)
     assert cli("ingest", tmp_path / "data").code == 0
@@ -361,7 +361,7 @@ def test_c5_the_cars_have_a_successor(tmp_path: Path) -> None:
 def test_from_python_a_substitute_is_a_warning(run_directory: Write) -> None:
     import spindb
 
-    env = NEW.TransformReward(pendulum(), lambda reward: reward * 2)
+    env = NEW.TransformReward(NEW.RescaleAction(pendulum(), -1, 1), lambda reward: reward * 2)
     run = run_directory(files={"vars.pkl": cloudpickle.dumps({"env": env}), "pyt_save/model.pt": policy(3)})
     with pytest.raises(EnvironmentBuildError):
         spindb.load_policy_and_env(run)

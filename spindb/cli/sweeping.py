@@ -101,7 +101,17 @@ def sweep(
         waiting, done = _waiting(connection, ids, flags)
     say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
     task = partial(evaluate, flags=flags)
-    failures, ended = evaluate_over_processes(waiting, task, jobs or os.cpu_count() or 1, location)
+    ends: dict[str, int] = {}
+
+    def note_limit(_: Playable, found: Evaluation) -> None:
+        for one in found.episodes:
+            if one.ending == "truncated" and one.length < flags.length:
+                name = found.env_id or "the environment"
+                ends[name] = max(ends.get(name, 0), one.length)
+
+    failures, ended = evaluate_over_processes(waiting, task, jobs or os.cpu_count() or 1, location, note_limit)
+    for name, steps in ends.items():
+        say(f"note: --len {length}: {name} itself ends an episode after {steps} steps")
     with connected(location) as connection:
         rows = _of_this_sweep(connection, ids, flags)
     _print(rows)
