@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spindb.errors import PolicyError, UsageError
+from spindb.index.read.asked import engine_with
 from spindb.play.policies import Policy
 from spindb.play.policies.forms import Form
 from spindb.play.policies.operations import draw_categories
@@ -257,14 +258,6 @@ def _within_one(bounds: tuple[Any, Any] | None) -> bool:
     return bounds is not None and bool((np.abs(bounds[0]) <= 1.0).all() and (np.abs(bounds[1]) <= 1.0).all())
 
 
-_RECORDED = " --action "
-
-
-def recorded_rule(engine: str) -> str | None:
-    """The rule in the engine that an evaluation keeps, None where none was given."""
-    return engine.partition(_RECORDED)[2] or None
-
-
 class Decided:
     """A policy whose outputs are made actions by a rule; all else is the policy's own.
 
@@ -298,7 +291,7 @@ class Decided:
         self.stochastic = policy.stochastic or drawn
         self.deterministic = policy.deterministic
         self.notes = (*policy.notes, *self._words())
-        self.engine = policy.engine if asked is None else f"{policy.engine}{_RECORDED}{asked}"
+        self.engine = engine_with(policy.engine, asked)
 
     def _words(self) -> tuple[str, ...]:
         if self.space.choices:
