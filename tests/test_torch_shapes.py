@@ -313,6 +313,44 @@ if __name__ == "__main__":
 """
 
 
+HIDDEN = """
+import torch
+
+
+class Hidden(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 8), torch.nn.Identity()
+        self.shared_net = torch.nn.Sequential(*layers)
+        self.mu_net, self.var_net = torch.nn.Linear(8, 2), torch.nn.Linear(8, 2)
+
+    def forward(self, x):
+        body = torch.nn.functional.leaky_relu(self.shared_net(x))
+        return torch.distributions.Normal(self.mu_net(body), self.var_net(body).abs()).mean
+"""
+
+
+def test_h4_an_activation_that_was_not_saved_is_never_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare Gaussian actor whose forward has one between its body and its heads; by its author's code it plays."""
+    from spindb.play.importable import import_named
+
+    script = tmp_path / "train.py"
+    script.write_text(HIDDEN)
+    main = types.ModuleType("__main__")
+    exec(compile(HIDDEN, "train.py", "exec"), main.__dict__)  # noqa: S102
+    main.Hidden.__module__ = "__main__"
+    net = main.Hidden()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", main)
+        saved(tmp_path / "run", net)
+    with pytest.raises(PolicyError, match="which activation its forward applies before mu_net was not saved") as caught:
+        policy_of(tmp_path / "run")
+    assert "--trust" in str(caught.value.hint)
+    import_named(str(script))
+    policy = load_policy(tmp_path / "run", trust=True, action="sample")
+    assert policy.act(X[0]) == pytest.approx(numbers(net(torch.tensor(X[0]))), abs=1e-6)
+
+
 def test_a_class_of_a_script_plays_with_trust_and_that_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from spindb.play.importable import import_named
 
