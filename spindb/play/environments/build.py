@@ -213,6 +213,11 @@ def _by_id(
         were_zero = forces_were_zero()
         zero = choices.contact_forces == "zero" or (choices.contact_forces is None and bool(were_zero))
         notes = (*notes, _words_of_forces(were_zero, zero, choices.contact_forces))
+    elif choices.contact_forces is not None:
+        notes = (
+            *notes,
+            f"--contact-forces {choices.contact_forces} changes nothing: it is for Ant and Humanoid up to -v3",
+        )
     made = make(
         env_id,
         source,
