@@ -186,9 +186,9 @@ def test_g3_contact_forces_are_carried_as_zeros(
     of_pytorch(111, 8, run / "pyt_save/model.pt", 111 - FORCES)
     alone = cli("export-policy", run, "--onnx", "-o", tmp_path / "alone.onnx")
     assert "not carried is what stood between environment and network: contact forces of 0" in alone.err
-    session, about, _ = exported(cli, run, tmp_path / "policy.onnx", "--action", "clip")
+    session, about, _ = exported(cli, run, tmp_path / "policy.onnx")
     assert "contact forces of 0" in about["carried"]
-    met = played_by_spindb(run, monkeypatch, action="clip")
+    met = played_by_spindb(run, monkeypatch)
     (actions,) = session.run(["action"], {"observation": np.array(met.observations[:-1])})
     np.testing.assert_allclose(actions, np.array(met.actions), rtol=1e-4, atol=1e-5)
     assert np.abs(np.array(met.observations)[:, -FORCES:]).max() > 0

@@ -92,7 +92,7 @@ def of_pytorch(inputs: int, actions: int, place: Path, seen: int) -> None:
     first = torchlike.linear(trained(pytorch(inputs), seen).T.copy(), np.zeros(64, "f4"))
     second = torchlike.linear(pytorch(64, actions).T.copy(), np.zeros(actions, "f4"))
     stack = torchlike.sequence(first, torchlike.activation("ReLU"), second, torchlike.activation("Tanh"))
-    actor = torchlike.Network("a.Actor", {"pi": stack}, act_limit=0.4)
+    actor = torchlike.Network("a.Actor", {"pi": stack}, act_limit=0.4 if actions == 17 else 1.0)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(torchlike.zipped(torchlike.Network("a.Critic", {"pi": actor})))
 
