@@ -242,6 +242,15 @@ def test_a4_what_goes_on_where() -> None:
     assert chains([1, 2], {1: a, 2: c}, seed_known=True) == [(1,), (2,)], "a gap"
     assert chains([1, 2, 3], {1: a, 2: again, 3: b}, seed_known=False) == [(1,), (2,), (3,)], "nothing tells whose"
     assert chains([1, 2], {1: a, 2: b}, seed_known=False) == [(1, 2)]
+    begun, further = Span(1000, 2000, 2), Span(2500, 3500, 2)
+    for epochs in (None, Span(7, 8, 2)):
+        resumed = Extent(epochs, further, None)
+        assert chains([1, 2], {1: Extent(Span(1, 2, 2), begun, None), 2: resumed}, seed_known=True) == [(1, 2)]
+    short, anew = Span(1000, 1000, 1), Span(1500, 2500, 2)
+    fresh = Extent(Span(1, 2, 2), anew, None)
+    assert chains([1, 2], {1: Extent(Span(1, 1, 1), short, None), 2: fresh}, seed_known=True) == [(1,), (2,)]
+    later = Extent(Span(7, 8, 2), anew, None)
+    assert chains([1, 2], {1: Extent(Span(1, 1, 1), short, None), 2: later}, seed_known=True) == [(1, 2)], "epoch 7"
 
 
 def log(run_directory: Write, name: str, counted: range, seed: int = 0, rate: float = 1.0, **config: object) -> Path:
@@ -282,6 +291,13 @@ def test_a4_a_run_that_counts_from_one_is_a_rerun(write: Write, run_directory: W
         run_directory(name, config={"exp_name": "walk", "seed": 0, "env": "CartPole-v1"}, header=HEADER, rows=rows)
     (row,) = compared(cli)
     assert (row["continued"], len(row["reruns_averaged"])) == ([], 2)
+
+
+def test_a4_resumed_after_the_first_row_is_one_training(write: Write, run_directory: Write, cli: Cli) -> None:
+    log(run_directory, "a_s0", range(5))
+    log(run_directory, "b_s0", range(1, 6), rate=2.0)
+    (row,) = compared(cli)
+    assert (len(row["continued"]), row["reruns_averaged"], row["values"]) == (1, [], [10.0])
 
 
 def test_a3_equal_rows_under_two_seeds_are_said(write: Write, run_directory: Write, cli: Cli) -> None:

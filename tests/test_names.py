@@ -59,6 +59,8 @@ def test_a15_unrelated_runs_take_nothing_out_of_an_answer(
         page = search(connection, Query("", ("id", "hidden_sizes"), limit=1))
         assert page.meaning == found.meaning  # of all that match, not of the page
         assert search(connection, Query("id=4", ("hidden_sizes",))).meaning == {}
+        for spelled in ("config.ac_kwargs.hidden_sizes", "config.seed"):
+            assert search(connection, Query("", (spelled,))).meaning == {}
         assert search(connection, Query("id=1", ("hidden_sizes",))).meaning == {
             "hidden_sizes": ("ac_kwargs.hidden_sizes",)
         }
