@@ -84,7 +84,7 @@ def test_7_a_saved_module_leaves_what_links_lead_to(tmp_path: Path) -> None:
     (tmp_path / "pyt_save").mkdir()
     (tmp_path / "pyt_save" / "model.pt").write_text("kept")
     (tmp_path / "run" / "pyt_save").symlink_to(tmp_path / "pyt_save")
-    logger.setup_pytorch_saver(torch.nn.Linear(1, 1))
+    logger.setup_pytorch_saver(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Tanh()))
     with pytest.warns(RuntimeWarning, match="was a link to"):
         logger.save_state({})
     logger.close()

@@ -43,6 +43,7 @@ PROBLEMS = 200  # of one run
 
 # Of policies that are played.
 MODULE = 1 << 30  # a file of torch.save
+ONNX = 1 << 28  # an ONNX twin beside one
 VARIABLES_DATA = 1 << 30  # a shard of a SavedModel's variables
 
 # Of a table.

@@ -15,7 +15,8 @@ from spindb.logger import saving
 from spindb.logger.claims import CONFIG, TABLE, claim
 from spindb.logger.config import config_text
 from spindb.logger.places import data_directory
-from spindb.logger.tabular import format_table
+from spindb.logger.readback import ReadBack, shape_of_graph, shape_of_module
+from spindb.tabular import format_table
 
 _Logger = TypeVar("_Logger", bound="Logger")
 
@@ -69,6 +70,8 @@ class Logger:
         self.first_row = True
         self._tensorflow: tuple[Any, Mapping[str, Any], Mapping[str, Any]] | None = None
         self._pytorch: Any = None
+        self._twin: tuple[bool, Any] = (False, None)
+        self._read_back = ReadBack(self.output_dir)
 
     def close(self) -> None:
         """Close the table of metrics."""
@@ -130,12 +133,23 @@ class Logger:
         """
         self._tensorflow = (sess, inputs, outputs)
 
-    def setup_pytorch_saver(self, what_to_save: Any) -> None:
-        """Make `save_state` save this module too."""
+    def setup_pytorch_saver(self, what_to_save: Any, *, save_onnx: bool = False, observation: Any = None) -> None:
+        """Make `save_state` save this module too.
+
+        Args:
+            what_to_save: a ``torch.nn.Module``, also one of TorchScript. What can't be pickled is said in a warning,
+                and its ``state_dict()`` is saved.
+            save_onnx: write ``pyt_save/model{itr}.onnx`` beside it, traced: it plays without the author's code. Input
+                and outputs are those of ``spindb export-policy --onnx``.
+            observation: one observation for the tracing; without one the space of the saved ``env`` tells its shape.
+        """
         self._pytorch = what_to_save
+        self._twin = (save_onnx, observation)
 
     def save_state(self, state_dict: Mapping[str, Any], itr: int | None = None) -> None:
         """Save the state (usually ``{"env": env}``) and the policy.
+
+        What was saved is read back, and a `RuntimeWarning` says at once what will not play, and the way out.
 
         Args:
             state_dict: what to pickle. What can't be pickled is said in a warning and in the run.
@@ -146,8 +160,20 @@ class Logger:
             warnings.warn(f"the environment was not saved ({reason}); the policy was", RuntimeWarning, stacklevel=2)
         if self._tensorflow is not None:
             saving.save_tf1(self.output_dir, *self._tensorflow, itr)
+            path = f"tf1_save{saving.suffix(itr)}"
+            self._read_back.check("tf1_save", path, shape_of_graph(*self._tensorflow), state_dict)
         if self._pytorch is not None:
-            saving.save_pytorch(self.output_dir, self._pytorch, itr)
+            self._save_pytorch(state_dict, itr)
+
+    def _save_pytorch(self, state: Mapping[str, Any], itr: int | None) -> None:
+        module, (twin, observation) = self._pytorch, self._twin
+        reason = saving.save_pytorch(self.output_dir, module, itr)
+        if reason is not None:
+            self._read_back.say("pyt_save", f"the module can't be pickled ({reason}): its weights alone were saved")
+        if twin and (why := saving.save_twin(self.output_dir, itr, module, state.get("env"), observation)) is not None:
+            self._read_back.say("pyt_save", f"no ONNX twin was saved: {why}")
+        path = saving.module_file(self.output_dir, itr).relative_to(self.output_dir).as_posix()
+        self._read_back.check("pyt_save", path, shape_of_module(module), state)
 
 
 class EpochLogger(Logger):

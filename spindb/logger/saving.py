@@ -15,6 +15,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -138,16 +139,77 @@ def _forget_new_attributes(path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def save_pytorch(directory: Path, module: Any, itr: int | None) -> None:
-    """Write ``pyt_save/model{itr}.pt``: the whole module, pickled by torch."""
+def save_pytorch(directory: Path, module: Any, itr: int | None) -> str | None:
+    """Write ``pyt_save/model{itr}.pt``: the whole module, pickled by torch; a TorchScript one by ``torch.jit.save``.
+
+    Returns:
+        Why the module could not be pickled, and its weights alone were saved; None where it was.
+
+    Raises:
+        Exception: not even its weights can be saved.
+    """
     torch = importlib.import_module("torch")
-    place = directory / "pyt_save" / f"model{suffix(itr)}.pt"
+    place = module_file(directory, itr)
     if _said_to_be_a_link(place.parent):
         place.parent.unlink()
     place.parent.mkdir(exist_ok=True)
+    place.with_suffix(".onnx").unlink(missing_ok=True)  # it is of the module that was here before
+    reason = None
     # A file object: by a path, torch would write the passing name into the file.
     with own_file(place) as beside, beside.open("wb") as file:
-        torch.save(module, file)
+        if isinstance(module, torch.jit.ScriptModule):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript, which the module is
+                torch.jit.save(module, file)
+            return None
+        try:
+            torch.save(module, file)
+        except OSError:  # a full disk
+            raise
+        except Exception as error:  # what the author keeps beside the weights can't be pickled
+            if not isinstance(module, torch.nn.Module):
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            file.seek(0)
+            file.truncate()
+            torch.save(module.state_dict(), file)
+    return reason
+
+
+def save_twin(directory: Path, itr: int | None, module: Any, env: Any, observation: Any) -> str | None:
+    """Write ``pyt_save/model{itr}.onnx``, traced of the module that ``model{itr}.pt`` holds; see `tracing`.
+
+    Returns:
+        Why there is none, or None.
+    """
+    from spindb.logger import tracing
+    from spindb.play.readback import twin_deviates
+
+    place = module_file(directory, itr)
+    try:
+        traced = tracing.trace(module, env, observation)
+        why = twin_deviates(place.with_suffix(".onnx"), traced.data, traced.observations, traced.expected)
+        if why is not None:
+            return why
+        about = {
+            "run": directory.name,
+            "snapshot": f"{place.parent.name}/{place.name}",
+            **({} if itr is None else {"itr": str(int(itr))}),
+            "digest": blake2b(place.read_bytes(), digest_size=16).hexdigest(),
+            "producer": "spindb",
+            **traced.about,
+        }
+        _write(place.with_suffix(".onnx"), tracing.with_metadata(traced.data, about))
+    except tracing.UntracedError as error:
+        return str(error)
+    except Exception as error:  # a twin is an extra: no training ends for want of it
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def module_file(directory: Path, itr: int | None) -> Path:
+    """Where a PyTorch module is saved."""
+    return directory / "pyt_save" / f"model{suffix(itr)}.pt"
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from spindb.errors import EnvironmentBuildError, UsageError
-from spindb.logger.tabular import format_table
 from spindb.play.spaces import Environment
 from spindb.signals import active
+from spindb.tabular import format_table
 
 Ending = Literal["terminated", "truncated", "cut"]
 _FRAME_SECONDS = 1e-3

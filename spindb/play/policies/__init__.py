@@ -27,7 +27,7 @@ _TF2 = {
     "numpy": "spindb.play.policies.tf2:load_by_numpy",
     "tensorflow": "spindb.play.policies.tf2:load_by_tensorflow",
 }
-_TORCH = "spindb.play.policies.torchmlp:load"
+_TORCH = "spindb.play.policies.twin:load"
 _LOADERS: Mapping[str, Mapping[str, str]] = {
     "simple_save": _TF1,
     "tf1_save": _TF1,

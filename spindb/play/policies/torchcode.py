@@ -10,6 +10,7 @@ import inspect
 import pickle
 import sys
 import types
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,12 @@ from spindb.extras import needing
 from spindb.play.importable import class_of_script, current_directory_importable
 from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.forms import Form
-from spindb.play.policies.torchmlp import load as load_by_numpy
+from spindb.play.policies.twin import load as load_by_numpy
 from spindb.records import SnapshotRecord
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
-    """The policy in the file at `save`: by numpy where that knows its layers, else by PyTorch and its author's code.
+    """The policy at `save`: by numpy where that knows its layers or its twin, else by PyTorch and its author's code.
 
     Raises:
         PolicyError: it can't be unpickled here, or holds nothing that acts.
@@ -133,7 +134,9 @@ def _loaded(torch: Any, save: Path) -> Any:
     ours.Unpickler = Unpickler  # type: ignore[attr-defined]
     ours.load = lambda file, **options: Unpickler(file, **options).load()  # type: ignore[attr-defined]
     if holds_script(save):
-        return torch.jit.load(save, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript, which the file is
+            return torch.jit.load(save, map_location="cpu")
     return torch.load(save, map_location="cpu", weights_only=False, pickle_module=ours)
 
 

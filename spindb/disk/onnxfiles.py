@@ -1,0 +1,243 @@
+"""ONNX models, decoded as far as evaluating them takes: without onnx, and executing nothing.
+
+Format: ``onnx.proto`` (github.com/onnx/onnx). What would read other files, run code of its own or repeat itself is
+refused: values in files beside the model, operations of other domains, functions, operations with graphs in them.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spindb.disk import limits, wire
+from spindb.disk.nodes import Constant, Node
+
+DTYPES = {
+    1: "f4",
+    2: "u1",
+    3: "i1",
+    4: "u2",
+    5: "i2",
+    6: "i4",
+    7: "i8",
+    9: "?",
+    10: "f2",
+    11: "f8",
+    12: "u4",
+    13: "u8",
+}
+"""ONNX's numbers for types (``TensorProto.DataType``), those of fixed size, as numpy spells them."""
+
+_DOMAINS = ("", "ai.onnx")
+_LISTS = {4: "<f", 10: "<d"}
+_EXTERNAL = 1
+_SHOWN = 80
+
+
+class OnnxError(ValueError):
+    """The file is no ONNX model that is read here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation: its inputs and outputs are names of tensors, empty ones for those that are left out."""
+
+    node: Node
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What the model is given: a type as numpy spells it, and lengths, -1 for one that is open; None where it is."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An ONNX model: `steps` in the order of the file, `tensors` that were saved with it, and its metadata."""
+
+    steps: tuple[Step, ...]
+    tensors: Mapping[str, Constant]
+    inputs: tuple[Input, ...]
+    outputs: tuple[str, ...]
+    metadata: Mapping[str, str]
+
+
+def read_onnx(data: bytes) -> Model:
+    """The model in the bytes of a file.
+
+    Raises:
+        OnnxError: it is none, is cut off, or does more than compute from what stands in it.
+    """
+    graph, metadata = b"", {}
+    try:
+        for number, value in wire.fields(data):
+            if number == 7:
+                graph = wire.message(value)
+            elif number == 14:
+                pair = dict(wire.fields(wire.message(value)))
+                metadata[wire.text(pair.get(1)) or ""] = wire.text(pair.get(2)) or ""
+            elif number == 25:
+                raise OnnxError("it defines functions of its own, which are not read")
+        if not graph:
+            raise OnnxError("no ONNX model: it holds no graph")
+        return _graph(graph, metadata)
+    except OnnxError:
+        raise
+    except (IndexError, UnicodeDecodeError, ValueError, struct.error) as error:
+        raise OnnxError(f"no ONNX model, cut off or damaged: {error}") from error
+
+
+def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
+    steps: list[Step] = []
+    tensors: dict[str, Constant] = {}
+    inputs: list[Input] = []
+    outputs: list[str] = []
+    taken = 0
+    for number, value in wire.fields(data):
+        if number == 1:
+            step = _step(wire.message(value))
+            steps.append(step)
+            taken += len(step.node.inputs) + len(step.outputs)
+            if len(steps) > limits.NODES or taken > limits.INPUTS:
+                raise OnnxError(f"more than {limits.NODES:,} operations")
+        elif number == 5:
+            name, tensor = _tensor(wire.message(value))
+            tensors[name] = tensor
+        elif number == 11:
+            inputs.append(_input(wire.message(value)))
+        elif number == 12:
+            outputs.append(_name(dict(wire.fields(wire.message(value))).get(1)))
+        elif number == 15:
+            raise OnnxError("it holds sparse tensors, which are not read")
+        if len(tensors) > limits.VARIABLES:
+            raise OnnxError(f"more than {limits.VARIABLES:,} tensors")
+    given = tuple(item for item in inputs if item.name not in tensors)  # old files name all tensors among the inputs
+    return Model(tuple(steps), tensors, given, tuple(outputs), metadata)
+
+
+def _step(data: bytes) -> Step:
+    inputs: list[str] = []
+    outputs: list[str] = []
+    name = op = domain = ""
+    attributes: dict[str, Any] = {}
+    raw: list[bytes] = []
+    for number, value in wire.fields(data):
+        if number == 1:
+            inputs.append(_name(value))
+        elif number == 2:
+            outputs.append(_name(value))
+        elif number == 3:
+            name = _name(value)
+        elif number == 4:
+            op = _name(value)
+        elif number == 5:
+            raw.append(wire.message(value))
+        elif number == 7:
+            domain = _name(value)
+    if domain not in _DOMAINS:
+        raise OnnxError(f"the operation {_shown(op)} is of {_shown(domain)}, not one of ONNX's own")
+    for item in raw:
+        attribute, value = _attribute(item, op)
+        attributes[attribute] = value
+    return Step(Node(name, op, tuple(inputs), attributes), tuple(outputs))
+
+
+def _attribute(data: bytes, op: str) -> tuple[str, Any]:
+    """The name and the value of an attribute; None for what no operation here asks for."""
+    name, found = "", None
+    floats: list[float] = []
+    numbers: list[int] = []
+    for number, value in wire.fields(data):
+        match number:
+            case 1:
+                name = _name(value)
+            case 2:
+                found = struct.unpack("<f", wire.message(value))[0]
+            case 3:
+                found = wire.signed(value)
+            case 4:
+                found = wire.message(value)
+            case 5:
+                found = _tensor(wire.message(value))[1]
+            case 6 | 11:
+                raise OnnxError(
+                    f"the operation {_shown(op)} holds a graph of its own: it may repeat itself without end"
+                )
+            case 7:
+                floats += [item[0] for item in struct.iter_unpack("<f", wire.message(value))]
+            case 8:
+                numbers += wire.numbers(value)
+    if found is None and (floats or numbers):
+        found = floats or numbers
+    return name, found
+
+
+def _tensor(data: bytes) -> tuple[str, Constant]:
+    """The name of a tensor, and the tensor."""
+    name, dtype, raw = "", "", b""
+    shape: list[int] = []
+    values: list[Any] = []
+    for number, value in wire.fields(data):
+        if number == 1:
+            shape += wire.numbers(value)
+        elif number == 2:
+            dtype = DTYPES.get(wire.number(value), "")
+        elif number in _LISTS:
+            packed = wire.message(value)
+            values += [item[0] for item in struct.iter_unpack(_LISTS[number], packed)]
+        elif number in (5, 7, 11):
+            values += wire.numbers(value)
+        elif number == 8:
+            name = _name(value)
+        elif number == 9:
+            raw = wire.message(value)
+        elif number == 13 or (number == 14 and wire.number(value) == _EXTERNAL):
+            raise OnnxError(f"the values of {_shown(name) or 'a tensor'} lie in another file, which is not read")
+    if len(shape) > limits.DIMENSIONS or any(length < 0 for length in shape):
+        raise OnnxError(f"the tensor {_shown(name)} has a shape that no array has")
+    if dtype:
+        _require_whole(name, dtype, shape, raw, len(values))
+    return name, Constant(dtype, tuple(shape), raw, tuple(values))
+
+
+def _require_whole(name: str, dtype: str, shape: list[int], raw: bytes, count: int) -> None:
+    """Refuse a tensor that has not as many values as its shape."""
+    elements = math.prod(shape)
+    size = 1 if dtype == "?" else int(dtype[1])
+    if (len(raw) != elements * size) if raw or not count else (count != elements or dtype == "f2"):
+        raise OnnxError(f"the tensor {_shown(name)} has other values than its shape {tuple(shape)}")
+
+
+def _input(data: bytes) -> Input:
+    value = dict(wire.fields(data))
+    kind = dict(wire.fields(wire.message(value.get(2))))
+    tensor = dict(wire.fields(wire.message(kind.get(1))))
+    shape: list[int] | None = None
+    if isinstance(tensor.get(2), bytes):
+        shape = []
+        for number, item in wire.fields(wire.message(tensor[2])):
+            if number == 1:
+                length = dict(wire.fields(wire.message(item))).get(1)
+                shape.append(length if isinstance(length, int) and length < 1 << 31 else -1)
+    return Input(
+        _name(value.get(1)), DTYPES.get(wire.number(tensor.get(1)), ""), None if shape is None else tuple(shape)
+    )
+
+
+def _name(value: int | bytes | None) -> str:
+    found = wire.text(value) or ""
+    if len(found) > limits.NAME:
+        raise OnnxError(f"a name of {len(found):,} characters")
+    return found
+
+
+def _shown(name: str) -> str:
+    cut = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+    return cut if cut.isprintable() else repr(cut)

@@ -1,0 +1,224 @@
+"""Writes the steps of an ONNX model as nodes of the engine's graph, and keeps what is known of their types and axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from spindb.disk.nodes import Constant, Node
+from spindb.disk.onnxfiles import Input, Model, Step
+from spindb.errors import PolicyError
+from spindb.play.engine.problems import UnsupportedGraphError, shown
+from spindb.play.policies.network import Graph
+from spindb.play.policies.program import Program
+
+_MOST_FOLDED = 100  # nodes
+
+
+@dataclass
+class Writer:
+    """Gathers the nodes of a graph while the steps of a model are gone through."""
+
+    save: Path
+    model: Model
+    nodes: dict[str, Node] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+    observation: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    """Tensors of ONNX by name, and their names here."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Types of tensors here, as numpy spells them, as far as they are known."""
+    axes: dict[str, int] = field(default_factory=dict)
+    """How many axes tensors here have, as far as that is known."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Tensors here that are constants."""
+
+    def __post_init__(self) -> None:
+        self._input(self.model.inputs[0])
+        for name, constant in self.model.tensors.items():
+            self.names[name] = self._saved(name, constant)
+
+    def _input(self, given: Input) -> None:
+        if not given.dtype:
+            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {shown(given.name)}")
+        shape = (-1, *given.shape[1:]) if given.shape else None
+        self.observation = self.names[given.name] = "x"
+        self.nodes["x"] = Node("x", "Placeholder", (), {"dtype": given.dtype, "shape": shape})
+        self.kinds["x"] = given.dtype
+        if given.shape:
+            self.axes["x"] = len(given.shape)
+
+    def _saved(self, name: str, constant: Constant) -> str:
+        """A tensor of the file: a variable where it has axes, so that it counts among the weights."""
+        if not constant.dtype:
+            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the tensor {shown(name)}")
+        value = self.array(constant)
+        if value.dtype.kind != "f" or value.ndim == 0:
+            return self.constant(value)
+        ours = name.replace(":", "_").replace("^", "_") or "tensor"
+        while ours in self.nodes:
+            ours += "_"
+        self.nodes[ours] = Node(ours, "Variable", (), {})
+        self.variables[ours] = self.values[ours] = value
+        self.kinds[ours], self.axes[ours] = value.dtype.str[1:], value.ndim
+        return ours
+
+    def array(self, constant: Constant) -> Any:
+        """The values of a constant, whose number `spindb.disk.onnxfiles` has checked."""
+        if constant.raw or not constant.values:
+            return np.frombuffer(constant.raw, "<" + constant.dtype if constant.dtype != "?" else "?").reshape(
+                constant.shape
+            )
+        return np.array(constant.values, dtype=constant.dtype).reshape(constant.shape)
+
+    def tensor(self, name: str) -> str:
+        """A tensor of ONNX by its name here.
+
+        Raises:
+            PolicyError: no step before gives it.
+        """
+        if name not in self.names:
+            raise PolicyError(f"{self.save} is damaged: nothing gives the tensor {shown(name)}")
+        return self.names[name]
+
+    def new(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node; its type and axes are those of its inputs until something else is said of it."""
+        name = f"{op}_{len(self.nodes)}"
+        self.nodes[name] = Node(name, op, inputs, attributes)
+        if known := [self.kinds[source] for source in inputs[:1] if source in self.kinds]:
+            self.kinds[name] = known[0]
+        if inputs and all(source in self.axes for source in inputs):
+            self.axes[name] = max(self.axes[source] for source in inputs)
+        return name
+
+    def constant(self, value: Any) -> str:
+        """A constant of ours, or of the file."""
+        array = np.asarray(value)
+        name = f"Const_{len(self.nodes)}"
+        kept = Constant(array.dtype.str[1:].replace("b1", "?"), array.shape, array.tobytes(), ())
+        self.nodes[name] = Node(name, "Const", (), {"value": kept})
+        self.values[name] = array
+        self.kinds[name], self.axes[name] = kept.dtype, array.ndim
+        return name
+
+    def folded(self, name: str) -> Any:
+        """The value of a tensor here that follows from a few constants; None where it does not."""
+        if name not in self.values and self._is_small(name):
+            graph = Graph(self.save, self.nodes, self.variables, {"x": self.observation}, {})
+            found = Program(graph, name).constant(name)
+            if found is not None:
+                self.values[name] = found
+        return self.values.get(name)
+
+    def _is_small(self, name: str) -> bool:
+        """Whether a tensor needs a few nodes, none of which is the observation: paddings are put together so."""
+        pending = [name]
+        seen: set[str] = set()
+        while pending and len(seen) <= _MOST_FOLDED:
+            node = pending.pop()
+            if node == self.observation or node not in self.nodes:  # one of several outputs has a name of its own
+                return False
+            if node not in seen:
+                seen.add(node)
+                pending += self.nodes[node].inputs[:_MOST_FOLDED]
+        return not pending
+
+    def unknown(self, op: str, what: str = "") -> UnsupportedGraphError:
+        """The error for an operation that is not known here, or not so."""
+        words = f"numpy does not know ONNX's operation {shown(op)}"
+        return UnsupportedGraphError(self.save, f"{words} {what}".rstrip())
+
+
+@dataclass(slots=True)
+class Told:
+    """A step to be written."""
+
+    writer: Writer
+    step: Step
+    inputs: list[str] = field(init=False)
+    """What it takes, by the names here; inputs that are left out at the end are not among them."""
+
+    def __post_init__(self) -> None:
+        given = list(self.step.node.inputs)
+        while given and not given[-1]:
+            given.pop()
+        self.inputs = [self.writer.tensor(name) if name else "" for name in given]
+
+    def input(self, which: int) -> str:
+        """An input by its place.
+
+        Raises:
+            PolicyError: it has none there.
+        """
+        found = self.optional(which)
+        if not found:
+            raise PolicyError(
+                f"{self.writer.save} is damaged: {shown(self.step.node.op)} lacks its input number {which + 1}"
+            )
+        return found
+
+    def optional(self, which: int) -> str:
+        """An input by its place; empty where it is left out."""
+        return self.inputs[which] if which < len(self.inputs) else ""
+
+    def value(self, which: int) -> Any:
+        """The value of an input that must be a constant; None where it is left out."""
+        name = self.optional(which)
+        found = self.writer.folded(name) if name else None
+        if name and found is None:
+            raise self.unknown("with an input that is computed")
+        return found
+
+    def get(self, name: str, usual: Any = None) -> Any:
+        """An attribute."""
+        found = self.step.node.attributes.get(name)
+        return usual if found is None else found
+
+    def whole(self, name: str, usual: Any = None) -> Any:
+        """An attribute that is a whole number, or a list of such."""
+        found = self.get(name, usual)
+        if not isinstance(found, (int, list, type(None))):
+            raise PolicyError(f"{self.writer.save} is damaged: {shown(self.step.node.op)}'s {name} is no whole number")
+        return found
+
+    def numbers(self, name: str, which: int) -> list[int] | None:
+        """Whole numbers that are an attribute up to one version of ONNX and an input since; None where neither is."""
+        found = self.get(name)
+        value = self.value(which) if found is None else found
+        return None if value is None else [int(number) for number in np.ravel(value)]
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node."""
+        return self.writer.new(op, *inputs, **attributes)
+
+    def typed(self, kind: str, name: str) -> str:
+        """Say the type of a tensor."""
+        self.writer.kinds[name] = kind
+        return name
+
+    def axes(self, count: int | None, name: str) -> str:
+        """Say how many axes a tensor has; None: unknown."""
+        self.writer.axes.pop(name, None)
+        if count is not None:
+            self.writer.axes[name] = count
+        return name
+
+    def number(self, value: float, like: str = "") -> str:
+        """A constant of one number, of the type of another tensor."""
+        return self.writer.constant(np.array(value, dtype=self.writer.kinds.get(like, "f4")))
+
+    def wholes(self, *values: int) -> str:
+        """A constant of whole numbers."""
+        return self.writer.constant(np.array(values, dtype="i8"))
+
+    def unknown(self, what: str) -> UnsupportedGraphError:
+        """The error for an operation that is not known so."""
+        return self.writer.unknown(self.step.node.op, what)
+
+
+Teller: TypeAlias = Callable[[Told], "str | list[str]"]
+"""Writes the nodes of a step; returns the name of what it gives, or of each of its outputs."""
