@@ -162,7 +162,8 @@ def run_policy(
     Args:
         env: from `load_policy`, or one of your own: of gym (old or new) or gymnasium.
         get_action: maps an observation to an action.
-        max_ep_len: ends an episode after so many steps; None or 0: only the environment ends it.
+        max_ep_len: ends an episode after so many steps; None or 0: only the environment ends it. The environment's own
+            time limit ends it all the same.
         num_episodes: how many.
         render: show each step.
 

@@ -15,7 +15,8 @@ from test_torch_networks import BIAS, RNG, WEIGHT, X, actor, layer, linear, netw
 from spindb.disk.nodes import Node
 from spindb.disk.torchfiles import Module
 from spindb.errors import PolicyError, UsageError
-from spindb.play.actions import Decided, Rule, recorded_rule, rule_of, settle
+from spindb.index.read.asked import recorded_rule
+from spindb.play.actions import Decided, Rule, rule_of, settle
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.network import Graph
 

@@ -134,6 +134,15 @@ def test_c3_real_where_the_weights_were_trained(run_directory: Write, cli: Cli) 
     assert json.loads(played.out)["substituted"] is None
 
 
+@pytest.mark.parametrize(("env_id", "said"), [("Pendulum-v1", True), ("Ant-v4", True), ("Ant-v3", False)])
+def test_c3_a_flag_that_changes_nothing_is_said(env_id: str, said: bool) -> None:
+    from spindb.play.environments.build import Choices, build_environment
+    from spindb.records import EnvironmentHint
+
+    built = build_environment(EnvironmentHint(env_id, "config"), Choices(contact_forces="zero"))
+    assert any("--contact-forces zero changes nothing" in note for note in built.notes) is said
+
+
 def test_c3_the_forces_are_zero_in_observations_and_rewards() -> None:
     from spindb.play.environments.build import Choices, build_environment
     from spindb.records import EnvironmentHint
@@ -157,3 +166,86 @@ def test_c3_the_forces_are_zero_in_observations_and_rewards() -> None:
             costs += forces
         assert costs > 0, "the robot touched the ground"
         assert first.shape == (inputs,)
+
+
+WORLD = """
+import gymnasium
+
+
+def real():
+    return gymnasium.make("Ant-v4", use_contact_forces=True, contact_cost_weight=0.0, max_episode_steps=60)
+"""
+
+
+def trained_on_zeros(run: Path) -> None:
+    """Four epochs of a policy that a step costs by its action: constant without contact forces, wild with them."""
+    import gymnasium
+
+    rows = []
+    first = pytorch(111)
+    first[: 111 - FORCES] = 0
+    first[0, 0] = 0.5  # trained: beyond the bound
+    (run / "pyt_save").mkdir(parents=True)
+    env = gymnasium.make("Ant-v4", use_contact_forces=True, contact_cost_weight=0.0, max_episode_steps=60)
+    for epoch, scale in enumerate((1.5, 0.8, 0.3, 0.05)):
+        second, bias = RNG.uniform(-8, 8, (64, 8)).astype("f4"), np.full(8, scale, "f4")
+        second[0] = 0
+        layers = [torchlike.linear(first.T.copy(), np.zeros(64, "f4")), torchlike.activation("Tanh")]
+        layers += [torchlike.linear(second.T.copy(), bias), torchlike.activation("Tanh")]
+        actor = torchlike.Network("a.Actor", {"pi": torchlike.sequence(*layers)}, act_limit=1.0)
+        (run / f"pyt_save/model{epoch}.pt").write_bytes(torchlike.zipped(torchlike.Network("a.Critic", {"pi": actor})))
+        returns = []
+        for episode in range(10):
+            observation, _ = env.reset(seed=100 * epoch + episode)
+            total, over = 0.0, False
+            while not over:
+                seen = np.where(np.arange(111) < 111 - FORCES, observation, 0)
+                observation, reward, terminated, truncated, _ = env.step(np.tanh(np.tanh(seen @ first) @ second + bias))
+                total, over = total + float(reward), terminated or truncated
+            returns.append(total)
+        rows.append((epoch, np.mean(returns), np.std(returns), max(returns), min(returns), 60))
+    head = ["Epoch", "AverageTestEpRet", "StdTestEpRet", "MaxTestEpRet", "MinTestEpRet", "TestEpLen"]
+    (run / "progress.txt").write_text("".join("\t".join(map(str, line)) + "\n" for line in (head, *rows)))
+
+
+def test_contact_forces_that_training_never_saw_are_found_by_verify(
+    run_directory: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spindb.play.evaluating import Flags
+    from spindb.play.load import locate
+    from spindb.play.verify.playing import Plan, verify
+
+    (tmp_path / "world_of_forces.py").write_text(WORLD)
+    monkeypatch.chdir(tmp_path)
+    config = {"seed": 0, "env_name": "Ant-v3", "num_test_episodes": 10, "max_ep_len": 60}
+    run = run_directory(config=config, files={"vars.pkl": limited("gym.envs.mujoco.ant_v3.AntEnv", 60)})
+    trained_on_zeros(run)
+
+    def verdict(**flags: Any) -> Any:
+        return verify(locate(run, 2), Plan(Flags(seed=0, **flags))).verdict
+
+    for right in (verdict(), verdict(contact_forces="zero")):
+        assert (right.word, right.power > 0.8) == ("agrees", True), right.reason
+    for seed in range(3):
+        wrong = verify(locate(run, 2), Plan(Flags(seed=seed, factory="world_of_forces:real"))).verdict
+        assert wrong is not None
+        assert wrong.word == "differs", wrong.reason
+    told = verdict(contact_forces="real")
+    assert told.word == "can't-tell"
+    assert "contact forces are fed in, which were 0 in training" in told.reason
+
+
+@pytest.mark.sqlite
+@pytest.mark.slow
+def test_what_was_verified_with_other_contact_forces_is_played_again(
+    run_directory: Write, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {"seed": 0, "env_name": "Ant-v3", "num_test_episodes": 10, "max_ep_len": 60}
+    run = run_directory(config=config, files={"vars.pkl": limited("gym.envs.mujoco.ant_v3.AntEnv", 60)})
+    trained_on_zeros(run)
+    assert cli("ingest", tmp_path / "data").code == 0
+    one = ("verify", "1", "--itr", "2", "--jobs", "1")
+    for flags in ((), ("--contact-forces", "zero"), ("--contact-forces", "real"), ()):
+        assert "0 verified so already" in cli(*one, *flags).err
+        assert "1 verified so already" in cli(*one, *flags).err

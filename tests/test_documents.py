@@ -48,6 +48,7 @@ def test_the_python_of_the_manual_runs(tmp_path: documents.Path) -> None:
     assert printed[0] == "Using default action op."
     assert printed[1].startswith("Logging data to ")
     assert printed[2].startswith("Episode 0 \t EpRet ")
+    assert printed[-2] in page
     assert printed[-1] == "['pi', 'v'] <class 'float'>"
 
 

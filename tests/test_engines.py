@@ -143,8 +143,9 @@ def test_draws_begin_anew_with_a_seed_and_end_with_deterministic() -> None:
 def test_what_is_asked_for_must_be_there() -> None:
     policy = spindb.load_policy(EXAMPLE, itr=0)
     assert isinstance(policy.value(np.zeros(4)), float)
-    with pytest.raises(PolicyError, match="has no output 'q'; outputs there: pi, v"):
+    with pytest.raises(PolicyError, match=r"was saved without q; value function there: v$") as caught:
         policy.q(np.zeros(4), [0])
+    assert caught.value.hint == "policy.value(observation) is V"
     with pytest.raises(PolicyError, match=r"takes observations of shape \(4,\), not \(3,\)"):
         policy.act(np.zeros(3))
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import REPOSITORY, Outcome, rows_of, settle
@@ -215,3 +216,42 @@ def test_j12_workers_import_nothing_from_the_current_directory(study: Path) -> N
     assert parent.returncode == 0, err
     assert not Path("executed").exists()
     assert len(out.splitlines()) == 4
+
+
+def test_the_best_is_played_again_as_it_was_played(
+    run_directory: Any, cli: Cli, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The command has every flag that the evaluation was made with."""
+    import cloudpickle
+    from test_carried import actor
+    from test_wrappers import NEW, pendulum
+
+    monkeypatch.chdir(tmp_path)
+    env = NEW.TransformReward(NEW.RescaleAction(pendulum(), -1, 1), lambda reward: reward * 2)
+    files = {"vars.pkl": cloudpickle.dumps({"env": env}), "pyt_save/model.pt": actor(3, 1, last=None, name="policy")}
+    run_directory(config={"seed": 0}, files=files)
+    assert cli("ingest", tmp_path / "data").code == 0
+    play = ("test-policy", "1", "-nr", "-n", "1", "--seed", "0", "--without-wrappers")
+    for flags in (("--action", "tanh"), ("--action", "clip", "--len", "50"), ("--action", "clip", "-d")):
+        assert cli(*play, *flags).code == 0
+    rows = json.loads(cli("best", "--json").out)
+    assert sorted((row["action"], row["rank"]) for row in rows) == [("clip", 1), ("clip", 1), ("tanh", 1)]
+    assert {row["command"] for row in rows} == {
+        "spindb test-policy 1 --action tanh --without-wrappers",
+        "spindb test-policy 1 --len 50 --action clip --without-wrappers",
+        "spindb test-policy 1 -d --action clip --without-wrappers",
+    }
+    for row in rows:
+        again = cli(*row["command"].split()[1:], "-nr", "-n", "1", "--seed", "0", "--json")
+        assert json.loads(again.out)["mean_return"] == row["mean_return"]
+        assert f"the best in {row['env']}" in cli("best").err
+
+
+def test_what_an_evaluation_was_asked_for_is_read_back() -> None:
+    from spindb.index.read.asked import Asked, asked, engine_with
+
+    found = asked("Ant-v4", "--env; with g=1.0; contact forces zero; without a.B, c.D", engine_with("numpy", "clip"))
+    assert found == Asked("Ant-v4", None, "clip", True, "zero")
+    assert found.flags == ("--env Ant-v4", "--action clip", "--contact-forces zero", "--without-wrappers")
+    assert asked(None, "--env-factory my envs:make", "numpy").flags == ("--env-factory 'my envs:make'",)
+    assert asked("Pendulum-v1", "state id", "tensorflow") == Asked(None, None, None, False, None)

@@ -194,7 +194,7 @@ def test_the_deviation_of_a_squashed_gaussian_is_cut_off(written: float, used: f
         (network(pi=actor(sequence(linear(), layer("GLU")))), "it holds a torch.nn.modules.activation.GLU"),
         (
             network(pi=network(shared_net=sequence(linear()), mu_net=linear(), var_net=linear())),
-            "no activation stands between shared_net and mu_net, and its forward may apply one",
+            "shared_net ends with a linear layer; which activation its forward applies before mu_net was not saved",
         ),
     ],
 )

@@ -233,6 +233,53 @@ def test_an_unknown_critic_takes_no_actor_with_it(tmp_path: Path, author: Callab
     assert any(note.startswith("its critic q1 is not known here") for note in policy.notes)
 
 
+def critics(author: Callable[..., Any], *names: str) -> Any:
+    """An actor-critic with critics of observation and action, as SAC's, TD3's and DDPG's."""
+    return author(pi=author(net=mlp(5, 8, 2, output=nn.Tanh)), **{name: author(q=mlp(7, 8, 1)) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("names", "there"), [(("q1", "q2"), "value functions there: q1, q2"), (("q",), "value function there: q")]
+)
+def test_a_save_without_v_names_what_there_is(
+    names: tuple[str, ...], there: str, tmp_path: Path, author: Callable[..., Any]
+) -> None:
+    """Of SAC, TD3 and DDPG; the lower of two is what `q` gives."""
+    net = critics(author, *names)
+    wanted = [numbers(getattr(net, name).q(torch.tensor(np.hstack([X, X[:, :2]]))))[:, 0] for name in names]
+    directory = saved(tmp_path, net)
+    policy = load_policy(directory)
+    with pytest.raises(PolicyError, match=f"was saved without v; {there}$") as caught:
+        policy.value(X)
+    assert "policy.q(observation, action) is" in str(caught.value.hint)
+    assert policy.q(X, X[:, :2]) == pytest.approx(np.min(wanted, axis=0), abs=1e-5)
+
+
+def test_a_save_without_any_value_function_says_so(tmp_path: Path, author: Callable[..., Any]) -> None:
+    policy = load_policy(saved(tmp_path, critics(author)))
+    for ask in (lambda: policy.value(X), lambda: policy.q(X, X[:, :2])):
+        with pytest.raises(PolicyError, match=r"was saved without [vq] or any other value function$"):
+            ask()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+@pytest.mark.parametrize("name", ["v", "q2"])
+def test_h5_a_critic_that_is_not_finite_is_said(
+    name: str, bad: float, tmp_path: Path, author: Callable[..., Any]
+) -> None:
+    from spindb.play.values import broken_values
+
+    names = ("q1", "q2") if name == "q2" else ()
+    net = critics(author, *names)
+    net.v = None if names else author(q=mlp(5, 8, 1))
+    with torch.no_grad():
+        getattr(net, name).q[2].bias[0] = bad
+    policy = load_policy(saved(tmp_path, net))
+    assert policy.act(X).shape == (6, 2), "the actor plays"
+    told = f"{name} is NaN or infinite: that stands in {name}.q.2.bias; the training diverged"
+    assert broken_values(policy) == ((told,) if bad else ())
+
+
 def test_a_forward_that_is_code_is_refused(tmp_path: Path, author: Callable[..., Any]) -> None:
     with pytest.raises(
         PolicyError, match=r"Its modules: someones_code\.Net, torch\.nn\.modules\.linear\.Linear"
@@ -267,6 +314,44 @@ class Net(torch.nn.Module):
 if __name__ == "__main__":
     raise SystemExit("training")
 """
+
+
+HIDDEN = """
+import torch
+
+
+class Hidden(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 8), torch.nn.Identity()
+        self.shared_net = torch.nn.Sequential(*layers)
+        self.mu_net, self.var_net = torch.nn.Linear(8, 2), torch.nn.Linear(8, 2)
+
+    def forward(self, x):
+        body = torch.nn.functional.leaky_relu(self.shared_net(x))
+        return torch.distributions.Normal(self.mu_net(body), self.var_net(body).abs()).mean
+"""
+
+
+def test_h4_an_activation_that_was_not_saved_is_never_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare Gaussian actor whose forward has one between its body and its heads; by its author's code it plays."""
+    from spindb.play.importable import import_named
+
+    script = tmp_path / "train.py"
+    script.write_text(HIDDEN)
+    main = types.ModuleType("__main__")
+    exec(compile(HIDDEN, "train.py", "exec"), main.__dict__)  # noqa: S102
+    main.Hidden.__module__ = "__main__"
+    net = main.Hidden()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", main)
+        saved(tmp_path / "run", net)
+    with pytest.raises(PolicyError, match="which activation its forward applies before mu_net was not saved") as caught:
+        policy_of(tmp_path / "run")
+    assert "--trust" in str(caught.value.hint)
+    import_named(str(script))
+    policy = load_policy(tmp_path / "run", trust=True, action="sample")
+    assert policy.act(X[0]) == pytest.approx(numbers(net(torch.tensor(X[0]))), abs=1e-6)
 
 
 def test_a_class_of_a_script_plays_with_trust_and_that_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -258,3 +258,90 @@ def test_what_can_not_be_verified_is_refused_in_words(study: Path, cli: Cli) -> 
     assert shown["failed"] == []
     assert shown["snapshots"][0]["verdict"] == "agrees"
     assert shown["snapshots"][0]["interval"][0] < shown["snapshots"][0]["difference"]
+
+
+BARE = """
+import gymnasium
+
+
+def make():
+    return gymnasium.make("MountainCarContinuous-v0", max_episode_steps=200)
+"""
+
+
+def wrapped(directory: Path, name: str = "pi") -> None:
+    """A run in a car whose pushes cost, rescaled in training: an action of 2 is a push of 1."""
+    import cloudpickle
+    import gymnasium
+
+    bare = gymnasium.make("MountainCarContinuous-v0", max_episode_steps=200)
+    env = gymnasium.wrappers.RescaleAction(bare, -2, 2)
+    (directory / "pyt_save").mkdir(parents=True)
+    rng, rows = np.random.default_rng(1), []
+    for epoch, bias in enumerate((0.25, 0.5, 0.9, 1.6)):
+        weight = np.array([[0.5, 0.0]], "f4")
+        layers = [torchlike.linear(weight, np.full(1, bias, "f4"))]
+        layers += [torchlike.activation("Tanh")] if name == "pi" else []
+        stack = torchlike.sequence(*layers)
+        acts = torchlike.Network("a.Actor", {"pi": stack}, act_limit=2.0) if name == "pi" else stack
+        module = torchlike.Network("a.Critic", {name: acts})
+        (directory / "pyt_save" / f"model{epoch}.pt").write_bytes(torchlike.zipped(module))
+        returns = []
+        for _ in range(10):
+            observation, _ = env.reset(seed=int(rng.integers(2**31)))
+            total, over = 0.0, False
+            while not over:
+                observation, reward, terminated, over, _ = env.step(2 * np.tanh(weight @ observation + bias))
+                total += float(reward)
+                assert not terminated
+            returns.append(total)
+        rows.append([epoch, fmean(returns), pstdev(returns), max(returns), min(returns), 200])
+    head = ["Epoch", "AverageTestEpRet", "StdTestEpRet", "MaxTestEpRet", "MinTestEpRet", "TestEpLen"]
+    (directory / "progress.txt").write_text("".join("\t".join(map(str, line)) + "\n" for line in [head, *rows]))
+    (directory / "config.json").write_text(json.dumps({"seed": 0, "env_name": "MountainCarContinuous-v0"}))
+    (directory / "vars.pkl").write_bytes(cloudpickle.dumps({"env": env}))
+
+
+def of_wrapped(directory: Path, **flags: Any) -> Any:
+    return verify(locate(directory, 2), Plan(Flags(seed=0, **flags))).verdict
+
+
+def test_a_wrapper_left_out_never_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the flag that says so it can't be told; in an environment of somebody's own it differs."""
+    wrapped(tmp_path / "run")
+    (tmp_path / "bare_of_verify.py").write_text(BARE)
+    monkeypatch.chdir(tmp_path)
+    right = of_wrapped(tmp_path / "run")
+    assert (right.word, right.reason) == (AGREES, "")
+    assert of_wrapped(tmp_path / "run", factory="bare_of_verify:make", action="clip").word == DIFFERS
+    left = of_wrapped(tmp_path / "run", without_wrappers=True, action="clip")
+    assert left.word == CANT_TELL
+    assert "played without gymnasium.wrappers.transform_action.RescaleAction" in left.reason
+
+
+def test_another_rule_for_actions_is_found(tmp_path: Path) -> None:
+    wrapped(tmp_path / "run", "policy")
+    right = of_wrapped(tmp_path / "run", action="tanh")
+    assert (right.word, right.reason) == (AGREES, "")
+    for wrong in ("clip", "sample"):
+        assert of_wrapped(tmp_path / "run", action=wrong).word == DIFFERS
+    assert of_wrapped(tmp_path / "run", action="tanh", without_wrappers=True).word == CANT_TELL
+
+
+@pytest.mark.sqlite
+@pytest.mark.slow
+def test_what_was_verified_with_other_flags_is_played_again(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrapped(tmp_path / "data" / "car_s0", "policy")
+    settle(tmp_path)
+    assert cli("ingest", "data").code == 0
+    one = ("verify", "1", "--jobs", "1", "--action")
+    for flags in (("tanh",), ("clip",), ("tanh", "--without-wrappers"), ("clip", "--without-wrappers"), ("tanh",)):
+        assert "0 verified so already" in cli(*one, *flags).err, flags
+        assert "1 verified so already" in cli(*one, *flags).err, flags
+    kept = rows_of(tmp_path / "spindb.db", "SELECT engine, env_source, verdict FROM evaluations ORDER BY id")
+    assert [row[0] for row in kept] == [f"numpy --action {rule}" for rule in ("tanh", "clip", "tanh", "clip", "tanh")]
+    assert ["without" in row[1] for row in kept] == [False, False, True, True, False]
+    assert [row[2] for row in kept] == [AGREES, DIFFERS, CANT_TELL, CANT_TELL, AGREES]

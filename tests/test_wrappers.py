@@ -242,12 +242,12 @@ def test_limits_that_the_training_kept_itself(tmp_path: Path) -> None:
     assert len(played(built_from(data, tmp_path).environment.env)) == 200
 
 
-def policy(inputs: int, seed: int = 0, limit: float = 1.0) -> bytes:
+def policy(inputs: int, seed: int = 0) -> bytes:
     """A deterministic policy of one number, as PyTorch saves it."""
     weight = np.random.default_rng(seed).normal(size=(1, inputs)).astype("f4")
     stack = torchlike.sequence(torchlike.linear(weight, np.zeros(1, "f4")), torchlike.activation("Tanh"))
     return torchlike.zipped(
-        torchlike.Network("a.Critic", {"pi": torchlike.Network("a.Actor", {"pi": stack}, act_limit=limit)})
+        torchlike.Network("a.Critic", {"pi": torchlike.Network("a.Actor", {"pi": stack}, act_limit=1.0)})
     )
 
 
@@ -288,8 +288,8 @@ def test_c2_sweeps_tell_evaluations_apart(
     run_directory: Write, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    env = NEW.TransformReward(pendulum(), lambda reward: reward * 2)
-    files = {"vars.pkl": cloudpickle.dumps({"env": env}), "pyt_save/model.pt": policy(3, limit=2.0)}
+    env = NEW.TransformReward(NEW.RescaleAction(pendulum(), -1, 1), lambda reward: reward * 2)
+    files = {"vars.pkl": cloudpickle.dumps({"env": env}), "pyt_save/model.pt": policy(3)}
     run_directory(config={"seed": 0}, files=files)
     assert cli("ingest", tmp_path / "data").code == 0
     assert cli("sweep", "-n", "1", "--jobs", "1").code == 1
@@ -361,8 +361,8 @@ def test_c5_the_cars_have_a_successor(tmp_path: Path) -> None:
 def test_from_python_a_substitute_is_a_warning(run_directory: Write) -> None:
     import spindb
 
-    env = NEW.TransformReward(pendulum(), lambda reward: reward * 2)
-    run = run_directory(files={"vars.pkl": cloudpickle.dumps({"env": env}), "pyt_save/model.pt": policy(3, limit=2.0)})
+    env = NEW.TransformReward(NEW.RescaleAction(pendulum(), -1, 1), lambda reward: reward * 2)
+    run = run_directory(files={"vars.pkl": cloudpickle.dumps({"env": env}), "pyt_save/model.pt": policy(3)})
     with pytest.raises(EnvironmentBuildError):
         spindb.load_policy_and_env(run)
     with pytest.warns(UserWarning, match="played without"):

@@ -128,6 +128,7 @@ def test_policy(
         from spindb.play.faithful import as_the_original_chooses
         from spindb.play.rollout import require_seed
         from spindb.play.session import opened
+        from spindb.play.values import broken_values
 
     if (run is None) == (run_id is None):
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
@@ -176,9 +177,14 @@ def test_policy(
         built, policy = session.built, session.policy
         try:
             _announce_play(playable, built, policy)
+            limit = built.environment.time_limit
+            if limit is not None and length > limit:
+                say(f"note: --len {length}: the environment itself ends an episode after {limit} steps")
             write = say_log if as_json else print_line
             write(f"Using {'deterministic' if policy.deterministic else 'default'} action op.")
             trace = _trace(policy, playable, gamma) if values is not None else None
+            for note in broken_values(policy) if values is not None or captions else ():
+                say(f"note: {note}")
             with _recorder(built, video, policy if captions else None) as recorders, so_far(episodes) as lines:
                 traces: list[Trace] = [*recorders, *([trace] if trace else []), *lines]
                 rollout = session.roll_out(render=not (norender or video), write=write, traces=traces)
@@ -354,6 +360,7 @@ def _as_dict(
         "wrappers_left_out": list(built.left_out),
         "substituted": built.substituted,
         "environment_notes": list(built.notes),
+        "time_limit": built.environment.time_limit,
         "deterministic": policy.deterministic,
         "engine": policy.engine,
         "partial": rollout.partial,

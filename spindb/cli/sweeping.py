@@ -101,7 +101,17 @@ def sweep(
         waiting, done = _waiting(connection, ids, flags)
     say(f"{plural(len(waiting) + done, 'snapshot')} of {plural(len(ids), 'run')}, {done} evaluated so already")
     task = partial(evaluate, flags=flags)
-    failures, ended = evaluate_over_processes(waiting, task, jobs or os.cpu_count() or 1, location)
+    ends: dict[str, int] = {}
+
+    def note_limit(_: Playable, found: Evaluation) -> None:
+        for one in found.episodes:
+            if one.ending == "truncated" and one.length < flags.length:
+                name = found.env_id or "the environment"
+                ends[name] = max(ends.get(name, 0), one.length)
+
+    failures, ended = evaluate_over_processes(waiting, task, jobs or os.cpu_count() or 1, location, note_limit)
+    for name, steps in ends.items():
+        say(f"note: --len {length}: {name} itself ends an episode after {steps} steps")
     with connected(location) as connection:
         rows = _of_this_sweep(connection, ids, flags)
     _print(rows)
@@ -150,11 +160,10 @@ def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list
 
 def _same(e: Evaluated, flags: Flags) -> bool:
     """Whether an evaluation is what these flags ask for."""
-    from spindb.play.actions import recorded_rule
     from spindb.play.evaluating import environment_as_asked
 
     asked = (flags.seed, flags.length or None, flags.episodes)
-    if recorded_rule(e.engine) != flags.action:
+    if e.asked.action != flags.action:
         return False
     if e.partial or (e.seed, e.max_ep_len, e.episodes) != asked or e.deterministic != flags.deterministic:
         return False
@@ -297,10 +306,8 @@ def _print_best(found: Mapping[Conditions, Sequence[Evaluated]]) -> None:
             echo(show(conditions.words))
         _print(places)
     for conditions, places in found.items():
-        top = places[0]
-        itr = "" if top.itr is None else f" --itr {top.itr}"
         where = f" in {conditions.words}" if len(found) > 1 else ""
-        say(f"the best{where}: spindb test-policy {top.run_id}{itr}{' -d' if top.deterministic else ''}")
+        say(f"the best{where}: {places[0].command}")
     if len(found) > 1:
         say("ranked apart: returns of different environments, ways to act or lengths of episodes don't compare")
 
@@ -324,4 +331,6 @@ def _row(e: Evaluated, rank: int) -> dict[str, Any]:
         "seed": e.seed,
         "max_ep_len": e.max_ep_len,
         "rank": rank,
+        "action": e.asked.action,
+        "command": e.command,
     }

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from spindb.index.models import evaluations, runs
 from spindb.index.portions import batches
+from spindb.index.read.asked import Asked, asked
 from spindb.index.read.sample import sample_of
 
 
@@ -36,9 +37,23 @@ class Evaluated:
     engine: str
 
     @property
+    def asked(self) -> Asked:
+        """What was asked for when it was made."""
+        return asked(self.env_id, self.env_source, self.engine)
+
+    @property
     def terms(self) -> tuple[str, ...]:
-        """Arguments of the environment, wrappers left out or of rewards, contact forces that were chosen."""
-        return tuple(self.env_source.split("; ")[1:])
+        """Arguments of the environment, wrappers left out or of rewards, contact forces or a rule that were chosen."""
+        rule = self.asked.action
+        return (*self.env_source.split("; ")[1:], *((f"--action {rule}",) if rule else ()))
+
+    @property
+    def command(self) -> str:
+        """What plays the snapshot as it was played then; a module that was imported for it is not kept."""
+        itr = () if self.itr is None else (f"--itr {self.itr}",)
+        length = () if self.max_ep_len is None else (f"--len {self.max_ep_len}",)
+        drawn = ("-d",) if self.deterministic else ()
+        return " ".join(("spindb test-policy", str(self.run_id), *itr, *length, *drawn, *self.asked.flags))
 
     @property
     def standard_error(self) -> float | None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spindb.errors import PolicyError, UsageError
+from spindb.index.read.asked import engine_with
 from spindb.play.policies import Policy
 from spindb.play.policies.forms import Form
 from spindb.play.policies.operations import draw_categories
@@ -257,16 +258,17 @@ def _within_one(bounds: tuple[Any, Any] | None) -> bool:
     return bounds is not None and bool((np.abs(bounds[0]) <= 1.0).all() and (np.abs(bounds[1]) <= 1.0).all())
 
 
-_RECORDED = " --action "
-
-
-def recorded_rule(engine: str) -> str | None:
-    """The rule in the engine that an evaluation keeps, None where none was given."""
-    return engine.partition(_RECORDED)[2] or None
-
-
 class Decided:
-    """A policy whose outputs are made actions by a rule; all else is the policy's own."""
+    """A policy whose outputs are made actions by a rule; all else is the policy's own.
+
+    Attributes:
+        policy: as it was loaded.
+        rule: which rule.
+        asked: the rule that was asked for; None where the action space decided.
+        space: the actions that it makes.
+        probabilities: scores are probabilities, not logits.
+        squashed: the policy's outputs lie between -1 and 1.
+    """
 
     def __init__(
         self,
@@ -280,29 +282,30 @@ class Decided:
     ) -> None:
         self.policy = policy
         self.rule: Rule = rule
-        self._space = space
-        self._probabilities = probabilities
-        self._squashed = squashed
+        self.asked: Rule | None = asked
+        self.space = space
+        self.probabilities = probabilities
+        self.squashed = squashed
         self.rng = np.random.default_rng()
         drawn = rule == "sample" and bool(space.choices)
         self.stochastic = policy.stochastic or drawn
         self.deterministic = policy.deterministic
         self.notes = (*policy.notes, *self._words())
-        self.engine = policy.engine if asked is None else f"{policy.engine}{_RECORDED}{asked}"
+        self.engine = engine_with(policy.engine, asked)
 
     def _words(self) -> tuple[str, ...]:
-        if self._space.choices:
+        if self.space.choices:
             how = (
                 "the greatest of its outputs is the action"
                 if self.rule == "argmax"
                 else (
                     "actions are drawn from its outputs, taken for "
-                    + ("probabilities" if self._probabilities else "logits")
+                    + ("probabilities" if self.probabilities else "logits")
                 )
             )
             return (how,)
         words = {
-            "tanh": "its outputs are scaled to the bounds" if self._squashed else "its outputs are squashed by tanh",
+            "tanh": "its outputs are scaled to the bounds" if self.squashed else "its outputs are squashed by tanh",
             "clip": "its outputs are cut to the bounds",
         }
         return (f"{words[self.rule]} (--action {self.rule})",) if self.rule in words else ()
@@ -310,37 +313,37 @@ class Decided:
     def act(self, observation: Any) -> Any:
         """See `spindb.play.policies.Policy`."""
         found = np.asarray(self.policy.act(observation))
-        if self._space.choices:
+        if self.space.choices:
             return self._chosen(found)
         if self.rule == "tanh":
-            found = found if self._squashed else np.tanh(found)
-            low, high = self._space.low, self._space.high
+            found = found if self.squashed else np.tanh(found)
+            low, high = self.space.low, self.space.high
             if low is not None and np.isfinite(low).all() and np.isfinite(high).all():
                 found = (np.reshape((low + high) / 2, -1) + np.reshape((high - low) / 2, -1) * found).astype(np.float32)
             elif self.policy.form.limit is not None:
                 found = found * self.policy.form.limit
-        elif self.rule == "clip" and self._space.low is not None:
-            found = np.clip(found, self._space.low.reshape(-1), self._space.high.reshape(-1)).astype(found.dtype)
-        if self._space.low is None:
+        elif self.rule == "clip" and self.space.low is not None:
+            found = np.clip(found, self.space.low.reshape(-1), self.space.high.reshape(-1)).astype(found.dtype)
+        if self.space.low is None:
             return found
-        batch = found.shape[:-1] if found.ndim > 1 and found.size != int(np.prod(self._space.shape)) else ()
-        return found.reshape((*batch, *self._space.shape))
+        batch = found.shape[:-1] if found.ndim > 1 and found.size != int(np.prod(self.space.shape)) else ()
+        return found.reshape((*batch, *self.space.shape))
 
     __call__ = act
 
     def _chosen(self, scores: Any) -> Any:
         """Of scores of shape (…, choices), the choice of each dimension of the space."""
         rows = scores.reshape(-1, scores.shape[-1])
-        parts = np.split(rows, np.cumsum(self._space.choices)[:-1], axis=-1)
-        found = np.stack([self._choice(part) for part in parts], axis=-1) + self._space.start
-        if self._space.shape == ():
+        parts = np.split(rows, np.cumsum(self.space.choices)[:-1], axis=-1)
+        found = np.stack([self._choice(part) for part in parts], axis=-1) + self.space.start
+        if self.space.shape == ():
             found = found[:, 0]
         return found[0] if scores.ndim == 1 else found
 
     def _choice(self, rows: Any) -> Any:
         if self.rule == "argmax":
             return np.argmax(rows, axis=-1)
-        if self._probabilities:
+        if self.probabilities:
             with np.errstate(divide="ignore"):
                 rows = np.log(rows)
         return draw_categories(self.rng, rows)[:, 0]

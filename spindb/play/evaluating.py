@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spindb.index.read.asked import asked
 from spindb.index.store import EpisodeResult, Evaluation
 from spindb.play.actions import Rule
 from spindb.play.environments.build import BuiltEnvironment, Choices
@@ -13,7 +14,6 @@ from spindb.play.policies import Engine, Policy
 from spindb.play.rollout import Rollout
 from spindb.play.versions import versions
 
-_FORCES = "contact forces "
 _WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
 
 
@@ -49,18 +49,14 @@ def environment_as_asked(env_id: str | None, env_source: str, flags: Flags) -> b
         env_source: of the record, with its terms.
         flags: what is asked for.
     """
-    source, *terms = env_source.split("; ")
+    found = asked(env_id, env_source)
     if flags.factory is not None:
-        return source == f"--env-factory {flags.factory}"
-    without = any(term.startswith("without ") for term in terms)
-    forces = next((term.removeprefix(_FORCES) for term in terms if term.startswith(_FORCES)), None)
-    if without != flags.without_wrappers:
+        return found.factory == flags.factory
+    if found.without_wrappers != flags.without_wrappers:
         return False
-    if (env_id or "").startswith(_WITH_FORCES) and forces != flags.contact_forces:
+    if (env_id or "").startswith(_WITH_FORCES) and found.contact_forces != flags.contact_forces:
         return False
-    if flags.env is not None:
-        return source == "--env" and env_id == flags.env
-    return not source.startswith("--")
+    return (found.env, found.factory) == (flags.env, None)
 
 
 def record_of(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.carried import Carried
 from spindb.play.plans import OPSET, Plan
 from spindb.play.policies.graph import GraphPolicy
 
@@ -73,8 +74,13 @@ def write_onnx(path: Path, plan: Plan, about: Mapping[str, str]) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def largest_difference(path: Path, policy: GraphPolicy) -> float:
+def largest_difference(path: Path, policy: GraphPolicy | Carried) -> float:
     """Run an ONNX file by onnxruntime beside the policy, which must be deterministic, on 1,000 observations.
+
+    Args:
+        path: the file.
+        policy: whose outputs must come out; in what is carried around it, the observations are those of its
+            environment under drawn actions.
 
     Returns:
         The largest difference of any output that is not drawn, relative where the value is above 1.
@@ -85,16 +91,17 @@ def largest_difference(path: Path, policy: GraphPolicy) -> float:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)  # 4: nothing below fatal
-    shape = (_CHECKED, *(policy.observation_shape or ()))
-    observations = np.random.default_rng(0).normal(size=shape).astype(policy.observation_dtype)
+    whole = policy if isinstance(policy, Carried) else Carried(policy, policy)
+    observations = whole.observations(_CHECKED)
+    seen = whole.seen(observations)
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
         theirs = dict(zip(names, session.run(names, {"observation": observations}), strict=True))
     except Exception as error:  # onnxruntime raises classes of its C++ part
         raise PolicyError(f"onnxruntime can't run what was made: {str(error).splitlines()[0]}") from error
-    ours = {"action": policy.actions(observations)} | {
-        name: policy.evaluate(name, observations) for name in names if name not in ("action", "sample")
+    ours = {"action": whole.actions(seen)} | {
+        name: whole.graph.evaluate(name, seen) for name in names if name not in ("action", "sample")
     }
     largest: float = max(_difference(ours[name], theirs[name]) for name in ours)
     if not largest <= _TOLERANCE:

@@ -14,6 +14,7 @@ import numpy as np
 
 from spindb.disk.nodes import Node
 from spindb.errors import PolicyError
+from spindb.play.actions import RULES
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.program import Graph, Program
@@ -47,34 +48,37 @@ class Plan:
     outputs: Mapping[str, str]
 
 
-def plan_of(policy: GraphPolicy) -> Plan:
+def plan_of(policy: GraphPolicy, *, as_it_is: bool = False) -> Plan:
     """What a policy computes, as a plan.
+
+    Args:
+        policy: deterministic, so that ``action`` is the mean or the likeliest.
+        as_it_is: its output ``action`` is what the network gives, also where that is no action yet.
 
     Raises:
         PolicyError: it uses an operation that is not told in ONNX's here, or does not say what it observes.
     """
     with evaluating(policy.save, "can't be exported"):
-        return _plan_of(policy)
+        return _plan_of(policy, as_it_is)
 
 
-def _plan_of(policy: GraphPolicy) -> Plan:
+def _plan_of(policy: GraphPolicy, as_it_is: bool) -> Plan:
     if policy.observation_shape is None:
         raise PolicyError(f"{policy.save} does not tell the shape of its observations: nothing to export it by")
     if policy.graph.states:
         raise PolicyError(
             f"{policy.save} carries a state through an episode: such networks can't be exported", hint=_HINT
         )
-    if not policy.form.settled and policy.form.scores != "values":
+    if not as_it_is and not policy.form.settled:
         raise PolicyError(
-            f"{policy.save} does not say how its outputs become actions ({policy.form.met}): it can't be exported",
-            hint=_HINT,
+            f"{policy.save} does not say how its outputs become actions: {policy.form.met}",
+            hint="--with-wrappers lets the environment's action space decide; "
+            f"--action {'|'.join(RULES)} says it where that leaves it open",
         )
     writer = _Writer(policy.graph, policy.filled)
     named = policy.graph.outputs
     action = named["mu" if policy.stochastic and "mu" in named else "pi"]
     outputs = {"action": writer.tensor(action, draws=False)}
-    if not policy.form.settled:  # values of choices
-        outputs = {"action": writer.add("ArgMax", outputs["action"], axis=-1, keepdims=0), "q": outputs["action"]}
     if policy.stochastic:
         outputs["sample"] = writer.tensor(named["pi"], draws=True)
     for name in policy.names:

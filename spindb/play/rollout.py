@@ -102,7 +102,8 @@ def run_policy(
     Args:
         env: an environment of gym (old or new) or gymnasium.
         get_action: one observation to one action; a policy from `spindb.load_policy` is one.
-        max_ep_len: ends an episode after so many steps; None or 0: only the environment ends it.
+        max_ep_len: ends an episode after so many steps; None or 0: only the environment ends it. It never lengthens
+            one: the environment's own time limit (gym's TimeLimit) ends it all the same.
         num_episodes: how many episodes, at least one.
         render: show each step; the environment must have been made for that (``render_mode="human"``).
         seed: seeds the environment once, at the first reset, and the policy's draws where it has a ``seed``.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from spindb.errors import PlaybackError
+from spindb.play.environments.wrapping import Limit
 
 _SHOWN = 300  # characters of an error's text
+_DEEPEST = 100  # wrappers around each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,21 @@ class Environment:
     def action_space(self) -> Any:
         """The space of its actions, None where the environment does not tell."""
         return getattr(self.env, "action_space", None)
+
+    @property
+    def time_limit(self) -> int | None:
+        """Steps after which it ends an episode by itself; None where no wrapper of it says so."""
+        found, layer = [], self.env
+        for _ in range(_DEEPEST):
+            if type(layer).__name__ == "TimeLimit":
+                found.append(getattr(layer, "_max_episode_steps", None))
+            elif isinstance(layer, Limit):
+                found.append(layer.steps)
+            own = getattr(layer, "__dict__", {})
+            if "env" not in own:
+                break
+            layer = own["env"]
+        return min((int(n) for n in found if isinstance(n, (int, float)) and n < math.inf), default=None)
 
     def reset(self, seed: int | None = None) -> Any:
         """Begin an episode; with a seed, the environment's randomness begins anew."""

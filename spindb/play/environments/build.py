@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from spindb.disk.gymclasses import differing
-from spindb.disk.saved_environment import SavedEnvironment
+from spindb.disk.saved_environment import SavedEnvironment, SavedLayer
 from spindb.errors import EnvironmentBuildError
-from spindb.play.environments.chain import UNLIMITED, Chain, chain_of, wrapped
+from spindb.play.environments.chain import UNLIMITED, Chain, Stage, chain_of, wrapped
 from spindb.play.environments.contact_forces import ContactForces, concerns, without_contact_forces
 from spindb.play.environments.ids import found_id, typed_id
 from spindb.play.environments.making import Render as Render
@@ -30,6 +30,7 @@ from spindb.play.environments.values import NotRestoredError, restore
 from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
 
+CONTACT_FORCES_ZERO = "contact forces of 0"
 _OF_REWARDS = ("NormalizeReward", "TransformReward", "ClipReward", "SignReward")
 
 
@@ -50,6 +51,9 @@ class BuiltEnvironment:
     """The classes of those that were not, outermost first."""
     substituted: str | None = None
     """Why it is not the environment of the training, or may be another; None where nothing says so."""
+
+    stages: tuple[Stage, ...] = ()
+    """The wrappers that were rebuilt, and that of contact forces where these are 0, innermost first."""
 
     terms: tuple[str, ...] = ()
     """What else its returns depend on: arguments, wrappers of rewards or left out, contact forces that were chosen."""
@@ -209,6 +213,11 @@ def _by_id(
         were_zero = forces_were_zero()
         zero = choices.contact_forces == "zero" or (choices.contact_forces is None and bool(were_zero))
         notes = (*notes, _words_of_forces(were_zero, zero, choices.contact_forces))
+    elif choices.contact_forces is not None:
+        notes = (
+            *notes,
+            f"--contact-forces {choices.contact_forces} changes nothing: it is for Ant and Humanoid up to -v3",
+        )
     made = make(
         env_id,
         source,
@@ -222,6 +231,7 @@ def _by_id(
         notes = (*notes, *_without_limit(made.environment, chain, saved))
     zero = zero and concerns(trained, made.id)
     env = without_contact_forces(made.environment) if zero else made.environment
+    zeroed = Stage(SavedLayer(CONTACT_FORCES_ZERO, {}), CONTACT_FORCES_ZERO, made.environment, env)
     if arguments:
         notes = (*notes, f"made with {words_of(arguments)}, as the saved environment was")
     elif typed and saved.environment is not None and saved.environment.arguments:
@@ -237,6 +247,7 @@ def _by_id(
         notes,
         made.failed,
         substituted=None if typed else other_dynamics(env_id, made.id),
+        stages=(zeroed,) if zero else (),
         terms=tuple(terms),
     )
     built = _in_wrappers(built, chain, choices, saved)
@@ -329,6 +340,7 @@ def _in_wrappers(built: BuiltEnvironment, chain: Chain, choices: Choices, saved:
         notes=tuple(notes),
         wrappers=found.wrappers,
         left_out=found.left_out,
+        stages=(*built.stages, *found.stages),
         terms=tuple(terms),
     )
     return _also_substituted(whole, f"played without {', '.join(found.left_out)}") if found.left_out else whole

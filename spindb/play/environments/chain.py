@@ -33,12 +33,24 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A wrapper that was rebuilt: the saved one, in words, and the environment inside of it and around."""
+
+    layer: SavedLayer
+    words: str
+    inside: Any
+    around: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Wrapped:
     """An environment in its wrappers: those rebuilt, in words, and the names of those left out, outermost first."""
 
     environment: Any
     wrappers: tuple[str, ...]
     left_out: tuple[str, ...]
+    stages: tuple[Stage, ...] = ()
+    """Those rebuilt, innermost first."""
 
 
 def chain_of(saved: SavedEnvironment | None, hinted: int | None) -> Chain:
@@ -70,11 +82,13 @@ def wrapped(env: Any, chain: Chain, imports: Sequence[str], *, whole_state: bool
     """
     inner = env
     words: list[str] = []
+    stages: list[Stage] = []
     missing: list[tuple[SavedLayer, NotRestoredError]] = []
     for layer in chain.wrappers:
         try:
-            env, told = _one(layer, env, imports)
+            inside, (env, told) = env, _one(layer, env, imports)
             words.insert(0, told)
+            stages.append(Stage(layer, told, inside, env))
         except NotRestoredError as error:
             missing.append((layer, error))
     if missing and not without:
@@ -86,7 +100,7 @@ def wrapped(env: Any, chain: Chain, imports: Sequence[str], *, whole_state: bool
         left = [layer.class_path for layer in reversed(chain.wrappers) if layer not in limits]
         return Wrapped(inner, tuple(f"TimeLimit({layer.limit})" for layer in reversed(limits)), tuple(left))
     left = [layer.class_path or layer.name for layer, _ in reversed(missing)]
-    return Wrapped(env, tuple(words), tuple(left))
+    return Wrapped(env, tuple(words), tuple(left), tuple(stages))
 
 
 def _one(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:

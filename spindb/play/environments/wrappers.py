@@ -70,14 +70,14 @@ def rebuild(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
     if recipe is None:
         raise NotRestoredError("spindb does not know this wrapper")
     try:
-        return recipe(_Values(layer, imports), env)
+        return recipe(Values(layer, imports), env)
     except NotRestoredError:
         raise
     except Exception as error:  # an environment that is not what the wrapper was around
         raise NotRestoredError(f"it can't go around this environment: {type(error).__name__}: {error}") from error
 
 
-class _Values:
+class Values:
     """Attributes of a saved wrapper, restored when asked for."""
 
     def __init__(self, layer: SavedLayer, imports: Sequence[str]) -> None:
@@ -101,16 +101,16 @@ class _Values:
         found = self.layer.attributes.get(name)
         if not isinstance(found, SavedObject):
             raise NotRestoredError(f"its {name} was not saved")
-        inner = _Values(SavedLayer(found.class_path, found.attributes), self.imports)
+        inner = Values(SavedLayer(found.class_path, found.attributes), self.imports)
         return {key: inner.get(key) for key in ("mean", "var", "count")}
 
 
-def _by_gymnasium(values: _Values, env: Any) -> Rebuilt:
+def _by_gymnasium(values: Values, env: Any) -> Rebuilt:
     from gymnasium import wrappers
 
     layer, imports = values.layer, values.imports
     recorded = layer.attributes["_saved_kwargs"]
-    given = _Values(SavedLayer(layer.class_path, recorded if isinstance(recorded, dict) else {}), imports)
+    given = Values(SavedLayer(layer.class_path, recorded if isinstance(recorded, dict) else {}), imports)
     arguments = {name: given.get(name) for name in given.layer.attributes}
     cls = getattr(wrappers, layer.name, None)
     if cls is None:
@@ -158,7 +158,7 @@ def _short(value: Any) -> str:
 # One function per wrapper of gym, and of gymnasium before 1.0.
 
 
-def _rescale_action(values: _Values, env: Any) -> Rebuilt:
+def _rescale_action(values: Values, env: Any) -> Rebuilt:
     space = env.action_space
     least, most = (
         (np.zeros(space.shape, space.dtype) + values.get(*names)).astype(space.dtype)
@@ -173,12 +173,12 @@ def _rescale_action(values: _Values, env: Any) -> Rebuilt:
     return Rebuilt(made, "RescaleAction" + _told({"min": least, "max": most}))
 
 
-def _clip_action(_: _Values, env: Any) -> Rebuilt:
+def _clip_action(_: Values, env: Any) -> Rebuilt:
     space = env.action_space
     return Rebuilt(around(env, Actions, lambda action: np.clip(action, space.low, space.high)), "ClipAction")
 
 
-def _normalize_observation(values: _Values, env: Any) -> Rebuilt:
+def _normalize_observation(values: Values, env: Any) -> Rebuilt:
     known, epsilon = values.statistics("obs_rms"), values.get("epsilon", default=1e-8)
     mean, scale = known["mean"], np.sqrt(known["var"] + epsilon)
     space = env.observation_space
@@ -188,20 +188,20 @@ def _normalize_observation(values: _Values, env: Any) -> Rebuilt:
     return Rebuilt(made, "NormalizeObservation" + _counted(known["count"]))
 
 
-def _normalize_reward(values: _Values, env: Any) -> Rebuilt:
+def _normalize_reward(values: Values, env: Any) -> Rebuilt:
     known, epsilon = values.statistics("return_rms"), values.get("epsilon", default=1e-8)
     scale = float(np.sqrt(known["var"] + epsilon))
     made = around(env, Rewards, lambda reward: reward / scale)
     return Rebuilt(made, "NormalizeReward" + _counted(known["count"]))
 
 
-def _frame_stack(values: _Values, env: Any) -> Rebuilt:
+def _frame_stack(values: Values, env: Any) -> Rebuilt:
     count = int(values.get("num_stack", "k"))
     _require_small({"num_stack": count})
     return Rebuilt(around(env, Frames, count), f"FrameStack({count})")
 
 
-def _flatten(_: _Values, env: Any) -> Rebuilt:
+def _flatten(_: Values, env: Any) -> Rebuilt:
     import importlib
 
     space = env.observation_space
@@ -210,7 +210,7 @@ def _flatten(_: _Values, env: Any) -> Rebuilt:
     return Rebuilt(made, "FlattenObservation")
 
 
-def _flatten_dict(values: _Values, env: Any) -> Rebuilt:
+def _flatten_dict(values: Values, env: Any) -> Rebuilt:
     keys = values.get("dict_keys")
     parts = [env.observation_space.spaces[key] for key in keys]
     low, high = (np.concatenate([getattr(part, side).ravel() for part in parts]) for side in ("low", "high"))
@@ -222,41 +222,41 @@ def _flatten_dict(values: _Values, env: Any) -> Rebuilt:
     return Rebuilt(made, f"FlattenDictWrapper({', '.join(map(str, keys))})")
 
 
-def _filter_observation(values: _Values, env: Any) -> Rebuilt:
+def _filter_observation(values: Values, env: Any) -> Rebuilt:
     keys = values.get("_filter_keys", "filter_keys")
     space = type(env.observation_space)({key: env.observation_space.spaces[key] for key in keys})
     made = around(env, Observations, lambda found: {key: found[key] for key in keys}, space)
     return Rebuilt(made, f"FilterObservation({', '.join(map(str, keys))})")
 
 
-def _transform_observation(values: _Values, env: Any) -> Rebuilt:
+def _transform_observation(values: Values, env: Any) -> Rebuilt:
     change = values.get("f", "func")
     return Rebuilt(around(env, Observations, change), f"TransformObservation({_short(change)})")
 
 
-def _transform_reward(values: _Values, env: Any) -> Rebuilt:
+def _transform_reward(values: Values, env: Any) -> Rebuilt:
     change = values.get("f", "func")
     return Rebuilt(around(env, Rewards, change), f"TransformReward({_short(change)})")
 
 
-def _clip_reward(values: _Values, env: Any) -> Rebuilt:
+def _clip_reward(values: Values, env: Any) -> Rebuilt:
     least, most = values.get("min_r", "min_reward"), values.get("max_r", "max_reward")
     words = "ClipReward" + _told({"min": least, "max": most})
     return Rebuilt(around(env, Rewards, lambda reward: np.clip(reward, least, most)), words)
 
 
-def _sign_reward(_: _Values, env: Any) -> Rebuilt:
+def _sign_reward(_: Values, env: Any) -> Rebuilt:
     return Rebuilt(around(env, Rewards, np.sign), "SignReward")
 
 
-def _time_aware(_: _Values, env: Any) -> Rebuilt:
+def _time_aware(_: Values, env: Any) -> Rebuilt:
     return Rebuilt(around(env, Timed), "TimeAwareObservation")
 
 
-def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[_Values, Any], Rebuilt]:
+def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[Values, Any], Rebuilt]:
     """By the class of that name that the environment's own library has, which asks for its own kind of spaces."""
 
-    def make(values: _Values, env: Any) -> Rebuilt:
+    def make(values: Values, env: Any) -> Rebuilt:
         import importlib
 
         library = type(env.observation_space).__module__.partition(".")[0]
@@ -271,12 +271,12 @@ def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[_Values
     return make
 
 
-def _has(values: _Values, attribute: str) -> bool:
+def _has(values: Values, attribute: str) -> bool:
     return attribute in values.layer.attributes
 
 
 _ATARI = "noop_max frame_skip screen_size terminal_on_life_loss grayscale_obs grayscale_newaxis scale_obs"
-_RECIPES: Mapping[str, Callable[[_Values, Any], Rebuilt]] = {
+_RECIPES: Mapping[str, Callable[[Values, Any], Rebuilt]] = {
     "RescaleAction": _rescale_action,
     "ClipAction": _clip_action,
     "NormalizeObservation": _normalize_observation,

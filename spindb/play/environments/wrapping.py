@@ -166,7 +166,7 @@ class Limit(Layer):
 
     def __init__(self, env: Any, steps: int) -> None:
         super().__init__(env)
-        self._limit, self._steps = steps, 0
+        self.steps, self._steps = steps, 0
 
     def begun(self, observation: Any) -> Any:
         self._steps = 0
@@ -175,7 +175,7 @@ class Limit(Layer):
     def step(self, action: Any) -> Any:
         observation, reward, *ended = self.env.step(action)
         self._steps += 1
-        if self._steps < self._limit:
+        if self._steps < self.steps:
             return (observation, reward, *ended)
         if len(ended) == _PAIR:  # old gym: done and info
             done, info = ended

@@ -71,10 +71,10 @@ class Policy(Protocol):
         """Whether an output of that name was saved."""
 
     def value(self, observation: Any) -> Any:
-        """V of an observation. Raises `PolicyError` where no value function was saved."""
+        """V of an observation. Raises `PolicyError` where no ``v`` was saved; it names what was."""
 
     def q(self, observation: Any, action: Any) -> Any:
-        """Q of an observation and an action, the lower of two. Raises `PolicyError` where none was saved."""
+        """Q of an observation and an action, the lower of two. Raises `PolicyError` as `value`."""
 
     def weights(self) -> Mapping[str, Any]:
         """Every array that was saved, by the name it has in the file."""
@@ -91,8 +91,11 @@ class Policy(Protocol):
     def choices(self) -> int | None:
         """Among how many actions it chooses; None where it does not choose, or that is not known."""
 
-    def nan_weights(self) -> list[str]:
-        """Names of the weights of its action in which NaN or infinity stands."""
+    def nan_weights(self, output: str = "") -> list[str]:
+        """Names of the weights of an output in which NaN or infinity stands; without a name of its action.
+
+        None of an output of which is not known what it needs.
+        """
 
     def begin_episode(self) -> None:
         """An episode begins: forget what was carried through the one before."""

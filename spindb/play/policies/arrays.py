@@ -60,8 +60,8 @@ class ArrayPolicy(ABC):
         """Among how many actions it chooses; None where that is not known."""
         return None
 
-    def nan_weights(self) -> list[str]:
-        """Names of the weights of its action in which NaN or infinity stands."""
+    def nan_weights(self, output: str = "") -> list[str]:
+        """Names of the weights of an output, or of its action, in which NaN or infinity stands."""
         return []
 
     def begin_episode(self) -> None:  # noqa: B027 - most carry nothing
@@ -88,19 +88,48 @@ class ArrayPolicy(ABC):
         return {name: self._first(value) if one else value for name, value in found.items()}
 
     def value(self, observation: Any) -> Any:
-        """V of one observation, or of many, shape (n,)."""
+        """V of one observation, or of many, shape (n,).
+
+        Raises:
+            PolicyError: no ``v`` was saved; the message names the value functions that were.
+        """
+        if not self.has("v"):
+            raise self._without("v")
         rows, one = self.rows(observation)
         found = self.evaluate("v", rows)
         return self._number(found) if one else found
 
     def q(self, observation: Any, action: Any) -> Any:
-        """Q of an observation and an action; the lower one where two were learned. Of many, shape (n,)."""
+        """Q of an observation and an action; the lower one where two were learned. Of many, shape (n,).
+
+        Raises:
+            PolicyError: no ``q``, ``q1`` or ``q2`` was saved; the message names the value functions that were.
+        """
+        if not any(map(self.has, ("q", "q1"))):
+            raise self._without("q")
         rows, one = self.rows(observation)
         acts = np.asarray(action, dtype=np.float32)
         acts = acts.reshape(len(rows), -1)
-        twins = [name for name in ("q1", "q2") if self.has(name)]
-        found = np.minimum(*(self.evaluate(n, rows, acts) for n in twins)) if twins else self.evaluate("q", rows, acts)
+        names = [name for name in ("q1", "q2") if self.has(name)] or ["q"]
+        found = np.min([self.evaluate(name, rows, acts) for name in names], axis=0)
         return self._number(found) if one else found
+
+    def _without(self, wanted: str) -> PolicyError:
+        """That a value function was not saved, and which ones were."""
+        there = [name for name in ("v", "q", "q1", "q2") if self.has(name)]
+        if not there:
+            return PolicyError(f"{self.save} was saved without {wanted} or any other value function")
+        hint = (
+            "policy.value(observation) is V"
+            if wanted == "q"
+            else f"policy.q(observation, action) is {'the lower of both' if len(there) > 1 else 'its value'}; "
+            "with action=policy.act(observation) it is the worth of what the policy does there.\n"
+            "The mean of that over many draws is V; what SAC learned as V also counts the entropy"
+        )
+        listed = (
+            f"value function there: {there[0]}" if len(there) == 1 else f"value functions there: {', '.join(there)}"
+        )
+        return PolicyError(f"{self.save} was saved without {wanted}; {listed}", hint=hint)
 
     def _first(self, found: Any) -> Any:
         """Of what was found for one observation as a row, that row."""

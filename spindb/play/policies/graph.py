@@ -87,8 +87,9 @@ class GraphPolicy(ArrayPolicy):
         rows = np.zeros((1, *self.observation_shape), self.observation_dtype)
         return int(np.shape(self._program(draws[0].inputs[0])(self._feed(rows, None)))[-1])
 
-    def nan_weights(self) -> list[str]:
-        used = [node.name for node in self._certain().order if node.op in VARIABLES]
+    def nan_weights(self, output: str = "") -> list[str]:
+        program = self._programs[output] if output else self._certain()
+        used = [node.name for node in program.order if node.op in VARIABLES]
         values = {name: np.asarray(self.graph.variables[name]) for name in used}
         return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 

@@ -165,8 +165,10 @@ class TF1Policy(ArrayPolicy):
         found = self.evaluate(name, rows)
         return self._first(found) if one else found
 
-    def nan_weights(self) -> list[str]:
-        """Of all that was saved: which of them the action needs is TensorFlow's to know."""
+    def nan_weights(self, output: str = "") -> list[str]:
+        """For the action of all that was saved: which of them an output needs is TensorFlow's to know."""
+        if output:
+            return []
         values = {name: np.asarray(value) for name, value in self.weights().items()}
         return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 

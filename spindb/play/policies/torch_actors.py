@@ -127,9 +127,7 @@ class Network:
         body_name, mean_name, deviation_name = _heads_of(actor)
         body = apply(writer, children[body_name], _inner(at, body_name), "x")
         if kind_of(last_layer(children[body_name])) == "Linear":
-            raise writer.unknown(
-                f"no activation stands between {body_name} and {mean_name}, and its forward may apply one"
-            )
+            raise self._hidden_activation(body_name, mean_name)
         mean = apply(writer, children[mean_name], _inner(at, mean_name), body)
         second = apply(writer, children[deviation_name], _inner(at, deviation_name), body)
         if deviation_name not in _LOG_STDS:
@@ -153,20 +151,26 @@ class Network:
 
     def _recurrent(self, actor: Module, at: str) -> str:
         """Layers around recurrent ones, in the order of their definition."""
-        source, before = "x", None
+        source, before, behind = "x", None, ""
         for name, child in actor.children.items():
             place = _inner(at, name)
             if before is not None and kind_of(last_layer(before)) == "Linear":
-                raise self.writer.unknown(f"no activation stands before {name}, and its forward may apply one")
+                raise self._hidden_activation(behind, name)
             if kind_of(child) in RECURRENT:
                 source = step(self.writer, child, place, source)
             else:
                 source = apply(self.writer, child, place, source)
-            before = child
+            before, behind = child, name
         self.writer.note(
             "its layers are taken in the order of their definition, and carry their state through an episode"
         )
         return source
+
+    def _hidden_activation(self, first: str, second: str) -> PolicyError:
+        """A linear layer before another one does nothing: an author's forward has an activation between them."""
+        return self.writer.unknown(
+            f"{first} ends with a linear layer; which activation its forward applies before {second} was not saved"
+        )
 
     def _last(self, actor: Module, at: str, found: str, stack: Module | None = None) -> None:
         """The last layer's output: an action where it is squashed, open where it may be anything."""

@@ -96,8 +96,9 @@ class TorchPolicy(ArrayPolicy):
         """Not of code that may draw, or count its calls: only of a `forward` that gives numbers."""
         return None if self.form.settled else self.actions(np.asarray(observation)[None])[0]
 
-    def nan_weights(self) -> list[str]:
-        return [name for name, value in self.weights().items() if np.isnan(np.asarray(value, dtype="f8")).any()]
+    def nan_weights(self, output: str = "") -> list[str]:
+        own = {name: value for name, value in self.weights().items() if not output or name.startswith(f"{output}.")}
+        return [name for name, value in own.items() if not np.isfinite(np.asarray(value, dtype="f8")).all()]
 
     def __reduce__(self) -> Any:
         """Loaded again from its place where it is unpickled, which executes its author's code as it did here."""

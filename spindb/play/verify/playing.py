@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from spindb.play.actions import recorded_rule
+from spindb.index.read.asked import recorded_rule
 from spindb.play.evaluating import environment_as_asked
 from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Line, Log, log_of
