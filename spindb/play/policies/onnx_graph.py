@@ -21,7 +21,7 @@ from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.graph import GraphPolicy, policy_of
 from spindb.play.policies.network import Graph
 from spindb.play.policies.onnx_operations import OPERATIONS
-from spindb.play.policies.onnx_writer import Told, Writer
+from spindb.play.policies.onnx_writer import Translation, Writer
 
 _SCORES: Mapping[str, Scores] = {"Softmax": "probabilities", "LogSoftmax": "logits"}
 BESIDE = ("v", "q", "logits", "mu")
@@ -110,6 +110,6 @@ def _write(writer: Writer, step: Step) -> None:
     told = OPERATIONS.get(step.node.op)
     if told is None:
         raise writer.unknown(step.node.op)
-    found = told(Told(writer, step))
+    found = told(Translation.of(writer, step))
     for name, ours in zip(step.outputs, (found,) if isinstance(found, str) else found, strict=False):
         writer.names[name] = ours

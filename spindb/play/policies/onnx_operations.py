@@ -9,24 +9,24 @@ import numpy as np
 
 from spindb.disk.onnxfiles import DTYPES
 from spindb.play.policies.onnx_shapes import MOST_AXES, SHAPES
-from spindb.play.policies.onnx_writer import Teller, Told
+from spindb.play.policies.onnx_writer import Translation, Translator
 
 _PICTURE = 4
 _HALVES = 2
 
 
-def _same(op: str, count: int) -> Teller:
+def _same(op: str, count: int) -> Translator:
     return lambda told: told.add(op, *(told.input(which) for which in range(count)))
 
 
-def _compared(op: str) -> Teller:
+def _compared(op: str) -> Translator:
     return lambda told: told.typed("?", told.add(op, told.input(0), told.input(1)))
 
 
-def _each(op: str) -> Teller:
+def _each(op: str) -> Translator:
     """Of any number of inputs, two by two."""
 
-    def tell(told: Told) -> str:
+    def tell(told: Translation) -> str:
         found = told.input(0)
         for which in range(1, len(told.inputs)):
             found = told.add(op, found, told.input(which))
@@ -35,7 +35,7 @@ def _each(op: str) -> Teller:
     return tell
 
 
-def _div(told: Told) -> str:
+def _div(told: Translation) -> str:
     x, y = told.input(0), told.input(1)
     kind = told.writer.kinds.get(x, "")
     if kind.startswith("f"):
@@ -46,7 +46,7 @@ def _div(told: Told) -> str:
     return told.add("Mul", size, told.add("Mul", told.add("Sign", x), told.add("Sign", y)))
 
 
-def _gemm(told: Told) -> str:
+def _gemm(told: Translation) -> str:
     alpha, beta = (float(told.get(name, 1.0)) for name in ("alpha", "beta"))
     left, right = (bool(told.get(name, 0)) for name in ("transA", "transB"))
     found = told.add("MatMul", told.input(0), told.input(1), transpose_a=left, transpose_b=right)
@@ -59,7 +59,7 @@ def _gemm(told: Told) -> str:
     return told.axes(2, told.add("Add", found, bias))
 
 
-def _elu(told: Told) -> str:
+def _elu(told: Translation) -> str:
     x, alpha = told.input(0), float(told.get("alpha", 1.0))
     if alpha == 1:
         return told.add("Elu", x)
@@ -67,36 +67,36 @@ def _elu(told: Told) -> str:
     return told.add("Add", told.add("Relu", x), low)
 
 
-def _celu(told: Told) -> str:
+def _celu(told: Translation) -> str:
     x = told.input(0)
     alpha = told.number(float(told.get("alpha", 1.0)), x)
     low = told.add("Expm1", told.add("RealDiv", told.add("Minimum", x, told.number(0, x)), alpha))
     return told.add("Add", told.add("Relu", x), told.add("Mul", alpha, low))
 
 
-def _selu(told: Told) -> str:
+def _selu(told: Translation) -> str:
     if told.get("alpha") is not None or told.get("gamma") is not None:
         raise told.unknown("with alpha or gamma")
     return told.add("Selu", told.input(0))
 
 
-def _prelu(told: Told) -> str:
+def _prelu(told: Translation) -> str:
     x = told.input(0)
     negative = told.add("Mul", told.input(1), told.add("Minimum", x, told.number(0, x)))
     return told.add("Add", told.add("Relu", x), negative)
 
 
-def _hard_sigmoid(told: Told) -> str:
+def _hard_sigmoid(told: Translation) -> str:
     return _hard(told, float(told.get("alpha", 0.2)), float(told.get("beta", 0.5)))
 
 
-def _hard(told: Told, alpha: float, beta: float) -> str:
+def _hard(told: Translation, alpha: float, beta: float) -> str:
     x = told.input(0)
     line = told.add("Add", told.add("Mul", x, told.number(alpha, x)), told.number(beta, x))
     return told.add("ClipByValue", line, told.number(0, x), told.number(1, x))
 
 
-def _clip(told: Told) -> str:
+def _clip(told: Translation) -> str:
     found = told.input(0)
     for op, which, name in (("Maximum", 1, "min"), ("Minimum", 2, "max")):
         limit = told.optional(which)
@@ -107,8 +107,8 @@ def _clip(told: Told) -> str:
     return found
 
 
-def _softmax(logarithm: bool) -> Teller:
-    def tell(told: Told) -> str:
+def _softmax(logarithm: bool) -> Translator:
+    def tell(told: Translation) -> str:
         x, axis = told.input(0), told.whole("axis", -1)
         if axis in (-1, told.writer.axes.get(x, 0) - 1):
             return told.add("LogSoftmax" if logarithm else "Softmax", x)
@@ -121,8 +121,8 @@ def _softmax(logarithm: bool) -> Teller:
     return tell
 
 
-def _reduced(op: str, before: str = "", after: str = "") -> Teller:
-    def tell(told: Told) -> str:
+def _reduced(op: str, before: str = "", after: str = "") -> Translator:
+    def tell(told: Translation) -> str:
         x = told.input(0)
         axes, keep = told.numbers("axes", 1), bool(told.whole("keepdims", 1))
         if axes is None and told.whole("noop_with_empty_axes", 0):
@@ -139,7 +139,7 @@ def _reduced(op: str, before: str = "", after: str = "") -> Teller:
     return tell
 
 
-def _log_sum_exp(told: Told) -> str:
+def _log_sum_exp(told: Translation) -> str:
     x, axes = told.input(0), told.numbers("axes", 1)
     if not axes:
         raise told.unknown("over all axes")
@@ -150,8 +150,8 @@ def _log_sum_exp(told: Told) -> str:
     return found if told.whole("keepdims", 1) else told.axes(None, told.add("Squeeze", found, squeeze_dims=axes))
 
 
-def _extreme(op: str) -> Teller:
-    def tell(told: Told) -> str:
+def _extreme(op: str) -> Translator:
+    def tell(told: Translation) -> str:
         if told.whole("select_last_index", 0):
             raise told.unknown("that takes the last")
         axis, x = told.whole("axis", 0), told.input(0)
@@ -165,29 +165,29 @@ def _extreme(op: str) -> Teller:
     return tell
 
 
-def _cast(told: Told) -> str:
+def _cast(told: Translation) -> str:
     kind = DTYPES.get(told.whole("to"))
     if kind is None:
         raise told.unknown("to a type that numpy does not have")
     return told.typed(kind, told.add("Cast", told.input(0), DstT=kind))
 
 
-def _cast_like(told: Told) -> str:
+def _cast_like(told: Translation) -> str:
     kind = told.writer.kinds.get(told.input(1))
     if kind is None:
         raise told.unknown("like a tensor of unknown type")
     return told.typed(kind, told.add("Cast", told.input(0), DstT=kind))
 
 
-def _where(told: Told) -> str:
+def _where(told: Translation) -> str:
     condition, x, y = (told.input(which) for which in range(3))
     return told.typed(told.writer.kinds.get(x, "f4"), told.add("SelectV2", condition, x, y))
 
 
-def _random(op: str, shift: str, scale: str, usual: tuple[float, float]) -> Teller:
+def _random(op: str, shift: str, scale: str, usual: tuple[float, float]) -> Translator:
     """A draw of the shape of the input, scaled and shifted."""
 
-    def tell(told: Told) -> str:
+    def tell(told: Translation) -> str:
         x = told.input(0)
         first, second = (float(told.get(name, value)) for name, value in zip((shift, scale), usual, strict=True))
         factor = second - first if scale == "high" else second
@@ -201,13 +201,13 @@ def _random(op: str, shift: str, scale: str, usual: tuple[float, float]) -> Tell
     return tell
 
 
-def _multinomial(told: Told) -> str:
+def _multinomial(told: Translation) -> str:
     count = told.writer.constant(np.int32(told.whole("sample_size", 1)))
     kind = DTYPES.get(told.whole("dtype", 6), "i4")
     return told.typed(kind, told.add("Multinomial", told.input(0), count, output_dtype=kind))
 
 
-def _layer_norm(told: Told) -> str:
+def _layer_norm(told: Translation) -> str:
     x, axis = told.input(0), told.whole("axis", -1)
     if axis >= 0:
         raise told.unknown("from an axis that is counted from the first")
@@ -219,7 +219,7 @@ def _layer_norm(told: Told) -> str:
     return told.add("Add", found, told.optional(2)) if told.optional(2) else found
 
 
-def _batch_norm(told: Told) -> str:
+def _batch_norm(told: Translation) -> str:
     x, known = told.input(0), told.writer.axes.get(told.input(0))
     if told.whole("training_mode", 0) or known is None or known < _HALVES:
         raise told.unknown("in training, or of an array of unknown axes")
@@ -233,7 +233,7 @@ def _batch_norm(told: Told) -> str:
     return told.axes(known, told.add("Add", told.add("Mul", x, factor), shift))
 
 
-def _window(told: Told) -> dict[str, Any]:
+def _window(told: Translation) -> dict[str, Any]:
     """Strides and paddings of a convolution or pooling, as the engine has them."""
     pads, strides = told.whole("pads", [0] * 4), told.whole("strides", [1, 1])
     odd = told.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or told.whole("ceil_mode", 0)
@@ -249,7 +249,7 @@ def _window(told: Told) -> dict[str, Any]:
     }
 
 
-def _conv(told: Told) -> str:
+def _conv(told: Translation) -> str:
     kernel, bias = told.input(1), told.optional(2)
     if told.writer.axes.get(kernel) != _PICTURE:
         raise told.unknown("of other than pictures")
@@ -260,8 +260,8 @@ def _conv(told: Told) -> str:
     )
 
 
-def _pooled(op: str) -> Teller:
-    def tell(told: Told) -> str:
+def _pooled(op: str) -> Translator:
+    def tell(told: Translation) -> str:
         window, size = _window(told), told.whole("kernel_shape")
         if not isinstance(size, list) or len(size) != _HALVES or (op == "AvgPool" and any(window["explicit_paddings"])):
             raise told.unknown("of such windows")
@@ -270,30 +270,30 @@ def _pooled(op: str) -> Teller:
     return tell
 
 
-def _over_pictures(op: str) -> Teller:
+def _over_pictures(op: str) -> Translator:
     return lambda told: told.axes(_PICTURE, told.add(op, told.input(0), told.wholes(-2, -1), keep_dims=True))
 
 
-def _dropout(told: Told) -> str:
+def _dropout(told: Translation) -> str:
     if told.optional(2) and told.value(2):
         raise told.unknown("in training")
     return told.input(0)
 
 
-def _is_inf(told: Told) -> str:
+def _is_inf(told: Translation) -> str:
     if not (told.whole("detect_negative", 1) and told.whole("detect_positive", 1)):
         raise told.unknown("of one sign")
     return told.typed("?", told.add("IsInf", told.input(0)))
 
 
-def _product(told: Told) -> str:
+def _product(told: Translation) -> str:
     return told.add("MatMul", told.input(0), told.input(1))
 
 
 _UNARY = ("Neg", "Abs", "Sign", "Exp", "Log", "Sqrt", "Reciprocal", "Tanh", "Relu", "Sigmoid", "Softplus", "Softsign")
 _UNARY_TOO = ("Erf", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Floor", "Ceil", "Round", "Identity")
 
-OPERATIONS: Mapping[str, Teller] = {
+OPERATIONS: Mapping[str, Translator] = {
     **SHAPES,
     **{op: _same(op, 1) for op in (*_UNARY, *_UNARY_TOO)},
     **{op: _same(op, 2) for op in ("Add", "Sub", "Mul", "Pow")},

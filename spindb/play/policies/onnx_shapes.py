@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from spindb.disk.nodes import Constant
-from spindb.play.policies.onnx_writer import Teller, Told
+from spindb.play.policies.onnx_writer import Translation, Translator
 
 MOST_AXES = 32
 _HALVES = 2
 
 
-def _shape(told: Told) -> str:
+def _shape(told: Translation) -> str:
     found = told.axes(1, told.typed("i8", told.add("Shape", told.input(0), out_type="i8")))
     start, end = told.whole("start", 0), told.whole("end")
     if start or end is not None:
@@ -22,20 +22,20 @@ def _shape(told: Told) -> str:
     return told.axes(1, found)
 
 
-def _gather(told: Told) -> str:
+def _gather(told: Translation) -> str:
     x, indices = told.input(0), told.input(1)
     found = told.add("GatherV2", x, indices, told.writer.constant(np.int64(told.whole("axis", 0))))
     known = (told.writer.axes.get(x), told.writer.axes.get(indices))
     return told.axes(None if None in known else (known[0] or 0) + (known[1] or 0) - 1, found)
 
 
-def _concat(told: Told) -> str:
+def _concat(told: Translation) -> str:
     axis = told.writer.constant(np.int64(told.whole("axis")))
     known = told.writer.axes.get(told.input(0))
     return told.axes(known, told.add("ConcatV2", *(told.input(n) for n in range(len(told.inputs))), axis))
 
 
-def _split(told: Told) -> list[str]:
+def _split(told: Translation) -> list[str]:
     x, axis, count = told.input(0), told.whole("axis", 0), len(told.step.outputs)
     sizes = told.numbers("split", 1)
     at = told.writer.constant(np.int64(axis))
@@ -50,7 +50,7 @@ def _split(told: Told) -> list[str]:
     return parts
 
 
-def _slice(told: Told) -> str:
+def _slice(told: Translation) -> str:
     x = told.input(0)
     axes, steps = told.numbers("axes", 3), told.numbers("steps", 4)
     computed = told.get("starts") is None and any(told.writer.folded(told.input(n)) is None for n in (1, 2))
@@ -77,7 +77,7 @@ def _slice(told: Told) -> str:
     return told.axes(known, told.add("StridedSlice", x, begin, end, step, **masks))
 
 
-def _slice_by_lengths(told: Told, axis: int) -> str:
+def _slice_by_lengths(told: Translation, axis: int) -> str:
     """Of one axis, from and to what is computed of shapes."""
     x, known = told.input(0), told.writer.axes.get(told.input(0))
     if axis < 0 and known is not None:
@@ -90,14 +90,14 @@ def _slice_by_lengths(told: Told, axis: int) -> str:
     return told.axes(known, told.add("StridedSlice", x, begin, end, told.wholes(*[1] * (axis + 1)), **masks))
 
 
-def _squeeze(told: Told) -> str:
+def _squeeze(told: Translation) -> str:
     x, axes = told.input(0), told.numbers("axes", 1)
     known = told.writer.axes.get(x)
     found = told.add("Squeeze", x, squeeze_dims=axes or [])
     return told.axes(known - len(axes) if known is not None and axes else None, found)
 
 
-def _unsqueeze(told: Told) -> str:
+def _unsqueeze(told: Translation) -> str:
     found, axes = told.input(0), told.numbers("axes", 1) or []
     known = told.writer.axes.get(found)
     if min(axes, default=0) < 0:
@@ -109,7 +109,7 @@ def _unsqueeze(told: Told) -> str:
     return told.axes(None if known is None else known + len(axes), found)
 
 
-def _reshape(told: Told) -> str:
+def _reshape(told: Translation) -> str:
     x, shape = told.input(0), told.input(1)
     given = told.writer.values.get(shape)
     if given is not None and not told.whole("allowzero", 0) and (np.ravel(given) == 0).any():
@@ -120,7 +120,7 @@ def _reshape(told: Told) -> str:
     return told.axes(None if given is None else int(np.size(given)), told.add("Reshape", x, shape))
 
 
-def _flatten(told: Told) -> str:
+def _flatten(told: Translation) -> str:
     if (axis := told.whole("axis", 1)) != 1:
         raise told.unknown(f"from axis {axis}")
     x = told.input(0)
@@ -129,20 +129,20 @@ def _flatten(told: Told) -> str:
     return told.axes(2, told.add("Reshape", x, shape))
 
 
-def _transpose(told: Told) -> str:
+def _transpose(told: Translation) -> str:
     order, known = told.whole("perm"), told.writer.axes.get(told.input(0))
     if order is None and known is None:
         raise told.unknown("of an array of unknown axes")
     return told.axes(known, told.add("Transpose", told.input(0), told.wholes(*(order or range(known or 0)[::-1]))))
 
 
-def _expand(told: Told) -> str:
+def _expand(told: Translation) -> str:
     x = told.input(0)
     shape = told.add("BroadcastArgs", told.add("Shape", x, out_type="i8"), told.input(1))
     return told.axes(None, told.add("BroadcastTo", x, shape))
 
 
-def _constant(told: Told) -> str:
+def _constant(told: Translation) -> str:
     value = told.get("value")
     if isinstance(value, Constant):
         if not value.dtype:
@@ -154,14 +154,14 @@ def _constant(told: Told) -> str:
     raise told.unknown("without numbers")
 
 
-def _constant_of_shape(told: Told) -> str:
+def _constant_of_shape(told: Translation) -> str:
     value = told.get("value")
     fill = np.zeros(1, "f4") if value is None else told.writer.array(value)
     number = told.writer.constant(fill.reshape(()))
     return told.axes(None, told.typed(fill.dtype.str[1:], told.add("Fill", told.input(0), number)))
 
 
-def _one_hot(told: Told) -> str:
+def _one_hot(told: Translation) -> str:
     if told.whole("axis", -1) != -1:
         raise told.unknown("along another axis than the last")
     off, on = (told.writer.constant(value) for value in np.ravel(told.value(2))[:_HALVES])
@@ -170,7 +170,7 @@ def _one_hot(told: Told) -> str:
     return told.axes(None, told.typed(kind, told.add("OneHot", told.input(0), depth, on, off, T=kind)))
 
 
-def _pad(told: Told) -> str:
+def _pad(told: Translation) -> str:
     if told.get("mode", b"constant") != b"constant" or told.optional(3):
         raise told.unknown("of such a kind")
     sides = told.numbers("pads", 1) or []
@@ -179,7 +179,7 @@ def _pad(told: Told) -> str:
     return told.add("PadV2", told.input(0), told.writer.constant(np.ascontiguousarray(pairs)), value)
 
 
-SHAPES: Mapping[str, Teller] = {
+SHAPES: Mapping[str, Translator] = {
     "Shape": _shape,
     "Gather": _gather,
     "Concat": _concat,

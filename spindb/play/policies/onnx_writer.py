@@ -133,20 +133,22 @@ class Writer:
         return UnsupportedGraphError(self.save, f"{words} {what}".rstrip())
 
 
-@dataclass(slots=True)
-class Told:
-    """A step to be written."""
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A step of a model that becomes nodes of the graph."""
 
     writer: Writer
     step: Step
-    inputs: list[str] = field(init=False)
+    inputs: tuple[str, ...]
     """What it takes, by the names here; inputs that are left out at the end are not among them."""
 
-    def __post_init__(self) -> None:
-        given = list(self.step.node.inputs)
+    @classmethod
+    def of(cls, writer: Writer, step: Step) -> Translation:
+        """The translation of a step, with the names of its inputs looked up."""
+        given = list(step.node.inputs)
         while given and not given[-1]:
             given.pop()
-        self.inputs = [self.writer.tensor(name) if name else "" for name in given]
+        return cls(writer, step, tuple(writer.tensor(name) if name else "" for name in given))
 
     def input(self, which: int) -> str:
         """An input by its place.
@@ -220,5 +222,5 @@ class Told:
         return self.writer.unknown(self.step.node.op, what)
 
 
-Teller: TypeAlias = Callable[[Told], "str | list[str]"]
+Translator: TypeAlias = Callable[[Translation], "str | list[str]"]
 """Writes the nodes of a step; returns the name of what it gives, or of each of its outputs."""
