@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -40,12 +41,15 @@ def seeds() -> dict[str, list[bytes]]:
     import hostile
     import numpy as np
     import torchlike
+    from test_onnx_models import model, node
 
     small = {name: data for name, data in hostile.STATES.items() if len(data) <= _SMALL}
     small_yamls = [data for data in hostile.YAMLS.values() if len(data) < _SMALL]
     states = [pickle.dumps({"env": [1, 2.5, "x", {1, 2}, (None, True)]}, protocol) for protocol in range(5)]
     states += [hostile.joblib_array(b"(K\x02K\x01t") + bytes(16), hostile.model_info(b"X\x04\x00\x00\x00pi:0")]
     network = torchlike.sequence(torchlike.linear(np.ones((2, 3)), np.ones(2)), torchlike.activation("Tanh"))
+    layers = [node("MatMul", ("observation", "w"), "a"), node("Tanh", ("a",), "b"), node("Clip", ("b",))]
+    twin = model(layers, {"w": np.ones((3, 2), "f4")})
     index = next(data for name, data in hostile.WHOLE.items() if name.endswith(".index"))
     assert isinstance(index, bytes)
     whole = _SEPARATOR.join(
@@ -79,6 +83,8 @@ def seeds() -> dict[str, list[bytes]]:
         "pickles": [*states, *small.values()],
         "states": [*states, *small.values()],
         "torch": [torchlike.zipped(network), torchlike.legacy(network)],
+        "modules": [torchlike.zipped(torchlike.Network("a.Critic", {"pi": network})), torchlike.legacy(network)],
+        "onnx": [twin, model([node("Softmax")])],
         "savedmodel": [hostile.saved_model(), graph()],
         "graphs": [graph(), hostile.saved_model()],
         "index": [index, hostile.INDEXES["far-away"]],
@@ -116,21 +122,27 @@ def graph() -> bytes:
 
 
 def targets() -> dict[str, Callable[[bytes], object]]:
+    import numpy as np
+
     from spindb.disk import torchfiles
     from spindb.disk.configs import ConfigText
     from spindb.disk.environments import attributes_in_state, environment_in_state, random_in_state
     from spindb.disk.extent import check_extent
     from spindb.disk.formats import format_named
     from spindb.disk.graphs import read_graph
+    from spindb.disk.onnxfiles import OnnxError
     from spindb.disk.pickles import PickleError, read_pickle
     from spindb.disk.regular import TooLargeError
     from spindb.disk.saved_environment import saved_environment
     from spindb.disk.savedmodel import SavedModelError, read_index, read_signature
     from spindb.disk.tables import read_table
-    from spindb.errors import FilterError
+    from spindb.errors import FilterError, PolicyError
     from spindb.index import series
     from spindb.index.filters import parse
     from spindb.index.rows import rows_of
+    from spindb.play.policies.onnx_graph import model_in, policy_from
+    from spindb.play.policies.torchmlp import load as load_module
+    from spindb.records import SnapshotRecord
 
     def said(error: Exception) -> None:
         assert 0 < len(str(error)) < _MESSAGE, str(error)[:100]
@@ -177,8 +189,24 @@ def targets() -> dict[str, Callable[[bytes], object]]:
 
         return target
 
+    def acting(load: Callable[[bytes], Any]) -> Callable[[bytes], None]:
+        """What is loaded acts once, where it is a policy."""
+
+        def target(data: bytes) -> None:
+            try:
+                policy = load(data)
+                policy.act(np.zeros((1, *(policy.observation_shape or (3,))), "f4"))
+            except (PolicyError, PickleError, OnnxError) as error:
+                said(error)
+
+        return target
+
     memory = Path("/dev/shm")  # noqa: S108 - files in memory are written a hundred times as fast
     place = Path(tempfile.mkdtemp(prefix="fuzz", dir=memory if memory.is_dir() else None))
+
+    def module(data: bytes) -> Any:
+        (place / "model.pt").write_bytes(data)
+        return load_module(place / "model.pt", SnapshotRecord("pyt_save", "model.pt", None))
 
     def runs(data: bytes) -> None:
         """Parts of the input as the files of a run directory; what comes of it as rows."""
@@ -207,6 +235,8 @@ def targets() -> dict[str, Callable[[bytes], object]]:
         "pickles": pickles,
         "states": states,
         "torch": torch,
+        "modules": acting(module),
+        "onnx": acting(lambda data: policy_from(Path("model.onnx"), model_in(Path("model.onnx"), data))),
         "savedmodel": saved(read_signature),
         "graphs": saved(read_graph),
         "index": saved(read_index),
