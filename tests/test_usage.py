@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torchlike
 from conftest import Outcome
 from test_engines import EXAMPLE
 
@@ -55,6 +57,23 @@ def test_du_prints_commands_and_executes_none(pile: Path, cli: Cli) -> None:
     assert "none ran" in copies.err
     assert sorted(map(str, pile.rglob("*"))) == before
     assert cli("du", "--commands", "all").code == 2
+
+
+def test_a_twin_counts_and_goes_with_its_module(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    saves = tmp_path / "data" / "a_s0" / "pyt_save"
+    saves.mkdir(parents=True)
+    (saves.parent / "progress.txt").write_text("Epoch\tAverageEpRet\n0\t1\n1\t2\n")
+    (saves.parent / "config.json").write_text("{}")
+    network = torchlike.sequence(torchlike.linear(np.ones((2, 3)), np.ones(2)))
+    for itr in (0, 1):
+        (saves / f"model{itr}.pt").write_bytes(torchlike.zipped(torchlike.Network("a.Critic", {"pi": network})))
+    (saves / "model0.onnx").write_bytes(bytes(1000))
+    assert cli("ingest", "data").code == 0
+    (row,) = json.loads(cli("du", "--json").out)
+    assert row["size"] == size_of(saves)
+    removed = [shlex.split(line)[3] for line in cli("du", "--commands", "between").out.splitlines()]
+    assert removed == [str(saves / name) for name in ("model0.pt", "model0.onnx")]
 
 
 def test_what_was_evaluated_or_is_the_latest_stays(pile: Path, cli: Cli) -> None:

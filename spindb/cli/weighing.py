@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -98,13 +99,18 @@ def _copy(usage: Usage) -> str:
 
 def _places(found: Iterable[Usage], kind: str) -> Iterable[tuple[Path, int]]:
     """What could go, with the bytes of saved policies in it; nothing of copies but the copies themselves."""
+    from spindb.disk.formats.snapshots import twin_of
+
     for usage in found:
         if usage.copy_of is not None:
             if kind == "copies":
                 yield usage.directory, usage.size
             continue
         for snapshot in {"stale": usage.stale, "between": usage.between}.get(kind, ()):
-            yield usage.directory / snapshot.path, snapshot.size
+            place = usage.directory / snapshot.path
+            yield place, snapshot.size
+            if snapshot.kind == "pyt_save" and os.path.lexists(twin := twin_of(place)):
+                yield twin, 0
             if snapshot.state_path and not _is_shared(usage, snapshot):
                 yield usage.directory / snapshot.state_path, 0
 

@@ -218,10 +218,16 @@ def _pytorch(directory: Path, names: list[str]) -> Iterator[SnapshotRecord]:
             yield _whatever_happens(save, partial(_read_module_file, directory))
 
 
+def twin_of(save: Path) -> Path:
+    """Where the ONNX twin of a saved module lies, if it has one."""
+    return save.with_suffix(".onnx")
+
+
 def _read_module_file(directory: Path, snapshot: SnapshotRecord) -> SnapshotRecord:
     path = directory / snapshot.path
     status = path.stat()
-    return replace(snapshot, size=status.st_size, saved_at=utc(status.st_mtime), unloadable=_why_no_module(path))
+    size = status.st_size + (os.lstat(twin).st_size if os.path.lexists(twin := twin_of(path)) else 0)
+    return replace(snapshot, size=size, saved_at=utc(status.st_mtime), unloadable=_why_no_module(path))
 
 
 def odd_modules(directory: Path, names: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from spindb.disk import limits
+from spindb.disk.formats.snapshots import twin_of
 from spindb.disk.onnxfiles import Model
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
@@ -80,11 +81,6 @@ def policy_in(
         policy = OnnxPolicy(place, data, model, deterministic=deterministic)
         policy.notes = (*policy.notes, f"played by onnxruntime: {error.reason}")
         return policy
-
-
-def twin_of(save: Path) -> Path:
-    """Where the twin of a module lies."""
-    return save.with_suffix(".onnx")
 
 
 def digest_of_file(save: Path) -> str:
