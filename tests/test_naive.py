@@ -18,7 +18,6 @@ from sqlalchemy import Connection, insert, update
 from spindb.disk.configs import leaf
 from spindb.errors import FilterError
 from spindb.index import models, queries, schema
-from spindb.index.clock import now
 from spindb.index.connect import connected
 from spindb.index.engine import open_engine
 from spindb.index.models import runs as table
@@ -26,6 +25,7 @@ from spindb.index.roots import place_of
 from spindb.index.rows import rows_of
 from spindb.index.search import Query, count, run_ids, search
 from spindb.index.store import Batch
+from spindb.machine import now
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord
 
 NAN, INF = float("nan"), float("inf")

@@ -297,9 +297,9 @@ def _changed(usual: Sequence[str], changes: str | None) -> tuple[str, ...]:
 def _extra(connection: Connection, found: Result, columns: Sequence[str]) -> list[dict[str, Any]]:
     """What no field holds: names that tell these runs apart; the curve, or the status where there is none; the age."""
     from spindb.analysis.spark import sparkline
-    from spindb.index.clock import now
     from spindb.index.points import performance_curves
     from spindb.index.query.find import shortest_names
+    from spindb.machine import now
 
     curves = performance_curves(connection, [row[0] for row in found.rows]) if _CURVE in columns else {}
     names = shortest_names([os.path.normpath(os.path.join(root, path)) for _, _, root, path, _ in found.rows])

@@ -198,7 +198,7 @@ def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord])
 
 
 def _ago(time: datetime) -> str:
-    from spindb.index.clock import now
+    from spindb.machine import now
 
     return f"{age((now() - time).total_seconds())} ago"
 

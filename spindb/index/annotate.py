@@ -13,9 +13,9 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
-from spindb.index.clock import now
 from spindb.index.models import evaluations, notes, runs, tags
 from spindb.index.portions import batches
+from spindb.machine import now
 
 _TAG = re.compile(r"[^\s=!<>~(),'\"@+-][^\s=!<>~(),'\"]*\Z")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spindb.errors import DatabaseError, NotFoundError, UsageError
 from spindb.files import written_whole
-from spindb.index.clock import now
+from spindb.machine import now
 
 
 def beside(path: Path, why: str = "backup") -> Path:

@@ -26,12 +26,12 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists
 
 from spindb.errors import UsageError
 from spindb.index import models
-from spindb.index.clock import now
 from spindb.index.database.unknown import json_object, noted
 from spindb.index.filters import parse
 from spindb.index.maintenance import past
 from spindb.index.write.contents import next_generation
 from spindb.index.write.copies import link_copies, telling
+from spindb.machine import now
 
 FORMAT = 2
 """Version of the dump's layout. A reader refuses a greater one, and takes all before."""

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index import filters, models
-from spindb.index.clock import now
 from spindb.index.fields import nearest
 from spindb.index.filters import Filter
+from spindb.machine import now
 
 _MAX_REPEATED = 10_000  # tests; queries that name each other twice stand for twice as many at each step
 _NAME = re.compile(r"[^\s=!<>~()@,:'\"]+\Z")

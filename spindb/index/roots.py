@@ -10,7 +10,6 @@ spindb stored under the path of a link are known by where it leads, and stored a
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.models import problems, roots, runs
 from spindb.index.write.contents import merge
+from spindb.machine import real, this_host
 
 
 class Place(NamedTuple):
@@ -27,16 +27,6 @@ class Place(NamedTuple):
     root_id: int
     root: Path
     inside: str
-
-
-def this_host() -> str:
-    """The name of this machine, as roots hold it."""
-    return socket.gethostname()
-
-
-def real(path: str | Path) -> Path:
-    """The absolute path without links."""
-    return Path(os.path.realpath(path))
 
 
 def place_of(connection: Connection, directory: Path) -> Place:

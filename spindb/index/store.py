@@ -23,9 +23,9 @@ from sqlalchemy import (
 
 from spindb.index import models
 from spindb.index.bulk import insert_rows
-from spindb.index.clock import now
 from spindb.index.rows import COLUMNS, Row, RunRows, number
 from spindb.index.write.contents import Contents, Past
+from spindb.machine import now
 from spindb.records import Verdict
 
 

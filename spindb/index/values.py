@@ -14,9 +14,9 @@ from sqlalchemy.sql.selectable import FromClause
 
 from spindb.canonical import canonical
 from spindb.errors import FilterError
-from spindb.index.clock import now
 from spindb.index.filters import Value
 from spindb.index.models import LARGEST
+from spindb.machine import now
 
 _TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?\Z")
 _AGO = re.compile(r"(\d+)(min|h|d|w)\Z")

@@ -15,11 +15,11 @@ from spindb.errors import NotFoundError
 from spindb.index import series
 from spindb.index.connect import connected
 from spindb.index.models import configs, metrics, roots, runs
-from spindb.index.roots import this_host
 from spindb.index.rows import COLUMNS, Row, config_rows, metric_rows
 from spindb.ingest.deadline import SECONDS, TooSlowError, within
 from spindb.ingest.pipeline import Progress, ingest
 from spindb.ingest.summary import Summary
+from spindb.machine import this_host
 
 
 @dataclass(frozen=True, slots=True)

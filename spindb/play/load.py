@@ -21,8 +21,8 @@ from spindb.errors import DatabaseError, EnvironmentWarning, NotFoundError, Poli
 from spindb.index.connect import connected
 from spindb.index.query.reference import RunDirectory, RunName, RunRef, reference
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
-from spindb.index.roots import this_host
 from spindb.location import located
+from spindb.machine import this_host
 from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.environments.build import BuiltEnvironment, Choices, Render, build_environment
 from spindb.play.environments.contact_forces import ContactForces, were_zero

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from spindb.index.models import evaluations, roots, runs
 from spindb.index.portions import batches
 from spindb.index.resolve import snapshots_by_run
-from spindb.index.roots import this_host
+from spindb.machine import this_host
 from spindb.records import SnapshotRecord, latest
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, delete, func, insert, literal, select, update
 
-from spindb.index.clock import now
 from spindb.index.models import (
     configs,
     evaluations,
@@ -26,6 +25,7 @@ from spindb.index.models import (
     superseded,
     tags,
 )
+from spindb.machine import now
 
 OVERWRITTEN = "overwritten: its files are gone, or those of another training"
 """Why a snapshot of a superseded run can't be loaded."""

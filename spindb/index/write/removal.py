@@ -16,11 +16,10 @@ from pathlib import Path
 from sqlalchemy import Connection, and_, or_, select, update
 
 from spindb.errors import NotFoundError
-from spindb.index.clock import now
 from spindb.index.models import roots, runs
 from spindb.index.portions import batches
-from spindb.index.roots import this_host
 from spindb.index.write.copies import link_copies, telling
+from spindb.machine import now, this_host
 
 
 @dataclass(frozen=True, slots=True)
