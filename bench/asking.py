@@ -83,7 +83,7 @@ def lap(): clock.append(time.process_time())
 import typer, sqlalchemy, numpy, scipy.special
 lap()
 from spindb.analysis.panels import Wanted, panels
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.search import run_ids
 import spindb.cli.comparing
 with connected("spindb.db") as connection:
@@ -137,7 +137,7 @@ def profile(directory: str) -> None:
 def peer(directory: str, rounds: int) -> None:
     import pandas
 
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.points import curves
     from spindb.index.search import run_ids
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from sqlalchemy import Connection, event
 
 from spindb.disk.configs import leaf
-from spindb.index import schema
-from spindb.index.connect import connected
-from spindb.index.engine import open_engine
-from spindb.index.indexing import indexed_afterwards
+from spindb.index.database import migrate as schema
+from spindb.index.database.connect import connected
+from spindb.index.database.deferred_indexes import indexed_afterwards
+from spindb.index.database.engine import open_engine
 from spindb.index.points import curves
 from spindb.index.roots import place_of
 from spindb.index.rows import rows_of

@@ -137,7 +137,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     from spindb.disk.savedmodel import SavedModelError, read_index, read_signature
     from spindb.disk.tables import read_table
     from spindb.errors import FilterError, PolicyError
-    from spindb.index import series
+    from spindb.index.database import series
     from spindb.index.filters import parse
     from spindb.index.rows import rows_of
     from spindb.play.policies.onnx_graph import model_in, policy_from

@@ -14,7 +14,7 @@ import sys
 import time
 
 from spindb.disk.tables import read_table
-from spindb.index import series
+from spindb.index.database import series
 
 
 def main(rows: int, columns: int) -> None:

@@ -26,11 +26,11 @@ from sqlalchemy import Connection
 from spindb.analysis.compare import compare
 from spindb.analysis.panels import Wanted, panels
 from spindb.canonical import canonical
-from spindb.index import schema
-from spindb.index.connect import connected
+from spindb.index.database import migrate as schema
+from spindb.index.database.connect import connected
+from spindb.index.database.deferred_indexes import indexed_afterwards
+from spindb.index.database.engine import open_engine
 from spindb.index.doctor import examine
-from spindb.index.engine import open_engine
-from spindb.index.indexing import indexed_afterwards
 from spindb.index.overview import varying_keys
 from spindb.index.roots import place_of
 from spindb.index.rows import rows_of

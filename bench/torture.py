@@ -27,9 +27,9 @@ from pathlib import Path
 from generate import age, generate
 from sqlalchemy import insert
 
-from spindb.index.connect import connected
-from spindb.index.engine import open_engine
-from spindb.index.models import tags
+from spindb.index.database.connect import connected
+from spindb.index.database.engine import open_engine
+from spindb.index.database.models import tags
 from spindb.index.upkeep import damage
 from spindb.ingest.pipeline import ingest
 

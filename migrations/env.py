@@ -9,8 +9,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from spindb.index.engine import migrating, open_engine
-from spindb.index.models import metadata
+from spindb.index.database.engine import migrating, open_engine
+from spindb.index.database.models import metadata
 from spindb.location import located
 
 

@@ -21,11 +21,11 @@ import pytest
 from servers import Server, programs
 from sqlalchemy import URL
 
-import spindb.index.engine
+import spindb.index.database.engine
 import spindb.index.upkeep
 import spindb.ingest.pipeline
 from spindb.cli.app import run as run_cli
-from spindb.index.engine import database_url, open_engine
+from spindb.index.database.engine import database_url, open_engine
 from spindb.index.store import Evaluation
 from spindb.ingest.pipeline import ingest
 from spindb.records import Verdict
@@ -106,7 +106,7 @@ def databases(request: pytest.FixtureRequest) -> Iterator[None]:
         return as_it_is(server.url(schema=schema))
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (spindb.index.engine, spindb.index.upkeep, spindb.ingest.pipeline):
+        for module in (spindb.index.database.engine, spindb.index.upkeep, spindb.ingest.pipeline):
             patch.setattr(module, "database_url", of_server)
         yield
 

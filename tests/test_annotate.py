@@ -15,7 +15,7 @@ import yaml
 from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.index import store
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.ingest.pipeline import ingest
 
 Cli = Callable[..., Outcome]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from spindb.errors import FilterError
 from spindb.index import queries
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.search import Query, count, explain, fields_of, run_ids, search
 from spindb.index.selection import selected
 

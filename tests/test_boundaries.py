@@ -26,9 +26,9 @@ from spindb.disk.scan import Foreign, FoundRun, scan
 from spindb.disk.torchfiles import read_module
 from spindb.errors import FilterError
 from spindb.index import queries
-from spindb.index.connect import connected
-from spindb.index.engine import open_engine
-from spindb.index.models import roots, runs
+from spindb.index.database.connect import connected
+from spindb.index.database.engine import open_engine
+from spindb.index.database.models import roots, runs
 from spindb.index.points import RawCurve
 from spindb.index.search import Query, run_ids, search
 from spindb.ingest.pipeline import ingest

@@ -16,7 +16,7 @@ import pytest
 from conftest import EVALUATION, PPO_CONFIG, REPOSITORY, Outcome, settle
 from torchlike import SMALLEST as WHOLE
 
-from spindb.index.models import REVISIONS
+from spindb.index.database.models import REVISIONS
 
 Write = Callable[..., Path]
 Cli = Callable[..., Outcome]
@@ -222,7 +222,7 @@ def test_show_tells_of_earlier_runs_and_copies(filled: Path, cli: Cli, run_direc
     import shutil
 
     from spindb.index import store
-    from spindb.index.engine import open_engine
+    from spindb.index.database.engine import open_engine
 
     with open_engine(filled / "spindb.db", write=True).begin() as connection:
         store.add_evaluation(connection, 1, EVALUATION)

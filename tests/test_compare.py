@@ -16,7 +16,7 @@ import spindb
 from spindb.analysis import summaries
 from spindb.analysis.compare import compare
 from spindb.errors import FilterError, UsageError
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.read.groups import Group, groups_of
 from spindb.index.search import run_ids
 from spindb.ingest.pipeline import ingest

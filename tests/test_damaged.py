@@ -18,8 +18,8 @@ from conftest import EVALUATION, REPOSITORY, Outcome
 from sqlalchemy import Boolean, Column, DateTime, Double, Integer, Text
 
 from spindb.index import store
-from spindb.index.connect import connected
-from spindb.index.models import metadata
+from spindb.index.database.connect import connected
+from spindb.index.database.models import metadata
 from spindb.index.store import EpisodeResult
 from spindb.ingest.pipeline import ingest
 

@@ -18,7 +18,7 @@ from spindb.analysis import summaries
 from spindb.analysis.panels import Wanted, panels
 from spindb.analysis.statistics import describe, welch
 from spindb.canonical import canonical
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.doctor import examine
 from spindb.index.read.continued import Extent, Span, chains
 from spindb.index.read.groups import groups_of

@@ -16,10 +16,10 @@ from sqlalchemy import event, insert
 
 from spindb.errors import NotFoundError, SchemaError, UsageError
 from spindb.index import store
-from spindb.index.connect import connected
-from spindb.index.engine import open_engine
+from spindb.index.database.connect import connected
+from spindb.index.database.engine import open_engine
+from spindb.index.database.models import tags
 from spindb.index.identity import Recogniser
-from spindb.index.models import tags
 from spindb.index.roots import Place
 from spindb.index.rows import RunRows
 from spindb.index.rows import rows_of as rows_of_record
@@ -404,7 +404,7 @@ def test_paths_that_are_none_leave_no_database(database: Path, tmp_path: Path) -
 def test_an_older_or_foreign_database_is_refused(
     run_directory: Write, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spindb.index import schema
+    from spindb.index.database import migrate as schema
 
     run_directory()
     ingest(database, [tmp_path / "data"])
@@ -430,7 +430,7 @@ def test_a_large_ingest_that_dies_leaves_its_indexes_to_the_next(
     data = tmp_path / "data"
     add("a")
     ingest(database, [data])
-    monkeypatch.setattr("spindb.index.indexing._WORTH_SORTING", 2)
+    monkeypatch.setattr("spindb.index.database.deferred_indexes._WORTH_SORTING", 2)
     monkeypatch.setattr("spindb.ingest.pipeline._Ingest.count", die)
     add("b", "c")
     with pytest.raises(KeyboardInterrupt):

@@ -14,7 +14,7 @@ from conftest import PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.disk.regular import read_regular
 from spindb.disk.scan import scan
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.verify import deviations
 from spindb.logger import Logger

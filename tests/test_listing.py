@@ -222,8 +222,8 @@ def test_i4_the_first_of_each_performance_metric_make_the_page(
     from conftest import REPOSITORY
     from sqlalchemy import event, update
 
-    from spindb.index.connect import connected
-    from spindb.index.models import runs
+    from spindb.index.database.connect import connected
+    from spindb.index.database.models import runs
     from spindb.index.search import Query, search
 
     monkeypatch.syspath_prepend(str(REPOSITORY / "bench"))
@@ -248,7 +248,7 @@ def test_i4_the_first_of_each_performance_metric_make_the_page(
 
 @pytest.mark.sqlite
 def test_i4_an_engine_is_made_once_for_each_database(tmp_path: Path) -> None:
-    from spindb.index.engine import open_engine
+    from spindb.index.database.engine import open_engine
 
     place = tmp_path / "a.db"
     place.touch()

@@ -25,8 +25,8 @@ from sqlalchemy import select
 
 from spindb.analysis.panels import Wanted, panels
 from spindb.index import store
-from spindb.index.connect import connected
-from spindb.index.models import runs
+from spindb.index.database.connect import connected
+from spindb.index.database.models import runs
 from spindb.index.search import run_ids
 
 Cli = Callable[..., Outcome]

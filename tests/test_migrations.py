@@ -14,8 +14,8 @@ from alembic.config import Config
 from sqlalchemy import inspect, text
 from test_upkeep import old_postgresql, old_sqlite, url
 
-from spindb.index import schema
-from spindb.index.engine import migrating, open_engine
+from spindb.index.database import migrate as schema
+from spindb.index.database.engine import migrating, open_engine
 
 __all__ = ["url"]  # a fixture
 pytestmark = pytest.mark.sqlite

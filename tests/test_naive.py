@@ -17,10 +17,12 @@ from sqlalchemy import Connection, insert, update
 
 from spindb.disk.configs import leaf
 from spindb.errors import FilterError
-from spindb.index import models, queries, schema
-from spindb.index.connect import connected
-from spindb.index.engine import open_engine
-from spindb.index.models import runs as table
+from spindb.index import queries
+from spindb.index.database import migrate as schema
+from spindb.index.database import models
+from spindb.index.database.connect import connected
+from spindb.index.database.engine import open_engine
+from spindb.index.database.models import runs as table
 from spindb.index.roots import place_of
 from spindb.index.rows import rows_of
 from spindb.index.search import Query, count, run_ids, search

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from spindb.errors import FilterError
 from spindb.index import queries
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.points import curves
 from spindb.index.search import Query, fields_of, run_ids, search
 from spindb.ingest.pipeline import ingest

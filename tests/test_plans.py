@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 from servers import Server
 from sqlalchemy import event
 
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.search import Query, search
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.slow]

@@ -23,10 +23,10 @@ from servers import PASSWORD, SECURED, Server
 from sqlalchemy import inspect
 
 from spindb.errors import DatabaseError, SchemaError
-from spindb.index import schema
-from spindb.index.connect import connected
-from spindb.index.engine import open_engine
-from spindb.index.models import REVISIONS, metadata
+from spindb.index.database import migrate as schema
+from spindb.index.database.connect import connected
+from spindb.index.database.engine import open_engine
+from spindb.index.database.models import REVISIONS, metadata
 from spindb.index.search import Query, search
 from spindb.ingest.pipeline import ingest
 

@@ -17,7 +17,7 @@ from spindb.analysis.database import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
 from spindb.extras import installing
 from spindb.index import store
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.ingest.pipeline import ingest
 
 

@@ -17,7 +17,7 @@ from conftest import REPOSITORY, settle
 from sqlalchemy import Connection
 
 from spindb.index import annotate, queries
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.search import run_ids
 from spindb.ingest.pipeline import ingest
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from spindb.index import series
+from spindb.index.database import series
 from spindb.records import Cell, MetricSeries, SnapshotRecord, latest
 
 

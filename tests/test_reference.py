@@ -11,7 +11,7 @@ import pytest
 from conftest import Outcome, settle
 
 from spindb.errors import FilterError, NotFoundError, UsageError
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.query.find import shortest_names
 from spindb.index.query.reference import RunDirectory, RunId, RunName, parse, reference
 from spindb.index.resolve import find_run

@@ -15,11 +15,11 @@ from conftest import made_by
 from sqlalchemy import Connection, inspect
 
 from spindb.errors import DatabaseError, SchemaError
-from spindb.index import engine as engine_module
-from spindb.index import schema
-from spindb.index.creation import create
-from spindb.index.engine import database_errors, migrating, network_file_system, open_engine
-from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
+from spindb.index.database import engine as engine_module
+from spindb.index.database import migrate as schema
+from spindb.index.database.create import create
+from spindb.index.database.engine import database_errors, migrating, network_file_system, open_engine
+from spindb.index.database.models import APPLICATION_ID, REVISIONS, metadata
 
 pytestmark = pytest.mark.sqlite
 

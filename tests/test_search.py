@@ -12,9 +12,9 @@ from sqlalchemy import Connection, insert, update
 
 from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index import overview
-from spindb.index.connect import connected
-from spindb.index.engine import open_engine
-from spindb.index.models import runs, tags
+from spindb.index.database.connect import connected
+from spindb.index.database.engine import open_engine
+from spindb.index.database.models import runs, tags
 from spindb.index.resolve import find_run, pick_snapshot, shorten
 from spindb.index.search import Query, run_ids, search
 from spindb.ingest.pipeline import ingest

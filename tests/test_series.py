@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from spindb.index.series import curve, decode, encode, last_cell, numbers, packed, unpacked
+from spindb.index.database.series import curve, decode, encode, last_cell, numbers, packed, unpacked
 from spindb.records import Cell
 
 NAN, INF = math.nan, math.inf

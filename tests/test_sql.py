@@ -126,7 +126,7 @@ def test_examples_work_in_any_client(place: Path) -> None:
 
 
 def test_the_page_describes_every_table() -> None:
-    from spindb.index.models import metadata
+    from spindb.index.database.models import metadata
 
     page = (REPOSITORY / "docs" / "sql.md").read_text()
     for table in metadata.tables:

@@ -15,12 +15,14 @@ from conftest import EVALUATION, Outcome, made_by, rows_of, settle
 from servers import Server
 
 from spindb.errors import SchemaError, UsageError
-from spindb.index import models, schema, store
-from spindb.index.backup import back_up
-from spindb.index.connect import connected
+from spindb.index import store
 from spindb.index.copying import differences
-from spindb.index.engine import open_engine
-from spindb.index.models import REVISIONS
+from spindb.index.database import migrate as schema
+from spindb.index.database import models
+from spindb.index.database.backup import back_up
+from spindb.index.database.connect import connected
+from spindb.index.database.engine import open_engine
+from spindb.index.database.models import REVISIONS
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, select
 from spindb.analysis.curves import BANDS, Line, line, require, usual_band
 from spindb.analysis.joined import joined
 from spindb.errors import UsageError
+from spindb.index.database.batches import batches
+from spindb.index.database.models import runs
 from spindb.index.database.unknown import json_value
-from spindb.index.models import runs
 from spindb.index.points import EPOCH, ROW, STEPS, RawCurve, curves_by_id
-from spindb.index.portions import batches
 from spindb.index.read.groups import Grouping, groups_of, labelled, shown
 from spindb.index.read.sample import sample_of
 from spindb.index.read.settings import ENVIRONMENT, settings_of

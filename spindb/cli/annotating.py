@@ -96,7 +96,7 @@ def tag(
 
 def _list_tags(ctx: typer.Context, words: Sequence[str], everything: bool, as_json: bool, db: str | None) -> None:
     from spindb.index.annotate import tag_counts
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     with connected(database(ctx, db)) as connection:
         counts = tag_counts(connection, _meant(connection, words, everything) if words else None)
@@ -158,7 +158,7 @@ def note(
 
 def _list_notes(ctx: typer.Context, which: str, everything: bool, as_json: bool, db: str | None) -> None:
     from spindb.index.annotate import notes_on
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     with connected(database(ctx, db)) as connection:
         found = notes_on(connection, _meant(connection, [which], everything))
@@ -267,8 +267,8 @@ def remove(
 
 def _remove(ctx: typer.Context, words: Sequence[str], yes: bool, everything: bool, db: str | None) -> None:
     from spindb.index.annotate import added_to
-    from spindb.index.connect import connected
-    from spindb.index.models import LARGEST
+    from spindb.index.database.connect import connected
+    from spindb.index.database.models import LARGEST
     from spindb.index.write import removal
 
     location = database(ctx, db)
@@ -304,7 +304,7 @@ def _bring_back(ctx: typer.Context, words: Sequence[str], db: str | None) -> Non
 
 
 def _list_removed(ctx: typer.Context, as_json: bool, db: str | None) -> None:
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.write.removal import removed_runs
 
     with connected(database(ctx, db)) as connection:
@@ -325,7 +325,7 @@ def _confirmed() -> bool:
 
 
 def _writing(ctx: typer.Context, db: str | None) -> AbstractContextManager[Connection]:
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     return connected(database(ctx, db), write=True)
 

@@ -71,7 +71,7 @@ def compare(
 
     spindb compare 'algo=ppo' --summary reach:150
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
@@ -207,7 +207,7 @@ def plot(
     spindb plot 'env=Hopper-v2' --scatter pi_lr --summary tail:10
     """
     from spindb.analysis.extent import figure_size
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     with needing():
         from spindb.analysis.panels import Wanted, arranged

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 @db_app.command("info")
 def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     """Where the database is, how large, and how much it holds."""
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.upkeep import describe
 
     location = database(ctx, db)
@@ -48,8 +48,8 @@ def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
 @db_app.command("upgrade")
 def upgrade(ctx: typer.Context, db: Db = None) -> None:
     """Bring the schema up to date, or create it; nothing else is touched."""
-    from spindb.index import schema
-    from spindb.index.engine import database_errors, open_engine, shown
+    from spindb.index.database import migrate as schema
+    from spindb.index.database.engine import database_errors, open_engine, shown
 
     location = database(ctx, db)
     with database_errors(location):
@@ -73,9 +73,9 @@ def check(
 
     spindb db check --deep
     """
-    from spindb.index.connect import connected
-    from spindb.index.engine import shown
-    from spindb.index.indexing import missing_indexes
+    from spindb.index.database.connect import connected
+    from spindb.index.database.deferred_indexes import missing_indexes
+    from spindb.index.database.engine import shown
     from spindb.index.upkeep import damage
 
     location = database(ctx, db)
@@ -118,8 +118,8 @@ def backup(
 
     spindb db backup /backups/spindb.db
     """
-    from spindb.index.backup import back_up, beside
-    from spindb.index.engine import database_errors, database_url, sqlite_path
+    from spindb.index.database.backup import back_up, beside
+    from spindb.index.database.engine import database_errors, database_url, sqlite_path
 
     location = database(ctx, db)
     path = sqlite_path(database_url(location))
@@ -140,10 +140,10 @@ def copy(
 
     spindb db copy spindb.db postgresql+psycopg://you@server/lab
     """
-    from spindb.index import schema
-    from spindb.index.connect import connected
     from spindb.index.copying import verified_copy
-    from spindb.index.engine import database_errors, open_engine, shown
+    from spindb.index.database import migrate as schema
+    from spindb.index.database.connect import connected
+    from spindb.index.database.engine import database_errors, open_engine, shown
     from spindb.index.upkeep import refresh_statistics
 
     with connected(source) as reading, database_errors(target):
@@ -167,8 +167,8 @@ def rebuild(
 
     spindb db rebuild
     """
-    from spindb.index.backup import back_up, beside
-    from spindb.index.engine import database_errors, database_url, sqlite_path
+    from spindb.index.database.backup import back_up, beside
+    from spindb.index.database.engine import database_errors, database_url, sqlite_path
     from spindb.ingest.verify import rebuild as read_again
 
     location = database(ctx, db)
@@ -191,7 +191,7 @@ def dump(
     spindb db dump --out annotations.yaml
     """
     from spindb.index import keepsakes
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     with connected(database(ctx, db)) as connection:
         text = keepsakes.dump(connection)
@@ -213,7 +213,7 @@ def restore(
     spindb db restore annotations.yaml
     """
     from spindb.index import keepsakes
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     try:
         text = path.read_text(encoding="utf-8")

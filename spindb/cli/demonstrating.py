@@ -84,7 +84,7 @@ def _train(data: Path, jobs: int | None) -> None:
 
 def _most_improved(location: str) -> tuple[int, int, int]:
     """The CartPole run whose return grew most, its first itr and that of the best row among its snapshots."""
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.points import performance_curves
     from spindb.index.resolve import snapshots_of
     from spindb.index.search import run_ids

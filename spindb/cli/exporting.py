@@ -58,7 +58,7 @@ def export(
 
     spindb export runs --format csv
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.selection import selected
     from spindb.index.tables import EXPORTS
 

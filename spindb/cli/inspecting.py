@@ -55,7 +55,7 @@ def path(
 
     cd "$(spindb path 42)"
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.resolve import pick_snapshot, snapshots_of
 
     with connected(database(ctx, db)) as connection:
@@ -74,7 +74,7 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
     spindb snapshots 42
     """
     from spindb.index.browse import verdicts_of
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.resolve import snapshots_of
 
     with connected(database(ctx, db)) as connection:
@@ -114,7 +114,7 @@ def diff(
     spindb diff 'exp_name=ppo-cartpole seed=0'
     """
     from spindb.analysis.differences import differences
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.resolve import names_of
 
     at_most_one(json=as_json, csv=as_csv)

@@ -151,7 +151,7 @@ class _Request:
 
 
 def _print_data(ask: _Request, location: str, *, as_json: bool, as_jsonl: bool, as_ids: bool) -> None:
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.search import search
     from spindb.index.selection import as_filter
 
@@ -192,7 +192,7 @@ def _watch(ask: _Request, location: str) -> None:
 
 def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list[str]]:
     """The table as text, and what to say below it."""
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.query.outline import outline
     from spindb.index.search import search
     from spindb.index.selection import as_filter

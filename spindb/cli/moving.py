@@ -28,7 +28,7 @@ def relocate(
 
     Ingesting the new place does the same for each run that is recognised by its content.
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.roots import relocate_root
 
     location = database(ctx, db)

@@ -331,7 +331,7 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
 def _record(playable: Playable, evaluation: Evaluation, location: str) -> int | None:
     """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
     from spindb.index import store
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     if playable.run_id is None:
         say("not recorded: this directory is not in a database (spindb ingest puts it there)")

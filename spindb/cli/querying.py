@@ -54,7 +54,7 @@ def params(
 
     spindb params 'algo=ppo' --varying
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.overview import KeyRow, keys_over, varying_keys
     from spindb.index.selection import selected
 
@@ -119,7 +119,7 @@ def metrics(
 
     spindb metrics 'env=Pendulum-v0'
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.overview import metrics_over
     from spindb.index.selection import selected
 
@@ -152,7 +152,7 @@ def doctor(
 
     spindb doctor --ids nan | spindb tag +diverged -
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.doctor import CODES, examine
     from spindb.index.selection import selected
 
@@ -188,7 +188,7 @@ def save_query(
     spindb runs '@good seed=0'
     """
     from spindb.index import queries
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.search import count
 
     text = " ".join(words)
@@ -205,7 +205,7 @@ def list_queries(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> 
     spindb query list
     """
     from spindb.index import queries
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     with connected(database(ctx, db)) as connection:
         saved = queries.saved(connection)
@@ -228,7 +228,7 @@ def remove_query(
     spindb query rm good
     """
     from spindb.index import queries
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
 
     with connected(database(ctx, db), write=True) as connection:
         queries.remove(connection, name.removeprefix("@"))

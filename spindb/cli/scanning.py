@@ -208,14 +208,14 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if not summary.total and not summary.missing and not summary.removed:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt or a saved policy")
     if not dry_run:
-        from spindb.index.engine import shown
+        from spindb.index.database.engine import shown
 
         say(f"database: {shown(location)}")
         _say_network(location)
 
 
 def _say_network(location: str) -> None:
-    from spindb.index.engine import database_url, network_file_system, sqlite_path
+    from spindb.index.database.engine import database_url, network_file_system, sqlite_path
 
     path = sqlite_path(database_url(location))
     kind = network_file_system(path) if path else None

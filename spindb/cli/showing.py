@@ -67,7 +67,7 @@ def show_run(
 
     spindb show 42 --superseded
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.resolve import run_by_id
 
     with connected(database(ctx, db)) as connection:

@@ -67,7 +67,7 @@ def sweep(
 
     spindb sweep 'env=Hopper-v2 algo=sac' -n 20 -d --out sweep.png
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.selection import selected
 
     with needing():
@@ -193,7 +193,7 @@ def evaluate_over_processes(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from spindb.index import store
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.play.workers import sweep as evaluate_all
 
     failures: list[tuple[str, str]] = []
@@ -277,7 +277,7 @@ def best(
 
     spindb best 'env=Hopper-v2' --least 10
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.evaluated import ranked
     from spindb.index.selection import selected
 

@@ -82,7 +82,7 @@ def verify(
 
     spindb verify 42 --statement verdict.json
     """
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.selection import selected
 
     with needing():

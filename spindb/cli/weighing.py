@@ -50,7 +50,7 @@ def du(
     directory has the content of another run's.
     """
     from spindb.errors import UsageError
-    from spindb.index.connect import connected
+    from spindb.index.database.connect import connected
     from spindb.index.read.usage import usage_of
     from spindb.index.selection import selected
 

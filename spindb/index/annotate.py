@@ -13,8 +13,8 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
-from spindb.index.models import evaluations, notes, runs, tags
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import evaluations, notes, runs, tags
 from spindb.machine import now
 
 _TAG = re.compile(r"[^\s=!<>~(),'\"@+-][^\s=!<>~(),'\"]*\Z")

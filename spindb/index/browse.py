@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, exists, or_, select
 
-from spindb.index import series
-from spindb.index.models import configs, evaluations, metrics, notes, problems, runs, superseded, tags
+from spindb.index.database import series
+from spindb.index.database.models import configs, evaluations, metrics, notes, problems, runs, superseded, tags
 from spindb.records import ConfigLeaf, Problem
 
 

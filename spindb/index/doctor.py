@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
-from spindb.index.models import configs, metrics, problems, runs, snapshots
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import configs, metrics, problems, runs, snapshots
 from spindb.index.read.groups import Group, Grouping, groups_of, seed_order
 from spindb.index.read.sample import Seed, sample_of
 from spindb.machine import now

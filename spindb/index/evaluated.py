@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from spindb.index.models import evaluations, runs
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import evaluations, runs
 from spindb.index.read.asked import Asked, asked
 from spindb.index.read.sample import sample_of
 

@@ -26,9 +26,9 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, not_, or_, select
 
-from spindb.index import series
-from spindb.index.models import metrics, problems, roots, runs
-from spindb.index.portions import batches
+from spindb.index.database import series
+from spindb.index.database.batches import batches
+from spindb.index.database.models import metrics, problems, roots, runs
 from spindb.index.roots import Place
 from spindb.index.rows import COLUMNS, RunRows
 from spindb.index.write.contents import Past, next_generation

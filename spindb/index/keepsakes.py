@@ -25,7 +25,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists, insert, or_, select, update
 
 from spindb.errors import UsageError
-from spindb.index import models
+from spindb.index.database import models
 from spindb.index.database.unknown import json_object, noted
 from spindb.index.filters import parse
 from spindb.index.maintenance import past

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from spindb.index.database.batches import batches
+from spindb.index.database.models import configs, metrics
 from spindb.index.database.unknown import json_value
-from spindb.index.models import configs, metrics
-from spindb.index.portions import batches
 
 
 class KeyRow(NamedTuple):

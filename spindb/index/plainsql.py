@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from spindb.errors import UsageError
-from spindb.index.connect import connected
 from spindb.index.database import statements
 from spindb.index.database.allowed import OF_SQLITE
+from spindb.index.database.connect import connected
 from spindb.index.database.guard import foreign
 from spindb.index.database.watchdog import GiveUp, watched
 

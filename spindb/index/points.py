@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
-from spindb.index import series
+from spindb.index.database import series
+from spindb.index.database.batches import batches
+from spindb.index.database.models import metrics, runs
 from spindb.index.fields import PERFORMANCE, Names
 from spindb.index.filters import Name
-from spindb.index.models import metrics, runs
-from spindb.index.portions import batches
 
 STEPS = "steps"
 """The x axis that counts interactions where a run does, else numbers epochs, else rows."""

@@ -7,7 +7,8 @@ import re
 from sqlalchemy import Connection, delete, insert, select
 
 from spindb.errors import FilterError, NotFoundError, UsageError
-from spindb.index import filters, models
+from spindb.index import filters
+from spindb.index.database import models
 from spindb.index.fields import nearest
 from spindb.index.filters import Filter
 from spindb.machine import now

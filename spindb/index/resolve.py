@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.models import LARGEST, roots, runs, snapshots
 from spindb.index.database.unknown import json_object, json_texts
 from spindb.index.fields import nearest
-from spindb.index.models import LARGEST, roots, runs, snapshots
 from spindb.index.query.find import shortest_names
 from spindb.index.query.lists import one_of
 from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, reference

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
-from spindb.index.models import problems, roots, runs
+from spindb.index.database.models import problems, roots, runs
 from spindb.index.write.contents import merge
 from spindb.machine import real, this_host
 

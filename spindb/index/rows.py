@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from spindb.index import series
+from spindb.index.database import series
 from spindb.records import ConfigLeaf, RunRecord, names_of
 
 Row = tuple[Any, ...]

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from spindb.errors import FilterError
 from spindb.index import filters
+from spindb.index.database.batches import batches
+from spindb.index.database.models import LARGEST, runs
 from spindb.index.fields import Field, alternatives
-from spindb.index.models import LARGEST, runs
-from spindb.index.portions import batches
 from spindb.index.query.cells import converter, width
 from spindb.index.query.compiler import Compiler
 from spindb.index.query.lists import one_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, and_, func, or_, select
 
 from spindb.errors import NotFoundError, UsageError
-from spindb.index.models import LARGEST, runs
+from spindb.index.database.models import LARGEST, runs
 from spindb.index.query.lists import any_of, one_of
 from spindb.index.query.reference import RunDirectory, RunName, parse
 from spindb.index.query.visibility import THERE, visible

@@ -21,8 +21,8 @@ from sqlalchemy import (
     update,
 )
 
-from spindb.index import models
 from spindb.index.bulk import insert_rows
+from spindb.index.database import models
 from spindb.index.rows import COLUMNS, Row, RunRows, number
 from spindb.index.write.contents import Contents, Past
 from spindb.machine import now

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 
-from spindb.index import series
+from spindb.index.database import series
+from spindb.index.database.batches import batches
+from spindb.index.database.models import configs, episodes, evaluations, metrics, runs
 from spindb.index.database.unknown import json_value
-from spindb.index.models import configs, episodes, evaluations, metrics, runs
-from spindb.index.portions import batches
 from spindb.index.search import fields_of
 
 Kind = Literal["int", "float", "text", "bool", "time"]

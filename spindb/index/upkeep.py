@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, and_, func, inspect, select, text
 
-from spindb.index import models, schema, series
+from spindb.index.database import migrate as schema
+from spindb.index.database import models, series
+from spindb.index.database.engine import database_url, sqlite_path
 from spindb.index.database.guard import foreign
 from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
-from spindb.index.engine import database_url, sqlite_path
-from spindb.index.maintenance.contents import findings, shown
-from spindb.index.maintenance.links import wrong_links
+from spindb.index.database.wrong_cells import findings, shown
+from spindb.index.database.wrong_links import wrong_links
 from spindb.records import MetricSeries
 
 _OF_SERIES = ("count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax")

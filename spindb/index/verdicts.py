@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from spindb.index.models import evaluations, runs
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import evaluations, runs
 from spindb.records import Verdict
 
 

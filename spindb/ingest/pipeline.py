@@ -25,8 +25,10 @@ from spindb.disk.times import has_stamp, zone_named, zone_of_source
 from spindb.disk.told import text_of
 from spindb.errors import UsageError
 from spindb.files import is_text, spelled
-from spindb.index import schema, store
-from spindb.index.engine import database_errors, database_url, open_engine, shown, sqlite_path
+from spindb.index import store
+from spindb.index.database import migrate as schema
+from spindb.index.database.deferred_indexes import complete_indexes, indexed_afterwards
+from spindb.index.database.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.identity import (
     DigestOfStart,
     Identity,
@@ -35,7 +37,6 @@ from spindb.index.identity import (
     drop_emptied_roots,
     removed_by_config,
 )
-from spindb.index.indexing import complete_indexes, indexed_afterwards
 from spindb.index.roots import Place, place_of, planned_place, roots_here
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known

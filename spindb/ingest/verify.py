@@ -12,9 +12,9 @@ from spindb.disk.formats import format_named
 from spindb.disk.regular import follow_links_within
 from spindb.disk.run_directory import why_failed
 from spindb.errors import NotFoundError
-from spindb.index import series
-from spindb.index.connect import connected
-from spindb.index.models import configs, metrics, roots, runs
+from spindb.index.database import series
+from spindb.index.database.connect import connected
+from spindb.index.database.models import configs, metrics, roots, runs
 from spindb.index.rows import COLUMNS, Row, config_rows, metric_rows
 from spindb.ingest.deadline import SECONDS, TooSlowError, within
 from spindb.ingest.pipeline import Progress, ingest

@@ -12,7 +12,7 @@ from spindb.disk.formats import recognise
 from spindb.errors import NotFoundError, SpindbError, UsageError
 from spindb.files import is_text
 from spindb.index import browse
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.resolve import run_at
 from spindb.ingest.pipeline import ingest
 

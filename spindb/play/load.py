@@ -18,7 +18,7 @@ from spindb.disk.pickles import PickleError
 from spindb.disk.regular import follow_links_within, read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, EnvironmentWarning, NotFoundError, PolicyError, UsageError
-from spindb.index.connect import connected
+from spindb.index.database.connect import connected
 from spindb.index.query.reference import RunDirectory, RunName, RunRef, reference
 from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.location import located

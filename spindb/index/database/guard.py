@@ -11,8 +11,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from spindb.errors import DatabaseError
-from spindb.index.creation import VIEWS
-from spindb.index.models import metadata
+from spindb.index.database.create import VIEWS
+from spindb.index.database.models import metadata
 
 _MADE_IN_FILE = text(
     "SELECT CASE WHEN sql LIKE 'CREATE VIRTUAL%' THEN 'virtual table' ELSE type END, name, tbl_name, sql "

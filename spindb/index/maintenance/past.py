@@ -1,7 +1,7 @@
 """What directories held before they were overwritten, as plain values for a dump, and back again.
 
 Files can't give it any more, so a dump carries all of it but its snapshots, whose files are gone: facts,
-hyperparameters, metrics with their series (the JSON array that `spindb.index.series` describes), problems. What follows
+hyperparameters, metrics with their series (the JSON array that `spindb.index.database.series` describes), problems. What follows
 from these is made anew: canonical texts and summaries.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, DateTime, insert, select
 
 from spindb.canonical import canonical
-from spindb.index import series
 from spindb.index.bulk import insert_rows
-from spindb.index.models import configs, metrics, problems, runs
+from spindb.index.database import series
+from spindb.index.database.models import configs, metrics, problems, runs
 from spindb.index.rows import COLUMNS, rows_of
 from spindb.records import Cell, ConfigLeaf, MetricSeries, Problem, RunRecord
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from spindb.index import series
+from spindb.index.database import series
 from spindb.index.database.unknown import json_value
 from spindb.index.fields import Alternatives, ConfigField, Field, MetricField, RunField
 

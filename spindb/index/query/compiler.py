@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not
 
 from spindb.errors import FilterError
 from spindb.index import filters, queries
+from spindb.index.database.models import runs, tags
 from spindb.index.fields import (
     CODES,
     ConfigField,
@@ -22,7 +23,6 @@ from spindb.index.fields import (
     run_field,
 )
 from spindb.index.filters import Comparison, Filter, Membership, Name, Presence, Tagged, Value
-from spindb.index.models import runs, tags
 from spindb.index.query import comparisons
 from spindb.index.query.comparisons import Test
 from spindb.index.query.lists import all_of, any_of, one_of

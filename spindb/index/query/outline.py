@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, or_, select
 
-from spindb.index.models import runs
+from spindb.index.database.models import runs
 from spindb.index.query.compiler import Compiler
 
 _SAMPLE = 500

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from spindb.index import filters, queries
+from spindb.index.database.models import problems
 from spindb.index.fields import run_field
-from spindb.index.models import problems
 
 
 def unknown_codes(connection: Connection, text: str) -> tuple[list[str], list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, not_, select
 from sqlalchemy.sql.selectable import FromClause
 
+from spindb.index.database.models import configs, metrics, roots, runs
 from spindb.index.fields import (
     ROOT_FIELDS,
     Alternatives,
@@ -25,7 +26,6 @@ from spindb.index.fields import (
     alternatives,
     run_column,
 )
-from spindb.index.models import configs, metrics, roots, runs
 
 MAX_JOINS = 20
 """Tables that stand beside the runs for one purpose; SQLite joins at most 64 in all."""

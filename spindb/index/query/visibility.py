@@ -19,7 +19,7 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, not_, true
 
-from spindb.index.models import runs
+from spindb.index.database.models import runs
 
 _KINDS: dict[str, tuple[tuple[str, ...], ColumnElement[bool]]] = {
     "overwritten": (("status", "superseded_by"), runs.c.status == "superseded"),

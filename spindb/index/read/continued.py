@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, select
 
-from spindb.index.models import metrics, runs
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import metrics, runs
 
 _SLACK = 1.5  # steps between the last row of one run and the first row of the next, at most
 

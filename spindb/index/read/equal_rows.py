@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, and_, select
 
-from spindb.index.models import metrics, runs
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import metrics, runs
 from spindb.index.read.repeated import rows_of, without_clock
 from spindb.index.read.sample import Seed
 

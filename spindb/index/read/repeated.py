@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from spindb.index import series
-from spindb.index.models import metrics
-from spindb.index.portions import batches
+from spindb.index.database import series
+from spindb.index.database.batches import batches
+from spindb.index.database.models import metrics
 from spindb.index.read.continued import Extent
 from spindb.seedkeys import words
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from spindb.index.models import configs, runs
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import configs, runs
 from spindb.index.read.own import stem
 from spindb.seedkeys import seed_key
 

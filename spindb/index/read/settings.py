@@ -10,9 +10,9 @@ from sqlalchemy import Connection, exists, select
 
 from spindb.canonical import canonical
 from spindb.errors import FilterError
-from spindb.index.models import configs
-from spindb.index.models import runs as runs_table
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import configs
+from spindb.index.database.models import runs as runs_table
 from spindb.index.read.own import depends_on_run, setting_text, stem
 from spindb.index.read.sample import RunFacts, Sample
 from spindb.index.read.telling import ALGORITHM, EXPERIMENT

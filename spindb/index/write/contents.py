@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, delete, func, insert, literal, select, update
 
-from spindb.index.models import (
+from spindb.index.database.models import (
     configs,
     evaluations,
     metrics,

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 
-from spindb.index.models import configs, runs, snapshots
+from spindb.index.database.models import configs, runs, snapshots
 from spindb.index.rows import RunRows
 
 DIGEST_OF_NOTHING = blake2b(b"", digest_size=16).hexdigest()

@@ -16,8 +16,8 @@ from pathlib import Path
 from sqlalchemy import Connection, and_, or_, select, update
 
 from spindb.errors import NotFoundError
-from spindb.index.models import roots, runs
-from spindb.index.portions import batches
+from spindb.index.database.batches import batches
+from spindb.index.database.models import roots, runs
 from spindb.index.write.copies import link_copies, telling
 from spindb.machine import now, this_host
 

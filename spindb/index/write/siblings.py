@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, not_, or_, select, update
 
-from spindb.index import models
+from spindb.index.database import models
 
 
 def environments_from_siblings(connection: Connection, *, dry_run: bool = False) -> bool:

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, inspect, text
 
 from spindb.errors import SchemaError
-from spindb.index.backup import back_up, beside
-from spindb.index.creation import create
+from spindb.index.database.backup import back_up, beside
+from spindb.index.database.create import create
+from spindb.index.database.engine import migrating
 from spindb.index.database.guard import refuse_foreign
-from spindb.index.engine import migrating
-from spindb.index.models import REVISIONS
+from spindb.index.database.models import REVISIONS
 
 State = Literal["absent", "current", "older", "newer", "foreign"]
 

@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from spindb.errors import DamagedWarning, DatabaseError
-from spindb.index import schema
+from spindb.index.database import migrate as schema
+from spindb.index.database.engine import database_errors, open_engine, shown
 from spindb.index.database.unknown import noted
-from spindb.index.engine import database_errors, open_engine, shown
 
 _MAX_NAMED = 3
 # What code raises that met a value of another type than the column's.

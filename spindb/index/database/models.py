@@ -1,8 +1,8 @@
 """The tables, legible in any SQL client: text keys, no codes to look up.
 
 Times are UTC without a zone. Migrations under ``migrations/`` create the same tables; a test compares
-the two. `metric_points` is a view (see `spindb.index.creation`) with one row per logged value. ``info`` says what a
-column holds beyond its type, for `spindb.index.maintenance.contents`.
+the two. `metric_points` is a view (see `spindb.index.database.create`) with one row per logged value. ``info`` says what a
+column holds beyond its type, for `spindb.index.database.wrong_cells`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 """Ordered by code point on every database, whatever its locale is."""
 
 SERIES = Text().with_variant(ARRAY(Double()), "postgresql")
-"""See `spindb.index.series`."""
+"""See `spindb.index.database.series`."""
 
 LARGEST = 2**63 - 1
 """The largest whole number that the databases take."""

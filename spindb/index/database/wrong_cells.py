@@ -1,6 +1,6 @@
 """Finds rows whose cells are not what their columns hold: SQLite takes anything, and files get damaged.
 
-What a column holds is read off its type in `spindb.index.models`: times are times, flags are 0 or 1, whole numbers are
+What a column holds is read off its type in `spindb.index.database.models`: times are times, flags are 0 or 1, whole numbers are
 not negative, ids are those of rows that are there. ``Column.info`` says what no type can: ``json`` (what a text is as
 JSON: ``object`` for any value, ``list``, ``dict``), ``signed`` (a whole number that may be negative). A new column is
 checked without a line here.
@@ -31,7 +31,7 @@ from sqlalchemy import (
     text,
 )
 
-from spindb.index.models import SERIES, metadata
+from spindb.index.database.models import SERIES, metadata
 
 _MAX_SHOWN = 60
 Judge = Callable[[Any], str | None]

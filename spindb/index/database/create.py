@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert
 
-from spindb.index.models import APPLICATION_ID, REVISIONS, metadata
+from spindb.index.database.models import APPLICATION_ID, REVISIONS, metadata
 
 # As Alembic makes it.
 _VERSION = Table(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, and_, or_, select
 
-from spindb.index.models import runs
+from spindb.index.database.models import runs
 
 
 def wrong_links(connection: Connection) -> Iterator[str]:

@@ -27,7 +27,7 @@ from spindb.errors import DatabaseError, UsageError
 from spindb.extras import installing
 from spindb.files import is_text
 from spindb.index.database.cells import read_with_care
-from spindb.index.models import APPLICATION_ID
+from spindb.index.database.models import APPLICATION_ID
 
 # What goes wrong while a connection is closed, interrupts included, is logged there with a traceback; nothing is lost.
 logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())

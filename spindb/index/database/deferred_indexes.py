@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Index, func, select
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from spindb.index.models import configs, metrics, runs
+from spindb.index.database.models import configs, metrics, runs
 
 _WORTH_SORTING = 1000  # runs; below, pages of indexes are few
 _FOR_QUESTIONS = sorted((*configs.indexes, *metrics.indexes), key=lambda index: str(index.name))
