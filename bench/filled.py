@@ -25,12 +25,12 @@ from spindb.index.database import migrate as schema
 from spindb.index.database.connect import connected
 from spindb.index.database.deferred_indexes import indexed_afterwards
 from spindb.index.database.engine import open_engine
+from spindb.index.maintenance.checks import refresh_statistics
 from spindb.index.points import curves
 from spindb.index.roots import place_of
 from spindb.index.rows import rows_of
 from spindb.index.search import Query, search
 from spindb.index.store import Batch
-from spindb.index.upkeep import refresh_statistics
 from spindb.records import Content, EnvironmentHint, MetricSeries, RunRecord
 
 HYPERPARAMETERS, METRICS = 30, 20

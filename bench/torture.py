@@ -30,7 +30,7 @@ from sqlalchemy import insert
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import tags
-from spindb.index.upkeep import damage
+from spindb.index.maintenance.checks import damage
 from spindb.ingest.pipeline import ingest
 
 RUNS = 300

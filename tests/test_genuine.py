@@ -19,8 +19,8 @@ from conftest import SHARED, Outcome, rows_of
 from test_ingest import tree
 
 from spindb.index.database.engine import open_engine
+from spindb.index.maintenance.checks import damage
 from spindb.index.resolve import run_at, snapshots_of
-from spindb.index.upkeep import damage
 from spindb.ingest.pipeline import ingest
 
 RUNS, EXPECTED = SHARED / "runs", SHARED / "expected"

@@ -20,7 +20,7 @@ from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 from spindb.disk.content import digest_of
 from spindb.index import store
 from spindb.index.database.connect import connected
-from spindb.index.upkeep import damage
+from spindb.index.maintenance.checks import damage
 from spindb.index.write.copies import DIGEST_OF_NOTHING
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.reading import Reader

@@ -20,10 +20,10 @@ from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import tags
 from spindb.index.identity import Recogniser
+from spindb.index.maintenance.checks import damage, statistics_behind
 from spindb.index.roots import Place
 from spindb.index.rows import RunRows
 from spindb.index.rows import rows_of as rows_of_record
-from spindb.index.upkeep import damage, statistics_behind
 from spindb.ingest.pipeline import _Ingest, ingest
 from spindb.ingest.summary import Summary
 from spindb.records import Content, RunRecord
@@ -461,7 +461,7 @@ def test_statistics_are_taken_after_an_ingest_that_died(
 
     run_directory("a/a_s0", config=PPO_CONFIG)
     run_directory("b/b_s0", config=PPO_CONFIG)
-    monkeypatch.setattr("spindb.index.upkeep._WORTH_STATISTICS", 2)
+    monkeypatch.setattr("spindb.index.maintenance.checks._WORTH_STATISTICS", 2)
     with monkeypatch.context() as killed:
         killed.setattr("spindb.ingest.pipeline._behind", die)
         with pytest.raises(KeyboardInterrupt):

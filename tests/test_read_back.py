@@ -13,13 +13,14 @@ from conftest import EVALUATION
 from sqlalchemy import Connection
 
 from spindb.errors import DatabaseError, FilterError, UsageError
-from spindb.index import browse, copying, overview, points, store
+from spindb.index import browse, overview, points, store
 from spindb.index.database import batches as portions
 from spindb.index.database import engine
 from spindb.index.database import migrate as schema
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.evaluated import evaluated
+from spindb.index.maintenance import copy as copying
 from spindb.index.tables import TypedColumn
 from spindb.ingest.pipeline import ingest
 

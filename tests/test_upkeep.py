@@ -16,13 +16,13 @@ from servers import Server
 
 from spindb.errors import SchemaError, UsageError
 from spindb.index import store
-from spindb.index.copying import differences
 from spindb.index.database import migrate as schema
 from spindb.index.database import models
 from spindb.index.database.backup import back_up
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import REVISIONS
+from spindb.index.maintenance.copy import differences
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite
@@ -245,7 +245,7 @@ def test_a_copy_that_differs_is_seen(study: Path, database: Path, tmp_path: Path
 def test_a_copy_that_fails_leaves_nothing(
     study: Path, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
-    monkeypatch.setattr("spindb.index.copying.differences", lambda *_: ["runs: row 1 differs"])
+    monkeypatch.setattr("spindb.index.maintenance.copy.differences", lambda *_: ["runs: row 1 differs"])
     outcome = cli("db", "copy", database, tmp_path / "other.db")
     assert outcome.code == 4
     assert "the copy differs from its source" in outcome.err

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     """Where the database is, how large, and how much it holds."""
     from spindb.index.database.connect import connected
-    from spindb.index.upkeep import describe
+    from spindb.index.maintenance.checks import describe
 
     location = database(ctx, db)
     with connected(location) as connection:
@@ -76,7 +76,7 @@ def check(
     from spindb.index.database.connect import connected
     from spindb.index.database.deferred_indexes import missing_indexes
     from spindb.index.database.engine import shown
-    from spindb.index.upkeep import damage
+    from spindb.index.maintenance.checks import damage
 
     location = database(ctx, db)
     with connected(location) as connection:
@@ -140,11 +140,11 @@ def copy(
 
     spindb db copy spindb.db postgresql+psycopg://you@server/lab
     """
-    from spindb.index.copying import verified_copy
     from spindb.index.database import migrate as schema
     from spindb.index.database.connect import connected
     from spindb.index.database.engine import database_errors, open_engine, shown
-    from spindb.index.upkeep import refresh_statistics
+    from spindb.index.maintenance.checks import refresh_statistics
+    from spindb.index.maintenance.copy import verified_copy
 
     with connected(source) as reading, database_errors(target):
         engine = open_engine(target, write=True)
@@ -190,8 +190,8 @@ def dump(
 
     spindb db dump --out annotations.yaml
     """
-    from spindb.index import keepsakes
     from spindb.index.database.connect import connected
+    from spindb.index.maintenance import dump as keepsakes
 
     with connected(database(ctx, db)) as connection:
         text = keepsakes.dump(connection)
@@ -212,8 +212,8 @@ def restore(
 
     spindb db restore annotations.yaml
     """
-    from spindb.index import keepsakes
     from spindb.index.database.connect import connected
+    from spindb.index.maintenance import dump as keepsakes
 
     try:
         text = path.read_text(encoding="utf-8")

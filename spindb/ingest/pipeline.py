@@ -37,10 +37,10 @@ from spindb.index.identity import (
     drop_emptied_roots,
     removed_by_config,
 )
+from spindb.index.maintenance.checks import refresh_statistics, statistics_behind
 from spindb.index.roots import Place, place_of, planned_place, roots_here
 from spindb.index.rows import RunRows
 from spindb.index.store import Batch, Known
-from spindb.index.upkeep import refresh_statistics, statistics_behind
 from spindb.index.write.copies import link_copies
 from spindb.index.write.recognised import write_as
 from spindb.index.write.siblings import environments_from_siblings
