@@ -27,10 +27,10 @@ from spindb.index.database.deferred_indexes import indexed_afterwards
 from spindb.index.database.engine import open_engine
 from spindb.index.maintenance.checks import refresh_statistics
 from spindb.index.points import curves
-from spindb.index.roots import place_of
-from spindb.index.rows import rows_of
 from spindb.index.search import Query, search
-from spindb.index.store import Batch
+from spindb.index.write.batch import Batch
+from spindb.index.write.roots import place_of
+from spindb.index.write.rows import rows_of
 from spindb.records import Content, EnvironmentHint, MetricSeries, RunRecord
 
 HYPERPARAMETERS, METRICS = 30, 20

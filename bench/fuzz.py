@@ -139,7 +139,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     from spindb.errors import FilterError, PolicyError
     from spindb.index.database import series
     from spindb.index.filters import parse
-    from spindb.index.rows import rows_of
+    from spindb.index.write.rows import rows_of
     from spindb.play.policies.onnx_graph import model_in, policy_from
     from spindb.play.policies.torchmlp import load as load_module
     from spindb.records import SnapshotRecord

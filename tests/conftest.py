@@ -26,7 +26,7 @@ import spindb.index.maintenance.checks
 import spindb.ingest.pipeline
 from spindb.cli.app import run as run_cli
 from spindb.index.database.engine import database_url, open_engine
-from spindb.index.store import Evaluation
+from spindb.index.write.batch import Evaluation
 from spindb.ingest.pipeline import ingest
 from spindb.records import Verdict
 

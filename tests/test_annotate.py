@@ -14,8 +14,8 @@ import pytest
 import yaml
 from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
-from spindb.index import store
 from spindb.index.database.connect import connected
+from spindb.index.write import batch as store
 from spindb.ingest.pipeline import ingest
 
 Cli = Callable[..., Outcome]

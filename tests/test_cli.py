@@ -221,8 +221,8 @@ def test_relocate(filled: Path, cli: Cli) -> None:
 def test_show_tells_of_earlier_runs_and_copies(filled: Path, cli: Cli, run_directory: Write) -> None:
     import shutil
 
-    from spindb.index import store
     from spindb.index.database.engine import open_engine
+    from spindb.index.write import batch as store
 
     with open_engine(filled / "spindb.db", write=True).begin() as connection:
         store.add_evaluation(connection, 1, EVALUATION)

@@ -17,10 +17,10 @@ import pytest
 from conftest import EVALUATION, REPOSITORY, Outcome
 from sqlalchemy import Boolean, Column, DateTime, Double, Integer, Text
 
-from spindb.index import store
 from spindb.index.database.connect import connected
 from spindb.index.database.models import metadata
-from spindb.index.store import EpisodeResult
+from spindb.index.write import batch as store
+from spindb.index.write.batch import EpisodeResult
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite  # PostgreSQL checks its types itself

@@ -25,7 +25,7 @@ from spindb.index.read.groups import groups_of
 from spindb.index.read.own import setting_text, stem
 from spindb.index.read.telling import needed, telling
 from spindb.index.search import run_ids
-from spindb.index.store import EpisodeResult, add_evaluation
+from spindb.index.write.batch import EpisodeResult, add_evaluation
 from spindb.records import MetricSeries
 
 HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")

@@ -18,9 +18,9 @@ import yaml
 from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.disk.content import digest_of
-from spindb.index import store
 from spindb.index.database.connect import connected
 from spindb.index.maintenance.checks import damage
+from spindb.index.write import batch as store
 from spindb.index.write.copies import DIGEST_OF_NOTHING
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.reading import Reader
@@ -866,7 +866,7 @@ def test_a2_the_look_for_copies_takes_the_index(run_directory: Write, take: Any,
 
 _KILLED = """
 import os, signal, sys
-from spindb.index import store
+from spindb.index.write import batch as store
 from spindb.index.write.contents import Contents
 from spindb.ingest.pipeline import ingest
 owner, name = (Contents, sys.argv[3]) if hasattr(Contents, sys.argv[3]) else (store, sys.argv[3])

@@ -15,15 +15,15 @@ from conftest import EVALUATION, PPO_CONFIG, rows_of, settle
 from sqlalchemy import event, insert
 
 from spindb.errors import NotFoundError, SchemaError, UsageError
-from spindb.index import store
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import tags
-from spindb.index.identity import Recogniser
 from spindb.index.maintenance.checks import damage, statistics_behind
-from spindb.index.roots import Place
-from spindb.index.rows import RunRows
-from spindb.index.rows import rows_of as rows_of_record
+from spindb.index.write import batch as store
+from spindb.index.write.identity import Recogniser
+from spindb.index.write.roots import Place
+from spindb.index.write.rows import RunRows
+from spindb.index.write.rows import rows_of as rows_of_record
 from spindb.ingest.pipeline import _Ingest, ingest
 from spindb.ingest.summary import Summary
 from spindb.records import Content, RunRecord

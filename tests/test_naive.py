@@ -23,10 +23,10 @@ from spindb.index.database import models
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import runs as table
-from spindb.index.roots import place_of
-from spindb.index.rows import rows_of
 from spindb.index.search import Query, count, run_ids, search
-from spindb.index.store import Batch
+from spindb.index.write.batch import Batch
+from spindb.index.write.roots import place_of
+from spindb.index.write.rows import rows_of
 from spindb.machine import now
 from spindb.records import Content, EnvironmentHint, MetricSeries, Problem, RunRecord
 

@@ -16,8 +16,8 @@ import spindb
 from spindb.analysis.database import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
 from spindb.extras import installing
-from spindb.index import store
 from spindb.index.database.connect import connected
+from spindb.index.write import batch as store
 from spindb.ingest.pipeline import ingest
 
 

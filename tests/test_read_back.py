@@ -13,7 +13,7 @@ from conftest import EVALUATION
 from sqlalchemy import Connection
 
 from spindb.errors import DatabaseError, FilterError, UsageError
-from spindb.index import browse, overview, points, store
+from spindb.index import browse, overview, points
 from spindb.index.database import batches as portions
 from spindb.index.database import engine
 from spindb.index.database import migrate as schema
@@ -22,6 +22,7 @@ from spindb.index.database.engine import open_engine
 from spindb.index.evaluated import evaluated
 from spindb.index.maintenance import copy as copying
 from spindb.index.tables import TypedColumn
+from spindb.index.write import batch as store
 from spindb.ingest.pipeline import ingest
 
 Write = Callable[..., Path]

@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 import pytest
 
 from spindb.errors import SpindbError
-from spindb.index.store import Known
+from spindb.index.write.batch import Known
 from spindb.ingest.reading import ToRead
 from spindb.ingest.tasks import Task, Tasks
 

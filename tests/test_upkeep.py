@@ -15,7 +15,6 @@ from conftest import EVALUATION, Outcome, made_by, rows_of, settle
 from servers import Server
 
 from spindb.errors import SchemaError, UsageError
-from spindb.index import store
 from spindb.index.database import migrate as schema
 from spindb.index.database import models
 from spindb.index.database.backup import back_up
@@ -23,6 +22,7 @@ from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import REVISIONS
 from spindb.index.maintenance.copy import differences
+from spindb.index.write import batch as store
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite

@@ -73,7 +73,7 @@ def tag(
 
     spindb tag
     """
-    from spindb.index import annotate
+    from spindb.index.write import annotations as annotate
 
     given = list(words or [])
     add = [annotate.check_tag(word[1:]) for word in given if word.startswith("+")]
@@ -95,8 +95,8 @@ def tag(
 
 
 def _list_tags(ctx: typer.Context, words: Sequence[str], everything: bool, as_json: bool, db: str | None) -> None:
-    from spindb.index.annotate import tag_counts
     from spindb.index.database.connect import connected
+    from spindb.index.write.annotations import tag_counts
 
     with connected(database(ctx, db)) as connection:
         counts = tag_counts(connection, _meant(connection, words, everything) if words else None)
@@ -137,7 +137,7 @@ def note(
 
     spindb note 42 --list
     """
-    from spindb.index import annotate
+    from spindb.index.write import annotations as annotate
 
     if delete is not None:
         with _writing(ctx, db) as connection:
@@ -157,8 +157,8 @@ def note(
 
 
 def _list_notes(ctx: typer.Context, which: str, everything: bool, as_json: bool, db: str | None) -> None:
-    from spindb.index.annotate import notes_on
     from spindb.index.database.connect import connected
+    from spindb.index.write.annotations import notes_on
 
     with connected(database(ctx, db)) as connection:
         found = notes_on(connection, _meant(connection, [which], everything))
@@ -215,7 +215,7 @@ def unarchive(ctx: typer.Context, words: FilterWords = None, dry_run: DryRun = F
 def _set_archived(
     ctx: typer.Context, words: list[str] | None, archived: bool, dry_run: bool, everything: bool, db: str | None
 ) -> None:
-    from spindb.index.annotate import archive_runs, hidden_copies
+    from spindb.index.write.annotations import archive_runs, hidden_copies
 
     verb = "archive" if archived else "unarchive"
     if not words:
@@ -266,10 +266,10 @@ def remove(
 
 
 def _remove(ctx: typer.Context, words: Sequence[str], yes: bool, everything: bool, db: str | None) -> None:
-    from spindb.index.annotate import added_to
     from spindb.index.database.connect import connected
     from spindb.index.database.models import LARGEST
     from spindb.index.write import removal
+    from spindb.index.write.annotations import added_to
 
     location = database(ctx, db)
     with connected(location) as connection:  # no lock is held while a person thinks

@@ -29,7 +29,7 @@ def relocate(
     Ingesting the new place does the same for each run that is recognised by its content.
     """
     from spindb.index.database.connect import connected
-    from spindb.index.roots import relocate_root
+    from spindb.index.write.roots import relocate_root
 
     location = database(ctx, db)
     with connected(location, write=True) as connection:

@@ -21,7 +21,7 @@ from spindb.records import CANT_TELL
 from spindb.signals import active
 
 if TYPE_CHECKING:
-    from spindb.index.store import Evaluation
+    from spindb.index.write.batch import Evaluation
     from spindb.play.environments.build import BuiltEnvironment, Render
     from spindb.play.environments.contact_forces import ContactForces
     from spindb.play.load import Playable
@@ -330,8 +330,8 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
 
 def _record(playable: Playable, evaluation: Evaluation, location: str) -> int | None:
     """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
-    from spindb.index import store
     from spindb.index.database.connect import connected
+    from spindb.index.write import batch as store
 
     if playable.run_id is None:
         say("not recorded: this directory is not in a database (spindb ingest puts it there)")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.index.evaluated import Conditions, Evaluated
-    from spindb.index.store import Evaluation
+    from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
     from spindb.play.workers import Task
@@ -192,8 +192,8 @@ def evaluate_over_processes(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from spindb.index import store
     from spindb.index.database.connect import connected
+    from spindb.index.write import batch as store
     from spindb.play.workers import sweep as evaluate_all
 
     failures: list[tuple[str, str]] = []

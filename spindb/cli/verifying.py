@@ -24,7 +24,7 @@ from spindb.signals import active
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.index.store import Evaluation
+    from spindb.index.write.batch import Evaluation
     from spindb.play.load import Playable
     from spindb.play.verify.playing import Plan
     from spindb.play.verify.statement import Entry

@@ -19,9 +19,9 @@ from spindb.index.query.find import shortest_names
 from spindb.index.query.lists import one_of
 from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, reference
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.roots import roots_here
-from spindb.index.rows import storable
 from spindb.index.search import fields_of
+from spindb.index.write.roots import roots_here
+from spindb.index.write.rows import storable
 from spindb.machine import real
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 

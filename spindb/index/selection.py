@@ -15,8 +15,8 @@ from spindb.index.database.models import LARGEST, runs
 from spindb.index.query.lists import any_of, one_of
 from spindb.index.query.reference import RunDirectory, RunName, parse
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.roots import roots_here
 from spindb.index.search import run_ids
+from spindb.index.write.roots import roots_here
 from spindb.machine import real
 
 _IDS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*,?\Z")

@@ -25,11 +25,14 @@ from spindb.disk.times import has_stamp, zone_named, zone_of_source
 from spindb.disk.told import text_of
 from spindb.errors import UsageError
 from spindb.files import is_text, spelled
-from spindb.index import store
 from spindb.index.database import migrate as schema
 from spindb.index.database.deferred_indexes import complete_indexes, indexed_afterwards
 from spindb.index.database.engine import database_errors, database_url, open_engine, shown, sqlite_path
-from spindb.index.identity import (
+from spindb.index.maintenance.checks import refresh_statistics, statistics_behind
+from spindb.index.write import batch as store
+from spindb.index.write.batch import Batch, Known
+from spindb.index.write.copies import link_copies
+from spindb.index.write.identity import (
     DigestOfStart,
     Identity,
     Recogniser,
@@ -37,12 +40,9 @@ from spindb.index.identity import (
     drop_emptied_roots,
     removed_by_config,
 )
-from spindb.index.maintenance.checks import refresh_statistics, statistics_behind
-from spindb.index.roots import Place, place_of, planned_place, roots_here
-from spindb.index.rows import RunRows
-from spindb.index.store import Batch, Known
-from spindb.index.write.copies import link_copies
 from spindb.index.write.recognised import write_as
+from spindb.index.write.roots import Place, place_of, planned_place, roots_here
+from spindb.index.write.rows import RunRows
 from spindb.index.write.siblings import environments_from_siblings
 from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.places import join, outermost, under

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from spindb.disk.formats import format_named
 from spindb.disk.regular import follow_links_within
 from spindb.disk.run_directory import why_failed
-from spindb.index.rows import RunRows, rows_of
+from spindb.index.write.rows import RunRows, rows_of
 from spindb.ingest.deadline import SECONDS, TooSlowError, within
 from spindb.ingest.workers import MEMORY, Loss, Workers
 from spindb.records import Problem, RunRecord

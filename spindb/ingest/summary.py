@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from spindb.index.identity import Identity
+from spindb.index.write.identity import Identity
 from spindb.ingest.tasks import Task
 from spindb.records import Problem, RunRecord
 

@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 import orjson
 
 from spindb.errors import SpindbError
-from spindb.index.store import Known
+from spindb.index.write.batch import Known
 from spindb.ingest.reading import ToRead
 from spindb.records import RunRecord
 

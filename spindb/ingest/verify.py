@@ -15,7 +15,7 @@ from spindb.errors import NotFoundError
 from spindb.index.database import series
 from spindb.index.database.connect import connected
 from spindb.index.database.models import configs, metrics, roots, runs
-from spindb.index.rows import COLUMNS, Row, config_rows, metric_rows
+from spindb.index.write.rows import COLUMNS, Row, config_rows, metric_rows
 from spindb.ingest.deadline import SECONDS, TooSlowError, within
 from spindb.ingest.pipeline import Progress, ingest
 from spindb.ingest.summary import Summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spindb.index.read.asked import asked
-from spindb.index.store import EpisodeResult, Evaluation
+from spindb.index.write.batch import EpisodeResult, Evaluation
 from spindb.play.actions import Rule
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.environments.contact_forces import ContactForces

@@ -16,7 +16,7 @@ from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollout import Rollout, Trace, run_policy
 
 if TYPE_CHECKING:
-    from spindb.index.store import Evaluation
+    from spindb.index.write.batch import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from conftest import EVALUATION, VERDICT, settle
 from servers import Server, programs
 
-from spindb.index import store
-from spindb.index.annotate import add_note, tag_runs
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.migrate import upgrade
 from spindb.index.database.models import REVISIONS
 from spindb.index.maintenance.copy import verified_copy
+from spindb.index.write import batch as store
+from spindb.index.write.annotations import add_note, tag_runs
 from spindb.ingest.pipeline import ingest
 
 ROWS = ((0, 1.0, ""), (1, "nan", "text"), (2, "inf", 3))

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, func, select, text, update
 
 from spindb.errors import DatabaseError, UsageError
-from spindb.index.bulk import insert_rows
 from spindb.index.database import series
 from spindb.index.database.models import metadata, metrics, runs
 from spindb.index.database.unknown import noted
+from spindb.index.write.bulk import insert_rows
 
 _BATCH = 2000  # rows
 _LINKS = ("copy_of", "superseded_by")

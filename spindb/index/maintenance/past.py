@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, DateTime, insert, select
 
 from spindb.canonical import canonical
-from spindb.index.bulk import insert_rows
 from spindb.index.database import series
 from spindb.index.database.models import configs, metrics, problems, runs
-from spindb.index.rows import COLUMNS, rows_of
+from spindb.index.write.bulk import insert_rows
+from spindb.index.write.rows import COLUMNS, rows_of
 from spindb.records import Cell, ConfigLeaf, MetricSeries, Problem, RunRecord
 
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"

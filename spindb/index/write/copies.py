@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
 
 from spindb.index.database.models import configs, runs, snapshots
-from spindb.index.rows import RunRows
+from spindb.index.write.rows import RunRows
 
 DIGEST_OF_NOTHING = blake2b(b"", digest_size=16).hexdigest()
 """What `spindb.disk` gives for an empty or absent file."""

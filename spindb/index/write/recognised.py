@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from spindb.index.identity import Identity
-from spindb.index.rows import RunRows
-from spindb.index.store import Batch
+from spindb.index.write.batch import Batch
+from spindb.index.write.identity import Identity
+from spindb.index.write.rows import RunRows
 
 _COSTLY = ("too-slow", "reader-died")  # not to try again before the files change
 

@@ -17,8 +17,8 @@ from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted,
 from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 if TYPE_CHECKING:
-    from spindb.index.store import Evaluation
     from spindb.index.verdicts import Given
+    from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
     from spindb.play.policies import Policy

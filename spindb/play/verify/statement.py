@@ -14,7 +14,7 @@ from spindb.play.verify.words import as_dict
 from spindb.records import Verdict
 
 if TYPE_CHECKING:
-    from spindb.index.store import Evaluation
+    from spindb.index.write.batch import Evaluation
 
 _FORMAT = "spindb verdicts"
 _VERSION = 1

@@ -21,10 +21,10 @@ from sqlalchemy import (
     update,
 )
 
-from spindb.index.bulk import insert_rows
 from spindb.index.database import models
-from spindb.index.rows import COLUMNS, Row, RunRows, number
+from spindb.index.write.bulk import insert_rows
 from spindb.index.write.contents import Contents, Past
+from spindb.index.write.rows import COLUMNS, Row, RunRows, number
 from spindb.machine import now
 from spindb.records import Verdict
 

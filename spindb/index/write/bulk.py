@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, DateTime, Table
 from sqlalchemy.exc import DBAPIError
 
-from spindb.index.rows import Row
+from spindb.index.write.rows import Row
 
 
 def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -29,10 +29,10 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, not_, or_, s
 from spindb.index.database import series
 from spindb.index.database.batches import batches
 from spindb.index.database.models import metrics, problems, roots, runs
-from spindb.index.roots import Place
-from spindb.index.rows import COLUMNS, RunRows
 from spindb.index.write.contents import Past, next_generation
 from spindb.index.write.copies import DIGEST_OF_NOTHING, is_telling, rank, telling
+from spindb.index.write.roots import Place
+from spindb.index.write.rows import COLUMNS, RunRows
 from spindb.machine import this_host
 from spindb.records import Cell, RunRecord
 
