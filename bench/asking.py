@@ -84,7 +84,7 @@ import typer, sqlalchemy, numpy, scipy.special
 lap()
 from spindb.analysis.panels import Wanted, panels
 from spindb.index.database.connect import connected
-from spindb.index.search import run_ids
+from spindb.index.query.search import run_ids
 import spindb.cli.comparing
 with connected("spindb.db") as connection:
     wanted = Wanted()
@@ -139,7 +139,7 @@ def peer(directory: str, rounds: int) -> None:
 
     from spindb.index.database.connect import connected
     from spindb.index.points import curves
-    from spindb.index.search import run_ids
+    from spindb.index.query.search import run_ids
 
     root, database = Path(directory, "data"), Path(directory, "spindb.db")
 

@@ -138,7 +138,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     from spindb.disk.tables import read_table
     from spindb.errors import FilterError, PolicyError
     from spindb.index.database import series
-    from spindb.index.filters import parse
+    from spindb.index.query.language import parse
     from spindb.index.write.rows import rows_of
     from spindb.play.policies.onnx_graph import model_in, policy_from
     from spindb.play.policies.torchmlp import load as load_module

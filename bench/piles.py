@@ -33,7 +33,7 @@ from spindb.index.database.engine import open_engine
 from spindb.index.doctor import examine
 from spindb.index.maintenance.checks import refresh_statistics
 from spindb.index.overview import varying_keys
-from spindb.index.search import run_ids
+from spindb.index.query.search import run_ids
 from spindb.index.write.batch import Batch
 from spindb.index.write.roots import place_of
 from spindb.index.write.rows import rows_of

@@ -45,7 +45,7 @@ peak = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resou
 print(json.dumps({{"cpu": used, "wall": wall, "rss": peak}}))
 """
 _INGEST = "from spindb.ingest.pipeline import ingest"
-_ASK = "from spindb.index.database.connect import connected\nfrom spindb.index.search import Query, search"
+_ASK = "from spindb.index.database.connect import connected\nfrom spindb.index.query.search import Query, search"
 _CURVES = f"{_ASK}\nfrom spindb.index.points import curves"
 _STDLIB = """
 for p in Path({data!r}).rglob("progress.txt"):

@@ -12,10 +12,10 @@ from conftest import REPOSITORY, Outcome, rows_of
 from sqlalchemy import Connection
 
 from spindb.errors import FilterError
-from spindb.index import queries
 from spindb.index.database.connect import connected
-from spindb.index.search import Query, count, explain, fields_of, run_ids, search
-from spindb.index.selection import selected
+from spindb.index.query import saved as queries
+from spindb.index.query.search import Query, count, explain, fields_of, run_ids, search
+from spindb.index.query.selection import selected
 
 sys.path.insert(0, str(REPOSITORY / "bench"))
 RUNS = 60

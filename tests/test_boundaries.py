@@ -25,12 +25,12 @@ from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.scan import Foreign, FoundRun, scan
 from spindb.disk.torchfiles import read_module
 from spindb.errors import FilterError
-from spindb.index import queries
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import roots, runs
 from spindb.index.points import RawCurve
-from spindb.index.search import Query, run_ids, search
+from spindb.index.query import saved as queries
+from spindb.index.query.search import Query, run_ids, search
 from spindb.ingest.pipeline import ingest
 from spindb.records import MetricSeries
 

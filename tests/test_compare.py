@@ -17,8 +17,8 @@ from spindb.analysis import summaries
 from spindb.analysis.compare import compare
 from spindb.errors import FilterError, UsageError
 from spindb.index.database.connect import connected
+from spindb.index.query.search import run_ids
 from spindb.index.read.groups import Group, groups_of
-from spindb.index.search import run_ids
 from spindb.ingest.pipeline import ingest
 
 X = [10.0, 20.0, 40.0]

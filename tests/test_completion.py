@@ -12,7 +12,7 @@ import pytest
 from conftest import PPO_CONFIG, Outcome, settle
 
 from spindb.cli import completion
-from spindb.index.fields import RUN_FIELDS, STATISTICS
+from spindb.index.query.fields import RUN_FIELDS, STATISTICS
 
 pytestmark = pytest.mark.sqlite
 

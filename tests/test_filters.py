@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spindb.errors import FilterError
-from spindb.index.filters import (
+from spindb.index.query.language import (
     EVERYTHING,
     All,
     Comparison,

@@ -20,7 +20,7 @@ from test_ingest import tree
 
 from spindb.index.database.engine import open_engine
 from spindb.index.maintenance.checks import damage
-from spindb.index.resolve import run_at, snapshots_of
+from spindb.index.query.runs import run_at, snapshots_of
 from spindb.ingest.pipeline import ingest
 
 RUNS, EXPECTED = SHARED / "runs", SHARED / "expected"

@@ -224,7 +224,7 @@ def test_i4_the_first_of_each_performance_metric_make_the_page(
 
     from spindb.index.database.connect import connected
     from spindb.index.database.models import runs
-    from spindb.index.search import Query, search
+    from spindb.index.query.search import Query, search
 
     monkeypatch.syspath_prepend(str(REPOSITORY / "bench"))
     from filled import fill

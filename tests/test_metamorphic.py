@@ -26,7 +26,7 @@ from sqlalchemy import select
 from spindb.analysis.panels import Wanted, panels
 from spindb.index.database.connect import connected
 from spindb.index.database.models import runs
-from spindb.index.search import run_ids
+from spindb.index.query.search import run_ids
 from spindb.index.write import batch as store
 
 Cli = Callable[..., Outcome]

@@ -17,13 +17,13 @@ from sqlalchemy import Connection, insert, update
 
 from spindb.disk.configs import leaf
 from spindb.errors import FilterError
-from spindb.index import queries
 from spindb.index.database import migrate as schema
 from spindb.index.database import models
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import runs as table
-from spindb.index.search import Query, count, run_ids, search
+from spindb.index.query import saved as queries
+from spindb.index.query.search import Query, count, run_ids, search
 from spindb.index.write.batch import Batch
 from spindb.index.write.roots import place_of
 from spindb.index.write.rows import rows_of

@@ -11,10 +11,10 @@ from conftest import Outcome, settle
 from sqlalchemy import Connection
 
 from spindb.errors import FilterError
-from spindb.index import queries
 from spindb.index.database.connect import connected
 from spindb.index.points import curves
-from spindb.index.search import Query, fields_of, run_ids, search
+from spindb.index.query import saved as queries
+from spindb.index.query.search import Query, fields_of, run_ids, search
 from spindb.ingest.pipeline import ingest
 
 Write = Callable[..., Path]

@@ -16,7 +16,7 @@ import pytest
 from conftest import PPO_CONFIG, REPOSITORY, Outcome, settle
 from test_engines import EXAMPLE
 
-from spindb.index import filters
+from spindb.index.query import language as filters
 
 README = (REPOSITORY / "README.md").read_text()
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]

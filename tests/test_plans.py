@@ -12,7 +12,7 @@ from servers import Server
 from sqlalchemy import event
 
 from spindb.index.database.connect import connected
-from spindb.index.search import Query, search
+from spindb.index.query.search import Query, search
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.slow]
 

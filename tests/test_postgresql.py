@@ -27,7 +27,7 @@ from spindb.index.database import migrate as schema
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import REVISIONS, metadata
-from spindb.index.search import Query, search
+from spindb.index.query.search import Query, search
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite  # they name their server themselves

@@ -16,9 +16,9 @@ import pytest
 from conftest import REPOSITORY, settle
 from sqlalchemy import Connection
 
-from spindb.index import queries
 from spindb.index.database.connect import connected
-from spindb.index.search import run_ids
+from spindb.index.query import saved as queries
+from spindb.index.query.search import run_ids
 from spindb.index.write import annotations as annotate
 from spindb.ingest.pipeline import ingest
 

@@ -14,8 +14,8 @@ from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index.database.connect import connected
 from spindb.index.query.find import shortest_names
 from spindb.index.query.reference import RunDirectory, RunId, RunName, parse, reference
-from spindb.index.resolve import find_run
-from spindb.index.selection import selected
+from spindb.index.query.runs import find_run
+from spindb.index.query.selection import selected
 
 Cli = Callable[..., Outcome]
 

@@ -15,8 +15,8 @@ from spindb.index import overview
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import runs, tags
-from spindb.index.resolve import find_run, pick_snapshot, shorten
-from spindb.index.search import Query, run_ids, search
+from spindb.index.query.runs import find_run, pick_snapshot, shorten
+from spindb.index.query.search import Query, run_ids, search
 from spindb.ingest.pipeline import ingest
 from spindb.records import SnapshotRecord
 
@@ -299,7 +299,7 @@ def test_points_view_tells_every_cell_apart(connection: Connection) -> None:
 def test_i4_pages_by_performance_read_off_several_indexes_are_whole(
     run_directory: Callable[..., Path], database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spindb.index.search._MANY", 3)
+    monkeypatch.setattr("spindb.index.query.search._MANY", 3)
     metrics = ("AverageEpRet", "AverageTestEpRet", "EpRet", "eval/mean_reward")
     for number in range(20):
         rows = [(epoch, 100.0 * epoch + 7 * number % 20) for epoch in range(2)]

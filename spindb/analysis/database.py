@@ -24,7 +24,7 @@ from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown
-from spindb.index.selection import selected
+from spindb.index.query.selection import selected
 from spindb.index.tables import EXPORTS, column_names, config_values
 from spindb.legible import legible
 

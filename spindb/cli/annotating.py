@@ -331,6 +331,6 @@ def _writing(ctx: typer.Context, db: str | None) -> AbstractContextManager[Conne
 
 
 def _meant(connection: Connection, words: Sequence[str], everything: bool) -> list[int]:
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     return selected(connection, words_of(words), everything=everything, notice=say)

@@ -19,7 +19,7 @@ from spindb.errors import UsageError
 from spindb.signals import active, exit_code, words
 
 if TYPE_CHECKING:
-    from spindb.index.plainsql import Answer
+    from spindb.index.query.sql import Answer
 
 _MOST_ROWS = 10_000  # of a table
 _MOST_TEXT = 20_000_000  # characters of its cells
@@ -54,7 +54,7 @@ def sql(
 
     spindb sql "SELECT env_id, count(*) FROM runs GROUP BY env_id"
     """
-    from spindb.index.plainsql import ask, meaning, reading, too_long
+    from spindb.index.query.sql import ask, meaning, reading, too_long
 
     def give_up(signal: str | None) -> NoReturn:
         """The statement is within one call of a function, which nothing but the end of the process ends."""

@@ -72,7 +72,7 @@ def compare(
     spindb compare 'algo=ppo' --summary reach:150
     """
     from spindb.index.database.connect import connected
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
     with needing():
@@ -239,8 +239,8 @@ def _chosen(
     connection: Connection, words: list[str], select: list[str] | None, exclude: list[str] | None, everything: bool
 ) -> list[int]:
     """The runs that are meant, and of these the ones whose directories hold all of `select` and none of `exclude`."""
-    from spindb.index.resolve import run_by_id
-    from spindb.index.selection import selected
+    from spindb.index.query.runs import run_by_id
+    from spindb.index.query.selection import selected
 
     ids = selected(connection, words, everything=everything, notice=say)
     if select or exclude:
@@ -282,8 +282,8 @@ def _results(
     """Hyperparameters against a result: pictures only."""
     from spindb.analysis import summaries
     from spindb.index.points import curves_by_id
+    from spindb.index.query.search import fields_of
     from spindb.index.read.sample import sample_of
-    from spindb.index.search import fields_of
 
     if out is None and not _has_display():
         raise UsageError("there is no display here", hint="--out scatter.png")

@@ -87,7 +87,7 @@ def _values(ctx: typer.Context, name: str) -> list[str]:
 
 
 def _keys(ctx: typer.Context, name: str) -> list[str]:
-    """The hyperparameters that a name stands for: see `spindb.index.fields`."""
+    """The hyperparameters that a name stands for: see `spindb.index.query.fields`."""
     path = name.replace(":", ".")
     return [key for key in _distinct(ctx, "configs", "key") if key in (name, path) or key.endswith("." + path)]
 

@@ -59,7 +59,7 @@ def export(
     spindb export runs --format csv
     """
     from spindb.index.database.connect import connected
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
     from spindb.index.tables import EXPORTS
 
     if table not in EXPORTS:

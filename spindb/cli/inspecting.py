@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.analysis.differences import Fact
-    from spindb.index.resolve import RunInfo
+    from spindb.index.query.runs import RunInfo
     from spindb.records import ConfigLeaf
 
 _MAX_VALUE = 24
@@ -56,7 +56,7 @@ def path(
     cd "$(spindb path 42)"
     """
     from spindb.index.database.connect import connected
-    from spindb.index.resolve import pick_snapshot, snapshots_of
+    from spindb.index.query.runs import pick_snapshot, snapshots_of
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
@@ -75,7 +75,7 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
     """
     from spindb.index.browse import verdicts_of
     from spindb.index.database.connect import connected
-    from spindb.index.resolve import snapshots_of
+    from spindb.index.query.runs import snapshots_of
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
@@ -115,7 +115,7 @@ def diff(
     """
     from spindb.analysis.differences import differences
     from spindb.index.database.connect import connected
-    from spindb.index.resolve import names_of
+    from spindb.index.query.runs import names_of
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -142,9 +142,9 @@ def _several(connection: Connection, words: Sequence[str]) -> list[RunInfo]:
     Raises:
         UsageError: there are fewer than two.
     """
-    from spindb.index.resolve import run_by_id
-    from spindb.index.search import run_ids
-    from spindb.index.selection import references
+    from spindb.index.query.runs import run_by_id
+    from spindb.index.query.search import run_ids
+    from spindb.index.query.selection import references
 
     named = references(connection, words, notice=say)
     ids = run_ids(connection, " ".join(words)) if named is None else named

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.index.query.outline import Outline
-    from spindb.index.search import Query, Result
+    from spindb.index.query.search import Query, Result
 
 _DATA_COLUMNS = (
     *("id", "root", "path", "name", "exp_name", "algo", "env", "seed", "status", "rows"),
@@ -145,15 +145,15 @@ class _Request:
     everything: bool
 
     def query(self, text: str, columns: Sequence[str]) -> Query:
-        from spindb.index.search import Query
+        from spindb.index.query.search import Query
 
         return Query(text, tuple(columns), self.sort, self.limit, self.everything, self.offset)
 
 
 def _print_data(ask: _Request, location: str, *, as_json: bool, as_jsonl: bool, as_ids: bool) -> None:
     from spindb.index.database.connect import connected
-    from spindb.index.search import search
-    from spindb.index.selection import as_filter
+    from spindb.index.query.search import search
+    from spindb.index.query.selection import as_filter
 
     columns = ("id",) if as_ids else _changed(_DATA_COLUMNS, ask.columns)
     with connected(location) as connection:
@@ -194,8 +194,8 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
     """The table as text, and what to say below it."""
     from spindb.index.database.connect import connected
     from spindb.index.query.outline import outline
-    from spindb.index.search import search
-    from spindb.index.selection import as_filter
+    from spindb.index.query.search import search
+    from spindb.index.query.selection import as_filter
 
     notices: list[str] = []
     with connected(location) as connection:
@@ -229,8 +229,8 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
 
 def _hyperparameters(connection: Connection, names: Sequence[str]) -> set[str]:
     """The columns that hold hyperparameters, of some runs at least."""
-    from spindb.index.fields import ConfigField, Names, alternatives
-    from spindb.index.filters import Name
+    from spindb.index.query.fields import ConfigField, Names, alternatives
+    from spindb.index.query.language import Name
 
     fields = Names(connection)
     found = {name: alternatives(fields.find(Name(name, 0, len(name)), name)) for name in names}
@@ -320,7 +320,7 @@ def _status(status: str) -> str:
 
 def _titles(columns: Sequence[str]) -> dict[str, str]:
     """A title per column: the last part of a hyperparameter's path where no other column ends so."""
-    from spindb.index.fields import STATISTICS
+    from spindb.index.query.fields import STATISTICS
 
     ends = [name.rpartition(".")[2] for name in columns]
     return {
@@ -360,7 +360,7 @@ def _meanings(meaning: Mapping[str, tuple[str, ...]]) -> list[str]:
 def _nothing(connection: Connection, ask: _Request, text: str, whole: Outline) -> list[str]:
     """Why no run is shown: the page, runs that are hidden, the filter term by term, or an empty database."""
     from spindb.index.query.outline import words_of
-    from spindb.index.search import count, explain
+    from spindb.index.query.search import count, explain
 
     if whole.total:
         return [f"no page {ask.offset // (ask.limit or 1) + 1}: {whole.total} runs match"]

@@ -16,7 +16,7 @@ from spindb.location import located
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.index.resolve import RunInfo
+    from spindb.index.query.runs import RunInfo
 
 Db = Annotated[
     str | None,
@@ -73,7 +73,7 @@ def run_meant(connection: Connection, word: str) -> RunInfo:
     Raises:
         NotFoundError: there is none; UsageError: there are several.
     """
-    from spindb.index.resolve import find_run
+    from spindb.index.query.runs import find_run
 
     found = find_run(connection, word)
     if found.note:

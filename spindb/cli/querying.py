@@ -56,7 +56,7 @@ def params(
     """
     from spindb.index.database.connect import connected
     from spindb.index.overview import KeyRow, keys_over, varying_keys
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -121,7 +121,7 @@ def metrics(
     """
     from spindb.index.database.connect import connected
     from spindb.index.overview import metrics_over
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -154,7 +154,7 @@ def doctor(
     """
     from spindb.index.database.connect import connected
     from spindb.index.doctor import CODES, examine
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     at_most_one(json=as_json, ids=only is not None)
     if only is not None and only not in CODES:
@@ -187,9 +187,9 @@ def save_query(
 
     spindb runs '@good seed=0'
     """
-    from spindb.index import queries
     from spindb.index.database.connect import connected
-    from spindb.index.search import count
+    from spindb.index.query import saved as queries
+    from spindb.index.query.search import count
 
     text = " ".join(words)
     with connected(database(ctx, db), write=True) as connection:
@@ -204,8 +204,8 @@ def list_queries(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> 
 
     spindb query list
     """
-    from spindb.index import queries
     from spindb.index.database.connect import connected
+    from spindb.index.query import saved as queries
 
     with connected(database(ctx, db)) as connection:
         saved = queries.saved(connection)
@@ -227,8 +227,8 @@ def remove_query(
 
     spindb query rm good
     """
-    from spindb.index import queries
     from spindb.index.database.connect import connected
+    from spindb.index.query import saved as queries
 
     with connected(database(ctx, db), write=True) as connection:
         queries.remove(connection, name.removeprefix("@"))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from spindb.index.browse import EvaluationRow, RunWhole, SupersededRow
     from spindb.index.overview import VaryingKey
-    from spindb.index.resolve import RunInfo
+    from spindb.index.query.runs import RunInfo
     from spindb.records import SnapshotRecord
 
 _MAX_SNAPSHOTS_SHOWN = 12
@@ -68,7 +68,7 @@ def show_run(
     spindb show 42 --superseded
     """
     from spindb.index.database.connect import connected
-    from spindb.index.resolve import run_by_id
+    from spindb.index.query.runs import run_by_id
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
@@ -94,7 +94,7 @@ class _Shown:
     def __init__(self, connection: Connection, found: RunInfo, *, internal: bool) -> None:
         from spindb.index import browse
         from spindb.index.overview import varying_keys
-        from spindb.index.resolve import snapshots_of
+        from spindb.index.query.runs import snapshots_of
 
         self.run = found
         self.saved = snapshots_of(connection, found.id)

@@ -68,7 +68,7 @@ def sweep(
     spindb sweep 'env=Hopper-v2 algo=sac' -n 20 -d --out sweep.png
     """
     from spindb.index.database.connect import connected
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     with needing():
         import numpy  # noqa: F401 - asked for here, not in every worker
@@ -139,7 +139,7 @@ def require_runs(ids: list[int], words: list[str] | None) -> None:
 def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list[Playable], int]:
     """The snapshots that are still to be played, and how many were played with these flags."""
     from spindb.index.evaluated import evaluated
-    from spindb.index.resolve import run_by_id, snapshots_of
+    from spindb.index.query.runs import run_by_id, snapshots_of
     from spindb.play.load import Playable, digest_of
 
     known = {(e.run_id, e.snapshot_path, e.digest) for e in evaluated(connection, ids) if _same(e, flags)}
@@ -279,7 +279,7 @@ def best(
     """
     from spindb.index.database.connect import connected
     from spindb.index.evaluated import ranked
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:

@@ -83,7 +83,7 @@ def verify(
     spindb verify 42 --statement verdict.json
     """
     from spindb.index.database.connect import connected
-    from spindb.index.selection import selected
+    from spindb.index.query.selection import selected
 
     with needing():
         import numpy  # noqa: F401 - asked for here, not in every worker
@@ -162,7 +162,7 @@ class _Meant:
 
 def _snapshots(connection: Connection, ids: Sequence[int], itr: int, *, every: bool) -> Iterator[_Meant]:
     """The snapshots that are meant, of these runs."""
-    from spindb.index.resolve import pick_snapshot, run_by_id, snapshots_of
+    from spindb.index.query.runs import pick_snapshot, run_by_id, snapshots_of
     from spindb.play.load import Playable
 
     for run_id in ids:

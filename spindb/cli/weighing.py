@@ -51,8 +51,8 @@ def du(
     """
     from spindb.errors import UsageError
     from spindb.index.database.connect import connected
+    from spindb.index.query.selection import selected
     from spindb.index.read.usage import usage_of
-    from spindb.index.selection import selected
 
     at_most_one(json=as_json, csv=as_csv, commands=commands is not None)
     if commands not in (None, "stale", "between", "copies"):

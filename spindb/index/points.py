@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from spindb.index.database import series
 from spindb.index.database.batches import batches
 from spindb.index.database.models import metrics, runs
-from spindb.index.fields import PERFORMANCE, Names
-from spindb.index.filters import Name
+from spindb.index.query.fields import PERFORMANCE, Names
+from spindb.index.query.language import Name
 
 STEPS = "steps"
 """The x axis that counts interactions where a run does, else numbers epochs, else rows."""

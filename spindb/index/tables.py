@@ -16,7 +16,7 @@ from spindb.index.database import series
 from spindb.index.database.batches import batches
 from spindb.index.database.models import configs, episodes, evaluations, metrics, runs
 from spindb.index.database.unknown import json_value
-from spindb.index.search import fields_of
+from spindb.index.query.search import fields_of
 
 Kind = Literal["int", "float", "text", "bool", "time"]
 

@@ -13,7 +13,7 @@ from spindb.errors import NotFoundError, SpindbError, UsageError
 from spindb.files import is_text
 from spindb.index import browse
 from spindb.index.database.connect import connected
-from spindb.index.resolve import run_at
+from spindb.index.query.runs import run_at
 from spindb.ingest.pipeline import ingest
 
 _DEBOUNCE_MS = 600  # changes within this time are one

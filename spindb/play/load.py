@@ -20,7 +20,7 @@ from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, EnvironmentWarning, NotFoundError, PolicyError, UsageError
 from spindb.index.database.connect import connected
 from spindb.index.query.reference import RunDirectory, RunName, RunRef, reference
-from spindb.index.resolve import find_run, pick_snapshot, run_at, snapshots_of
+from spindb.index.query.runs import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.location import located
 from spindb.machine import this_host
 from spindb.play.actions import Rule, rule_of, settle

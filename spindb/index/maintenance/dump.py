@@ -27,8 +27,8 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists
 from spindb.errors import UsageError
 from spindb.index.database import models
 from spindb.index.database.unknown import json_object, noted
-from spindb.index.filters import parse
 from spindb.index.maintenance import past
+from spindb.index.query.language import parse
 from spindb.index.write.contents import next_generation
 from spindb.index.write.copies import link_copies, telling
 from spindb.machine import now

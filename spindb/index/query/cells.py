@@ -7,7 +7,7 @@ from typing import Any
 
 from spindb.index.database import series
 from spindb.index.database.unknown import json_value
-from spindb.index.fields import Alternatives, ConfigField, Field, MetricField, RunField
+from spindb.index.query.fields import Alternatives, ConfigField, Field, MetricField, RunField
 
 _LISTS = ("tags", "problem", "verified")
 

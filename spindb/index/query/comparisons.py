@@ -15,10 +15,10 @@ from sqlalchemy import BigInteger, ColumnElement, Double, and_, false, func, lit
 from sqlalchemy.sql.selectable import FromClause
 
 from spindb.errors import FilterError
-from spindb.index.fields import MetricField, RunField
-from spindb.index.filters import Value
+from spindb.index.query.fields import MetricField, RunField
+from spindb.index.query.language import Value
 from spindb.index.query.lists import any_of, one_of
-from spindb.index.values import as_number, canonical_texts, compare, displayed, error, glob, number_of, period
+from spindb.index.query.values import as_number, canonical_texts, compare, displayed, error, glob, number_of, period
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)\Z", re.DOTALL)
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}

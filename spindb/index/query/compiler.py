@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not_, select, true
 
 from spindb.errors import FilterError
-from spindb.index import filters, queries
 from spindb.index.database.models import runs, tags
-from spindb.index.fields import (
+from spindb.index.query import comparisons
+from spindb.index.query import language as filters
+from spindb.index.query import saved as queries
+from spindb.index.query.comparisons import Test
+from spindb.index.query.fields import (
     CODES,
     ConfigField,
     Field,
@@ -22,13 +25,11 @@ from spindb.index.fields import (
     alternatives,
     run_field,
 )
-from spindb.index.filters import Comparison, Filter, Membership, Name, Presence, Tagged, Value
-from spindb.index.query import comparisons
-from spindb.index.query.comparisons import Test
+from spindb.index.query.language import Comparison, Filter, Membership, Name, Presence, Tagged, Value
 from spindb.index.query.lists import all_of, any_of, one_of
 from spindb.index.query.sources import MAX_JOINS, RowTest, Sources, Stored, ids_where, table_of
+from spindb.index.query.values import error, glob
 from spindb.index.query.visibility import THERE, hidden
-from spindb.index.values import error, glob
 from spindb.records import VERDICTS
 
 _MAX_HEIGHT = 6

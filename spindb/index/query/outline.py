@@ -36,7 +36,7 @@ def outline(connection: Connection, text: str, *, everything: bool = False) -> O
     """What is true of all runs that a filter selects.
 
     Raises:
-        FilterError: as `spindb.index.search.search`.
+        FilterError: as `spindb.index.query.search.search`.
     """
     compiler = Compiler(connection, text, everything, counting=True)
     said, tables = compiler.said(), compiler.sources.tables()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from spindb.index import filters, queries
 from spindb.index.database.models import problems
-from spindb.index.fields import run_field
+from spindb.index.query import language as filters
+from spindb.index.query import saved as queries
+from spindb.index.query.fields import run_field
 
 
 def unknown_codes(connection: Connection, text: str) -> tuple[list[str], list[str]]:

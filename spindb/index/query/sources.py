@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, n
 from sqlalchemy.sql.selectable import FromClause
 
 from spindb.index.database.models import configs, metrics, roots, runs
-from spindb.index.fields import (
+from spindb.index.query.fields import (
     ROOT_FIELDS,
     Alternatives,
     ConfigField,

@@ -13,10 +13,10 @@ from spindb.errors import FilterError
 from spindb.index.database.batches import batches
 from spindb.index.database.models import configs
 from spindb.index.database.models import runs as runs_table
+from spindb.index.query.search import fields_of, run_ids
 from spindb.index.read.own import depends_on_run, setting_text, stem
 from spindb.index.read.sample import RunFacts, Sample
 from spindb.index.read.telling import ALGORITHM, EXPERIMENT
-from spindb.index.search import fields_of, run_ids
 
 ENVIRONMENT = "env"
 _SAID_BY_COLUMNS = {

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from spindb.index.database.batches import batches
 from spindb.index.database.models import evaluations, roots, runs
-from spindb.index.resolve import snapshots_by_run
+from spindb.index.query.runs import snapshots_by_run
 from spindb.machine import this_host
 from spindb.records import SnapshotRecord, latest
 

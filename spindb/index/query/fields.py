@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from spindb.errors import FilterError
 from spindb.index.database.models import evaluations, notes, problems, roots, runs, snapshots, tags
-from spindb.index.filters import Name
+from spindb.index.query.language import Name
 
 Kind = Literal["text", "number", "bytes", "time", "flag", "codes"]
 STATISTICS = ("last", "first", "min", "max", "mean", "count", "argmin", "argmax")

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from spindb.errors import FilterError
-from spindb.index import filters
 from spindb.index.database.batches import batches
 from spindb.index.database.models import LARGEST, runs
-from spindb.index.fields import Field, alternatives
+from spindb.index.query import language as filters
 from spindb.index.query.cells import converter, width
 from spindb.index.query.compiler import Compiler
+from spindb.index.query.fields import Field, alternatives
 from spindb.index.query.lists import one_of
 from spindb.index.query.meaning import meaning_of
 from spindb.index.query.sources import MAX_JOINS, Lead, Sources

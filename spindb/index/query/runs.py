@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.models import LARGEST, roots, runs, snapshots
 from spindb.index.database.unknown import json_object, json_texts
-from spindb.index.fields import nearest
+from spindb.index.query.fields import nearest
 from spindb.index.query.find import shortest_names
 from spindb.index.query.lists import one_of
 from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, reference
+from spindb.index.query.search import fields_of
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.search import fields_of
 from spindb.index.write.roots import roots_here
 from spindb.index.write.rows import storable
 from spindb.machine import real

@@ -14,8 +14,8 @@ from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.models import LARGEST, runs
 from spindb.index.query.lists import any_of, one_of
 from spindb.index.query.reference import RunDirectory, RunName, parse
+from spindb.index.query.search import run_ids
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.search import run_ids
 from spindb.index.write.roots import roots_here
 from spindb.machine import real
 
@@ -113,7 +113,7 @@ def _ids(connection: Connection, words: Iterable[str]) -> dict[str, list[int]]:
     absent = [low for low, high in pairs if low == high and low not in known]
     absent += [low for low, high in pairs if low < high and not _between(there, low, high)]
     if absent:
-        from spindb.index.resolve import missing
+        from spindb.index.query.runs import missing
 
         raise missing(connection, sorted(set(absent)))
     return {word: [run_id for pair in found for run_id in _between(there, *pair)] for word, found in ranges.items()}
@@ -133,7 +133,7 @@ def _between(ids: Sequence[int], low: int, high: int) -> Sequence[int]:
 
 def _named(connection: Connection, word: str, everything: bool, notice: Notice | None) -> list[int]:
     """The run of that name, or the runs of that directory."""
-    from spindb.index.resolve import find_run, named  # most filters do without, and start sooner
+    from spindb.index.query.runs import find_run, named  # most filters do without, and start sooner
 
     run = parse(word)
     if isinstance(run, RunDirectory):
@@ -154,7 +154,7 @@ def _under(connection: Connection, directory: Path, everything: bool) -> list[in
     Raises:
         NotFoundError: there is none.
     """
-    from spindb.index.resolve import run_at
+    from spindb.index.query.runs import run_at
 
     found = run_at(connection, directory)
     if found is not None:

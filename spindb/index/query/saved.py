@@ -7,10 +7,10 @@ import re
 from sqlalchemy import Connection, delete, insert, select
 
 from spindb.errors import FilterError, NotFoundError, UsageError
-from spindb.index import filters
 from spindb.index.database import models
-from spindb.index.fields import nearest
-from spindb.index.filters import Filter
+from spindb.index.query import language as filters
+from spindb.index.query.fields import nearest
+from spindb.index.query.language import Filter
 from spindb.machine import now
 
 _MAX_REPEATED = 10_000  # tests; queries that name each other twice stand for twice as many at each step

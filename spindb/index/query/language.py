@@ -1,4 +1,4 @@
-"""The query language: text to a tree. Pure; names are looked up later (`spindb.index.fields`).
+"""The query language: text to a tree. Pure; names are looked up later (`spindb.index.query.fields`).
 
 ::
 

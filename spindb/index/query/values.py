@@ -15,7 +15,7 @@ from sqlalchemy.sql.selectable import FromClause
 from spindb.canonical import canonical
 from spindb.errors import FilterError
 from spindb.index.database.models import LARGEST
-from spindb.index.filters import Value
+from spindb.index.query.language import Value
 from spindb.machine import now
 
 _TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?\Z")
