@@ -138,8 +138,8 @@ def peer(directory: str, rounds: int) -> None:
     import pandas
 
     from spindb.index.database.connect import connected
-    from spindb.index.points import curves
     from spindb.index.query.search import run_ids
+    from spindb.index.read.curves import curves
 
     root, database = Path(directory, "data"), Path(directory, "spindb.db")
 

@@ -26,8 +26,8 @@ from spindb.index.database.connect import connected
 from spindb.index.database.deferred_indexes import indexed_afterwards
 from spindb.index.database.engine import open_engine
 from spindb.index.maintenance.checks import refresh_statistics
-from spindb.index.points import curves
 from spindb.index.query.search import Query, search
+from spindb.index.read.curves import curves
 from spindb.index.write.batch import Batch
 from spindb.index.write.roots import place_of
 from spindb.index.write.rows import rows_of

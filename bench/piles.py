@@ -30,10 +30,10 @@ from spindb.index.database import migrate as schema
 from spindb.index.database.connect import connected
 from spindb.index.database.deferred_indexes import indexed_afterwards
 from spindb.index.database.engine import open_engine
-from spindb.index.doctor import examine
 from spindb.index.maintenance.checks import refresh_statistics
-from spindb.index.overview import varying_keys
 from spindb.index.query.search import run_ids
+from spindb.index.read.doctor import examine
+from spindb.index.read.overview import varying_keys
 from spindb.index.write.batch import Batch
 from spindb.index.write.roots import place_of
 from spindb.index.write.rows import rows_of

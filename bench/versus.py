@@ -46,7 +46,7 @@ print(json.dumps({{"cpu": used, "wall": wall, "rss": peak}}))
 """
 _INGEST = "from spindb.ingest.pipeline import ingest"
 _ASK = "from spindb.index.database.connect import connected\nfrom spindb.index.query.search import Query, search"
-_CURVES = f"{_ASK}\nfrom spindb.index.points import curves"
+_CURVES = f"{_ASK}\nfrom spindb.index.read.curves import curves"
 _STDLIB = """
 for p in Path({data!r}).rglob("progress.txt"):
     with p.open(newline="") as f:

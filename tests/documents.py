@@ -148,7 +148,7 @@ def _cell(text: str | None) -> str:
 
 def with_columns(page: str) -> str:
     """The page on Python with the columns of what can be exported, from the tables themselves."""
-    from spindb.index.tables import EXPORTS
+    from spindb.index.read.exports import EXPORTS
 
     parts = []
     for name, export in EXPORTS.items():

@@ -28,9 +28,9 @@ from spindb.errors import FilterError
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import roots, runs
-from spindb.index.points import RawCurve
 from spindb.index.query import saved as queries
 from spindb.index.query.search import Query, run_ids, search
+from spindb.index.read.curves import RawCurve
 from spindb.ingest.pipeline import ingest
 from spindb.records import MetricSeries
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import PPO_CONFIG, Outcome, settle
 
-from spindb.index.doctor import CODES
+from spindb.index.read.doctor import CODES
 
 HEADER = ("Epoch", "AverageEpRet", "Time")
 

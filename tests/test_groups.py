@@ -19,9 +19,9 @@ from spindb.analysis.panels import Wanted, panels
 from spindb.analysis.statistics import describe, welch
 from spindb.canonical import canonical
 from spindb.index.database.connect import connected
-from spindb.index.doctor import examine
 from spindb.index.query.search import run_ids
 from spindb.index.read.continued import Extent, Span, chains
+from spindb.index.read.doctor import examine
 from spindb.index.read.groups import groups_of
 from spindb.index.read.own import setting_text, stem
 from spindb.index.read.telling import needed, telling

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from spindb.errors import FilterError
 from spindb.index.database.connect import connected
-from spindb.index.points import curves
 from spindb.index.query import saved as queries
 from spindb.index.query.search import Query, fields_of, run_ids, search
+from spindb.index.read.curves import curves
 from spindb.ingest.pipeline import ingest
 
 Write = Callable[..., Path]

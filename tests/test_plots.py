@@ -12,7 +12,7 @@ from conftest import PPO_CONFIG, Outcome, settle
 
 from spindb.analysis.curves import BANDS, ESTIMATORS, align, clean, line, smooth
 from spindb.errors import UsageError
-from spindb.index.points import RawCurve
+from spindb.index.read.curves import RawCurve
 
 NAN = float("nan")
 

@@ -13,15 +13,17 @@ from conftest import EVALUATION
 from sqlalchemy import Connection
 
 from spindb.errors import DatabaseError, FilterError, UsageError
-from spindb.index import browse, overview, points
 from spindb.index.database import batches as portions
 from spindb.index.database import engine
 from spindb.index.database import migrate as schema
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
-from spindb.index.evaluated import evaluated
 from spindb.index.maintenance import copy as copying
-from spindb.index.tables import TypedColumn
+from spindb.index.read import curves as points
+from spindb.index.read import overview
+from spindb.index.read import run as browse
+from spindb.index.read.evaluations import evaluated
+from spindb.index.read.exports import TypedColumn
 from spindb.index.write import batch as store
 from spindb.ingest.pipeline import ingest
 

@@ -11,12 +11,12 @@ from conftest import settle
 from sqlalchemy import Connection, insert, update
 
 from spindb.errors import FilterError, NotFoundError, UsageError
-from spindb.index import overview
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import runs, tags
 from spindb.index.query.runs import find_run, pick_snapshot, shorten
 from spindb.index.query.search import Query, run_ids, search
+from spindb.index.read import overview
 from spindb.ingest.pipeline import ingest
 from spindb.records import SnapshotRecord
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from spindb.analysis import summaries
 from spindb.analysis.joined import joined
 from spindb.analysis.statistics import Statistics, describe, holm, welch
-from spindb.index.points import RawCurve, curves_by_id
+from spindb.index.read.curves import RawCurve, curves_by_id
 from spindb.index.read.groups import Group, Grouping, Replicate, groups_of
 from spindb.index.read.sample import Seed
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from spindb.analysis.statistics import CONFIDENCE, Array, iqm, scaled, t_half_width
 from spindb.errors import UsageError
-from spindb.index.points import RawCurve
+from spindb.index.read.curves import RawCurve
 
 ESTIMATORS = ("mean", "median", "iqm", "max", "min")
 BANDS = {

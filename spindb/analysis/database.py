@@ -25,7 +25,7 @@ from spindb.extras import needing
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown
 from spindb.index.query.selection import selected
-from spindb.index.tables import EXPORTS, column_names, config_values
+from spindb.index.read.exports import EXPORTS, column_names, config_values
 from spindb.legible import legible
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Database:
         Raises:
             FilterError: the filter can't be read, or a metric is unknown.
         """
-        from spindb.index.points import EPOCH, STEPS, curves_by_id
+        from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
 
         pandas = _pandas()
         wanted = [metrics] if isinstance(metrics, str) else list(metrics)

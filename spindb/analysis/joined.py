@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from spindb.index.points import RawCurve
+from spindb.index.read.curves import RawCurve
 
 
 def joined(curves: Sequence[RawCurve], kept: Mapping[int, int]) -> RawCurve | None:

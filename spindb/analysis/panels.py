@@ -15,8 +15,8 @@ from spindb.errors import UsageError
 from spindb.index.database.batches import batches
 from spindb.index.database.models import runs
 from spindb.index.database.unknown import json_value
-from spindb.index.points import EPOCH, ROW, STEPS, RawCurve, curves_by_id
 from spindb.index.query.runs import short_names
+from spindb.index.read.curves import EPOCH, ROW, STEPS, RawCurve, curves_by_id
 from spindb.index.read.groups import Grouping, groups_of, labelled, shown
 from spindb.index.read.sample import sample_of
 from spindb.index.read.settings import ENVIRONMENT, settings_of

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spindb.index.tables import TypedColumn
+from spindb.index.read.exports import TypedColumn
 
 _ROWS_AT_ONCE = 100_000
 _TYPES = {

@@ -131,8 +131,8 @@ def _left_out(row: Row, found: Comparison) -> dict[str, Any]:
 
 def _flat(row: Row, found: Comparison) -> dict[str, Any]:
     from spindb.analysis.statistics import Statistics
+    from spindb.index.read.exports import column_names
     from spindb.index.read.groups import shown
-    from spindb.index.tables import column_names
 
     names = Statistics.__slots__
     statistics = asdict(row.statistics) if row.statistics else dict.fromkeys(names) | {"n": 0}
@@ -281,8 +281,8 @@ def _results(
 ) -> None:
     """Hyperparameters against a result: pictures only."""
     from spindb.analysis import summaries
-    from spindb.index.points import curves_by_id
     from spindb.index.query.search import fields_of
+    from spindb.index.read.curves import curves_by_id
     from spindb.index.read.sample import sample_of
 
     if out is None and not _has_display():

@@ -85,9 +85,9 @@ def _train(data: Path, jobs: int | None) -> None:
 def _most_improved(location: str) -> tuple[int, int, int]:
     """The CartPole run whose return grew most, its first itr and that of the best row among its snapshots."""
     from spindb.index.database.connect import connected
-    from spindb.index.points import performance_curves
     from spindb.index.query.runs import snapshots_of
     from spindb.index.query.search import run_ids
+    from spindb.index.read.curves import performance_curves
 
     with connected(location) as connection:
         curves = performance_curves(connection, run_ids(connection, "env=CartPole-v1"))

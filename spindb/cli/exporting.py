@@ -19,7 +19,7 @@ from spindb.extras import needing
 from spindb.files import written_whole
 
 if TYPE_CHECKING:
-    from spindb.index.tables import Export
+    from spindb.index.read.exports import Export
     from spindb.play.actions import Rule
     from spindb.play.carried import Carried
     from spindb.play.load import Playable
@@ -60,7 +60,7 @@ def export(
     """
     from spindb.index.database.connect import connected
     from spindb.index.query.selection import selected
-    from spindb.index.tables import EXPORTS
+    from spindb.index.read.exports import EXPORTS
 
     if table not in EXPORTS:
         raise UsageError(f"no table is called {table!r}", hint=f"tables: {', '.join(EXPORTS)}")

@@ -73,9 +73,9 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
 
     spindb snapshots 42
     """
-    from spindb.index.browse import verdicts_of
     from spindb.index.database.connect import connected
     from spindb.index.query.runs import snapshots_of
+    from spindb.index.read.run import verdicts_of
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
@@ -181,7 +181,7 @@ def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
     Each is compared exactly: hyperparameters by their canonical texts, numbers by all their digits.
     """
     from spindb.analysis.differences import Fact
-    from spindb.index import browse
+    from spindb.index.read import run as browse
 
     facts = {"algo": run.algo, "env": run.env.id, "status": run.status, "rows": run.rows}
     found = {leaf.key: _hyperparameter(leaf) for leaf in browse.config_of(connection, run.id)}

@@ -259,7 +259,7 @@ class _Layout:
 
 def _layout(connection: Connection, whole: Outline, changes: str | None) -> _Layout:
     """The usual columns for these runs: what identifies them, what varies among all of them, how they did."""
-    from spindb.index.overview import varying_keys
+    from spindb.index.read.overview import varying_keys
 
     common: list[str] = []
     identity = ["id", "name"]
@@ -297,8 +297,8 @@ def _changed(usual: Sequence[str], changes: str | None) -> tuple[str, ...]:
 def _extra(connection: Connection, found: Result, columns: Sequence[str]) -> list[dict[str, Any]]:
     """What no field holds: names that tell these runs apart; the curve, or the status where there is none; the age."""
     from spindb.analysis.spark import sparkline
-    from spindb.index.points import performance_curves
     from spindb.index.query.find import shortest_names
+    from spindb.index.read.curves import performance_curves
     from spindb.machine import now
 
     curves = performance_curves(connection, [row[0] for row in found.rows]) if _CURVE in columns else {}

@@ -55,8 +55,8 @@ def params(
     spindb params 'algo=ppo' --varying
     """
     from spindb.index.database.connect import connected
-    from spindb.index.overview import KeyRow, keys_over, varying_keys
     from spindb.index.query.selection import selected
+    from spindb.index.read.overview import KeyRow, keys_over, varying_keys
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -120,8 +120,8 @@ def metrics(
     spindb metrics 'env=Pendulum-v0'
     """
     from spindb.index.database.connect import connected
-    from spindb.index.overview import metrics_over
     from spindb.index.query.selection import selected
+    from spindb.index.read.overview import metrics_over
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -153,8 +153,8 @@ def doctor(
     spindb doctor --ids nan | spindb tag +diverged -
     """
     from spindb.index.database.connect import connected
-    from spindb.index.doctor import CODES, examine
     from spindb.index.query.selection import selected
+    from spindb.index.read.doctor import CODES, examine
 
     at_most_one(json=as_json, ids=only is not None)
     if only is not None and only not in CODES:

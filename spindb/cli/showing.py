@@ -32,9 +32,9 @@ from spindb.records import latest
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.index.browse import EvaluationRow, RunWhole, SupersededRow
-    from spindb.index.overview import VaryingKey
     from spindb.index.query.runs import RunInfo
+    from spindb.index.read.overview import VaryingKey
+    from spindb.index.read.run import EvaluationRow, RunWhole, SupersededRow
     from spindb.records import SnapshotRecord
 
 _MAX_SNAPSHOTS_SHOWN = 12
@@ -92,9 +92,9 @@ class _Shown:
     """A run with all that is shown of it."""
 
     def __init__(self, connection: Connection, found: RunInfo, *, internal: bool) -> None:
-        from spindb.index import browse
-        from spindb.index.overview import varying_keys
         from spindb.index.query.runs import snapshots_of
+        from spindb.index.read import run as browse
+        from spindb.index.read.overview import varying_keys
 
         self.run = found
         self.saved = snapshots_of(connection, found.id)
@@ -138,7 +138,7 @@ def _earlier_table(earlier: Sequence[SupersededRow]) -> None:
 
 
 def _as_dict(one: _Shown) -> dict[str, Any]:
-    from spindb.index.browse import last_value
+    from spindb.index.read.run import last_value
 
     found, whole, saved = one.run, one.whole, one.saved
     return {
@@ -248,7 +248,7 @@ def _others(row: VaryingKey, own: str) -> str:
 
 def _show_metrics(whole: RunWhole) -> None:
     from spindb.analysis.spark import sparkline
-    from spindb.index.browse import last_value
+    from spindb.index.read.run import last_value
 
     if whole.metrics:
         _section("metrics (at: the row of the maximum, from 0)")

@@ -20,7 +20,7 @@ from spindb.signals import active
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.index.evaluated import Conditions, Evaluated
+    from spindb.index.read.evaluations import Conditions, Evaluated
     from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
@@ -138,8 +138,8 @@ def require_runs(ids: list[int], words: list[str] | None) -> None:
 
 def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list[Playable], int]:
     """The snapshots that are still to be played, and how many were played with these flags."""
-    from spindb.index.evaluated import evaluated
     from spindb.index.query.runs import run_by_id, snapshots_of
+    from spindb.index.read.evaluations import evaluated
     from spindb.play.load import Playable, digest_of
 
     known = {(e.run_id, e.snapshot_path, e.digest) for e in evaluated(connection, ids) if _same(e, flags)}
@@ -217,7 +217,7 @@ def evaluate_over_processes(
 
 def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list[Evaluated]:
     """The last evaluation of each snapshot with these flags."""
-    from spindb.index.evaluated import evaluated
+    from spindb.index.read.evaluations import evaluated
 
     found = {(e.run_id, e.snapshot_path): e for e in evaluated(connection, ids) if _same(e, flags)}
     return list(found.values())
@@ -278,8 +278,8 @@ def best(
     spindb best 'env=Hopper-v2' --least 10
     """
     from spindb.index.database.connect import connected
-    from spindb.index.evaluated import ranked
     from spindb.index.query.selection import selected
+    from spindb.index.read.evaluations import ranked
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:

@@ -181,7 +181,7 @@ def _snapshots(connection: Connection, ids: Sequence[int], itr: int, *, every: b
 
 def _known(connection: Connection, meant: Sequence[_Meant], plan: Plan) -> dict[tuple[int, str], tuple[Any, ...]]:
     """Verdicts that were given on these files with these flags."""
-    from spindb.index.verdicts import verdicts
+    from spindb.index.read.verdicts import verdicts
     from spindb.play.load import digest_of
     from spindb.play.verify.playing import serves
 

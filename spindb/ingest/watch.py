@@ -11,9 +11,9 @@ from pathlib import Path
 from spindb.disk.formats import recognise
 from spindb.errors import NotFoundError, SpindbError, UsageError
 from spindb.files import is_text
-from spindb.index import browse
 from spindb.index.database.connect import connected
 from spindb.index.query.runs import run_at
+from spindb.index.read import run as browse
 from spindb.ingest.pipeline import ingest
 
 _DEBOUNCE_MS = 600  # changes within this time are one

@@ -17,7 +17,7 @@ from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted,
 from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 if TYPE_CHECKING:
-    from spindb.index.verdicts import Given
+    from spindb.index.read.verdicts import Given
     from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
