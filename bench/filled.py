@@ -25,7 +25,7 @@ from spindb.index.database import migrate as schema
 from spindb.index.database.connect import connected
 from spindb.index.database.deferred_indexes import indexed_afterwards
 from spindb.index.database.engine import open_engine
-from spindb.index.maintenance.checks import refresh_statistics
+from spindb.index.database.planner import refresh_statistics
 from spindb.index.query.search import Query, search
 from spindb.index.read.curves import curves
 from spindb.index.write.batch import Batch

@@ -28,9 +28,9 @@ from generate import age, generate
 from sqlalchemy import insert
 
 from spindb.index.database.connect import connected
+from spindb.index.database.damage import damage
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import tags
-from spindb.index.maintenance.checks import damage
 from spindb.ingest.pipeline import ingest
 
 RUNS = 300

@@ -22,7 +22,7 @@ from servers import Server, programs
 from sqlalchemy import URL
 
 import spindb.index.database.engine
-import spindb.index.maintenance.checks
+import spindb.index.maintenance.describe
 import spindb.ingest.pipeline
 from spindb.cli.app import run as run_cli
 from spindb.index.database.engine import database_url, open_engine
@@ -106,7 +106,7 @@ def databases(request: pytest.FixtureRequest) -> Iterator[None]:
         return as_it_is(server.url(schema=schema))
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (spindb.index.database.engine, spindb.index.maintenance.checks, spindb.ingest.pipeline):
+        for module in (spindb.index.database.engine, spindb.index.maintenance.describe, spindb.ingest.pipeline):
             patch.setattr(module, "database_url", of_server)
         yield
 

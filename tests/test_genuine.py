@@ -18,8 +18,8 @@ import pytest
 from conftest import SHARED, Outcome, rows_of
 from test_ingest import tree
 
+from spindb.index.database.damage import damage
 from spindb.index.database.engine import open_engine
-from spindb.index.maintenance.checks import damage
 from spindb.index.query.runs import run_at, snapshots_of
 from spindb.ingest.pipeline import ingest
 

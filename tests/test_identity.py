@@ -19,7 +19,7 @@ from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.disk.content import digest_of
 from spindb.index.database.connect import connected
-from spindb.index.maintenance.checks import damage
+from spindb.index.database.damage import damage
 from spindb.index.write import batch as store
 from spindb.index.write.copies import DIGEST_OF_NOTHING
 from spindb.ingest.pipeline import ingest

@@ -16,9 +16,10 @@ from sqlalchemy import event, insert
 
 from spindb.errors import NotFoundError, SchemaError, UsageError
 from spindb.index.database.connect import connected
+from spindb.index.database.damage import damage
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import tags
-from spindb.index.maintenance.checks import damage, statistics_behind
+from spindb.index.database.planner import statistics_behind
 from spindb.index.write import batch as store
 from spindb.index.write.identity import Recogniser
 from spindb.index.write.roots import Place
@@ -461,7 +462,7 @@ def test_statistics_are_taken_after_an_ingest_that_died(
 
     run_directory("a/a_s0", config=PPO_CONFIG)
     run_directory("b/b_s0", config=PPO_CONFIG)
-    monkeypatch.setattr("spindb.index.maintenance.checks._WORTH_STATISTICS", 2)
+    monkeypatch.setattr("spindb.index.database.planner._WORTH_STATISTICS", 2)
     with monkeypatch.context() as killed:
         killed.setattr("spindb.ingest.pipeline._behind", die)
         with pytest.raises(KeyboardInterrupt):

@@ -52,7 +52,7 @@ class Database:
         return f"spindb.open({shown(self.location)!r})"
 
     def _repr_html_(self) -> str:
-        from spindb.index.maintenance.checks import describe
+        from spindb.index.maintenance.describe import describe
 
         with self._reading() as connection:
             facts = describe(connection, self.location)

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     """Where the database is, how large, and how much it holds."""
     from spindb.index.database.connect import connected
-    from spindb.index.maintenance.checks import describe
+    from spindb.index.maintenance.describe import describe
 
     location = database(ctx, db)
     with connected(location) as connection:
@@ -74,9 +74,9 @@ def check(
     spindb db check --deep
     """
     from spindb.index.database.connect import connected
+    from spindb.index.database.damage import damage
     from spindb.index.database.deferred_indexes import missing_indexes
     from spindb.index.database.engine import shown
-    from spindb.index.maintenance.checks import damage
 
     location = database(ctx, db)
     with connected(location) as connection:
@@ -143,7 +143,7 @@ def copy(
     from spindb.index.database import migrate as schema
     from spindb.index.database.connect import connected
     from spindb.index.database.engine import database_errors, open_engine, shown
-    from spindb.index.maintenance.checks import refresh_statistics
+    from spindb.index.database.planner import refresh_statistics
     from spindb.index.maintenance.copy import verified_copy
 
     with connected(source) as reading, database_errors(target):

@@ -28,7 +28,8 @@ from spindb.files import is_text, spelled
 from spindb.index.database import migrate as schema
 from spindb.index.database.deferred_indexes import complete_indexes, indexed_afterwards
 from spindb.index.database.engine import database_errors, database_url, open_engine, shown, sqlite_path
-from spindb.index.maintenance.checks import refresh_statistics, statistics_behind
+from spindb.index.database.places import roots_here
+from spindb.index.database.planner import refresh_statistics, statistics_behind
 from spindb.index.write import batch as store
 from spindb.index.write.batch import Batch, Known
 from spindb.index.write.copies import link_copies
@@ -41,7 +42,7 @@ from spindb.index.write.identity import (
     removed_by_config,
 )
 from spindb.index.write.recognised import write_as
-from spindb.index.write.roots import Place, place_of, planned_place, roots_here
+from spindb.index.write.roots import Place, place_of, planned_place
 from spindb.index.write.rows import RunRows
 from spindb.index.write.siblings import environments_from_siblings
 from spindb.ingest.deadline import SECONDS, timed

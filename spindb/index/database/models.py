@@ -1,8 +1,8 @@
 """The tables, legible in any SQL client: text keys, no codes to look up.
 
 Times are UTC without a zone. Migrations under ``migrations/`` create the same tables; a test compares
-the two. `metric_points` is a view (see `spindb.index.database.create`) with one row per logged value. ``info`` says what a
-column holds beyond its type, for `spindb.index.database.wrong_cells`.
+the two. `metric_points` is a view (see `spindb.index.database.create`) with one row per logged value. ``info`` says
+what a column holds beyond its type, for `spindb.index.database.wrong_cells`.
 """
 
 from __future__ import annotations

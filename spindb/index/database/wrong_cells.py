@@ -1,9 +1,9 @@
 """Finds rows whose cells are not what their columns hold: SQLite takes anything, and files get damaged.
 
-What a column holds is read off its type in `spindb.index.database.models`: times are times, flags are 0 or 1, whole numbers are
-not negative, ids are those of rows that are there. ``Column.info`` says what no type can: ``json`` (what a text is as
-JSON: ``object`` for any value, ``list``, ``dict``), ``signed`` (a whole number that may be negative). A new column is
-checked without a line here.
+What a column holds is read off its type in `spindb.index.database.models`: times are times, flags are 0 or 1, whole
+numbers are not negative, ids are those of rows that are there. ``Column.info`` says what no type can: ``json`` (what
+a text is as JSON: ``object`` for any value, ``list``, ``dict``), ``signed`` (a whole number that may be negative). A
+new column is checked without a line here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What directories held before they were overwritten, as plain values for a dump, and back again.
 
 Files can't give it any more, so a dump carries all of it but its snapshots, whose files are gone: facts,
-hyperparameters, metrics with their series (the JSON array that `spindb.index.database.series` describes), problems. What follows
-from these is made anew: canonical texts and summaries.
+hyperparameters, metrics with their series (the JSON array that `spindb.index.database.series` describes), problems.
+What follows from these is made anew: canonical texts and summaries.
 """
 
 from __future__ import annotations

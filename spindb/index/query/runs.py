@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.models import LARGEST, roots, runs, snapshots
+from spindb.index.database.places import roots_here
+from spindb.index.database.text import storable
 from spindb.index.database.unknown import json_object, json_texts
 from spindb.index.query.fields import nearest
 from spindb.index.query.find import shortest_names
@@ -20,8 +22,6 @@ from spindb.index.query.lists import one_of
 from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, reference
 from spindb.index.query.search import fields_of
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.write.roots import roots_here
-from spindb.index.write.rows import storable
 from spindb.machine import real
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.models import LARGEST, runs
+from spindb.index.database.places import roots_here
 from spindb.index.query.lists import any_of, one_of
 from spindb.index.query.reference import RunDirectory, RunName, parse
 from spindb.index.query.search import run_ids
 from spindb.index.query.visibility import THERE, visible
-from spindb.index.write.roots import roots_here
 from spindb.machine import real
 
 _IDS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*,?\Z")

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.models import problems, roots, runs
+from spindb.index.database.places import roots_here
 from spindb.index.write.contents import merge
 from spindb.machine import real, this_host
 
@@ -48,15 +49,6 @@ def place_of(connection: Connection, directory: Path) -> Place:
 def planned_place(connection: Connection, directory: Path) -> Place:
     """The root that `place_of` would find, writing nothing; id 0 where it would make one."""
     return _inside(roots_here(connection), directory) or Place(0, directory, ".")
-
-
-def roots_here(connection: Connection) -> dict[Path, int]:
-    """The roots of this host by their real paths."""
-    known: dict[Path, int] = {}
-    rows = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host()).order_by(roots.c.id))
-    for root_id, path in rows:
-        known.setdefault(real(path), root_id)
-    return known
 
 
 def relocate_root(connection: Connection, old: Path, new: Path) -> int:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from spindb.index.database import series
+from spindb.index.database.text import storable
 from spindb.records import ConfigLeaf, RunRecord, names_of
 
 Row = tuple[Any, ...]
@@ -48,15 +49,6 @@ def rows_of(record: RunRecord, dialect: str) -> RunRows:
         "problems": _problem_rows(record),
     }
     return RunRows(record._replace(config=(), metrics=(), snapshots=()), _run_values(record), belongings)
-
-
-def storable(value: Any) -> Any:
-    """The value, in text lone surrogates and NUL spelled out: files may hold them, databases refuse them."""
-    if type(value) is not str:
-        return value
-    if "\0" in value:
-        value = value.replace("\0", "\\x00")
-    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
 @lru_cache(maxsize=64)  # most runs have the metrics of the run before

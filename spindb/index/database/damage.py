@@ -1,0 +1,65 @@
+"""Looks for damage: files that are cut off, cells that are not what their columns hold, links to nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, select, text
+
+from spindb.index.database import models, series
+from spindb.index.database.guard import foreign
+from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
+from spindb.index.database.wrong_cells import findings, shown
+from spindb.index.database.wrong_links import wrong_links
+from spindb.records import MetricSeries
+
+_OF_SERIES = ("count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax")
+
+
+def damage(connection: Connection) -> list[str]:
+    """What is wrong with the database, a line each with table, row and column; none where it is sound."""
+    found: list[str] = []
+    if connection.dialect.name == "sqlite":
+        lines = connection.execute(text("PRAGMA integrity_check")).scalars()
+        found += [str(line) for line in lines if line != "ok"]
+    found += [f"not made by spindb: {made}, which {made.drop} takes out" for made in foreign(connection)]
+    return [*found, *wrong_links(connection), *wrong_cells(connection)]
+
+
+def wrong_cells(connection: Connection) -> Iterator[str]:
+    """The cells that are not what their columns hold, a line each with table, row and column."""
+    yield from map(str, findings(connection))
+    yield from _wrong_summaries(connection)
+
+
+def _wrong_summaries(connection: Connection) -> Iterator[str]:
+    """Metrics whose stored summary is not that of their stored series, or whose length is not the run's."""
+    metrics, runs = models.metrics.c, models.runs.c
+    kept = (metrics[column] for column in _OF_SERIES)
+    statement = select(metrics.run_id, metrics.name, metrics.series, metrics.odd_cells, runs.rows, *kept).join(
+        models.runs, runs.id == metrics.run_id
+    )
+    for run_id, name, packed, odd, rows, *stored in connection.execute(statement):
+        cell = f"metrics, run_id {run_id}, name {name!r}"
+        noted.taken()
+        cells = series.decode(packed, odd)
+        if noted.taken() or not all(isinstance(value, (int, float, str, type(None))) for value in cells):
+            yield f"{cell}: series is not a list of cells: {shown(packed)}"
+            continue
+        if len(cells) != rows and rows is not UNKNOWN_NUMBER:
+            yield f"{cell}: series has {len(cells)} cells, the run has {rows} rows"
+            continue
+        try:
+            summary = MetricSeries(name, cells).summary()
+        except OverflowError:  # whole numbers beyond all floats have none
+            continue
+        for column, kept in zip(_OF_SERIES, stored, strict=True):
+            if kept is not UNKNOWN_NUMBER and not _same(getattr(summary, column), kept):
+                yield f"{cell}: {column} is {shown(kept)}, the series says {getattr(summary, column)!r}"
+
+
+def _same(computed: object, kept: object) -> bool:
+    if isinstance(computed, float) and isinstance(kept, float):
+        return math.isclose(computed, kept, rel_tol=1e-9) or computed == kept
+    return computed == kept
