@@ -21,7 +21,7 @@ from pathlib import Path
 from sqlalchemy import Connection, event
 
 from spindb.disk.configs import leaf
-from spindb.index.database import migrate as schema
+from spindb.index.database import migrate
 from spindb.index.database.connect import connected
 from spindb.index.database.deferred_indexes import indexed_afterwards
 from spindb.index.database.engine import open_engine
@@ -76,7 +76,7 @@ def records(runs: int, epochs: int) -> Iterator[RunRecord]:
 def fill(location: str, runs: int, epochs: int) -> float:
     """Put the runs into a new database; returns seconds of writing."""
     engine = open_engine(location, write=True)
-    schema.upgrade(engine, location)
+    migrate.upgrade(engine, location)
     begun = time.perf_counter()
     with engine.begin() as connection:
         root = place_of(connection, Path("/bench")).root_id

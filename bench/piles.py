@@ -26,7 +26,7 @@ from sqlalchemy import Connection
 from spindb.analysis.compare import compare
 from spindb.analysis.panels import Wanted, panels
 from spindb.canonical import canonical
-from spindb.index.database import migrate as schema
+from spindb.index.database import migrate
 from spindb.index.database.connect import connected
 from spindb.index.database.deferred_indexes import indexed_afterwards
 from spindb.index.database.engine import open_engine
@@ -97,7 +97,7 @@ def sparse(runs: int, keys: int) -> Iterator[RunRecord]:
 
 def fill(location: str, records: Iterator[RunRecord], runs: int) -> None:
     engine = open_engine(location, write=True)
-    schema.upgrade(engine, location)
+    migrate.upgrade(engine, location)
     with engine.begin() as connection:
         root = place_of(connection, Path("/bench")).root_id
     with engine.connect() as connection, indexed_afterwards(connection, runs):

@@ -15,7 +15,7 @@ import yaml
 from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.index.database.connect import connected
-from spindb.index.write import batch as store
+from spindb.index.write.batch import EpisodeResult, Evaluation, add_evaluation
 from spindb.ingest.pipeline import ingest
 
 Cli = Callable[..., Outcome]
@@ -162,11 +162,11 @@ def annotate(cli: Cli) -> None:
     cli("archive", "3")
     cli("query", "save", "mine", "tag:a or seed=2")
     with connected("spindb.db", write=True) as connection:
-        episodes = [store.EpisodeResult(1.5, 10, "terminated"), store.EpisodeResult(float("nan"), 3, "cut")]
-        store.add_evaluation(connection, 1, store.Evaluation(**{**_fields(EVALUATION), "episodes": episodes}))
+        episodes = [EpisodeResult(1.5, 10, "terminated"), EpisodeResult(float("nan"), 3, "cut")]
+        add_evaluation(connection, 1, Evaluation(**{**_fields(EVALUATION), "episodes": episodes}))
 
 
-def _fields(evaluation: store.Evaluation) -> dict[str, object]:
+def _fields(evaluation: Evaluation) -> dict[str, object]:
     return {name: getattr(evaluation, name) for name in evaluation.__slots__}
 
 

@@ -28,7 +28,7 @@ from spindb.errors import FilterError
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import roots, runs
-from spindb.index.query import saved as queries
+from spindb.index.query import saved
 from spindb.index.query.search import Query, run_ids, search
 from spindb.index.read.curves import RawCurve
 from spindb.ingest.pipeline import ingest
@@ -382,7 +382,7 @@ def test_carets_below_a_sort_key_stand_below_its_name(two_hosts: Path) -> None:
 
 def test_carets_of_a_saved_query_stand_below_its_own_text(two_hosts: Path) -> None:
     with open_engine(two_hosts, write=True).begin() as connection:
-        queries.save(connection, "broken", "seed=0 rows>high")
+        saved.save(connection, "broken", "seed=0 rows>high")
     with connected(two_hosts) as connection, pytest.raises(FilterError) as caught:
         run_ids(connection, "name=a_s0 and @broken")
     assert (caught.value.text, caught.value.start, caught.value.end) == ("seed=0 rows>high", 12, 16)

@@ -222,10 +222,10 @@ def test_show_tells_of_earlier_runs_and_copies(filled: Path, cli: Cli, run_direc
     import shutil
 
     from spindb.index.database.engine import open_engine
-    from spindb.index.write import batch as store
+    from spindb.index.write.batch import add_evaluation
 
     with open_engine(filled / "spindb.db", write=True).begin() as connection:
-        store.add_evaluation(connection, 1, EVALUATION)
+        add_evaluation(connection, 1, EVALUATION)
     shutil.copytree(filled / "data" / "ppo" / "ppo_s10", filled / "data" / "copy")
     run_directory("ppo/ppo_s0", config=PPO_CONFIG, rows=[(0, 5.0)])
     settle(filled, age=60)

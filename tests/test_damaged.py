@@ -19,8 +19,7 @@ from sqlalchemy import Boolean, Column, DateTime, Double, Integer, Text
 
 from spindb.index.database.connect import connected
 from spindb.index.database.models import metadata
-from spindb.index.write import batch as store
-from spindb.index.write.batch import EpisodeResult
+from spindb.index.write.batch import EpisodeResult, add_evaluation
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite  # PostgreSQL checks its types itself
@@ -65,7 +64,7 @@ def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     ingest(place, [DATA])
     with connected(place, write=True) as connection:
         played = replace(EVALUATION, episodes=(EpisodeResult(1.0, 10, "terminated"),), mean_return=1.0)
-        store.add_evaluation(connection, 1, played)
+        add_evaluation(connection, 1, played)
     with closing(sqlite3.connect(place)) as raw, raw:
         raw.execute("INSERT INTO tags VALUES (1, 'good')")
         raw.execute("INSERT INTO notes (run_id, text, created_at) VALUES (1, 'a note', '2026-01-01 00:00:00.000000')")

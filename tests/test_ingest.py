@@ -20,7 +20,7 @@ from spindb.index.database.damage import damage
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import tags
 from spindb.index.database.planner import statistics_behind
-from spindb.index.write import batch as store
+from spindb.index.write.batch import Batch, EpisodeResult, add_evaluation
 from spindb.index.write.identity import Recogniser
 from spindb.index.write.roots import Place
 from spindb.index.write.rows import RunRows
@@ -134,10 +134,10 @@ def test_one_directory_is_never_two_runs(run_directory: Write, database: Path, t
 def test_what_people_added_survives_a_changed_run(run_directory: Write, database: Path, tmp_path: Path) -> None:
     run_directory()
     ingest(database, [tmp_path / "data"])
-    episodes = [store.EpisodeResult(10.0, 10, "terminated"), store.EpisodeResult(float("nan"), 5, "cut")]
+    episodes = [EpisodeResult(10.0, 10, "terminated"), EpisodeResult(float("nan"), 5, "cut")]
     result = replace(EVALUATION, episodes=episodes, mean_return=float("nan"), std_return=None, mean_length=7.5)
     with open_engine(database, write=True).begin() as connection:
-        store.add_evaluation(connection, 1, result)
+        add_evaluation(connection, 1, result)
         connection.execute(insert(tags).values(run_id=1, tag="keep"))
     run_directory(rows=[(0, 5.0)])
     settle(tmp_path, age=100)
@@ -211,14 +211,14 @@ def test_a_run_that_the_database_refuses_hides_no_other(
 ) -> None:
     for name in "abc":
         run_directory(name)
-    add = store.Batch.add
+    add = Batch.add
 
-    def refuse(batch: store.Batch, rows: RunRows, signature: str, **more: Any) -> int:
+    def refuse(batch: Batch, rows: RunRows, signature: str, **more: Any) -> int:
         if rows.record.name == "b" and rows.record.status != "broken":
             raise OverflowError("Python int too large")
         return add(batch, rows, signature, **more)
 
-    monkeypatch.setattr(store.Batch, "add", refuse)
+    monkeypatch.setattr(Batch, "add", refuse)
     summary = ingest(database, [tmp_path / "data"])
     assert counts(summary) == (3, 0, 0, 0)
     assert rows_of(database, "SELECT name, status FROM runs ORDER BY name") == [
@@ -405,11 +405,11 @@ def test_paths_that_are_none_leave_no_database(database: Path, tmp_path: Path) -
 def test_an_older_or_foreign_database_is_refused(
     run_directory: Write, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spindb.index.database import migrate as schema
+    from spindb.index.database import migrate
 
     run_directory()
     ingest(database, [tmp_path / "data"])
-    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
+    monkeypatch.setattr(migrate, "REVISIONS", (*migrate.REVISIONS, "9999"))
     with pytest.raises(SchemaError, match="older"):
         ingest(database, [tmp_path / "data"])
 

@@ -27,7 +27,7 @@ from spindb.analysis.panels import Wanted, panels
 from spindb.index.database.connect import connected
 from spindb.index.database.models import runs
 from spindb.index.query.search import run_ids
-from spindb.index.write import batch as store
+from spindb.index.write.batch import EpisodeResult, add_evaluation
 
 Cli = Callable[..., Outcome]
 Answer = Any
@@ -147,12 +147,12 @@ def _evaluate(database: Path | str) -> None:
             mark = sum(map(ord, token[0]))
             if mark % 3 == 0:
                 played = EVALUATION.__class__(**_fields(mark, token))
-                store.add_evaluation(connection, run_id, played)
+                add_evaluation(connection, run_id, played)
 
 
 def _fields(mark: int, token: tuple[str, str, str]) -> dict[str, Any]:
     own = {name: getattr(EVALUATION, name) for name in EVALUATION.__dataclass_fields__}
-    episodes = (store.EpisodeResult(float(mark), 10, "terminated"),)
+    episodes = (EpisodeResult(float(mark), 10, "terminated"),)
     changes = {"mean_return": float(mark), "deterministic": mark % 2 == 0, "env_id": f"Env-v{mark % 2}"}
     return own | changes | {"episodes": episodes}
 

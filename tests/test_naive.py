@@ -17,12 +17,11 @@ from sqlalchemy import Connection, insert, update
 
 from spindb.disk.configs import leaf
 from spindb.errors import FilterError
-from spindb.index.database import migrate as schema
-from spindb.index.database import models
+from spindb.index.database import migrate, models
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import runs as table
-from spindb.index.query import saved as queries
+from spindb.index.query import saved
 from spindb.index.query.search import Query, count, run_ids, search
 from spindb.index.write.batch import Batch
 from spindb.index.write.roots import place_of
@@ -147,7 +146,7 @@ SAVED: dict[str, Tree] = {
 def filled(place: Path, numbers: range, dice: random.Random) -> Records:
     """A database and the records that it holds."""
     engine = open_engine(place, write=True)
-    schema.upgrade(engine, str(place))
+    migrate.upgrade(engine, str(place))
     pairs = [some_run(number, dice) for number in numbers]
     with engine.begin() as connection:
         batch = Batch(connection, place_of(connection, Path("/naive")).root_id, len(pairs))
@@ -162,7 +161,7 @@ def filled(place: Path, numbers: range, dice: random.Random) -> Records:
             for tag in run.tags:
                 connection.execute(insert(models.tags).values(run_id=columns["id"], tag=tag))
         for name, tree in SAVED.items():
-            queries.save(connection, name, naive.text(tree))
+            saved.save(connection, name, naive.text(tree))
     return Records([run for run, _ in pairs], SAVED)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from spindb.errors import FilterError
 from spindb.index.database.connect import connected
-from spindb.index.query import saved as queries
+from spindb.index.query import saved
 from spindb.index.query.search import Query, fields_of, run_ids, search
 from spindb.index.read.curves import curves
 from spindb.ingest.pipeline import ingest
@@ -288,7 +288,7 @@ def test_an_error_in_a_saved_query_shows_its_own_text(
     run_directory("a", config={"lr": 1})
     assert cli("ingest", "data").code == 0
     with connected("spindb.db", write=True) as connection:
-        queries.save(connection, "mine", "lr<3 seed=abc")
+        saved.save(connection, "mine", "lr<3 seed=abc")
     outcome = cli("runs", "algo=ppo @mine")
     assert outcome.code == 2
     lines = outcome.err.splitlines()

@@ -16,7 +16,7 @@ import pytest
 from conftest import PPO_CONFIG, REPOSITORY, Outcome, settle
 from test_engines import EXAMPLE
 
-from spindb.index.query import language as filters
+from spindb.index.query.language import parse
 
 README = (REPOSITORY / "README.md").read_text()
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -144,7 +144,7 @@ def test_documents_point_at_what_exists(document: Path) -> None:
 def test_filters_in_the_documents_are_read(document: Path) -> None:
     for query in re.findall(r"spindb runs (?:'([^'\n]+)'|\"([^\"\n]+)\")", document.read_text()):
         if "FILTER" not in query:
-            filters.parse(query[0] or query[1])
+            parse(query[0] or query[1])
 
 
 def test_every_command_is_in_the_documents() -> None:

@@ -23,7 +23,7 @@ from servers import PASSWORD, SECURED, Server
 from sqlalchemy import inspect
 
 from spindb.errors import DatabaseError, SchemaError
-from spindb.index.database import migrate as schema
+from spindb.index.database import migrate
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import REVISIONS, metadata
@@ -66,8 +66,8 @@ def test_migrations_go_back_and_lead_to_what_a_new_database_has(url: str) -> Non
     from alembic import command
 
     engine = open_engine(url, write=True)
-    assert schema.upgrade(engine, "x") == (None, REVISIONS[-1])
-    assert schema.upgrade(engine, "x") == (REVISIONS[-1], REVISIONS[-1])
+    assert migrate.upgrade(engine, "x") == (None, REVISIONS[-1])
+    assert migrate.upgrade(engine, "x") == (REVISIONS[-1], REVISIONS[-1])
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert inspect(connection).get_view_names() == ["metric_points"]
@@ -75,7 +75,7 @@ def test_migrations_go_back_and_lead_to_what_a_new_database_has(url: str) -> Non
         assert str(series["type"].item_type) == "DOUBLE PRECISION"  # type: ignore[attr-defined]
     new = sorted(ask(url, _MADE))
     config = Config()
-    config.set_main_option("script_location", str(schema.migrations_directory()))
+    config.set_main_option("script_location", str(migrate.migrations_directory()))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")

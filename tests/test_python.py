@@ -17,7 +17,7 @@ from spindb.analysis.database import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
 from spindb.extras import installing
 from spindb.index.database.connect import connected
-from spindb.index.write import batch as store
+from spindb.index.write.batch import EpisodeResult, Evaluation, add_evaluation
 from spindb.ingest.pipeline import ingest
 
 
@@ -35,9 +35,9 @@ def db(run_directory: Callable[..., Path], database: Path, tmp_path: Path) -> Da
     settle(tmp_path)
     ingest(database, [tmp_path / "data"])
     with connected(database, write=True) as connection:
-        episodes = [store.EpisodeResult(2.5, 10, "terminated"), store.EpisodeResult(3.5, 20, "cut")]
+        episodes = [EpisodeResult(2.5, 10, "terminated"), EpisodeResult(3.5, 20, "cut")]
         values = {name: getattr(EVALUATION, name) for name in EVALUATION.__slots__}
-        store.add_evaluation(connection, 2, store.Evaluation(**values | {"episodes": episodes}))
+        add_evaluation(connection, 2, Evaluation(**values | {"episodes": episodes}))
     return spindb.open(database)
 
 

@@ -17,9 +17,9 @@ from conftest import REPOSITORY, settle
 from sqlalchemy import Connection
 
 from spindb.index.database.connect import connected
-from spindb.index.query import saved as queries
+from spindb.index.query import saved
 from spindb.index.query.search import run_ids
-from spindb.index.write import annotations as annotate
+from spindb.index.write.annotations import add_note, tag_runs
 from spindb.ingest.pipeline import ingest
 
 PAGE = (REPOSITORY / "docs" / "queries.md").read_text()
@@ -36,9 +36,9 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]
     database = place / "spindb.db"
     ingest(database, [place / "data"])
     with connected(database, write=True) as writing:
-        annotate.tag_runs(writing, [1, 6], ["paper"], [])
-        annotate.add_note(writing, [11], "the disk was full")
-        queries.save(writing, "best", "Performance>300")
+        tag_runs(writing, [1, 6], ["paper"], [])
+        add_note(writing, [11], "the disk was full")
+        saved.save(writing, "best", "Performance>300")
     with connected(database) as reading:
         yield reading
 

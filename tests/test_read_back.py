@@ -13,18 +13,15 @@ from conftest import EVALUATION
 from sqlalchemy import Connection
 
 from spindb.errors import DatabaseError, FilterError, UsageError
-from spindb.index.database import batches as portions
-from spindb.index.database import engine
-from spindb.index.database import migrate as schema
+from spindb.index.database import batches, engine, migrate
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
-from spindb.index.maintenance import copy as copying
-from spindb.index.read import curves as points
-from spindb.index.read import overview
+from spindb.index.maintenance.copy import copy_all, differences, verified_copy
+from spindb.index.read import curves, overview
 from spindb.index.read import run as browse
 from spindb.index.read.evaluations import evaluated
 from spindb.index.read.exports import TypedColumn
-from spindb.index.write import batch as store
+from spindb.index.write.batch import EpisodeResult, add_evaluation
 from spindb.ingest.pipeline import ingest
 
 Write = Callable[..., Path]
@@ -57,16 +54,16 @@ def connection(filled: Path) -> Iterator[Connection]:
 @pytest.fixture(params=[500, 2], ids=["one portion", "several"])
 def portion(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids are asked for by portions: what they add up to must not depend on how many there are."""
-    monkeypatch.setattr(portions, "_BATCH", request.param)
+    monkeypatch.setattr(batches, "_BATCH", request.param)
 
 
 def test_portions_are_in_order_and_hold_each_once() -> None:
     ids = list(range(1, 1203))
-    cut = portions.batches(ids)
+    cut = batches.batches(ids)
     assert [len(part) for part in cut] == [500, 500, 202]
     assert [run_id for part in cut for run_id in part] == ids
-    assert portions.batches([]) == []
-    assert [list(part) for part in portions.batches([7])] == [[7]]
+    assert batches.batches([]) == []
+    assert [list(part) for part in batches.batches([7])] == [[7]]
 
 
 # Hyperparameters.
@@ -122,7 +119,7 @@ def plain(value: Any) -> str:
 
 
 def test_curves_over_interactions_else_over_epochs(connection: Connection, portion: None) -> None:
-    found = points.curves(connection, [1, 2, 3, 4], "AverageEpRet")
+    found = curves.curves(connection, [1, 2, 3, 4], "AverageEpRet")
     assert plain(found) == plain(
         [
             (1, "AverageEpRet", "TotalEnvInteracts", [10, 20, 30], [5.0, NAN, 7.0]),
@@ -130,35 +127,35 @@ def test_curves_over_interactions_else_over_epochs(connection: Connection, porti
             (3, "AverageEpRet", "TotalEnvInteracts", [50], [4]),
         ]
     )
-    (loss,) = points.curves(connection, [1, 4], "Loss")
+    (loss,) = curves.curves(connection, [1, 4], "Loss")
     assert (loss.run_id, loss.axis, loss.x, loss.y) == (4, "Epoch", [4, 6], [math.inf, 1])
 
 
 def test_curves_over_other_axes(connection: Connection) -> None:
     def axis(name: str, run_id: int = 1) -> tuple[str | None, list[float]]:
-        (found,) = points.curves(connection, [run_id], "AverageEpRet", name)
+        (found,) = curves.curves(connection, [run_id], "AverageEpRet", name)
         return found.axis, found.x
 
-    assert axis(points.EPOCH) == ("Epoch", [0, 1, 2])
-    assert axis(points.ROW) == (None, [0.0, 1.0, 2.0])
+    assert axis(curves.EPOCH) == ("Epoch", [0, 1, 2])
+    assert axis(curves.ROW) == (None, [0.0, 1.0, 2.0])
     assert axis("TotalEnvInteracts") == ("TotalEnvInteracts", [10, 20, 30])
     assert axis("metric.AverageEpRet", 3) == ("AverageEpRet", [4])
     assert axis("Performance", 3) == ("AverageTestEpRet", [3])
-    assert points.curves(connection, [1, 2], "AverageEpRet", "AverageTestEpRet") == []
+    assert curves.curves(connection, [1, 2], "AverageEpRet", "AverageTestEpRet") == []
     with pytest.raises(FilterError, match="nothing here is called 'Epochs'"):
-        points.curves(connection, [1], "AverageEpRet", "Epochs")
+        curves.curves(connection, [1], "AverageEpRet", "Epochs")
 
 
 def test_performance_is_each_runs_own(connection: Connection) -> None:
-    found = points.performance_curves(connection, [1, 2, 3, 4])
+    found = curves.performance_curves(connection, [1, 2, 3, 4])
     assert plain(found) == plain({1: [5.0, NAN, 7.0], 2: [-1, 9], 3: [3]})
-    by_id = points.curves_by_id(connection, [2, 3], "Performance")
+    by_id = curves.curves_by_id(connection, [2, 3], "Performance")
     assert {run_id: curve.metric for run_id, curve in by_id.items()} == {2: "AverageEpRet", 3: "AverageTestEpRet"}
 
 
 def test_a_metric_that_is_not_there_is_an_error_with_the_nearest(connection: Connection) -> None:
     with pytest.raises(FilterError) as caught:
-        points.curves(connection, [1], "AvgEpRet")
+        curves.curves(connection, [1], "AvgEpRet")
     assert "AverageEpRet" in str(caught.value.hint)
     assert (caught.value.start, caught.value.end) == (0, len("AvgEpRet"))
 
@@ -196,12 +193,12 @@ def test_evaluations_by_run_itr_and_time(filled: Path, portion: None) -> None:
     numbered = [(2, 5), (1, None), (1, 10), (1, 3), (1, 3), (3, 1)]
     with connected(filled, write=True) as connection:
         for number, (run_id, itr) in enumerate(numbered):
-            episodes = (store.EpisodeResult(float(number), 10, "terminated"),) * (number + 1)
-            store.add_evaluation(
+            episodes = (EpisodeResult(float(number), 10, "terminated"),) * (number + 1)
+            add_evaluation(
                 connection, run_id,
                 replace(EVALUATION, itr=itr, mean_return=float(number), std_return=2.0, episodes=episodes),
             )  # fmt: skip
-        store.add_evaluation(connection, 1, replace(EVALUATION, itr=0, mean_return=None, std_return=None))
+        add_evaluation(connection, 1, replace(EVALUATION, itr=0, mean_return=None, std_return=None))
     with connected(filled) as connection:
         found = evaluated(connection, [1, 2, 3])
         assert [(it.run_id, it.itr, it.mean_return) for it in found] == [
@@ -227,7 +224,7 @@ def test_a_superseded_run_has_the_evaluations_of_its_time(run_directory: Write, 
         run_directory("a", config={"seed": 0, "exp_name": "a"}, rows=rows)
         ingest(database, [tmp_path / "data"])
         with connected(database, write=True) as connection:
-            store.add_evaluation(connection, 1, replace(EVALUATION, mean_return=float(number)))
+            add_evaluation(connection, 1, replace(EVALUATION, mean_return=float(number)))
     with connected(database) as connection:
         first, second = browse.superseded_of(connection, 1)
         assert (first.generation, first.rows, first.performance, first.last, first.max) == (0, 3, "AverageEpRet", 3, 5)
@@ -250,9 +247,9 @@ def test_a_superseded_run_has_the_evaluations_of_its_time(run_directory: Write, 
 
 def test_a_copy_counts_what_it_holds(filled: Path, tmp_path: Path) -> None:
     target = open_engine(tmp_path / "copy.db", write=True)
-    schema.upgrade(target, "copy")
+    migrate.upgrade(target, "copy")
     with connected(filled) as source, target.begin() as connection:
-        counts = copying.verified_copy(source, connection)
+        counts = verified_copy(source, connection)
         for table, count in counts.items():
             assert source.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == count
     assert (counts["runs"], counts["roots"], counts["tags"], counts["evaluations"]) == (4, 1, 0, 0)
@@ -260,12 +257,12 @@ def test_a_copy_counts_what_it_holds(filled: Path, tmp_path: Path) -> None:
         with pytest.raises(
             UsageError, match=r"^the target holds roots already: only an empty database is copied into$"
         ):
-            copying.copy_all(source, connection)
-        assert copying.differences(source, connection) == []
+            copy_all(source, connection)
+        assert differences(source, connection) == []
     with target.begin() as changing:
         changing.exec_driver_sql("UPDATE metrics SET mean = 1234.5 WHERE run_id = 2 AND name = 'Epoch'")
     with connected(filled) as source, target.begin() as connection:
-        (line,) = copying.differences(source, connection)
+        (line,) = differences(source, connection)
     assert line.startswith("metrics: row ")
     target.dispose()
 

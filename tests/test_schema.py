@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect
 
 from spindb.errors import DatabaseError, SchemaError
 from spindb.index.database import engine as engine_module
-from spindb.index.database import migrate as schema
+from spindb.index.database import migrate
 from spindb.index.database.create import create
 from spindb.index.database.engine import database_errors, migrating, network_file_system, open_engine
 from spindb.index.database.models import APPLICATION_ID, REVISIONS, metadata
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.sqlite
 
 def test_a_new_database_is_as_the_models_say(database: Path) -> None:
     engine = open_engine(database, write=True)
-    assert schema.upgrade(engine, "x") == (None, REVISIONS[-1])
-    assert schema.upgrade(engine, "x") == (REVISIONS[-1], REVISIONS[-1])
+    assert migrate.upgrade(engine, "x") == (None, REVISIONS[-1])
+    assert migrate.upgrade(engine, "x") == (REVISIONS[-1], REVISIONS[-1])
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert inspect(connection).get_view_names() == ["metric_points"]
@@ -37,12 +37,12 @@ def test_a_new_database_is_as_the_models_say(database: Path) -> None:
 
 def alembic_config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(schema.migrations_directory()))
+    config.set_main_option("script_location", str(migrate.migrations_directory()))
     return config
 
 
 def test_migrations_lead_to_what_a_new_database_has(tmp_path: Path) -> None:
-    schema.upgrade(open_engine(tmp_path / "new.db", write=True), "x")
+    migrate.upgrade(open_engine(tmp_path / "new.db", write=True), "x")
     with migrating(open_engine(tmp_path / "migrated.db", write=True)) as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
@@ -59,7 +59,7 @@ def test_the_list_of_revisions_is_that_of_the_migrations() -> None:
 
 def test_down_again(database: Path) -> None:
     engine = open_engine(database, write=True)
-    schema.upgrade(engine, "x")
+    migrate.upgrade(engine, "x")
     config = alembic_config()
     with migrating(engine) as connection:
         config.attributes["connection"] = connection
@@ -74,19 +74,19 @@ def test_a_creation_that_fails_leaves_nothing_behind(database: Path, monkeypatch
 
     engine = open_engine(database, write=True)
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "create", fail)
+        patch.setattr(migrate, "create", fail)
         with pytest.raises(RuntimeError):
-            schema.upgrade(engine, "x")
+            migrate.upgrade(engine, "x")
     with engine.connect() as connection:
         assert inspect(connection).get_table_names() == []
-    schema.upgrade(engine, "x")
+    migrate.upgrade(engine, "x")
 
 
 def check(database: Path) -> None:
     with database_errors(database):
         engine = open_engine(database)
         with engine.connect() as connection:
-            schema.check(connection, "it")
+            migrate.check(connection, "it")
 
 
 def test_databases_that_are_none_or_others(tmp_path: Path) -> None:
@@ -109,20 +109,20 @@ def test_databases_that_are_none_or_others(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="not one of spindb's"):
         check(other)
     with pytest.raises(SchemaError, match="not one of spindb's"):
-        schema.upgrade(open_engine(other, write=True), "it")
+        migrate.upgrade(open_engine(other, write=True), "it")
 
 
 def test_older_and_newer_schemas(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    schema.upgrade(open_engine(database, write=True), "it")
-    monkeypatch.setattr(schema, "REVISIONS", (*REVISIONS, "9999"))
+    migrate.upgrade(open_engine(database, write=True), "it")
+    monkeypatch.setattr(migrate, "REVISIONS", (*REVISIONS, "9999"))
     with pytest.raises(SchemaError, match="older schema") as caught:
         check(database)
     assert caught.value.hint == "spindb db upgrade"
-    monkeypatch.setattr(schema, "REVISIONS", ("0000",))
+    monkeypatch.setattr(migrate, "REVISIONS", ("0000",))
     with pytest.raises(SchemaError, match="newer than this spindb"):
         check(database)
     with pytest.raises(SchemaError, match="newer than this spindb"):
-        schema.upgrade(open_engine(database, write=True), "it")
+        migrate.upgrade(open_engine(database, write=True), "it")
 
 
 def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_engine("mysql+pymysql://user:secret@host/x")
     assert "secret" not in str(caught.value)
     monkeypatch.chdir(tmp_path)
-    schema.upgrade(open_engine("sqlite:///relative.db", write=True), "it")
+    migrate.upgrade(open_engine("sqlite:///relative.db", write=True), "it")
     check(tmp_path / "relative.db")
 
 
@@ -157,7 +157,7 @@ def test_network_file_systems_are_noticed(path: str, kind: str | None, tmp_path:
 def test_on_a_network_file_system_nothing_is_logged_ahead(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "network_file_system", lambda path: "nfs4")
     engine = open_engine(database, write=True)
-    schema.upgrade(engine, "it")
+    migrate.upgrade(engine, "it")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
     check(database)
@@ -166,7 +166,7 @@ def test_on_a_network_file_system_nothing_is_logged_ahead(database: Path, monkey
 def test_odd_characters_in_paths(tmp_path: Path) -> None:
     odd = tmp_path / "50% of #1? ü"
     odd.mkdir()
-    schema.upgrade(open_engine(odd / "spin db.db", write=True), "it")
+    migrate.upgrade(open_engine(odd / "spin db.db", write=True), "it")
     check(odd / "spin db.db")
     assert [p.name for p in odd.iterdir()] == ["spin db.db"]
 
@@ -174,18 +174,18 @@ def test_odd_characters_in_paths(tmp_path: Path) -> None:
 def test_readers_need_no_writable_directory(tmp_path: Path, unprivileged: None) -> None:
     place = tmp_path / "shelf"
     place.mkdir()
-    schema.upgrade(open_engine(place / "spindb.db", write=True), "it")
+    migrate.upgrade(open_engine(place / "spindb.db", write=True), "it")
     (place / "spindb.db").chmod(0o444)
     place.chmod(0o555)
     check(place / "spindb.db")
     assert [p.name for p in place.iterdir()] == ["spindb.db"]
     with pytest.raises(DatabaseError, match=r"readonly|unable to open"), database_errors(place / "spindb.db"):
-        schema.upgrade(open_engine(place / "spindb.db", write=True), "it")
+        migrate.upgrade(open_engine(place / "spindb.db", write=True), "it")
     place.chmod(0o755)
 
 
 def test_readers_cannot_write(database: Path) -> None:
-    schema.upgrade(open_engine(database, write=True), "it")
+    migrate.upgrade(open_engine(database, write=True), "it")
     engine = open_engine(database)
     with pytest.raises(DatabaseError, match="readonly"), database_errors(database), engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM runs")

@@ -15,14 +15,13 @@ from conftest import EVALUATION, Outcome, made_by, rows_of, settle
 from servers import Server
 
 from spindb.errors import SchemaError, UsageError
-from spindb.index.database import migrate as schema
-from spindb.index.database import models
+from spindb.index.database import migrate, models
 from spindb.index.database.backup import back_up
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import REVISIONS
 from spindb.index.maintenance.copy import differences
-from spindb.index.write import batch as store
+from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
 
 pytestmark = pytest.mark.sqlite
@@ -49,7 +48,7 @@ def study(run_directory: Write, database: Path, tmp_path: Path) -> Path:
     ingest(database, [tmp_path / "data"])
     with connected(database, write=True) as connection:
         connection.exec_driver_sql("INSERT INTO tags VALUES (2, 'good')")
-        store.add_evaluation(connection, 2, EVALUATION)
+        add_evaluation(connection, 2, EVALUATION)
     return tmp_path / "data"
 
 
@@ -94,7 +93,7 @@ def test_a_database_of_every_schema_is_upgraded_and_used(
 def a_broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second revision that makes a table and then fails."""
     migrations = tmp_path / "migrations"
-    shutil.copytree(schema.migrations_directory(), migrations)
+    shutil.copytree(migrate.migrations_directory(), migrations)
     (migrations / "versions" / "9999_broken.py").write_text(
         "import sqlalchemy as sa\n"
         "from alembic import op\n\n"
@@ -105,8 +104,8 @@ def a_broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "    op.execute(\"UPDATE runs SET name = 'lost'\")\n"
         '    raise RuntimeError("the disk is full")\n'
     )
-    monkeypatch.setattr(schema, "migrations_directory", lambda: migrations)
-    monkeypatch.setattr(schema, "REVISIONS", (*REVISIONS, "9999"))
+    monkeypatch.setattr(migrate, "migrations_directory", lambda: migrations)
+    monkeypatch.setattr(migrate, "REVISIONS", (*REVISIONS, "9999"))
 
 
 @pytest.mark.usefixtures("a_broken_migration")
@@ -121,9 +120,9 @@ def test_a_failed_upgrade_leaves_the_old_schema(kind: str, request: pytest.Fixtu
         pass
     engine = open_engine(location, write=True)
     with pytest.raises(RuntimeError, match="the disk is full"):
-        schema.upgrade(engine, "it")
+        migrate.upgrade(engine, "it")
     with engine.connect() as connection:
-        assert schema.revision(connection) == revision
+        assert migrate.revision(connection) == revision
         assert connection.exec_driver_sql("SELECT name FROM runs WHERE id = 1").scalar() == "ppo_s0"
         assert "half" not in models.metadata.tables
     engine.dispose()
@@ -259,5 +258,5 @@ def test_the_schemas_that_are_kept_are_those_of_the_migrations() -> None:
 
 
 def test_the_last_schema_that_is_kept_is_that_of_the_models(database: Path) -> None:
-    schema.upgrade(open_engine(database, write=True), "it")
+    migrate.upgrade(open_engine(database, write=True), "it")
     assert made_by(SCHEMAS / f"{REVISIONS[-1]}.db") == made_by(database)

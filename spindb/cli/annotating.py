@@ -73,10 +73,10 @@ def tag(
 
     spindb tag
     """
-    from spindb.index.write import annotations as annotate
+    from spindb.index.write.annotations import check_tag, tag_runs
 
     given = list(words or [])
-    add = [annotate.check_tag(word[1:]) for word in given if word.startswith("+")]
+    add = [check_tag(word[1:]) for word in given if word.startswith("+")]
     remove = [word[1:] for word in given if word.startswith(_REMOVAL)]
     rest = [word for word in given if not word.startswith(("+", _REMOVAL))]
     if not add and not remove:
@@ -87,7 +87,7 @@ def tag(
     signs = " ".join([*(f"+{tag}" for tag in add), *(f"-{tag}" for tag in remove)])
     with _writing(ctx, db) as connection:
         ids = _meant(connection, rest, everything)
-        added, removed = (0, 0) if dry_run else annotate.tag_runs(connection, ids, add, remove)
+        added, removed = (0, 0) if dry_run else tag_runs(connection, ids, add, remove)
     # Said when it is written: a disk may be full at the very end.
     say(f"{signs} on {plural(len(ids), 'run')}")
     if not dry_run:
@@ -137,11 +137,11 @@ def note(
 
     spindb note 42 --list
     """
-    from spindb.index.write import annotations as annotate
+    from spindb.index.write.annotations import add_note, remove_note
 
     if delete is not None:
         with _writing(ctx, db) as connection:
-            gone = annotate.remove_note(connection, delete)
+            gone = remove_note(connection, delete)
         say(f"deleted from run {gone.run_id}: {gone.text}")
         return
     if not which:
@@ -152,7 +152,7 @@ def note(
     written = " ".join(text) if text else _edited()
     with _writing(ctx, db) as connection:
         ids = _meant(connection, [which], everything)
-        annotate.add_note(connection, ids, written)
+        add_note(connection, ids, written)
     say(f"a note on {plural(len(ids), 'run')}")
 
 

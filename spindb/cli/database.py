@@ -48,13 +48,13 @@ def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
 @db_app.command("upgrade")
 def upgrade(ctx: typer.Context, db: Db = None) -> None:
     """Bring the schema up to date, or create it; nothing else is touched."""
-    from spindb.index.database import migrate as schema
+    from spindb.index.database import migrate
     from spindb.index.database.engine import database_errors, open_engine, shown
 
     location = database(ctx, db)
     with database_errors(location):
         engine = open_engine(location, write=True)
-        before, after = schema.upgrade(engine, shown(location))
+        before, after = migrate.upgrade(engine, shown(location))
         engine.dispose()
     if before == after:
         say(f"{shown(location)} is up to date: schema {after}")
@@ -140,7 +140,7 @@ def copy(
 
     spindb db copy spindb.db postgresql+psycopg://you@server/lab
     """
-    from spindb.index.database import migrate as schema
+    from spindb.index.database import migrate
     from spindb.index.database.connect import connected
     from spindb.index.database.engine import database_errors, open_engine, shown
     from spindb.index.database.planner import refresh_statistics
@@ -148,7 +148,7 @@ def copy(
 
     with connected(source) as reading, database_errors(target):
         engine = open_engine(target, write=True)
-        schema.upgrade(engine, shown(target))
+        migrate.upgrade(engine, shown(target))
         with engine.begin() as writing:
             counts = verified_copy(reading, writing)
         refresh_statistics(engine)

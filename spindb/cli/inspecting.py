@@ -181,13 +181,13 @@ def _comparable(connection: Connection, run: RunInfo) -> dict[str, Fact]:
     Each is compared exactly: hyperparameters by their canonical texts, numbers by all their digits.
     """
     from spindb.analysis.differences import Fact
-    from spindb.index.read import run as browse
+    from spindb.index.read.run import config_of, last_value, metrics_of
 
     facts = {"algo": run.algo, "env": run.env.id, "status": run.status, "rows": run.rows}
-    found = {leaf.key: _hyperparameter(leaf) for leaf in browse.config_of(connection, run.id)}
+    found = {leaf.key: _hyperparameter(leaf) for leaf in config_of(connection, run.id)}
     found |= {f"run.{key}": Fact(str(v), show(v), str(v)) for key, v in facts.items() if v is not None}
-    for metric in browse.metrics_of(connection, run.id):
-        found[f"metric.{metric.name}"] = _number(browse.last_value(metric))
+    for metric in metrics_of(connection, run.id):
+        found[f"metric.{metric.name}"] = _number(last_value(metric))
         if metric.name == run.performance:
             found[f"metric.{metric.name}.max"] = _number(metric.max)
     return found

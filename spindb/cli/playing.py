@@ -331,14 +331,14 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
 def _record(playable: Playable, evaluation: Evaluation, location: str) -> int | None:
     """Keep the result; returns the evaluation's id, or None where the run is not in the database."""
     from spindb.index.database.connect import connected
-    from spindb.index.write import batch as store
+    from spindb.index.write.batch import add_evaluation
 
     if playable.run_id is None:
         say("not recorded: this directory is not in a database (spindb ingest puts it there)")
         return None
     try:
         with connected(location, write=True) as connection:
-            evaluation_id = store.add_evaluation(connection, playable.run_id, evaluation)
+            evaluation_id = add_evaluation(connection, playable.run_id, evaluation)
     except DatabaseError as error:  # the result was printed; a database that can't be written is no reason to fail
         say(f"warning: not recorded: {error}")
         return None

@@ -193,7 +193,7 @@ def evaluate_over_processes(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from spindb.index.database.connect import connected
-    from spindb.index.write import batch as store
+    from spindb.index.write.batch import add_evaluation
     from spindb.play.workers import sweep as evaluate_all
 
     failures: list[tuple[str, str]] = []
@@ -208,7 +208,7 @@ def evaluate_over_processes(
                     continue
                 assert playable.run_id is not None
                 with connected(location, write=True) as connection:
-                    store.add_evaluation(connection, playable.run_id, result)
+                    add_evaluation(connection, playable.run_id, result)
                 keep(playable, result)
         except KeyboardInterrupt:
             return failures, True

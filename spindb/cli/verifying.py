@@ -133,11 +133,9 @@ def verify(
         *(_row(one, *_of(results[one.key])) for one in waiting if one.key in results),
     ]
     if statement is not None:
-        from spindb.play.verify import statement as statements
+        from spindb.play.verify.statement import entry_as_dict, write
 
-        statements.write(
-            statement, [statements.entry_as_dict(one.name, results[one.key]) for one in waiting if one.key in results]
-        )
+        write(statement, [entry_as_dict(one.name, results[one.key]) for one in waiting if one.key in results])
         say(f"written to {statement}")
     _report(rows, failures, as_json=as_json)
     if ended:

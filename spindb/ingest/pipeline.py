@@ -25,13 +25,12 @@ from spindb.disk.times import has_stamp, zone_named, zone_of_source
 from spindb.disk.told import text_of
 from spindb.errors import UsageError
 from spindb.files import is_text, spelled
-from spindb.index.database import migrate as schema
+from spindb.index.database import migrate
 from spindb.index.database.deferred_indexes import complete_indexes, indexed_afterwards
 from spindb.index.database.engine import database_errors, database_url, open_engine, shown, sqlite_path
 from spindb.index.database.places import roots_here
 from spindb.index.database.planner import refresh_statistics, statistics_behind
-from spindb.index.write import batch as store
-from spindb.index.write.batch import Batch, Known
+from spindb.index.write.batch import Batch, Known, drop_runs, known_runs, mark_missing, prunable, set_signatures
 from spindb.index.write.copies import link_copies
 from spindb.index.write.identity import (
     DigestOfStart,
@@ -135,11 +134,11 @@ def _exists(location: str | Path) -> bool:
 
 def _prepare(engine: Engine, name: str, *, create: bool) -> None:
     with engine.connect() as connection:
-        absent = schema.state(connection) == "absent"
+        absent = migrate.state(connection) == "absent"
         if not (absent and create):
-            schema.check(connection, name, write=create)
+            migrate.check(connection, name, write=create)
             return
-    schema.upgrade(engine, name)
+    migrate.upgrade(engine, name)
 
 
 def _behind(connection: Connection, summary: Summary) -> bool:
@@ -207,9 +206,9 @@ class _Whole:
             return
         with self.connection.begin():
             connection = self.connection
-            store.mark_missing(connection, fresh)
-            dropped = store.prunable(connection, list(gone)) if self.prune else []
-            store.drop_runs(connection, dropped)
+            mark_missing(connection, fresh)
+            dropped = prunable(connection, list(gone)) if self.prune else []
+            drop_runs(connection, dropped)
             link_copies(connection)
             environments_from_siblings(connection)
             drop_emptied_roots(connection, self.emptied_roots - {one.root_id for one in done})
@@ -290,7 +289,7 @@ class _Ingest:
         with self.connection.begin():
             find = planned_place if self.dry_run else place_of
             place = find(self.connection, self.directory)
-            return place, store.known_runs(self.connection, place.root_id)
+            return place, known_runs(self.connection, place.root_id)
 
     def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
@@ -369,7 +368,7 @@ class _Ingest:
             outcomes.append(Outcome(task, record, identity, kept=None if kept is None else Kept(run_id, kept)))
             recogniser.put(run_id, rows, identity)
         if not self.dry_run:
-            store.set_signatures(connection, signatures)
+            set_signatures(connection, signatures)
             writing.write()
         return outcomes
 

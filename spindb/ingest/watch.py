@@ -13,7 +13,7 @@ from spindb.errors import NotFoundError, SpindbError, UsageError
 from spindb.files import is_text
 from spindb.index.database.connect import connected
 from spindb.index.query.runs import run_at
-from spindb.index.read import run as browse
+from spindb.index.read.run import last_value, metrics_of
 from spindb.ingest.pipeline import ingest
 
 _DEBOUNCE_MS = 600  # changes within this time are one
@@ -224,8 +224,8 @@ def _changes(location: str | Path, directories: Sequence[Path]) -> list[RunChang
         for directory in directories:
             run = run_at(connection, directory)
             if run is not None:
-                metrics = {m.name: m for m in browse.metrics_of(connection, run.id)}
+                metrics = {m.name: m for m in metrics_of(connection, run.id)}
                 metric = metrics.get(run.performance or "")
-                last = browse.last_value(metric) if metric else None
+                last = last_value(metric) if metric else None
                 found.append(RunChange(run.id, run.name, run.rows, run.performance, last))
     return found

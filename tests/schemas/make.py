@@ -22,8 +22,8 @@ from spindb.index.database.engine import open_engine
 from spindb.index.database.migrate import upgrade
 from spindb.index.database.models import REVISIONS
 from spindb.index.maintenance.copy import verified_copy
-from spindb.index.write import batch as store
 from spindb.index.write.annotations import add_note, tag_runs
+from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
 
 ROWS = ((0, 1.0, ""), (1, "nan", "text"), (2, "inf", 3))
@@ -51,7 +51,7 @@ def make(place: Path) -> None:
             connection.exec_driver_sql("UPDATE roots SET host = 'elsewhere', path = '/study/data'")
             tag_runs(connection, [1], ["good"], [])
             add_note(connection, [2], "diverged")
-            store.add_evaluation(connection, 1, replace(EVALUATION, verdict=VERDICT))
+            add_evaluation(connection, 1, replace(EVALUATION, verdict=VERDICT))
         with closing(sqlite3.connect(database)) as raw:
             raw.execute("PRAGMA journal_mode = DELETE")
             raw.execute("PRAGMA page_size = 512")

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from spindb.errors import DamagedWarning, DatabaseError
-from spindb.index.database import migrate as schema
+from spindb.index.database import migrate
 from spindb.index.database.engine import database_errors, open_engine, shown
 from spindb.index.database.unknown import noted
 
@@ -71,7 +71,7 @@ def connected(location: str | Path, *, write: bool = False) -> Iterator[Connecti
         engine = open_engine(location, write=write)
         try:
             with engine.begin() if write else engine.connect() as connection:
-                schema.check(connection, shown(location), write=write)
+                migrate.check(connection, shown(location), write=write)
                 noted.taken()
                 noted.told = ""
                 with _damage_in_words(connection, shown(location)):

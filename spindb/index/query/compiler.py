@@ -11,9 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not
 
 from spindb.errors import FilterError
 from spindb.index.database.models import runs, tags
-from spindb.index.query import comparisons
-from spindb.index.query import language as filters
-from spindb.index.query import saved as queries
+from spindb.index.query import comparisons, language, saved
 from spindb.index.query.comparisons import Test
 from spindb.index.query.fields import (
     CODES,
@@ -62,8 +60,8 @@ class Compiler:
     def __post_init__(self) -> None:
         self.names = Names(self.connection)
         self.dialect = self.connection.dialect.name
-        self.tree = queries.expanded(self.connection, filters.parse(self.text), self.text)
-        speaks_of = {column.name for name in filters.names_in(self.tree) if (column := run_field(name))}
+        self.tree = saved.expanded(self.connection, language.parse(self.text), self.text)
+        speaks_of = {column.name for name in language.names_in(self.tree) if (column := run_field(name))}
         self.hidden = hidden(speaks_of, everything=self.everything)
 
     def find(self, name: Name, text: str) -> Field:
@@ -96,10 +94,10 @@ class Compiler:
     def conjunction(self, tree: Filter | _Apart) -> ColumnElement[bool]:
         """A condition that must hold: its fields are joined inside."""
         match tree:
-            case filters.All(items):
+            case language.All(items):
                 together = sorted(_together(items, "!="), key=lambda item: not _is_equality(item))
                 return all_of([self.conjunction(item) for item in together])
-            case filters.Within():
+            case language.Within():
                 return self.within(tree, self.conjunction)
             case Comparison() | Membership() | _Apart():
                 return self.comparison(tree, required=True)
@@ -111,19 +109,19 @@ class Compiler:
     def measured(self, tree: Filter | _Apart) -> tuple[ColumnElement[bool], int]:
         """A condition that may or may not hold, and how many parts of it stand within each other."""
         match tree:
-            case filters.All(items):
+            case language.All(items):
                 return self.composed(all_of, _together(items, "!="))
-            case filters.Either(items):
+            case language.Either(items):
                 return self.composed(any_of, _together(items, "="))
-            case filters.Not(filters.Not(item)):
+            case language.Not(language.Not(item)):
                 return self.measured(item)
-            case filters.Not(item):
+            case language.Not(item):
                 # Two-valued: a run without the field is among those for which the test does not hold.
                 inner, height = self.measured(item)
                 return self.flat(not_(func.coalesce(inner, false())), height + 1)
-            case filters.Within():
+            case language.Within():
                 return self.within(tree, self.measured)
-            case filters.Saved(name):
+            case language.Saved(name):
                 raise AssertionError(f"@{name} should have been expanded")
             case Tagged(tag):
                 return exists().where(tags.c.run_id == runs.c.id, tags.c.tag == tag), 0
@@ -156,7 +154,7 @@ class Compiler:
             case Comparison(name, comparator, value):
                 return self.compare(name, comparator, (value,), required)
 
-    def within(self, tree: filters.Within, compile_: Callable[[Filter], T]) -> T:
+    def within(self, tree: language.Within, compile_: Callable[[Filter], T]) -> T:
         """A saved query's condition; its errors show its own text."""
         outer, self.text = self.text, tree.text
         try:

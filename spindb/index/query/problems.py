@@ -5,24 +5,23 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from spindb.index.database.models import problems
-from spindb.index.query import language as filters
-from spindb.index.query import saved as queries
+from spindb.index.query import language, saved
 from spindb.index.query.fields import run_field
 
 
 def unknown_codes(connection: Connection, text: str) -> tuple[list[str], list[str]]:
     """The codes that a filter compares ``problem`` with and no run has, and those that runs have, sorted."""
-    waiting = [queries.expanded(connection, filters.parse(text), text)]
+    waiting = [saved.expanded(connection, language.parse(text), text)]
     asked: list[str] = []
     while waiting:
         match waiting.pop():
-            case filters.All(items) | filters.Either(items):
+            case language.All(items) | language.Either(items):
                 waiting.extend(items)
-            case filters.Not(item) | filters.Within(item=item):
+            case language.Not(item) | language.Within(item=item):
                 waiting.append(item)
-            case filters.Comparison(name, "=" | "!=", value) if _is_problem(name):
+            case language.Comparison(name, "=" | "!=", value) if _is_problem(name):
                 asked.append(value.text)
-            case filters.Membership(name, values) if _is_problem(name):
+            case language.Membership(name, values) if _is_problem(name):
                 asked += [value.text for value in values]
     if not asked:
         return [], []
@@ -30,6 +29,6 @@ def unknown_codes(connection: Connection, text: str) -> tuple[list[str], list[st
     return sorted(set(asked) - set(known)), known
 
 
-def _is_problem(name: filters.Name) -> bool:
+def _is_problem(name: language.Name) -> bool:
     found = run_field(name)
     return found is not None and found.name == "problem"

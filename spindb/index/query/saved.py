@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index.database import models
-from spindb.index.query import language as filters
+from spindb.index.query import language
 from spindb.index.query.fields import nearest
 from spindb.index.query.language import Filter
 from spindb.machine import now
@@ -32,7 +32,7 @@ def save(connection: Connection, name: str, text: str) -> None:
     """
     if not _NAME.match(name):
         raise UsageError(f"{name!r} can't name a query: blanks and the signs of a filter are not allowed")
-    expanded(connection, filters.parse(text), text, within=(name,))
+    expanded(connection, language.parse(text), text, within=(name,))
     table = models.queries
     connection.execute(delete(table).where(table.c.name == name))
     connection.execute(insert(table).values(name=name, text=text, created_at=now()))
@@ -68,18 +68,18 @@ class _Expansion:
 
     def of(self, tree: Filter, text: str, within: tuple[str, ...], depth: int) -> Filter:
         match tree:
-            case filters.All(items):
-                return filters.All(tuple(self.of(item, text, within, depth) for item in items))
-            case filters.Either(items):
-                return filters.Either(tuple(self.of(item, text, within, depth + 1) for item in items))
-            case filters.Not(item):
-                return filters.Not(self.of(item, text, within, depth + 1))
-            case filters.Saved(name, start, end):
-                return self.saved(filters.Saved(name, start, end), text, within, depth + 1)
+            case language.All(items):
+                return language.All(tuple(self.of(item, text, within, depth) for item in items))
+            case language.Either(items):
+                return language.Either(tuple(self.of(item, text, within, depth + 1) for item in items))
+            case language.Not(item):
+                return language.Not(self.of(item, text, within, depth + 1))
+            case language.Saved(name, start, end):
+                return self.saved(language.Saved(name, start, end), text, within, depth + 1)
         self.tests += 1
         return tree
 
-    def saved(self, query: filters.Saved, text: str, within: tuple[str, ...], depth: int) -> Filter:
+    def saved(self, query: language.Saved, text: str, within: tuple[str, ...], depth: int) -> Filter:
         def error(message: str, hint: str | None = None) -> FilterError:
             return FilterError(message, text, query.start, query.end, hint=hint)
 
@@ -91,15 +91,15 @@ class _Expansion:
             found = self.connection.execute(select(models.queries.c.text).where(models.queries.c.name == name)).scalar()
             if found is None:
                 raise error(f"no saved query is called {name!r}", _hint(self.connection, name))
-            self.read[name] = found, filters.parse(found)
-        if depth > filters.MAX_DEPTH:
-            raise error(f"more than {filters.MAX_DEPTH} levels of parentheses, not and saved queries")
+            self.read[name] = found, language.parse(found)
+        if depth > language.MAX_DEPTH:
+            raise error(f"more than {language.MAX_DEPTH} levels of parentheses, not and saved queries")
         found, tree = self.read[name]
         inner = self.of(tree, found, (*within, name), depth)
         self.repeated += (self.tests - before) * again
         if self.repeated > _MAX_REPEATED:
             raise error(f"saved queries repeat each other's tests more than {_MAX_REPEATED} times")
-        return filters.Within(found, inner)
+        return language.Within(found, inner)
 
 
 def _hint(connection: Connection, name: str) -> str:

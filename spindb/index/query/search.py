@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from spindb.errors import FilterError
 from spindb.index.database.batches import batches
 from spindb.index.database.models import LARGEST, runs
-from spindb.index.query import language as filters
+from spindb.index.query import language
 from spindb.index.query.cells import converter, width
 from spindb.index.query.compiler import Compiler
 from spindb.index.query.fields import Field, alternatives
@@ -284,7 +284,7 @@ class TermCount(NamedTuple):
 
 def explain(connection: Connection, text: str, *, everything: bool = False) -> list[TermCount]:
     """Why a filter finds what it finds: each of its terms by itself, and all but it. Nothing for very many terms."""
-    terms = filters.terms(text)
+    terms = language.terms(text)
     if len(terms) > _MAX_EXPLAINED:
         return []
     counts = []
