@@ -85,7 +85,7 @@ lap()
 from spindb.analysis.panels import Wanted, panels
 from spindb.index.database.connect import connected
 from spindb.index.query.search import run_ids
-import spindb.cli.comparing
+import spindb.cli.commands.compare
 with connected("spindb.db") as connection:
     wanted = Wanted()
     found = panels(connection, run_ids(connection, {filter!r}), wanted)

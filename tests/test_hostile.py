@@ -19,7 +19,7 @@ import hostile
 import pytest
 from conftest import PPO_CONFIG, REPOSITORY, Outcome, rows_of, settle
 
-from spindb.cli.scanning import _place
+from spindb.cli.commands.ingest import _place
 from spindb.disk import limits
 from spindb.disk.formats import recognise
 from spindb.disk.pickles import PickleError, read_pickle

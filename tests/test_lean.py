@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from spindb.cli.lean import spare
+from spindb.cli.fast_parameters import spare
 
 
 def application(seen: list[Any]) -> typer.Typer:

@@ -10,7 +10,7 @@ import sys
 import pytest
 from test_engines import EXAMPLE
 
-from spindb.cli.progress import mean_and_error
+from spindb.cli.terminal.progress import mean_and_error
 
 PLAY = ("-m", "spindb", "test-policy", str(EXAMPLE), "-nr", "-n", "40", "--no-record", "--seed", "1")
 

@@ -15,8 +15,7 @@ import typer
 from typer.main import get_command
 
 import spindb
-from spindb.cli.lean import spare
-from spindb.cli.output import JSON_VERSION
+from spindb.cli.fast_parameters import spare
 from spindb.cli.terminal.door import (
     OutputError,
     close_output,
@@ -27,6 +26,7 @@ from spindb.cli.terminal.door import (
     say,
     say_error,
 )
+from spindb.cli.terminal.tables import JSON_VERSION
 from spindb.errors import DamagedWarning, DatabaseError, SpindbError
 from spindb.location import working_directory
 from spindb.signals import Interrupts, active, exit_code, interrupts, words

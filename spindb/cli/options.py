@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli import completion
-from spindb.cli.output import say
+from spindb.cli.terminal.tables import say
 from spindb.errors import UsageError
 from spindb.location import located
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from spindb.cli.options import Db, database
-from spindb.cli.output import say
+from spindb.cli.terminal.tables import say
 
 
 def register(app: typer.Typer) -> None:

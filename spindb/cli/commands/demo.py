@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spindb.cli.output import echo, say
+from spindb.cli.terminal.tables import echo, say
 from spindb.errors import SpindbError, UsageError
 from spindb.extras import require
 from spindb.files import is_text

@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 
 from spindb.cli import completion
 from spindb.cli.options import AsJson, Db, Everything, FilterWords, database, words_of
-from spindb.cli.output import plural, print_json, print_table, say
+from spindb.cli.terminal.tables import plural, print_json, print_table, say
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:

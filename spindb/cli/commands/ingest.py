@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import echo, print_json, say, show
+from spindb.cli.terminal.tables import echo, print_json, say, show
 from spindb.disk.problem_codes import rank, severity
 from spindb.errors import NotFoundError
 from spindb.location import working_directory

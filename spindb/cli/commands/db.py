@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import echo, plural, print_json, say, size, write_file
 from spindb.cli.terminal.door import echo_document
+from spindb.cli.terminal.tables import echo, plural, print_json, say, size, write_file
 from spindb.errors import DatabaseError, NotFoundError, UsageError
 
 _MAX_LINES = 200

@@ -10,8 +10,10 @@ import typer
 
 from spindb.canonical import canonical
 from spindb.cli import completion
+from spindb.cli.commands.show import snapshot_as_dict, snapshot_table
 from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, run_meant, words_of
-from spindb.cli.output import (
+from spindb.cli.terminal.door import echo_path
+from spindb.cli.terminal.tables import (
     cell_len,
     clip,
     echo,
@@ -23,8 +25,6 @@ from spindb.cli.output import (
     show_hyperparameter,
     terminal_width,
 )
-from spindb.cli.showing import snapshot_as_dict, snapshot_table
-from spindb.cli.terminal.door import echo_path
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.unknown import json_value
 

@@ -13,9 +13,9 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, split, words_of
-from spindb.cli.output import colourful, print_csv, print_json, say, terminal_width
-from spindb.cli.rankings import print_comparison, warn
 from spindb.cli.terminal.door import echo_block
+from spindb.cli.terminal.rankings import print_comparison, warn
+from spindb.cli.terminal.tables import colourful, print_csv, print_json, say, terminal_width
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 

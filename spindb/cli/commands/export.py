@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from spindb.cli.commands.test_policy import ActionRule, Forces, forces_chosen
 from spindb.cli.options import Db, Everything, FilterWords, Run, database, words_of
-from spindb.cli.output import csv_cell, json_line, plural, say, spreadsheet_cell
-from spindb.cli.playing import ActionRule, Forces, forces_chosen
 from spindb.cli.terminal.door import records_on_stdout
+from spindb.cli.terminal.tables import csv_cell, json_line, plural, say, spreadsheet_cell
 from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.files import written_whole

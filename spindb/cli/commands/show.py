@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsJson, Db, Run, database, run_meant
-from spindb.cli.output import (
+from spindb.cli.terminal.tables import (
     CUT,
     LONGEST_CELL,
     age,

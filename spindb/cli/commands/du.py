@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, Db, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import plural, print_csv, print_json, print_table, say, size
 from spindb.cli.terminal.door import echo
+from spindb.cli.terminal.tables import plural, print_csv, print_json, print_table, say, size
 
 if TYPE_CHECKING:
     from spindb.index.read.usage import Usage

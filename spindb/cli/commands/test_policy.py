@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsJson, Db, database
-from spindb.cli.output import plural, print_json, say
-from spindb.cli.progress import print_line, so_far
 from spindb.cli.terminal.door import say_log
+from spindb.cli.terminal.progress import print_line, so_far
+from spindb.cli.terminal.tables import plural, print_json, say
 from spindb.errors import DatabaseError, UsageError
 from spindb.extras import needing
 from spindb.records import CANT_TELL

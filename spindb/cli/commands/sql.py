@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from spindb.cli.options import AsCsv, AsJson, AsJsonLines, Db, at_most_one, database
-from spindb.cli.output import cell, plural, print_csv, print_json_lines, print_json_rows, print_table, say
 from spindb.cli.terminal.door import OutputError, close_output, say_error
+from spindb.cli.terminal.tables import cell, plural, print_csv, print_json_lines, print_json_rows, print_table, say
 from spindb.errors import UsageError
 from spindb.signals import active, exit_code, words
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spindb.cli.commands.test_policy import ActionRule, Forces, WithoutWrappers, forces_chosen
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import echo, plural, print_csv, print_json, print_table, say, show
-from spindb.cli.playing import ActionRule, Forces, WithoutWrappers, forces_chosen
+from spindb.cli.terminal.tables import echo, plural, print_csv, print_json, print_table, say, show
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
 from spindb.signals import active

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from spindb.cli.options import AsJson
-from spindb.cli.output import print_json
 from spindb.cli.terminal.door import echo, say
+from spindb.cli.terminal.tables import print_json
 
 
 def register(app: typer.Typer) -> None:

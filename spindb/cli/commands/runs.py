@@ -25,7 +25,8 @@ from spindb.cli.options import (
     split,
     words_of,
 )
-from spindb.cli.output import (
+from spindb.cli.terminal.door import echo_block
+from spindb.cli.terminal.tables import (
     CUT,
     age,
     plural,
@@ -39,7 +40,6 @@ from spindb.cli.output import (
     table,
     terminal_width,
 )
-from spindb.cli.terminal.door import echo_block
 from spindb.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.output import (
+from spindb.cli.terminal.tables import (
     echo,
     plural,
     print_csv,

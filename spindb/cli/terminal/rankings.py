@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spindb.cli.output import echo, plural, print_table, say, show
+from spindb.cli.terminal.tables import echo, plural, print_table, say, show
 
 if TYPE_CHECKING:
     from spindb.analysis.compare import Comparison, Row
