@@ -281,7 +281,7 @@ def test_every_module_adds_the_commands_that_are_said_of_it() -> None:
 
     for module, commands in COMMANDS.items():
         app = typer.Typer()
-        import_module(f"spindb.cli.{module}").register(app)
+        import_module(f"spindb.cli.commands.{module}").register(app)
         added = [command.name for command in app.registered_commands] + [group.name for group in app.registered_groups]
         assert sorted(map(str, added)) == sorted(commands)
     modules = {path.stem for path in (REPOSITORY / "spindb" / "cli").glob("*.py")}

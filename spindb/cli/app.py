@@ -32,25 +32,25 @@ from spindb.location import working_directory
 from spindb.signals import Interrupts, active, exit_code, interrupts, words
 
 COMMANDS = {
-    "scanning": ("ingest",),
-    "listing": ("runs", "ls"),
-    "showing": ("show",),
-    "inspecting": ("path", "snapshots", "diff"),
-    "weighing": ("du",),
-    "querying": ("params", "metrics", "doctor", "query"),
-    "comparing": ("compare", "plot"),
-    "exporting": ("export", "export-policy"),
-    "annotating": ("tag", "note", "archive", "unarchive", "rm"),
-    "asking": ("sql",),
-    "playing": ("test-policy", "test_policy"),
-    "sweeping": ("sweep", "best"),
-    "verifying": ("verify",),
-    "moving": ("relocate",),
-    "settling": ("config",),
-    "database": ("db",),
-    "demonstrating": ("demo",),
+    "ingest": ("ingest",),
+    "runs": ("runs", "ls"),
+    "show": ("show",),
+    "diff": ("path", "snapshots", "diff"),
+    "du": ("du",),
+    "params": ("params", "metrics", "doctor", "query"),
+    "compare": ("compare", "plot"),
+    "export": ("export", "export-policy"),
+    "annotate": ("tag", "note", "archive", "unarchive", "rm"),
+    "sql": ("sql",),
+    "test_policy": ("test-policy", "test_policy"),
+    "sweep": ("sweep", "best"),
+    "verify": ("verify",),
+    "relocate": ("relocate",),
+    "config": ("config",),
+    "db": ("db",),
+    "demo": ("demo",),
 }
-"""Modules beside this one and the commands that each adds, in the order in which help lists them."""
+"""Modules of `spindb.cli.commands` and the commands that each adds, in the order in which help lists them."""
 
 _TRACEBACK = "SPINDB_TRACEBACK"
 """Environment variable: set, errors are followed by where they came from (an environment's own code, say)."""
@@ -105,7 +105,7 @@ def application(command: str | None = None) -> typer.Typer:
     app.callback()(_global)
     needed = [module for module, commands in COMMANDS.items() if command in commands] or COMMANDS
     for module in needed:
-        import_module(f"spindb.cli.{module}").register(app)
+        import_module(f"spindb.cli.commands.{module}").register(app)
     return app
 
 
