@@ -62,7 +62,7 @@ print(json.dumps([seconds, max(resource.getrusage(kind).ru_maxrss for kind in ki
 
 
 def signature_of(save: Path) -> dict[str, Any]:
-    from spindb.disk.savedmodel import read_signature
+    from spindb.disk.codecs.savedmodel import read_signature
 
     found = read_signature((save / "saved_model.pb").read_bytes())
     return {"inputs": found.inputs, "outputs": found.outputs}
@@ -159,7 +159,7 @@ def against_torch(rounds: int) -> None:
 
     import numpy as np
 
-    from spindb.disk.torchfiles import read_module
+    from spindb.disk.codecs.torchfiles import read_module
     from spindb.play.policies.graph import policy_of
     from spindb.play.policies.torchmlp import graph_of
 

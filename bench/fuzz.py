@@ -124,17 +124,17 @@ def graph() -> bytes:
 def targets() -> dict[str, Callable[[bytes], object]]:
     import numpy as np
 
-    from spindb.disk import torchfiles
+    from spindb.disk.codecs import torchfiles
+    from spindb.disk.codecs.graphs import read_graph
+    from spindb.disk.codecs.onnx import OnnxError
+    from spindb.disk.codecs.pickles import PickleError, read_pickle
+    from spindb.disk.codecs.savedmodel import SavedModelError, read_index, read_signature
     from spindb.disk.configs import ConfigText
     from spindb.disk.environments import attributes_in_state, environment_in_state, random_in_state
     from spindb.disk.extent import check_extent
     from spindb.disk.formats import format_named
-    from spindb.disk.graphs import read_graph
-    from spindb.disk.onnxfiles import OnnxError
-    from spindb.disk.pickles import PickleError, read_pickle
     from spindb.disk.regular import TooLargeError
     from spindb.disk.saved_environment import saved_environment
-    from spindb.disk.savedmodel import SavedModelError, read_index, read_signature
     from spindb.disk.tables import read_table
     from spindb.errors import FilterError, PolicyError
     from spindb.index.database import series

@@ -12,8 +12,8 @@ import pytest
 import torchlike
 from test_torch_networks import BIAS, RNG, WEIGHT, X, actor, layer, linear, network, policy_of, sequence, tensor
 
-from spindb.disk.nodes import Node
-from spindb.disk.torchfiles import Module
+from spindb.disk.codecs.nodes import Node
+from spindb.disk.codecs.torchfiles import Module
 from spindb.errors import PolicyError, UsageError
 from spindb.index.read.asked import recorded_rule
 from spindb.play.actions import Decided, Rule, rule_of, settle

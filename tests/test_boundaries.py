@@ -21,9 +21,9 @@ from sqlalchemy import insert, update
 from spindb.analysis import curves, summaries
 from spindb.analysis.spark import sparkline
 from spindb.analysis.statistics import describe
-from spindb.disk.pickles import PickleError, read_pickle
+from spindb.disk.codecs.pickles import PickleError, read_pickle
+from spindb.disk.codecs.torchfiles import read_module
 from spindb.disk.scan import Foreign, FoundRun, scan
-from spindb.disk.torchfiles import read_module
 from spindb.errors import FilterError
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine

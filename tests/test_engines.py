@@ -15,8 +15,8 @@ import torchlike
 from conftest import REPOSITORY, Outcome
 
 import spindb
-from spindb.disk.pickles import PickleError
-from spindb.disk.torchfiles import read_module
+from spindb.disk.codecs.pickles import PickleError
+from spindb.disk.codecs.torchfiles import read_module
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.policies.graph import GraphPolicy

@@ -21,8 +21,8 @@ from conftest import PPO_CONFIG, REPOSITORY, Outcome, rows_of, settle
 
 from spindb.cli.commands.ingest import _place
 from spindb.disk import limits
+from spindb.disk.codecs.pickles import PickleError, read_pickle
 from spindb.disk.formats import recognise
-from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.regular import NotRegularError, TooLargeError, open_regular, read_regular
 from spindb.disk.scan import scan
 from spindb.disk.told import told

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from spindb.disk import limits
-from spindb.disk.functions import OUTPUTS, Function, inlined
-from spindb.disk.nodes import Node
-from spindb.disk.savedmodel import SavedModelError
+from spindb.disk.codecs.functions import OUTPUTS, Function, inlined
+from spindb.disk.codecs.nodes import Node
+from spindb.disk.codecs.savedmodel import SavedModelError
 
 DOUBLED = Function(("value",), (Node("sum", "Add", ("value", "value"), {"T": "f4"}),), ("sum:z:0",))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spindb.disk.onnxfiles import OnnxError, read_onnx
+from spindb.disk.codecs.onnx import OnnxError, read_onnx
 from spindb.errors import PolicyError
 from spindb.logger.tracing import UntracedError, trace, with_metadata
 from spindb.play.policies.onnx_graph import policy_from, read_model

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_export_policy import run_onnx
 
-from spindb.disk.nodes import Constant, Node
+from spindb.disk.codecs.nodes import Constant, Node
 from spindb.errors import PolicyError
 from spindb.play.export import largest_difference, write_npz, write_onnx
 from spindb.play.plans import Plan, plan_of

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spindb.disk.codecs.pickles import PickleError, read_pickle
 from spindb.disk.described import Array, Built, Global
 from spindb.disk.environments import classes_begun, environment_in_state
-from spindb.disk.pickles import PickleError, read_pickle
 
 PLAIN = st.recursive(
     st.none()

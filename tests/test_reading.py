@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from torchlike import SMALLEST as WHOLE
 
 from spindb.disk import limits
+from spindb.disk.codecs.savedmodel import SavedModelError, check_variables, read_signature
 from spindb.disk.formats import recognise
-from spindb.disk.savedmodel import SavedModelError, check_variables, read_signature
 from spindb.disk.scan import FoundRun, check_root, scan
 from spindb.errors import NotFoundError, UsageError
 from spindb.records import Problem, RunRecord

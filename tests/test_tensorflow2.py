@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from graphlike import Save
 
+from spindb.disk.codecs.functions import Function, inlined
+from spindb.disk.codecs.nodes import Node
+from spindb.disk.codecs.savedmodel import SavedModelError
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots
-from spindb.disk.functions import Function, inlined
-from spindb.disk.nodes import Node
-from spindb.disk.savedmodel import SavedModelError
 from spindb.errors import PolicyError
 from spindb.play.actions import settle
 from spindb.play.policies import Engine, Policy, load_snapshot

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spindb.disk import torchfiles, torchtensors
+from spindb.disk.codecs import torchfiles, torchtensors
+from spindb.disk.codecs.pickles import PickleError
+from spindb.disk.codecs.torchfiles import Module, read_module
+from spindb.disk.codecs.torchtensors import Tensor
 from spindb.disk.described import Built, Global
-from spindb.disk.pickles import PickleError
-from spindb.disk.torchfiles import Module, read_module
-from spindb.disk.torchtensors import Tensor
 from spindb.errors import PolicyError
 from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.torchmlp import graph_of

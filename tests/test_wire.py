@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spindb.disk import limits, wire
+from spindb.disk import limits
+from spindb.disk.codecs import protobuf as wire
 
 
 @pytest.mark.parametrize(

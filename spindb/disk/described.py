@@ -1,4 +1,4 @@
-"""What a pickle would build or call, described and not built; see `spindb.disk.pickles`."""
+"""What a pickle would build or call, described and not built; see `spindb.disk.codecs.pickles`."""
 
 from __future__ import annotations
 

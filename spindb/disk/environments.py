@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from spindb.canonical import equal_value
+from spindb.disk.codecs.pickles import PickleError, read_pickle
 from spindb.disk.described import Array, Built
 from spindb.disk.gymclasses import BASES, Identified, identify, same_environment
-from spindb.disk.pickles import PickleError, read_pickle
 from spindb.records import EnvironmentHint
 
 _MAX_CHAIN = 32

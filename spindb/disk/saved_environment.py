@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spindb.disk.codecs.pickles import PickleError, read_pickle
 from spindb.disk.described import Built
 from spindb.disk.environments import INNER, SPECS, layers_of, limit_of, spec_id
 from spindb.disk.gymarguments import WITHOUT_EFFECT
 from spindb.disk.gymclasses import arguments_given, registered_class
-from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.saved_values import SavedObject, class_path_of, value_of
 
 

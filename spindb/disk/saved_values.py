@@ -1,4 +1,4 @@
-"""Values of a saved state as plain Python, read from what `spindb.disk.pickles` describes and never built.
+"""Values of a saved state as plain Python, read from what `spindb.disk.codecs.pickles` describes and never built.
 
 Numbers, text, None, tuples, lists and dicts come back as they are, numpy's scalars as Python's numbers, arrays as
 `SavedArray`, classes and functions as `Reference`, dtypes as `SavedDtype`, other objects as `SavedObject`. What only
@@ -86,7 +86,7 @@ def value_of(described: Any, data: bytes) -> Any:
     """What a described value is; see the module.
 
     Args:
-        described: of `spindb.disk.pickles.read_pickle`.
+        described: of `spindb.disk.codecs.pickles.read_pickle`.
         data: the file that it was read from, which holds the arrays of joblib.
     """
     return _Reader(data).value(described, 0)

@@ -20,7 +20,7 @@ _BRACKETS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", dict: "{}"}
 def told(value: Any, length: int = _LENGTH) -> str:
     """The value as Python writes it, cut to so many characters.
 
-    A description (`spindb.disk.pickles.Global`, ``Built``) is written by its method ``short``.
+    A description (`spindb.disk.codecs.pickles.Global`, ``Built``) is written by its method ``short``.
     """
     text = _told(value, _DEPTH)
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from spindb.disk import limits
+from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.environments import SavedRandom, random_in_state
-from spindb.disk.pickles import PickleError
 from spindb.disk.regular import read_regular
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.build import BuiltEnvironment, Choices

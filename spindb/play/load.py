@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 from spindb.disk import limits
+from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.environments import environment_in_state
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
-from spindb.disk.pickles import PickleError
 from spindb.disk.regular import follow_links_within, read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, EnvironmentWarning, NotFoundError, PolicyError, UsageError

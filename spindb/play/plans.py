@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.nodes import Node
+from spindb.disk.codecs.nodes import Node
 from spindb.errors import PolicyError
 from spindb.play.actions import RULES
 from spindb.play.engine.problems import evaluating

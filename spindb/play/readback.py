@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from spindb.disk.codecs.onnx import OnnxError, read_onnx
 from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
-from spindb.disk.onnxfiles import OnnxError, read_onnx
 from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError, SpindbError
 from spindb.play.actions import settle
 from spindb.play.engine.problems import UnsupportedGraphError

@@ -22,14 +22,14 @@ from itertools import islice
 from pathlib import Path
 
 from spindb.disk import limits
+from spindb.disk.codecs.pickles import PickleError, read_pickle
+from spindb.disk.codecs.savedmodel import SavedModelError, Signature, check_variables, read_part, read_signature
+from spindb.disk.codecs.torchfiles import check_container, check_legacy, check_pickle, is_script
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
-from spindb.disk.pickles import PickleError, read_pickle
 from spindb.disk.regular import TooLargeError, open_regular, read_regular
 from spindb.disk.run_directory import listed, why_failed, why_unreadable
-from spindb.disk.savedmodel import SavedModelError, Signature, check_variables, read_part, read_signature
 from spindb.disk.times import utc
 from spindb.disk.told import text_of
-from spindb.disk.torchfiles import check_container, check_legacy, check_pickle, is_script
 from spindb.records import SnapshotRecord
 
 _TENSORFLOW = re.compile(r"(simple_save|tf1_save|checkpoint|tf2_save)(\d{0,18})\Z")

@@ -16,13 +16,13 @@ from typing import cast
 
 from spindb.disk import configs, limits, tables
 from spindb.disk.algorithms import in_config, judge, why_of_another_run
+from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.content import content_of, digest_of_saves
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.extent import check_extent
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, holds_policy, is_save, is_state, odd_modules
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.metricnames import performance_of, steps_of
-from spindb.disk.pickles import PickleError
 from spindb.disk.run_directory import RunDirectory, bounded, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
 from spindb.disk.told import longer_than, size_of, told_text

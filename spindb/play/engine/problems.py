@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from spindb.disk.nodes import Node
-from spindb.disk.pickles import PickleError
-from spindb.disk.savedmodel import SavedModelError
+from spindb.disk.codecs.nodes import Node
+from spindb.disk.codecs.pickles import PickleError
+from spindb.disk.codecs.savedmodel import SavedModelError
 from spindb.errors import PolicyError
 
 _SHOWN = 80

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from spindb.disk import limits
+from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.configs import ConfigText, whole_number
 from spindb.disk.environments import attributes_in_state
 from spindb.disk.formats.snapshots import is_state
-from spindb.disk.pickles import PickleError
 from spindb.disk.regular import read_regular
 from spindb.disk.run_directory import listed
 from spindb.disk.saved_environment import SavedEnvironment, SavedLayer, saved_environment

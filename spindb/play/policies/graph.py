@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.graphs import DTYPES
+from spindb.disk.codecs.graphs import DTYPES
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import UnsupportedGraphError, shown
 from spindb.play.policies.arrays import ArrayPolicy, require_names

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from spindb.disk.functions import OUTPUTS
-from spindb.disk.nodes import Node
+from spindb.disk.codecs.functions import OUTPUTS
+from spindb.disk.codecs.nodes import Node
 from spindb.errors import PolicyError
 from spindb.play.engine.budget import Budget
 from spindb.play.policies.forms import SETTLED, Form

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from spindb.disk import limits
-from spindb.disk.onnxfiles import Model, OnnxError, Step, read_onnx
+from spindb.disk.codecs.onnx import Model, OnnxError, Step, read_onnx
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import evaluating, shown

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.onnxfiles import DTYPES
+from spindb.disk.codecs.onnx import DTYPES
 from spindb.play.policies.onnx_shapes import MOST_AXES, SHAPES
 from spindb.play.policies.onnx_writer import Translation, Translator
 

@@ -1,7 +1,7 @@
 """ONNX twins with operations that numpy does not know here, run by onnxruntime in this process.
 
 Memory and time of what it runs are not bounded: nobody gets here without ``--trust``, but the logger with a twin of its
-own. What `spindb.disk.onnxfiles` refuses is refused here too.
+own. What `spindb.disk.codecs.onnx` refuses is refused here too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.onnxfiles import Model
+from spindb.disk.codecs.onnx import Model
 from spindb.errors import PolicyError
 from spindb.extras import needing
 from spindb.play.policies.arrays import ArrayPolicy

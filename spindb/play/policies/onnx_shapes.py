@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spindb.disk.nodes import Constant
+from spindb.disk.codecs.nodes import Constant
 from spindb.play.policies.onnx_writer import Translation, Translator
 
 MOST_AXES = 32

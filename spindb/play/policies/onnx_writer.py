@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spindb.disk.nodes import Constant, Node
-from spindb.disk.onnxfiles import Input, Model, Step
+from spindb.disk.codecs.nodes import Constant, Node
+from spindb.disk.codecs.onnx import Input, Model, Step
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import UnsupportedGraphError, shown
 from spindb.play.policies.network import Graph
@@ -68,7 +68,7 @@ class Writer:
         return ours
 
     def array(self, constant: Constant) -> Any:
-        """The values of a constant, whose number `spindb.disk.onnxfiles` has checked."""
+        """The values of a constant, whose number `spindb.disk.codecs.onnx` has checked."""
         if constant.raw or not constant.values:
             return np.frombuffer(constant.raw, "<" + constant.dtype if constant.dtype != "?" else "?").reshape(
                 constant.shape

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spindb.disk.nodes import Constant, Node
+from spindb.disk.codecs.nodes import Constant, Node
 from spindb.errors import PolicyError
 from spindb.play.engine.budget import Budget, cost, elements
 from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown

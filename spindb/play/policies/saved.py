@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from spindb.disk import limits
-from spindb.disk.graphs import DTYPES, read_graph
+from spindb.disk.codecs.graphs import DTYPES, read_graph
+from spindb.disk.codecs.savedmodel import Entry, read_index, read_part, shard_file
 from spindb.disk.regular import read_regular
-from spindb.disk.savedmodel import Entry, read_index, read_part, shard_file
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy

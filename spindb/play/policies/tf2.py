@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spindb.disk.nodes import Constant, Node
-from spindb.disk.savedmodel import read_signature
-from spindb.disk.torchfiles import Module
+from spindb.disk.codecs.nodes import Constant, Node
+from spindb.disk.codecs.savedmodel import read_signature
+from spindb.disk.codecs.torchfiles import Module
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.forms import SETTLED, Form, Scores

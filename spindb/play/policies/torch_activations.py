@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from spindb.disk.torchfiles import Module
+from spindb.disk.codecs.torchfiles import Module
 from spindb.play.policies.torch_writer import PICTURE, Layer, Writer
 
 

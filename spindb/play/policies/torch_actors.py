@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.torchfiles import Module
-from spindb.disk.torchtensors import Tensor
+from spindb.disk.codecs.torchfiles import Module
+from spindb.disk.codecs.torchtensors import Tensor
 from spindb.errors import PolicyError
 from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.torch_layers import apply, is_stack, kind_of, last_layer

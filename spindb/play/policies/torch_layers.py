@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.torchfiles import Module
+from spindb.disk.codecs.torchfiles import Module
 from spindb.play.policies.torch_activations import ACTIVATIONS
 from spindb.play.policies.torch_writer import PICTURE, Layer, Writer
 

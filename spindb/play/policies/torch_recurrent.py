@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spindb.disk.torchfiles import Module
+from spindb.disk.codecs.torchfiles import Module
 from spindb.play.policies.network import State
 from spindb.play.policies.torch_layers import kind_of
 from spindb.play.policies.torch_writer import Writer

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spindb.disk import limits
+from spindb.disk.codecs.torchfiles import Module, Weights
+from spindb.disk.codecs.torchtensors import Tensor
 from spindb.disk.regular import read_regular
-from spindb.disk.torchfiles import Module, Weights
-from spindb.disk.torchtensors import Tensor
 from spindb.errors import PolicyError
 
 _ACTIVATION = re.compile(

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spindb.disk.nodes import Constant, Node
-from spindb.disk.torchfiles import Module
+from spindb.disk.codecs.nodes import Constant, Node
+from spindb.disk.codecs.torchfiles import Module
 from spindb.errors import PolicyError
 from spindb.play.policies.network import State
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk.torchfiles import holds_script
+from spindb.disk.codecs.torchfiles import holds_script
 from spindb.errors import PolicyError
 from spindb.extras import needing
 from spindb.play.importable import class_of_script, current_directory_importable

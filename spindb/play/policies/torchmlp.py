@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from spindb.disk import limits
+from spindb.disk.codecs.torchfiles import Module, Weights, read_saved
+from spindb.disk.codecs.torchtensors import Tensor
 from spindb.disk.regular import read_regular
-from spindb.disk.torchfiles import Module, Weights, read_saved
-from spindb.disk.torchtensors import Tensor
 from spindb.play.engine.budget import Budget, elements
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.graph import GraphPolicy, policy_of

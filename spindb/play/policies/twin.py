@@ -12,8 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from spindb.disk import limits
+from spindb.disk.codecs.onnx import Model
 from spindb.disk.formats.snapshots import twin_of
-from spindb.disk.onnxfiles import Model
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import UnsupportedGraphError, evaluating

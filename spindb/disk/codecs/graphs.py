@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from spindb.disk import wire
-from spindb.disk.functions import Function, inlined
-from spindb.disk.nodes import Constant, Node
-from spindb.disk.savedmodel import SavedModelError, shape_of
+from spindb.disk.codecs import protobuf as wire
+from spindb.disk.codecs.functions import Function, inlined
+from spindb.disk.codecs.nodes import Constant, Node
+from spindb.disk.codecs.savedmodel import SavedModelError, shape_of
 
 DTYPES = {
     1: "f4",

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from spindb.disk import limits, wire
+from spindb.disk import limits
+from spindb.disk.codecs import protobuf as wire
 from spindb.disk.lfs import LFS_LARGEST, LFS_REASON, is_lfs_pointer
 from spindb.disk.regular import read_regular
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spindb.disk import limits
-from spindb.disk.nodes import Node
-from spindb.disk.savedmodel import SavedModelError
+from spindb.disk.codecs.nodes import Node
+from spindb.disk.codecs.savedmodel import SavedModelError
 
 CALLS = ("StatefulPartitionedCall", "PartitionedCall")
 OUTPUTS = "Outputs"

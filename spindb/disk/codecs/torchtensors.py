@@ -1,4 +1,4 @@
-"""Tensors and arrays in pickles that were followed symbolically (`spindb.disk.pickles`): PyTorch's and numpy's.
+"""Tensors and arrays in pickles that were followed symbolically (`spindb.disk.codecs.pickles`): PyTorch's and numpy's.
 
 PyTorch rebuilds a tensor from a persistent id that names its storage; numpy a scalar from its bytes
 (``numpy.core.multiarray.scalar(dtype, bytes)``) and an array by ``_reconstruct`` with a state
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spindb.disk import limits
+from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.described import Built, Global
-from spindb.disk.pickles import PickleError
 from spindb.disk.told import told, told_text
 
 _DTYPES = {

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spindb.disk import limits, wire
-from spindb.disk.nodes import Constant, Node
+from spindb.disk import limits
+from spindb.disk.codecs import protobuf as wire
+from spindb.disk.codecs.nodes import Constant, Node
 
 DTYPES = {
     1: "f4",

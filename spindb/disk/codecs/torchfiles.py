@@ -3,7 +3,7 @@
 Two containers (torch/serialization.py): since 1.6 a zip with ``data.pkl`` and one file per storage; before, five
 pickles in a row (a magic number, a version, facts about the machine, the object, the keys of the storages), then for
 each key the number of elements and the raw values. In both a tensor is a call of ``torch._utils._rebuild_tensor_v2``
-on a persistent id that names its storage. The pickle is followed symbolically (`spindb.disk.pickles`).
+on a persistent id that names its storage. The pickle is followed symbolically (`spindb.disk.codecs.pickles`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from spindb.disk import limits
+from spindb.disk.codecs.pickles import PickleError, read_pickle, read_pickles
+from spindb.disk.codecs.torchtensors import SIZES, Tensor, array_of, name_of, scalar_of, storage_of, tensor_of
 from spindb.disk.described import Built, Global
-from spindb.disk.pickles import PickleError, read_pickle, read_pickles
 from spindb.disk.told import text_of, told, told_text
-from spindb.disk.torchtensors import SIZES, Tensor, array_of, name_of, scalar_of, storage_of, tensor_of
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _DAMAGED = (zipfile.BadZipFile, struct.error, ValueError, EOFError, OSError, NotImplementedError, RuntimeError)
