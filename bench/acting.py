@@ -114,8 +114,8 @@ def main(rounds: int) -> None:
 def rates(save: Path, rounds: int) -> None:
     import numpy as np
 
+    from spindb.play.engine.graph_policy import GraphPolicy
     from spindb.play.engine.tensorflow_session import SavedGraph, TensorFlowSession
-    from spindb.play.policies.graph import GraphPolicy
     from spindb.play.policies.saved import parts, read_saved
     from spindb.play.policies.tf1 import TF1Policy
 
@@ -160,7 +160,7 @@ def against_torch(rounds: int) -> None:
     import numpy as np
 
     from spindb.disk.codecs.torchfiles import read_module
-    from spindb.play.policies.graph import policy_of
+    from spindb.play.engine.graph_policy import policy_of
     from spindb.play.policies.torchmlp import graph_of
 
     torch.set_num_threads(1)

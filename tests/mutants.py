@@ -27,9 +27,9 @@ import numpy as np
 import torchlike
 
 from spindb.errors import PolicyError
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.plans import plan_of
-from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.saved import read_saved
 from spindb.play.policies.torchmlp import load as load_torch
 from spindb.records import SnapshotRecord

@@ -17,7 +17,7 @@ from spindb.disk.codecs.torchfiles import Module
 from spindb.errors import PolicyError, UsageError
 from spindb.index.read.asked import recorded_rule
 from spindb.play.actions import Decided, Rule, rule_of, settle
-from spindb.play.policies.graph import GraphPolicy
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.policies.network import Graph
 
 gymnasium = pytest.importorskip("gymnasium")

@@ -24,11 +24,11 @@ from graphlike import Const, Raw, Save, array
 
 from spindb.errors import PolicyError
 from spindb.play.engine import budget
+from spindb.play.engine.graph_policy import GraphPolicy
+from spindb.play.engine.operations import OPERATIONS, RANDOM
 from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.plans import plan_of
 from spindb.play.policies import load_snapshot
-from spindb.play.policies.graph import GraphPolicy
-from spindb.play.policies.operations import OPERATIONS, RANDOM
 from spindb.play.policies.saved import read_saved
 from spindb.records import SnapshotRecord
 

@@ -18,8 +18,8 @@ import spindb
 from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.codecs.torchfiles import read_module
 from spindb.errors import PolicyError
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import UnsupportedGraphError
-from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.saved import read_saved
 from spindb.play.policies.torchmlp import graph_of
 

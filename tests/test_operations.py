@@ -14,7 +14,7 @@ import pytest
 import test_tensorflow_operations
 from scipy import special
 
-from spindb.play.policies.operations import OPERATIONS, RANDOM, draw_categories
+from spindb.play.engine.operations import OPERATIONS, RANDOM, draw_categories
 
 A = np.array([[1.0, -2.0, 0.5], [4.0, 0.0, -1.0]], "f4")
 B = np.array([[2.0, 2.0, -0.5], [-1.0, 3.0, 0.25]], "f4")

@@ -117,7 +117,7 @@ def test_functions_without_end_are_refused() -> None:
 
 def test_a_damaged_graph_of_assignments_ends(tmp_path: Path) -> None:
     """Values that come from each other, from nowhere, or from names that are none restore nothing."""
-    from spindb.play.policies.program import Graph
+    from spindb.play.engine.program import Graph
     from spindb.play.policies.tf2 import _Restored
 
     nodes = [

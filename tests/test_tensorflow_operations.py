@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from spindb.play.engine import budget
+from spindb.play.engine.operations import OPERATIONS
 from spindb.play.engine.signatures import SIGNATURES
-from spindb.play.policies.operations import OPERATIONS
 
 RNG = np.random.default_rng(3)
 A = RNG.normal(size=(3, 4)).astype("f4")

@@ -18,7 +18,7 @@ from spindb.disk.codecs.torchfiles import Module, read_module
 from spindb.disk.codecs.torchtensors import Tensor
 from spindb.disk.described import Built, Global
 from spindb.errors import PolicyError
-from spindb.play.policies.graph import GraphPolicy
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.policies.torchmlp import graph_of
 
 RNG = np.random.default_rng(7)

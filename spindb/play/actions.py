@@ -20,9 +20,9 @@ import numpy as np
 
 from spindb.errors import PolicyError, UsageError
 from spindb.index.read.asked import engine_with
+from spindb.play.engine.operations import draw_categories
 from spindb.play.policies import Policy
 from spindb.play.policies.forms import Form
-from spindb.play.policies.operations import draw_categories
 
 Rule = Literal["argmax", "sample", "tanh", "clip"]
 RULES: tuple[Rule, ...] = ("argmax", "sample", "tanh", "clip")

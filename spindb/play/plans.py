@@ -15,9 +15,9 @@ import numpy as np
 from spindb.disk.codecs.nodes import Node
 from spindb.errors import PolicyError
 from spindb.play.actions import RULES
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import evaluating
-from spindb.play.policies.graph import GraphPolicy
-from spindb.play.policies.program import Graph, Program
+from spindb.play.engine.program import Graph, Program
 
 OPSET = 18
 _HINT = "spindb export-policy tells feed-forward networks alone; policy.weights() has the arrays of any"

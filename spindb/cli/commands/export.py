@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from spindb.index.read.exports import Export
     from spindb.play.actions import Rule
     from spindb.play.carried import Carried
+    from spindb.play.engine.graph_policy import GraphPolicy
     from spindb.play.load import Playable
-    from spindb.play.policies.graph import GraphPolicy
 
 _TABLES = ("runs", "configs", "metrics", "evaluations")
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}

@@ -1,7 +1,7 @@
 """How much memory and work the evaluation of a graph may take, decided before an array is made.
 
 A file of a few bytes can ask for any size: ``Fill([2**40], 0)``. So what an operation would make is computed from its
-inputs first (`cost`). Whether it is worth checking at each evaluation is decided by `spindb.play.policies.program`.
+inputs first (`cost`). Whether it is worth checking at each evaluation is decided by `spindb.play.engine.program`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from spindb.play.engine.convolution import is_channels_first, output_shape
 from spindb.play.engine.signatures import SIGNATURES
-from spindb.play.policies.convolution import is_channels_first, output_shape
 
 RESULT = 256 << 20
 """Bytes of one array."""

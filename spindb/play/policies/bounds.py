@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
-from spindb.play.policies.program import Program
 
 Bounds = tuple[Any, Any]
 _MAX_DEPTH = 40

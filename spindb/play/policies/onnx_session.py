@@ -15,9 +15,9 @@ import numpy as np
 from spindb.disk.codecs.onnx import Model
 from spindb.errors import PolicyError
 from spindb.extras import needing
-from spindb.play.policies.arrays import ArrayPolicy
+from spindb.play.engine.array_policy import ArrayPolicy
+from spindb.play.engine.operations import draw_categories
 from spindb.play.policies.onnx_graph import BESIDE, form_of
-from spindb.play.policies.operations import draw_categories
 
 _NO_WORDS = 4  # of onnxruntime's severities: nothing below fatal
 

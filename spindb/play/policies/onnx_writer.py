@@ -13,8 +13,8 @@ from spindb.disk.codecs.nodes import Constant, Node
 from spindb.disk.codecs.onnx import Input, Model, Step
 from spindb.errors import PolicyError
 from spindb.play.engine.problems import UnsupportedGraphError, shown
+from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
-from spindb.play.policies.program import Program
 
 _MOST_FOLDED = 100  # nodes
 

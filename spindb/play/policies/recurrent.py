@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
-from spindb.play.policies.graph import GraphPolicy
+from spindb.play.engine.graph_policy import GraphPolicy
+from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
-from spindb.play.policies.program import Program
 
 
 class RecurrentPolicy(GraphPolicy):

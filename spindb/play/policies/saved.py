@@ -13,8 +13,8 @@ from spindb.disk.codecs.graphs import DTYPES, read_graph
 from spindb.disk.codecs.savedmodel import Entry, read_index, read_part, shard_file
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import evaluating
-from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.network import Graph
 from spindb.records import SnapshotRecord
 

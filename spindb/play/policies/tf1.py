@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.engine.array_policy import ArrayPolicy, require_names
 from spindb.play.engine.evaluator import Evaluator
-from spindb.play.policies.arrays import ArrayPolicy, require_names
 from spindb.play.policies.forms import SETTLED, Form
 from spindb.records import SnapshotRecord
 

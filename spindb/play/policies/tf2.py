@@ -14,10 +14,10 @@ from typing import Any
 from spindb.disk.codecs.nodes import Constant, Node
 from spindb.disk.codecs.savedmodel import read_signature
 from spindb.disk.codecs.torchfiles import Module
+from spindb.play.engine.array_policy import ArrayPolicy
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import evaluating
-from spindb.play.policies.arrays import ArrayPolicy
 from spindb.play.policies.forms import SETTLED, Form, Scores
-from spindb.play.policies.graph import GraphPolicy
 from spindb.play.policies.network import Graph
 from spindb.play.policies.placeholders import fillings
 from spindb.play.policies.saved import graph_bytes, read_saved

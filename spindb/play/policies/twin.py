@@ -16,9 +16,9 @@ from spindb.disk.codecs.onnx import Model
 from spindb.disk.formats.snapshots import twin_of
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
+from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.engine.problems import UnsupportedGraphError, evaluating
 from spindb.play.policies import torchmlp
-from spindb.play.policies.arrays import ArrayPolicy
 from spindb.records import SnapshotRecord
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from spindb.play.policies import convolution
-from spindb.play.policies.convolution import pad
+from spindb.play.engine import convolution
+from spindb.play.engine.convolution import pad
 
 Attributes: TypeAlias = Mapping[str, Any]
 Function: TypeAlias = Callable[..., Any]

@@ -10,12 +10,12 @@ import numpy as np
 
 from spindb.disk.codecs.graphs import DTYPES
 from spindb.errors import PolicyError
+from spindb.play.engine.array_policy import ArrayPolicy, require_names
 from spindb.play.engine.problems import UnsupportedGraphError, shown
-from spindb.play.policies.arrays import ArrayPolicy, require_names
+from spindb.play.engine.program import PLACEHOLDERS, VARIABLES, Program
 from spindb.play.policies.bounds import bounds_of
 from spindb.play.policies.network import Graph
 from spindb.play.policies.placeholders import completed, fillings
-from spindb.play.policies.program import PLACEHOLDERS, VARIABLES, Program
 
 _MAX_NODES = 500_000  # of all outputs together
 

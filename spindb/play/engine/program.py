@@ -19,10 +19,10 @@ import numpy as np
 from spindb.disk.codecs.nodes import Constant, Node
 from spindb.errors import PolicyError
 from spindb.play.engine.budget import Budget, cost, elements
+from spindb.play.engine.operations import MANY, OPERATIONS, RANDOM
 from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown
 from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.policies.network import Graph as Graph
-from spindb.play.policies.operations import MANY, OPERATIONS, RANDOM
 
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 _PASSED_ON = ("Identity", "StopGradient", "Snapshot", "ReadVariableOp", "CheckNumerics")
