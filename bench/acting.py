@@ -116,7 +116,7 @@ def rates(save: Path, rounds: int) -> None:
 
     from spindb.play.engine.graph_policy import GraphPolicy
     from spindb.play.engine.tensorflow_session import SavedGraph, TensorFlowSession
-    from spindb.play.policies.saved import parts, read_saved
+    from spindb.play.policies.savedmodel import parts, read_saved
     from spindb.play.policies.tf1 import TF1Policy
 
     names = signature_of(save)
@@ -161,7 +161,7 @@ def against_torch(rounds: int) -> None:
 
     from spindb.disk.codecs.torchfiles import read_module
     from spindb.play.engine.graph_policy import policy_of
-    from spindb.play.policies.torchmlp import graph_of
+    from spindb.play.policies.torch_mlp import graph_of
 
     torch.set_num_threads(1)
     nn = torch.nn

@@ -211,7 +211,7 @@ def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
     """
     from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
     from spindb.play.engine.tensorflow_session import import_tensorflow, restore
-    from spindb.play.policies.saved import Variables, graph_bytes
+    from spindb.play.policies.savedmodel import Variables, graph_bytes
 
     save = Path(fpath)
     snapshot = _save_at(save)

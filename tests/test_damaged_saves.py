@@ -29,7 +29,7 @@ from spindb.play.engine.operations import OPERATIONS, RANDOM
 from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.plans import plan_of
 from spindb.play.policies import load_snapshot
-from spindb.play.policies.saved import read_saved
+from spindb.play.policies.savedmodel import read_saved
 from spindb.records import SnapshotRecord
 
 HUGE = 2**32  # sixteen gigabytes of four bytes each

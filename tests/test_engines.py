@@ -20,8 +20,8 @@ from spindb.disk.codecs.torchfiles import read_module
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import UnsupportedGraphError
-from spindb.play.policies.saved import read_saved
-from spindb.play.policies.torchmlp import graph_of
+from spindb.play.policies.savedmodel import read_saved
+from spindb.play.policies.torch_mlp import graph_of
 
 EXAMPLE = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-003" / "cartpole-ppo_lr0-003_s0"
 RNG = np.random.default_rng(0)

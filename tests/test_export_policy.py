@@ -19,7 +19,7 @@ from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.export import largest_difference, write_npz, write_onnx
 from spindb.play.plans import plan_of
-from spindb.play.policies.saved import read_saved
+from spindb.play.policies.savedmodel import read_saved
 
 TOLD_IN_TENSORFLOW_ALONE = ("one hot", "split, stack", "first part", "last part", "filled", "choices")
 OLD = Path(__file__).parent / "saves" / "tensorflow-2.9"

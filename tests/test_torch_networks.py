@@ -19,7 +19,7 @@ from spindb.disk.codecs.torchtensors import Tensor
 from spindb.disk.described import Built, Global
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.policies.torchmlp import graph_of
+from spindb.play.policies.torch_mlp import graph_of
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(16, 3)).astype("f4") * 3

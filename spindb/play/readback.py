@@ -112,7 +112,7 @@ def _check_tensorflow(playable: Playable, unsupported: UnsupportedGraphError) ->
     if "tensorflow" not in sys.modules:
         raise unsupported
     from spindb.play.engine.tensorflow_graph import pure_part
-    from spindb.play.policies.saved import graph_bytes
+    from spindb.play.policies.savedmodel import graph_bytes
 
     save = playable.directory / playable.snapshot.path
     pure_part(save, graph_bytes(save), playable.snapshot.outputs.values())

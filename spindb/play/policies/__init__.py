@@ -19,7 +19,7 @@ ENGINES: tuple[Engine, ...] = ("auto", "numpy", "tensorflow")
 
 _TF1 = {
     "auto": "spindb.play.policies.tf1:load",
-    "numpy": "spindb.play.policies.saved:load",
+    "numpy": "spindb.play.policies.savedmodel:load",
     "tensorflow": "spindb.play.policies.tf1:load_by_tensorflow",
 }
 _TF2 = {
@@ -32,7 +32,7 @@ _LOADERS: Mapping[str, Mapping[str, str]] = {
     "simple_save": _TF1,
     "tf1_save": _TF1,
     "tf2_save": _TF2,
-    "pyt_save": {"auto": _TORCH, "numpy": _TORCH, "trusted": "spindb.play.policies.torchcode:load"},
+    "pyt_save": {"auto": _TORCH, "numpy": _TORCH, "trusted": "spindb.play.policies.torch_module:load"},
 }
 
 

@@ -19,7 +19,7 @@ from spindb.play.engine.evaluator import Evaluator
 from spindb.play.policies.forms import SETTLED, Form
 from spindb.records import SnapshotRecord
 
-_READER = "spindb.play.policies.saved:parts"
+_READER = "spindb.play.policies.savedmodel:parts"
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
@@ -27,7 +27,7 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
 
     See `spindb.play.policies.load_snapshot`.
     """
-    from spindb.play.policies.saved import load as load_by_numpy
+    from spindb.play.policies.savedmodel import load as load_by_numpy
 
     return by_numpy_else_tensorflow(
         lambda: load_by_numpy(save, snapshot, deterministic=deterministic),
@@ -54,7 +54,7 @@ def load_by_tensorflow(
 ) -> TF1Policy:
     """The policy in the SavedModel at `save`, by TensorFlow: pure graphs, and the draws of its own op seeds."""
     from spindb.play.policies.placeholders import completed, fillings
-    from spindb.play.policies.saved import read_saved
+    from spindb.play.policies.savedmodel import read_saved
 
     outputs, without = completed(snapshot.outputs)
     filled, notes = fillings(read_saved(save, snapshot.inputs, outputs))
@@ -138,7 +138,7 @@ class TF1Policy(ArrayPolicy):
         return self._evaluator.run([name], feed)[0]
 
     def weights(self) -> dict[str, Any]:
-        from spindb.play.policies.saved import Variables
+        from spindb.play.policies.savedmodel import Variables
 
         return dict(Variables(self.save))
 

@@ -20,7 +20,7 @@ from spindb.play.engine.problems import evaluating
 from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.network import Graph
 from spindb.play.policies.placeholders import fillings
-from spindb.play.policies.saved import graph_bytes, read_saved
+from spindb.play.policies.savedmodel import graph_bytes, read_saved
 from spindb.play.policies.tf1 import TF1Policy, by_numpy_else_tensorflow
 from spindb.play.policies.torch_writer import Writer
 from spindb.records import SnapshotRecord

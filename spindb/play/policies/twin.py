@@ -18,7 +18,7 @@ from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
 from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.engine.problems import UnsupportedGraphError, evaluating
-from spindb.play.policies import torchmlp
+from spindb.play.policies import torch_mlp as torchmlp
 from spindb.records import SnapshotRecord
 
 
