@@ -258,7 +258,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
     """What a faithful replay prints of episodes; None where it can't be had."""
     from spindb.errors import EnvironmentBuildError
     from spindb.play.environments.build import Choices
-    from spindb.play.faithful import as_the_original_chooses, faithful_environment
+    from spindb.play.environments.replay import as_the_original_chooses, faithful_environment
     from spindb.play.load import locate
     from spindb.play.policies import load_snapshot
     from spindb.play.rollout import run_policy

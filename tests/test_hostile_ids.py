@@ -17,10 +17,10 @@ import pytest
 from conftest import REPOSITORY, Outcome, rows_of, settle
 
 from spindb.errors import EnvironmentBuildError, PlaybackError, UsageError
+from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import Choices, build_environment
-from spindb.play.importable import current_directory_importable
+from spindb.play.environments.importable import current_directory_importable
 from spindb.play.rollout import run_policy
-from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.slow]

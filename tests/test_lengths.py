@@ -12,8 +12,8 @@ from conftest import Outcome
 from test_carried import actor, lived
 from test_wrappers import NEW, pendulum
 
+from spindb.play.environments.adapter import Environment
 from spindb.play.environments.wrapping import Limit, around
-from spindb.play.spaces import Environment
 
 Cli = Callable[..., Outcome]
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -21,11 +21,11 @@ import spindb
 from spindb.errors import EnvironmentBuildError, NotFoundError, PolicyError, UsageError
 from spindb.ingest.pipeline import ingest
 from spindb.play.environments import making
+from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import Choices, Saved, build_environment
 from spindb.play.environments.own import import_environments
 from spindb.play.load import Playable, earlier_ways
 from spindb.play.rollout import Episode, Rollout, run_policy
-from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint, SnapshotRecord
 
 np = pytest.importorskip("numpy")

@@ -335,7 +335,7 @@ class Hidden(torch.nn.Module):
 
 def test_h4_an_activation_that_was_not_saved_is_never_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bare Gaussian actor whose forward has one between its body and its heads; by its author's code it plays."""
-    from spindb.play.importable import import_named
+    from spindb.play.environments.importable import import_named
 
     script = tmp_path / "train.py"
     script.write_text(HIDDEN)
@@ -355,7 +355,7 @@ def test_h4_an_activation_that_was_not_saved_is_never_guessed(tmp_path: Path, mo
 
 
 def test_a_class_of_a_script_plays_with_trust_and_that_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spindb.play.importable import import_named
+    from spindb.play.environments.importable import import_named
 
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)

@@ -15,7 +15,7 @@ from conftest import REPOSITORY, Outcome, plain_pickle
 import spindb
 from spindb.disk.environments import random_in_state
 from spindb.errors import EnvironmentBuildError, PolicyError, UsageError
-from spindb.play.faithful import OldPendulum, as_the_original_chooses, faithful_environment
+from spindb.play.environments.replay import OldPendulum, as_the_original_chooses, faithful_environment
 from spindb.play.load import Playable
 from spindb.play.values import Point, ValueTrace, gamma_of
 from spindb.records import EnvironmentHint, SnapshotRecord

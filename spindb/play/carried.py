@@ -20,6 +20,7 @@ from spindb.disk.saved_environment import SavedLayer
 from spindb.errors import EnvironmentBuildError, PolicyError
 from spindb.play.actions import Decided, Rule, settle
 from spindb.play.engine.graph_policy import GraphPolicy
+from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import CONTACT_FORCES_ZERO, BuiltEnvironment, Choices
 from spindb.play.environments.chain import Stage, chain_of
 from spindb.play.environments.contact_forces import FORCES, concerns, were_zero
@@ -31,7 +32,6 @@ from spindb.play.environments.wrapping import Layer
 from spindb.play.load import Playable, environment_of, require_fit
 from spindb.play.plans import Plan, PlanStep, plan_of
 from spindb.play.policies import Policy
-from spindb.play.spaces import Environment
 
 _UNCONCERNED = ("TimeLimit", "NormalizeReward", "TransformReward", "ClipReward", "SignReward")
 """They change neither observations nor actions."""

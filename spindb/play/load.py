@@ -25,12 +25,12 @@ from spindb.location import located
 from spindb.machine import this_host
 from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.engine.graph_policy import GraphPolicy
+from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import BuiltEnvironment, Choices, Render, build_environment
 from spindb.play.environments.contact_forces import ContactForces, were_zero
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.state import saved_of
 from spindb.play.policies import Engine, Policy, load_snapshot
-from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint, SnapshotRecord
 
 _MAX_LISTED = 5

@@ -7,8 +7,8 @@ from typing import Any
 
 from spindb.errors import EnvironmentBuildError, UsageError
 from spindb.extras import needing
+from spindb.play.environments.adapter import Environment
 from spindb.play.policies import Policy
-from spindb.play.spaces import Environment
 
 SUFFIXES = (".mp4", ".gif")
 _FRAMES_PER_SECOND = 30

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from spindb.errors import EnvironmentBuildError, UsageError
-from spindb.play.spaces import Environment
+from spindb.play.environments.adapter import Environment
 from spindb.signals import active
 from spindb.tabular import format_table
 

@@ -123,7 +123,7 @@ def evaluate(playable: Playable, flags: Flags) -> Evaluation:
 
 def _environment(playable: Playable, flags: Flags, policy: Policy, render: Render, faithful: bool) -> BuiltEnvironment:
     if faithful:
-        from spindb.play.faithful import faithful_environment
+        from spindb.play.environments.replay import faithful_environment
 
         return faithful_environment(playable, flags.choices, policy)
     return environment_of(playable, flags.choices, render=render, policy=policy)

@@ -124,8 +124,8 @@ def test_policy(
     """
     with needing():
         from spindb.play.actions import rule_of
+        from spindb.play.environments.replay import as_the_original_chooses
         from spindb.play.evaluating import Flags
-        from spindb.play.faithful import as_the_original_chooses
         from spindb.play.rollout import require_seed
         from spindb.play.session import opened
         from spindb.play.values import broken_values

@@ -18,6 +18,7 @@ from typing import Any
 from spindb.disk.gymclasses import differing
 from spindb.disk.saved_environment import SavedEnvironment, SavedLayer
 from spindb.errors import EnvironmentBuildError
+from spindb.play.environments.adapter import Environment
 from spindb.play.environments.chain import UNLIMITED, Chain, Stage, chain_of, wrapped
 from spindb.play.environments.contact_forces import ContactForces, concerns, without_contact_forces
 from spindb.play.environments.ids import found_id, typed_id
@@ -27,7 +28,6 @@ from spindb.play.environments.own import call_factory, require_environment_class
 from spindb.play.environments.packages import importable_module
 from spindb.play.environments.successors import other_dynamics
 from spindb.play.environments.values import NotRestoredError, restore
-from spindb.play.spaces import Environment
 from spindb.records import EnvironmentHint
 
 CONTACT_FORCES_ZERO = "contact forces of 0"

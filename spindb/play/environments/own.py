@@ -13,11 +13,11 @@ from spindb.disk.regular import check_regular
 from spindb.disk.saved_environment import SavedLayer
 from spindb.disk.saved_values import Reference, SavedObject, Unread
 from spindb.errors import EnvironmentBuildError
+from spindb.play.environments.importable import current_directory_importable, import_named
 from spindb.play.environments.making import Render
 from spindb.play.environments.quiet import first_line, import_gym_beforehand, quiet
 from spindb.play.environments.values import NotRestoredError, imported, restore
 from spindb.play.environments.wrappers import Rebuilt
-from spindb.play.importable import current_directory_importable, import_named
 
 _MADE_ANEW = ("gym.", "gymnasium.", "numpy.random.", "random.", "collections.deque", "logging.")
 """Objects that a constructor makes anew: spaces, specs, generators, queues."""

@@ -21,7 +21,7 @@ from spindb.disk.codecs.torchfiles import holds_script
 from spindb.errors import PolicyError
 from spindb.extras import needing
 from spindb.play.engine.array_policy import ArrayPolicy
-from spindb.play.importable import class_of_script, current_directory_importable
+from spindb.play.environments.importable import class_of_script, current_directory_importable
 from spindb.play.policies.forms import Form
 from spindb.play.policies.twin import load as load_known
 from spindb.records import SnapshotRecord

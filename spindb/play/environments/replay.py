@@ -19,10 +19,10 @@ from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.environments import SavedRandom, random_in_state
 from spindb.disk.regular import read_regular
 from spindb.errors import EnvironmentBuildError
+from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.load import Playable, environment_of
 from spindb.play.policies import Policy
-from spindb.play.spaces import Environment
 
 _SOURCE = "saved state, replayed"
 
