@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spindb.analysis.database import open_database as open  # noqa: F401 - not in __all__: * would hide Python's
     from spindb.logger import EpochLogger
     from spindb.play.load import load_policy, load_policy_and_env
-    from spindb.play.rollout import run_policy
+    from spindb.play.rollouts.rollout import run_policy
 
 __version__ = "0.1.0"
 __all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "run_policy"]
@@ -34,7 +34,7 @@ _PLACES = {
     "load_policy": "spindb.play.load",
     "load_policy_and_env": "spindb.play.load",
     "open": "spindb.analysis.database:open_database",
-    "run_policy": "spindb.play.rollout",
+    "run_policy": "spindb.play.rollouts.rollout",
 }
 
 

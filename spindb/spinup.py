@@ -31,7 +31,7 @@ from spindb.play.environments.contact_forces import ContactForces
 from spindb.play.environments.own import import_environments
 from spindb.play.load import Playable, environment_of, locate, require_fit
 from spindb.play.policies import Policy, load_snapshot
-from spindb.play.rollout import run_policy as play
+from spindb.play.rollouts.rollout import run_policy as play
 
 __all__ = ["load_policy", "load_policy_and_env", "restore_tf_graph", "run_policy"]
 

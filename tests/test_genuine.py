@@ -261,7 +261,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
     from spindb.play.environments.replay import as_the_original_chooses, faithful_environment
     from spindb.play.load import locate
     from spindb.play.policies import load_snapshot
-    from spindb.play.rollout import run_policy
+    from spindb.play.rollouts.rollout import run_policy
 
     itr, deterministic = re.search(r"_i(\d+)", name), name.endswith("_d.txt")
     playable = locate(RUNS / place, int(itr[1]) if itr else None)

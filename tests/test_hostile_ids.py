@@ -20,7 +20,7 @@ from spindb.errors import EnvironmentBuildError, PlaybackError, UsageError
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import Choices, build_environment
 from spindb.play.environments.importable import current_directory_importable
-from spindb.play.rollout import run_policy
+from spindb.play.rollouts.rollout import run_policy
 from spindb.records import EnvironmentHint
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.slow]

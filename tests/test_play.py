@@ -25,7 +25,7 @@ from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import Choices, Saved, build_environment
 from spindb.play.environments.own import import_environments
 from spindb.play.load import Playable, earlier_ways
-from spindb.play.rollout import Episode, Rollout, run_policy
+from spindb.play.rollouts.rollout import Episode, Rollout, run_policy
 from spindb.records import EnvironmentHint, SnapshotRecord
 
 np = pytest.importorskip("numpy")

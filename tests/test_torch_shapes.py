@@ -267,7 +267,7 @@ def test_a_save_without_any_value_function_says_so(tmp_path: Path, author: Calla
 def test_h5_a_critic_that_is_not_finite_is_said(
     name: str, bad: float, tmp_path: Path, author: Callable[..., Any]
 ) -> None:
-    from spindb.play.values import broken_values
+    from spindb.play.rollouts.value_trace import broken_values
 
     names = ("q1", "q2") if name == "q2" else ()
     net = critics(author, *names)

@@ -17,7 +17,7 @@ from spindb.disk.environments import random_in_state
 from spindb.errors import EnvironmentBuildError, PolicyError, UsageError
 from spindb.play.environments.replay import OldPendulum, as_the_original_chooses, faithful_environment
 from spindb.play.load import Playable
-from spindb.play.values import Point, ValueTrace, gamma_of
+from spindb.play.rollouts.value_trace import Point, ValueTrace, gamma_of
 from spindb.records import EnvironmentHint, SnapshotRecord
 
 EXAMPLE = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-003" / "cartpole-ppo_lr0-003_s0"

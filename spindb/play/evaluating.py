@@ -11,8 +11,8 @@ from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.environments.contact_forces import ContactForces
 from spindb.play.load import Playable, digest_of
 from spindb.play.policies import Engine, Policy
-from spindb.play.rollout import Rollout
-from spindb.play.versions import versions
+from spindb.play.rollouts.rollout import Rollout
+from spindb.play.rollouts.versions import versions
 
 _WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
 

@@ -13,7 +13,7 @@ from spindb.play.environments.own import import_environments
 from spindb.play.evaluating import Flags, record_of
 from spindb.play.load import Playable, environment_of, require_fit
 from spindb.play.policies import Policy, load_snapshot
-from spindb.play.rollout import Rollout, Trace, run_policy
+from spindb.play.rollouts.rollout import Rollout, Trace, run_policy
 
 if TYPE_CHECKING:
     from spindb.index.write.batch import Evaluation

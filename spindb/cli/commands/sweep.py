@@ -75,7 +75,7 @@ def sweep(
 
         from spindb.play.actions import rule_of
         from spindb.play.evaluating import Flags
-        from spindb.play.rollout import require_seed
+        from spindb.play.rollouts.rollout import require_seed
         from spindb.play.session import evaluate
 
     require_seed(seed)

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from spindb.play.environments.contact_forces import ContactForces
     from spindb.play.load import Playable
     from spindb.play.policies import Engine, Policy
-    from spindb.play.recording import Recorder
-    from spindb.play.rollout import Rollout, Trace
+    from spindb.play.rollouts.rollout import Rollout, Trace
+    from spindb.play.rollouts.value_trace import ValueTrace
+    from spindb.play.rollouts.video import Recorder
     from spindb.play.session import Session
-    from spindb.play.values import ValueTrace
     from spindb.records import Verdict
 
 ActionRule = Annotated[
@@ -126,9 +126,9 @@ def test_policy(
         from spindb.play.actions import rule_of
         from spindb.play.environments.replay import as_the_original_chooses
         from spindb.play.evaluating import Flags
-        from spindb.play.rollout import require_seed
+        from spindb.play.rollouts.rollout import require_seed
+        from spindb.play.rollouts.value_trace import broken_values
         from spindb.play.session import opened
-        from spindb.play.values import broken_values
 
     if (run is None) == (run_id is None):
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
@@ -222,7 +222,7 @@ def _told(verdict: Verdict | None) -> dict[str, Any] | None:
 
 def _require_files(video: Path | None, values: Path | None) -> None:
     """Refuse files that could not be written in the end, before anything is played."""
-    from spindb.play.recording import require_suffix
+    from spindb.play.rollouts.video import require_suffix
 
     if video is not None:
         require_suffix(video)
@@ -256,7 +256,7 @@ def _engine(name: str) -> Engine:
 @contextmanager
 def _recorder(built: BuiltEnvironment, path: Path | None, captions: Policy | None) -> Iterator[list[Recorder]]:
     """The recorder of a video where one is wanted; its file is whole at the end."""
-    from spindb.play.recording import Recorder
+    from spindb.play.rollouts.video import Recorder
 
     if path is None:
         yield []
@@ -270,7 +270,7 @@ def _recorder(built: BuiltEnvironment, path: Path | None, captions: Policy | Non
 
 
 def _trace(policy: Policy, playable: Playable, gamma: float | None) -> ValueTrace:
-    from spindb.play.values import USUAL_GAMMA, ValueTrace, gamma_of
+    from spindb.play.rollouts.value_trace import USUAL_GAMMA, ValueTrace, gamma_of
 
     known = gamma if gamma is not None else gamma_of(playable.directory)
     return ValueTrace(policy, USUAL_GAMMA if known is None else known)

@@ -90,7 +90,7 @@ def verify(
 
         from spindb.play.actions import rule_of
         from spindb.play.evaluating import Flags
-        from spindb.play.rollout import require_seed
+        from spindb.play.rollouts.rollout import require_seed
         from spindb.play.verify.playing import Plan
         from spindb.play.verify.statement import read
 

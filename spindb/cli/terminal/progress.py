@@ -13,7 +13,7 @@ from spindb.cli.terminal.door import echo_log
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from spindb.play.rollout import Trace
+    from spindb.play.rollouts.rollout import Trace
 
 
 @contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spindb.play.evaluating import Flags
     from spindb.play.load import Playable
     from spindb.play.policies import Policy
-    from spindb.play.rollout import Rollout
+    from spindb.play.rollouts.rollout import Rollout
 
 FIRST = 20
 """Episodes that are played before their spread says how many it takes."""
@@ -138,7 +138,7 @@ def serves(given: Given, plan: Plan) -> bool:
 
 
 class ValuesSeen:
-    """Collects the values of the states along a rollout, per episode; a `spindb.play.rollout.Trace`."""
+    """Collects the values of the states along a rollout, per episode; a `spindb.play.rollouts.rollout.Trace`."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy

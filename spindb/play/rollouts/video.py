@@ -27,7 +27,7 @@ def require_suffix(path: Path) -> None:
 
 
 class Recorder:
-    """Takes a frame of the environment after each step; a `spindb.play.rollout.Trace`.
+    """Takes a frame of the environment after each step; a `spindb.play.rollouts.rollout.Trace`.
 
     With a `captions` policy the episode, the return so far and, where the policy knows it, the value are drawn on each.
     """

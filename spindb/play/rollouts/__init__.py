@@ -1,0 +1,1 @@
+"""Episodes as they are played, and what is kept of them: videos, values."""
