@@ -18,7 +18,7 @@ import spindb
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.export import largest_difference, write_npz, write_onnx
-from spindb.play.plans import plan_of
+from spindb.play.onnx_plan import plan_of
 from spindb.play.policies.savedmodel import read_saved
 
 TOLD_IN_TENSORFLOW_ALONE = ("one hot", "split, stack", "first part", "last part", "filled", "choices")

@@ -16,7 +16,7 @@ from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.program import Graph
 from spindb.play.export import largest_difference, write_npz, write_onnx
-from spindb.play.plans import Plan, plan_of
+from spindb.play.onnx_plan import Plan, plan_of
 
 W = np.array([[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]], "f4")
 ROW = np.array([0.5, -0.25, 2.0], "f4")

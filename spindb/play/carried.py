@@ -30,7 +30,7 @@ from spindb.play.environments.state import saved_of
 from spindb.play.environments.wrappers import Values
 from spindb.play.environments.wrapping import Layer
 from spindb.play.load import Playable, environment_of, require_fit
-from spindb.play.plans import Plan, PlanStep, plan_of
+from spindb.play.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.policies import Policy
 
 _UNCONCERNED = ("TimeLimit", "NormalizeReward", "TransformReward", "ClipReward", "SignReward")

@@ -13,7 +13,7 @@ import numpy as np
 from spindb.errors import PolicyError
 from spindb.play.carried import Carried
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.plans import OPSET, Plan
+from spindb.play.onnx_plan import OPSET, Plan
 
 _IR_VERSION = 8  # of the ONNX format that came with opset 18: later runtimes read it too
 _CHECKED = 1000
