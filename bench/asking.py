@@ -82,7 +82,7 @@ clock = [time.process_time()]
 def lap(): clock.append(time.process_time())
 import typer, sqlalchemy, numpy, scipy.special
 lap()
-from spindb.analysis.panels import Wanted, panels
+from spindb.analysis.drawing.panels import Wanted, panels
 from spindb.index.database.connect import connected
 from spindb.index.query.search import run_ids
 import spindb.cli.commands.compare
@@ -93,7 +93,7 @@ lap()
 import matplotlib.figure, matplotlib.backends.backend_agg
 lap()
 from pathlib import Path
-from spindb.analysis.plots import draw_curves, save
+from spindb.analysis.drawing.plots import draw_curves, save
 save(draw_curves(found, wanted.note), Path("p.png"))
 lap()
 print(json.dumps([b - a for a, b in zip(clock, clock[1:])]))

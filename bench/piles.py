@@ -24,7 +24,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from spindb.analysis.compare import compare
-from spindb.analysis.panels import Wanted, panels
+from spindb.analysis.drawing.panels import Wanted, panels
 from spindb.canonical import canonical
 from spindb.index.database import migrate
 from spindb.index.database.connect import connected

@@ -19,7 +19,7 @@ from conftest import PPO_CONFIG, Outcome, rows_of
 from sqlalchemy import insert, update
 
 from spindb.analysis import curves, summaries
-from spindb.analysis.spark import sparkline
+from spindb.analysis.drawing.sparkline import sparkline
 from spindb.analysis.statistics import describe
 from spindb.disk.codecs.pickles import PickleError, read_pickle
 from spindb.disk.codecs.torchfiles import read_module

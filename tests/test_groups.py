@@ -15,7 +15,7 @@ import pytest
 from conftest import EVALUATION, Outcome, settle
 
 from spindb.analysis import summaries
-from spindb.analysis.panels import Wanted, panels
+from spindb.analysis.drawing.panels import Wanted, panels
 from spindb.analysis.statistics import describe, welch
 from spindb.canonical import canonical
 from spindb.index.database.connect import connected

@@ -23,7 +23,7 @@ from conftest import EVALUATION, REPOSITORY, SHARED, Outcome, settle
 from servers import Server
 from sqlalchemy import select
 
-from spindb.analysis.panels import Wanted, panels
+from spindb.analysis.drawing.panels import Wanted, panels
 from spindb.index.database.connect import connected
 from spindb.index.database.models import runs
 from spindb.index.query.search import run_ids

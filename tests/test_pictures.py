@@ -19,9 +19,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from test_golden import compare_with
 
-from spindb.analysis import plots
 from spindb.analysis.curves import Line
-from spindb.analysis.panels import Panel
+from spindb.analysis.drawing import plots
+from spindb.analysis.drawing.panels import Panel
 
 NAN = math.nan
 

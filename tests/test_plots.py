@@ -288,7 +288,7 @@ def test_what_can_not_be_drawn(
 
 
 def test_numbers_on_axes() -> None:
-    from spindb.analysis.plots import brief
+    from spindb.analysis.drawing.plots import brief
 
     assert [brief(v, 3e4) for v in (0, 5000, 3e4)] == ["0", "5k", "30k"]
     assert [brief(v) for v in (350.0, 0.001, 2e6, -2.5e9)] == ["350", "0.001", "2M", "-2.5G"]
@@ -297,8 +297,8 @@ def test_numbers_on_axes() -> None:
 @pytest.mark.parametrize(("lines", "signs"), [(1, False), (2, True), (9, False)])
 def test_lines_are_told_apart_by_signs_without_colours(lines: int, signs: bool) -> None:
     from spindb.analysis.curves import Line
-    from spindb.analysis.panels import Panel
-    from spindb.analysis.terminal import draw
+    from spindb.analysis.drawing.panels import Panel
+    from spindb.analysis.drawing.terminal import draw
 
     x = np.arange(3.0)
     some = tuple(Line(f"w{i}", x, x + i, None, None, np.ones(3)) for i in range(lines))
@@ -310,8 +310,8 @@ def test_lines_are_told_apart_by_signs_without_colours(lines: int, signs: bool) 
 
 def test_terminals_say_how_many_runs_are_there_at_the_end() -> None:
     from spindb.analysis.curves import Line
-    from spindb.analysis.panels import Panel
-    from spindb.analysis.terminal import draw
+    from spindb.analysis.drawing.panels import Panel
+    from spindb.analysis.drawing.terminal import draw
 
     x = np.arange(3.0)
     line = Line("w", x, x, None, None, np.array([6.0, 6.0, 3.0]))

@@ -272,7 +272,7 @@ def test_c6_runs_of_one_name_are_told_apart(tmp_path: Path, cli: Cli, monkeypatc
 
 def test_c6_lines_of_single_runs_are_told_apart(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    from spindb.analysis.panels import Wanted, panels
+    from spindb.analysis.drawing.panels import Wanted, panels
     from spindb.ingest.pipeline import ingest
 
     for number, name in enumerate(("a/output_dir", "b/output_dir", "c")):

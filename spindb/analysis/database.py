@@ -180,15 +180,15 @@ class Database:
     def plot(self, filter: str = "", value: str | Sequence[str] = "Performance", **options: Any) -> Figure:
         """Learning curves as a figure, which a notebook shows.
 
-        `options` are the fields of `spindb.analysis.panels.Wanted` (``axis``, ``group_by``, ``facet``, ``estimator``,
+        `options` are the fields of `spindb.analysis.drawing.panels.Wanted` (``axis``, ``group_by``, ``facet``, ``estimator``,
         ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned of.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.
         """
         with needing():
-            from spindb.analysis.panels import Wanted, arranged
-            from spindb.analysis.plots import draw_curves
+            from spindb.analysis.drawing.panels import Wanted, arranged
+            from spindb.analysis.drawing.plots import draw_curves
         try:
             wanted = Wanted(values=(value,) if isinstance(value, str) else tuple(value), **options)
         except TypeError as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.analysis.compare import Comparison, Row
-    from spindb.analysis.panels import Panel, Wanted
+    from spindb.analysis.drawing.panels import Panel, Wanted
 
 _PLAIN_WIDTH = 80
 GroupBy = Annotated[
@@ -206,11 +206,11 @@ def plot(
 
     spindb plot 'env=Hopper-v2' --scatter pi_lr --summary tail:10
     """
-    from spindb.analysis.extent import figure_size
+    from spindb.analysis.drawing.size import figure_size
     from spindb.index.database.connect import connected
 
     with needing():
-        from spindb.analysis.panels import Wanted, arranged
+        from spindb.analysis.drawing.panels import Wanted, arranged
 
     if scatter and parallel:
         raise UsageError("--scatter and --parallel exclude each other")
@@ -231,7 +231,7 @@ def plot(
         _draw_text(found.panels, wanted, log_x, log_y)
         return
     with needing():
-        from spindb.analysis.plots import draw_curves
+        from spindb.analysis.drawing.plots import draw_curves
     _deliver(draw_curves(found.panels, wanted.note, log_x=log_x, log_y=log_y, size=inches), out, dpi)
 
 
@@ -261,7 +261,7 @@ def _has_display() -> bool:
 
 def _draw_text(found: Sequence[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> None:
     with needing():
-        from spindb.analysis.terminal import draw
+        from spindb.analysis.drawing.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
     note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
     echo_block(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
@@ -288,7 +288,7 @@ def _results(
     if out is None and not _has_display():
         raise UsageError("there is no display here", hint="--out scatter.png")
     with needing():
-        from spindb.analysis.plots import draw_parallel, draw_scatter
+        from spindb.analysis.drawing.plots import draw_parallel, draw_scatter
     summarise = summaries.parse(summary, lower=lower)
     sample = sample_of(connection, ids)
     for note in sample.notes:
@@ -313,7 +313,7 @@ def _results(
 
 
 def _deliver(figure: Any, out: Path | None, dpi: int) -> None:
-    from spindb.analysis.plots import display, save
+    from spindb.analysis.drawing.plots import display, save
 
     if out is None:
         display(figure)

@@ -296,7 +296,7 @@ def _changed(usual: Sequence[str], changes: str | None) -> tuple[str, ...]:
 
 def _extra(connection: Connection, found: Result, columns: Sequence[str]) -> list[dict[str, Any]]:
     """What no field holds: names that tell these runs apart; the curve, or the status where there is none; the age."""
-    from spindb.analysis.spark import sparkline
+    from spindb.analysis.drawing.sparkline import sparkline
     from spindb.index.query.find import shortest_names
     from spindb.index.read.curves import performance_curves
     from spindb.machine import now

@@ -162,7 +162,7 @@ def _section(title: str) -> None:
 
 
 def _show_head(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> None:
-    from spindb.analysis.spark import sparkline
+    from spindb.analysis.drawing.sparkline import sparkline
 
     status = found.status + (", archived" if found.archived else "")
     facts = [
@@ -247,7 +247,7 @@ def _others(row: VaryingKey, own: str) -> str:
 
 
 def _show_metrics(whole: RunWhole) -> None:
-    from spindb.analysis.spark import sparkline
+    from spindb.analysis.drawing.sparkline import sparkline
     from spindb.index.read.run import last_value
 
     if whole.metrics:

@@ -244,8 +244,8 @@ def _plot(rows: list[Evaluated], out: Path, flags: Flags) -> None:
         import numpy as np
 
         from spindb.analysis.curves import Line
-        from spindb.analysis.panels import Panel
-        from spindb.analysis.plots import draw_curves, save
+        from spindb.analysis.drawing.panels import Panel
+        from spindb.analysis.drawing.plots import draw_curves, save
     lines = []
     for run_id in dict.fromkeys(e.run_id for e in rows):
         own = sorted((e for e in rows if e.run_id == run_id and e.itr is not None), key=lambda e: e.itr or 0)

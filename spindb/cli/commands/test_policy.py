@@ -282,7 +282,7 @@ def _write_values(trace: ValueTrace, path: Path) -> None:
         trace.write_csv(path)
         return
     with needing():
-        from spindb.analysis.plots import draw_agreement, save
+        from spindb.analysis.drawing.plots import draw_agreement, save
     pairs = [(point.predicted, point.realised) for point in trace.points]
     steps = f"n={len(pairs)} steps of {plural(trace.episodes, 'episode')}"
     title = f"explained variance {trace.explained_variance:.3g}, {steps}"

@@ -10,7 +10,7 @@ import uniplot
 from numpy.typing import ArrayLike, NDArray
 
 from spindb.analysis.curves import counted
-from spindb.analysis.panels import Panel
+from spindb.analysis.drawing.panels import Panel
 from spindb.errors import UsageError
 from spindb.legible import legible
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from spindb.analysis.curves import Line, counted
-from spindb.analysis.panels import Panel
+from spindb.analysis.drawing.panels import Panel
 from spindb.errors import UsageError
 from spindb.files import written_whole
 from spindb.legible import legible

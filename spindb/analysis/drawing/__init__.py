@@ -1,0 +1,1 @@
+"""Figures and text pictures, and what they are laid out from."""
