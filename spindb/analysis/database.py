@@ -180,8 +180,8 @@ class Database:
     def plot(self, filter: str = "", value: str | Sequence[str] = "Performance", **options: Any) -> Figure:
         """Learning curves as a figure, which a notebook shows.
 
-        `options` are the fields of `spindb.analysis.drawing.panels.Wanted` (``axis``, ``group_by``, ``facet``, ``estimator``,
-        ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned of.
+        `options` are the fields of `spindb.analysis.drawing.panels.Wanted` (``axis``, ``group_by``, ``facet``,
+        ``estimator``, ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned of.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.
