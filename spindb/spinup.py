@@ -28,8 +28,10 @@ from spindb.logger import EpochLogger
 from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.environments.contact_forces import ContactForces
+from spindb.play.environments.of_snapshot import environment_of
 from spindb.play.environments.own import import_environments
-from spindb.play.load import Playable, environment_of, locate, require_fit
+from spindb.play.fit import require_fit
+from spindb.play.locate import Playable, locate
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollouts.rollout import run_policy as play
 

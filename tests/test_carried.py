@@ -24,7 +24,7 @@ import own_wrappers  # noqa: E402 - needs gym
 
 from spindb.play.environments import build  # noqa: E402
 from spindb.play.evaluating import Flags  # noqa: E402
-from spindb.play.load import locate  # noqa: E402
+from spindb.play.locate import locate  # noqa: E402
 from spindb.play.session import opened  # noqa: E402
 
 Write = Callable[..., Path]

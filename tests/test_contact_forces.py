@@ -212,7 +212,7 @@ def test_contact_forces_that_training_never_saw_are_found_by_verify(
     run_directory: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from spindb.play.evaluating import Flags
-    from spindb.play.load import locate
+    from spindb.play.locate import locate
     from spindb.play.verify.playing import Plan, verify
 
     (tmp_path / "world_of_forces.py").write_text(WORLD)

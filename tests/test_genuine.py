@@ -259,7 +259,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
     from spindb.errors import EnvironmentBuildError
     from spindb.play.environments.build import Choices
     from spindb.play.environments.replay import as_the_original_chooses, faithful_environment
-    from spindb.play.load import locate
+    from spindb.play.locate import locate
     from spindb.play.policies import load_snapshot
     from spindb.play.rollouts.rollout import run_policy
 
@@ -322,7 +322,7 @@ def test_what_was_logged_agrees_with_what_is_played(
 ) -> None:
     """All snapshots of unchanged environments; of the one whose saved state was cut off nothing can be said."""
     from spindb.play.evaluating import Flags
-    from spindb.play.load import Playable
+    from spindb.play.locate import Playable
     from spindb.play.verify.playing import Plan, verify
 
     monkeypatch.chdir(shared_runs)  # grid_walk.py lies there

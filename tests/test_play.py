@@ -23,8 +23,9 @@ from spindb.ingest.pipeline import ingest
 from spindb.play.environments import making
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import Choices, Saved, build_environment
+from spindb.play.environments.of_snapshot import earlier_ways
 from spindb.play.environments.own import import_environments
-from spindb.play.load import Playable, earlier_ways
+from spindb.play.locate import Playable
 from spindb.play.rollouts.rollout import Episode, Rollout, run_policy
 from spindb.records import EnvironmentHint, SnapshotRecord
 

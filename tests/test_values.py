@@ -16,7 +16,7 @@ import spindb
 from spindb.disk.environments import random_in_state
 from spindb.errors import EnvironmentBuildError, PolicyError, UsageError
 from spindb.play.environments.replay import OldPendulum, as_the_original_chooses, faithful_environment
-from spindb.play.load import Playable
+from spindb.play.locate import Playable
 from spindb.play.rollouts.value_trace import Point, ValueTrace, gamma_of
 from spindb.records import EnvironmentHint, SnapshotRecord
 

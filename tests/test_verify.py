@@ -15,7 +15,7 @@ import torchlike
 from conftest import Outcome, rows_of, settle
 
 from spindb.play.evaluating import Flags
-from spindb.play.load import locate
+from spindb.play.locate import locate
 from spindb.play.verify.playing import Plan, verify
 from spindb.records import AGREES, CANT_TELL, DIFFERS
 

@@ -181,7 +181,8 @@ class Database:
         """Learning curves as a figure, which a notebook shows.
 
         `options` are the fields of `spindb.analysis.drawing.panels.Wanted` (``axis``, ``group_by``, ``facet``,
-        ``estimator``, ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned of.
+        ``estimator``, ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned
+        of.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.

@@ -24,12 +24,14 @@ from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import CONTACT_FORCES_ZERO, BuiltEnvironment, Choices
 from spindb.play.environments.chain import Stage, chain_of
 from spindb.play.environments.contact_forces import FORCES, concerns, were_zero
+from spindb.play.environments.of_snapshot import environment_of
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.packages import is_of_gym
 from spindb.play.environments.state import saved_of
 from spindb.play.environments.wrappers import Values
 from spindb.play.environments.wrapping import Layer
-from spindb.play.load import Playable, environment_of, require_fit
+from spindb.play.fit import require_fit
+from spindb.play.locate import Playable
 from spindb.play.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.policies import Policy
 
@@ -233,7 +235,7 @@ def within(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> Carri
 
     Args:
         graph: the network, deterministic.
-        policy: the same, fitted to the environment (`spindb.play.load.require_fit`).
+        policy: the same, fitted to the environment (`spindb.play.fit.require_fit`).
         built: the environment, in the wrappers that were saved.
 
     Raises:

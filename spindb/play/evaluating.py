@@ -9,7 +9,7 @@ from spindb.index.write.batch import EpisodeResult, Evaluation
 from spindb.play.actions import Rule
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.environments.contact_forces import ContactForces
-from spindb.play.load import Playable, digest_of
+from spindb.play.locate import Playable, digest_of
 from spindb.play.policies import Engine, Policy
 from spindb.play.rollouts.rollout import Rollout
 from spindb.play.rollouts.versions import versions

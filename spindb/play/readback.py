@@ -18,9 +18,10 @@ from spindb.play.actions import settle
 from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.environments.build import build_environment
 from spindb.play.environments.chain import chain_of, wrapped
+from spindb.play.environments.of_snapshot import earlier_ways
 from spindb.play.environments.packages import is_of_gym
 from spindb.play.environments.state import saved_of
-from spindb.play.load import Playable, earlier_ways
+from spindb.play.locate import Playable
 from spindb.play.policies import load_snapshot
 from spindb.play.policies.twin import policy_in
 

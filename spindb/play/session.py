@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from spindb.errors import PlaybackError
 from spindb.play.environments.build import BuiltEnvironment, Render
+from spindb.play.environments.of_snapshot import environment_of
 from spindb.play.environments.own import import_environments
 from spindb.play.evaluating import Flags, record_of
-from spindb.play.load import Playable, environment_of, require_fit
+from spindb.play.fit import require_fit
+from spindb.play.locate import Playable
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollouts.rollout import Rollout, Trace, run_policy
 

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from spindb.errors import SpindbError
 from spindb.index.write.batch import Evaluation
-from spindb.play.load import Playable
+from spindb.play.locate import Playable
 from spindb.processes import current_directory_unimportable
 from spindb.signals import active, die_with_parent, ignore_interrupts, interrupts
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spindb.play.actions import Rule
     from spindb.play.carried import Carried
     from spindb.play.engine.graph_policy import GraphPolicy
-    from spindb.play.load import Playable
+    from spindb.play.locate import Playable
 
 _TABLES = ("runs", "configs", "metrics", "evaluations")
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -125,7 +125,8 @@ def export_policy(
     with needing():
         from spindb.play.actions import rule_of
         from spindb.play.environments.build import Choices
-        from spindb.play.load import load_exportable, locate
+        from spindb.play.load import load_exportable
+        from spindb.play.locate import locate
     rule = rule_of(action)
     playable = locate(run, itr, db=database(ctx, db))
     policy = load_exportable(playable)
@@ -168,7 +169,7 @@ def _write_policy(playable: Playable, whole: Carried, carried: dict[str, str], p
     plan = whole.plan()
     with needing():
         from spindb.play.export import largest_difference, write_npz, write_onnx
-        from spindb.play.load import about
+        from spindb.play.locate import about
     told = ""
     with written_whole(place) as file:
         if not onnx:

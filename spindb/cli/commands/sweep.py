@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spindb.index.read.evaluations import Conditions, Evaluated
     from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
-    from spindb.play.load import Playable
+    from spindb.play.locate import Playable
     from spindb.play.workers import Task
 
 
@@ -140,7 +140,7 @@ def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list
     """The snapshots that are still to be played, and how many were played with these flags."""
     from spindb.index.query.runs import run_by_id, snapshots_of
     from spindb.index.read.evaluations import evaluated
-    from spindb.play.load import Playable, digest_of
+    from spindb.play.locate import Playable, digest_of
 
     known = {(e.run_id, e.snapshot_path, e.digest) for e in evaluated(connection, ids) if _same(e, flags)}
     waiting, done = [], 0

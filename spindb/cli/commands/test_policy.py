@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spindb.index.write.batch import Evaluation
     from spindb.play.environments.build import BuiltEnvironment, Render
     from spindb.play.environments.contact_forces import ContactForces
-    from spindb.play.load import Playable
+    from spindb.play.locate import Playable
     from spindb.play.policies import Engine, Policy
     from spindb.play.rollouts.rollout import Rollout, Trace
     from spindb.play.rollouts.value_trace import ValueTrace
@@ -292,7 +292,7 @@ def _write_values(trace: ValueTrace, path: Path) -> None:
 
 def _find(run: str | None, run_id: int | None, itr: int | None, location: str) -> Playable:
     from spindb.index.query.reference import RunId, parse
-    from spindb.play.load import locate
+    from spindb.play.locate import locate
 
     return locate(RunId(run_id) if run_id is not None else parse(run or ""), itr, db=location)
 

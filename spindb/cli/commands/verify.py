@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.index.write.batch import Evaluation
-    from spindb.play.load import Playable
+    from spindb.play.locate import Playable
     from spindb.play.verify.playing import Plan
     from spindb.play.verify.statement import Entry
     from spindb.records import SnapshotRecord
@@ -161,7 +161,7 @@ class _Meant:
 def _snapshots(connection: Connection, ids: Sequence[int], itr: int, *, every: bool) -> Iterator[_Meant]:
     """The snapshots that are meant, of these runs."""
     from spindb.index.query.runs import pick_snapshot, run_by_id, snapshots_of
-    from spindb.play.load import Playable
+    from spindb.play.locate import Playable
 
     for run_id in ids:
         run = run_by_id(connection, run_id)
@@ -180,7 +180,7 @@ def _snapshots(connection: Connection, ids: Sequence[int], itr: int, *, every: b
 def _known(connection: Connection, meant: Sequence[_Meant], plan: Plan) -> dict[tuple[int, str], tuple[Any, ...]]:
     """Verdicts that were given on these files with these flags."""
     from spindb.index.read.verdicts import verdicts
-    from spindb.play.load import digest_of
+    from spindb.play.locate import digest_of
     from spindb.play.verify.playing import serves
 
     found = {}
@@ -288,7 +288,7 @@ def _check(
     meant: Sequence[_Meant], stated: Sequence[Entry], plan: Plan, jobs: int | None, location: str, *, as_json: bool
 ) -> None:
     """Repeat what a statement says, and compare."""
-    from spindb.play.load import digest_of
+    from spindb.play.locate import digest_of
     from spindb.play.verify.statement import deviations, is_same_play
 
     by_digest: dict[str | None, _Meant] = {}

@@ -21,7 +21,8 @@ from spindb.disk.regular import read_regular
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import BuiltEnvironment, Choices
-from spindb.play.load import Playable, environment_of
+from spindb.play.environments.of_snapshot import environment_of
+from spindb.play.locate import Playable
 from spindb.play.policies import Policy
 
 _SOURCE = "saved state, replayed"

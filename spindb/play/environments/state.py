@@ -22,7 +22,7 @@ from spindb.play.environments.values import NotRestoredError, restore
 def saved_of(directory: Path, state_path: str | None, classes: Sequence[str] = ()) -> Saved:
     """What the state at `state_path` in a run's directory holds, else another one of the run.
 
-    Never raises: the ways to an environment say what could not be read (`spindb.play.load.earlier_ways`).
+    Never raises: what could not be read is said by `spindb.play.environments.of_snapshot.earlier_ways`.
 
     Args:
         directory: of the run.

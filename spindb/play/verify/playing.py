@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spindb.index.read.verdicts import Given
     from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
-    from spindb.play.load import Playable
+    from spindb.play.locate import Playable
     from spindb.play.policies import Policy
     from spindb.play.rollouts.rollout import Rollout
 
