@@ -20,10 +20,12 @@ TYPE_CHECKING = False  # not from typing: under `python -m` a typing.py of the c
 if TYPE_CHECKING:
     from typing import Any
 
-    from spindb.analysis.database import open_database as open  # noqa: F401 - not in __all__: * would hide Python's
+    from spindb.analysis.database import open_database
     from spindb.logger import EpochLogger
     from spindb.play.load import load_policy, load_policy_and_env
     from spindb.play.rollouts.rollout import run_policy
+
+    open = open_database  # not in __all__: * would hide Python's
 
 __version__ = "0.1.0"
 __all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "run_policy"]
