@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +30,10 @@ from spindb.index.database.engine import database_url, open_engine
 from spindb.index.write.batch import Evaluation
 from spindb.ingest.pipeline import ingest
 from spindb.records import Verdict
+
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # nohup and background jobs hand them on ignored
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"

@@ -249,3 +249,12 @@ def test_what_was_verified_with_other_contact_forces_is_played_again(
     for flags in ((), ("--contact-forces", "zero"), ("--contact-forces", "real"), ()):
         assert "0 verified so already" in cli(*one, *flags).err
         assert "1 verified so already" in cli(*one, *flags).err
+
+
+def test_mujoco_leaves_no_file_in_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    from spindb.play.environments.making import make
+
+    monkeypatch.chdir(tmp_path)
+    make("HalfCheetah-v4", "--env").environment.close()
+    assert list(tmp_path.iterdir()) == []
+    assert "".join(capfd.readouterr()) == ""

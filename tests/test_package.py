@@ -55,7 +55,7 @@ def test_the_wheel_works_in_an_empty_environment_elsewhere(run_directory: Callab
     played = json.loads(call(spindb, "test-policy", "played_s0", "-nr", "-n", "2", "--seed", "1", "--json"))
     assert (played["engine"], played["environment"], played["mean_return"]) == ("numpy", "CartPole-v1", 276.0)
     assert call(spindb, "sweep", "played_s0", "-n", "1", "--jobs", "1", "--seed", "1").count("played_s0") == 2
-    for command, extra in (("compare", "analysis"), ("test-policy 2 -nr --engine tensorflow", "tensorflow")):
+    for command, extra in (("compare", "analysis"), ("test-policy played_s0 -nr --engine tensorflow", "tensorflow")):
         words = [str(spindb), *command.split()]
         refused = subprocess.run(words, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
         assert refused.returncode in (1, 5)

@@ -80,10 +80,11 @@ def settle(policy: Policy, space: Any = None, rule: Rule | None = None, *, where
         where: what messages call the environment.
 
     Raises:
-        PolicyError: the policy's actions are not the space's, what its output is stays open, or it acts NaN.
+        PolicyError: the policy's actions are not the space's, or what its output is stays open.
     """
     known = space_of(space)
     found = _probe(policy)
+    _say_nan(policy, found)
     if known is None:
         return _without_space(policy, rule, found)
     if known.choices:
@@ -92,24 +93,21 @@ def settle(policy: Policy, space: Any = None, rule: Rule | None = None, *, where
 
 
 def _probe(policy: Policy) -> Any:
-    """The action for an observation of zeros, without a draw; None where that can't be had.
-
-    Raises:
-        PolicyError: it is NaN, as are weights.
-    """
+    """The action for an observation of zeros, without a draw; None where that can't be had."""
     shape = policy.observation_shape
     found = None if shape is None else policy.probe(np.zeros(shape, dtype=np.float32))
-    if found is None:
-        return None
-    found = np.asarray(found)
-    # Without a broken weight it is the zeros that it can't take: a policy may divide by what it observes.
-    if found.dtype.kind == "f" and np.isnan(found).any() and (broken := policy.nan_weights()):
-        places = f"{', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}"
-        raise PolicyError(
-            f"{_save(policy)} acts NaN: NaN stands in {places}",
-            hint="training diverged; spindb snapshots lists the others",
-        )
-    return found
+    return None if found is None else np.asarray(found)
+
+
+def _say_nan(policy: Policy, found: Any) -> None:
+    """Note that a policy acts NaN. Without a broken weight it is the zeros that it can't take: a policy may divide by
+    what it observes."""
+    if found is None or found.dtype.kind != "f" or not np.isnan(found).any() or not (broken := policy.nan_weights()):
+        return
+    places = f"{', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}"
+    note = f"it acts NaN, since NaN stands in {places}: training diverged (spindb snapshots lists the others)"
+    if note not in policy.notes:
+        policy.notes = (*policy.notes, note)
 
 
 def _without_space(policy: Policy, rule: Rule | None, found: Any) -> Policy:

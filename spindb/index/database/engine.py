@@ -248,6 +248,9 @@ def _sqlite(database: str, mode: str, *pragmas: str) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
         if sys.version_info >= (3, 12):
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+    except UnicodeDecodeError as error:  # what SQLite says of a damaged schema quotes it
+        connection.close()
+        raise sqlite3.DatabaseError("database disk image is malformed: its schema is not text") from error
     except sqlite3.Error:
         connection.close()
         raise

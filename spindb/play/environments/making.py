@@ -9,8 +9,8 @@ from importlib import metadata
 from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError
-from spindb.play.environments.packages import importable_module, is_of_gym, package_of
-from spindb.play.environments.quiet import first_line, import_quietly, quiet
+from spindb.play.environments.packages import MUJOCO, importable_module, is_of_gym, package_of
+from spindb.play.environments.quiet import first_line, hear_mujoco, import_quietly, quiet
 from spindb.play.environments.successors import SUCCESSORS, registered_as, successor_arguments
 
 Render = Literal["human", "rgb_array"] | None
@@ -62,6 +62,9 @@ def make(
             (absent if error.name == name else failures).append(f"{name} can't be imported: {first_line(error)}")
         except ImportError as error:
             failures.append(f"{name} can't be imported: {first_line(error)}")
+    package = package_of(env_id, class_path)
+    if package is not None and package.install == MUJOCO:
+        hear_mujoco()
     raised: BaseException | None = None
     for name, candidate in _attempts(list(libraries), (env_id, *SUCCESSORS.get(env_id, ()))):
         registered, extra = registered_as(name, candidate)

@@ -13,6 +13,8 @@ class Package(NamedTuple):
     module: str
 
 
+MUJOCO = "gymnasium[mujoco]"
+
 # What an id looks like, or the module that its class stands in; and what has it for gymnasium today.
 _BY_ID: tuple[tuple[str, Package], ...] = (
     (r".*BulletEnv-v\d+|.*Bullet-v\d+", Package("pybullet_envs_gymnasium", "pybullet_envs_gymnasium")),
@@ -28,7 +30,7 @@ _BY_ID: tuple[tuple[str, Package], ...] = (
     (r"Meta-World/.*", Package("metaworld", "metaworld")),
     (r"dm_control/.*", Package("shimmy[dm-control]", "shimmy")),
     (r"(Humanoid|HumanoidStandup|Hopper|Walker2d|HalfCheetah|Ant|Swimmer|Reacher|Pusher|Inverted(Double)?Pendulum)-v\d+",
-     Package("gymnasium[mujoco]", "")),
+     Package(MUJOCO, "")),
     (r"(LunarLander|LunarLanderContinuous|BipedalWalker|BipedalWalkerHardcore|CarRacing)-v\d+",
      Package("gymnasium[box2d]", "")),
     (r"CartPole-v\d+|Pendulum-v\d+|Acrobot-v\d+|MountainCar\w*-v\d+", Package("gymnasium[classic-control]", "")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +39,17 @@ def import_gym_beforehand() -> None:
     """
     with contextlib.suppress(ImportError):
         import_quietly("gym")
+
+
+def hear_mujoco() -> None:
+    """Log MuJoCo's warnings, which it prints and writes into ``MUJOCO_LOG.TXT`` in the current directory otherwise."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("mujoco").set_mju_user_warning(_of_mujoco)
+
+
+def _of_mujoco(message: str) -> None:
+    if "deprecated" not in message:  # the models are gym's and gymnasium's
+        logging.getLogger("spindb").warning("MuJoCo: %s", message)
 
 
 def first_line(error: BaseException) -> str:
