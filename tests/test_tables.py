@@ -205,6 +205,11 @@ HEADERS_IN_FORCE: list[tuple[bytes, dict[str, list[Cell]], list[tuple[str, int]]
     (b'"Epoch"\t"A"\n0\t1\n"A"\t"Epoch"\n2\t1\n', {"Epoch": [0, 1], "A": [1, 2]}, [("second-header", 3)]),
     (b"Epoch,A\n0,1\nA,Epoch\n2,1\n", {"Epoch": [0, 1], "A": [1, 2]}, [("separator", 1), ("second-header", 3)]),
     (b"Epoch\tA\n0\t1\n1\t2Epoch\tA\n2\t3\n", {"Epoch": [0, 1, 2], "A": [1, 2, 3]}, [("glued-row", 3)]),
+    (
+        b"Epoch\tA\t\n0\t1\n1\t2\t3\t4\n5\t6\t7\n",
+        {"Epoch": [0, 5], "A": [1, 6], "column3": [None, 7]},
+        [("unnamed-column", 4), ("ragged-row", 3)],
+    ),
 ]
 
 

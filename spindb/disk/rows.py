@@ -311,9 +311,9 @@ class _Reader:
         counts = Counter(id(row.header) for row in self.rows)
         glued = Counter(id(row.header) for row in self.glued)
         for row in self.glued:
-            header = id(row.header)
-            parts = list(_parts(row))
-            if counts[header] >= glued[header] and all(_alike(part, kinds[header]) for part in parts):
+            header, width = id(row.header), len(row.header.places)  # a column may have been named since
+            parts = list(_parts(row)) if len(row.cells) % width == 0 else []
+            if parts and counts[header] >= glued[header] and all(_alike(part, kinds[header]) for part in parts):
                 message = f"{len(parts)} rows without a line break between them: all are read"
                 self.notes.report("glued-row", message, row.line)
                 self.rows += parts
