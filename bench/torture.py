@@ -38,7 +38,7 @@ SPINDB = (sys.executable, "-m", "spindb")
 # As from a thousand new runs on, where they are more than there are: without some indexes until all are in.
 AS_MANY = (
     *(sys.executable, "-c"),
-    "from spindb.index import indexing; indexing._WORTH_SORTING = 1; from spindb.cli.app import main; main()",
+    "import spindb.index.database.deferred_indexes as d; d._WORTH_SORTING = 1; from spindb.cli.app import main; main()",
 )
 Dump = dict[str, tuple[tuple[object, ...], ...]]
 
@@ -162,6 +162,7 @@ def kill(rounds: int, seed: int = 0) -> str:
         began = time.monotonic()
         subprocess.run(trial.command(), capture_output=True, check=False)
         usual = time.monotonic() - began
+        assert trial.examine(empty=False) == "all", "the ingest fails where nothing kills it"
         for number in range(rounds):
             empty = number % 4 == 3
             trial.reset(empty=empty)
