@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_COPIES = 10  # that are named
 _REMOVAL = "\N{MINUS SIGN}"
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many runs are meant.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show how many runs match; change nothing.")]
 
 
 class _TagCommand(TyperCommand):
@@ -320,7 +320,7 @@ def _list_removed(ctx: typer.Context, as_json: bool, db: str | None) -> None:
 
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
-        raise UsageError("there is nobody to ask", hint="--yes removes without asking")
+        raise UsageError("stdin is not a terminal, so rm cannot ask", hint="--yes removes without asking")
     return typer.confirm("remove?", err=True)
 
 

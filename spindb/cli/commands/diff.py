@@ -102,7 +102,7 @@ def diff(
             autocompletion=completion.of_filter,
         ),
     ],
-    everything: Annotated[bool, typer.Option("--all", help="What is equal too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show keys that are equal, too.")] = False,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     db: Db = None,
@@ -150,7 +150,7 @@ def _several(connection: Connection, words: Sequence[str]) -> list[RunInfo]:
     ids = run_ids(connection, " ".join(words)) if named is None else named
     found = [run_by_id(connection, run_id) for run_id in ids]
     if len(found) < 2:
-        raise UsageError("one run has nothing to differ from: name two or more")
+        raise UsageError("diff needs at least two runs")
     return found
 
 

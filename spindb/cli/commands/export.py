@@ -66,7 +66,7 @@ def export(
         raise UsageError(f"no table is called {table!r}", hint=f"tables: {', '.join(EXPORTS)}")
     form = form or (_FORMATS.get(out.suffix) if out else "csv")
     if form not in ("csv", "jsonl", "parquet"):
-        raise UsageError(f"{form or out} is no format", hint="csv, jsonl, parquet, or a file that ends so")
+        raise UsageError(f"unknown format: {form or out}", hint="csv, jsonl, parquet, or a file that ends so")
     if spreadsheet and form != "csv":
         raise UsageError("--spreadsheet is about CSV", hint="--format csv")
     if form == "parquet" and out is None:

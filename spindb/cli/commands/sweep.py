@@ -61,7 +61,7 @@ def sweep(
     everything: Everything = False,
     db: Db = None,
 ) -> None:
-    """Evaluate every snapshot of the runs that are meant, over processes; what was played so already is not again.
+    """Evaluate every snapshot of the matching runs, in several processes; skip those evaluated with equal options.
 
     spindb sweep 42
 

@@ -316,7 +316,7 @@ def _announce_play(playable: Playable, built: BuiltEnvironment, policy: Policy) 
     where = f" in {built.library}" if built.library else ""
     say(f"environment: {built.id or 'your own'}{where} (from {built.source})")
     if built.id and trained and built.id != trained:
-        why = "" if built.source == "--env" else ", which is not to be had today"
+        why = "" if built.source == "--env" else ", which is not available in today's libraries"
         say(f"note: it was trained in {trained}{why}; returns may differ")
     for way in built.failed:
         say(f"not used: {way}")

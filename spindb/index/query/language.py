@@ -139,7 +139,7 @@ def parse(query: str) -> Filter:
         return EVERYTHING
     tree = parser.either(0)
     if not parser.at_end():
-        raise parser.error("this parenthesis closes nothing")
+        raise parser.error("unmatched ')'")
     return tree
 
 

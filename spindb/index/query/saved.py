@@ -52,7 +52,7 @@ def expanded(connection: Connection, tree: Filter, text: str, within: tuple[str,
     """The tree with every ``@NAME`` replaced by the tree of that query.
 
     Raises:
-        FilterError: there is no such query, it stands for itself, or the whole is too deep or too large.
+        FilterError: there is no such query, it refers to itself, or the whole is too deep or too large.
     """
     return _Expansion(connection).of(tree, text, within, 0)
 
@@ -85,7 +85,7 @@ class _Expansion:
 
         name = query.name
         if name in within:
-            raise error(f"@{name} stands for itself")
+            raise error(f"@{name} refers to itself")
         again, before = name in self.read, self.tests
         if not again:
             found = self.connection.execute(select(models.queries.c.text).where(models.queries.c.name == name)).scalar()

@@ -44,7 +44,7 @@ def period(query: str, value: Value) -> tuple[datetime, datetime]:
         return _in_utc(begin, zone), _in_utc(_end(begin, len(rest)), zone)
     except (ValueError, OverflowError):
         raise error(
-            query, f"{value.text!r} is no time", value, hint="2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
+            query, f"not a time: {value.text!r}", value, hint="2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
         ) from None
 
 
@@ -80,7 +80,7 @@ def canonical_texts(query: str, value: Value) -> list[str]:
         try:
             return [canonical(json.loads(value.text))]
         except (ValueError, RecursionError):
-            raise error(query, f"{value.text!r} is no JSON list", value, hint="quote it to mean a text") from None
+            raise error(query, f"not a JSON list: {value.text!r}", value, hint="quote it to mean a text") from None
     found = [canonical(value.text)]
     literal = _WORDS.get(value.text.lower())
     return found if literal is None or literal in found else [literal, *found]

@@ -19,7 +19,7 @@ MAX_SEED = 2**63 - 1  # what a database keeps
 
 
 class Trace(Protocol):
-    """Whoever wants to be told of a rollout as it goes."""
+    """Receives each step of a rollout."""
 
     def step(self, observation: Any, action: Any, reward: float) -> None:
         """A step was made: from this observation, by this action, for this reward."""
