@@ -866,10 +866,12 @@ def test_a2_the_look_for_copies_takes_the_index(run_directory: Write, take: Any,
 
 _KILLED = """
 import os, signal, sys
-from spindb.index.write import batch as store
+from spindb.index.write import batch
 from spindb.index.write.contents import Contents
+from spindb.ingest import pipeline
 from spindb.ingest.pipeline import ingest
-owner, name = (Contents, sys.argv[3]) if hasattr(Contents, sys.argv[3]) else (store, sys.argv[3])
+name = sys.argv[3]
+owner = next(one for one in (Contents, pipeline, batch) if hasattr(one, name))
 done = getattr(owner, name)
 def killed(*arguments, **options):
     if sys.argv[4] == "late":
