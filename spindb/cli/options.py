@@ -44,6 +44,22 @@ Run = Annotated[
     ),
 ]
 
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        "-g",
+        metavar="FIELDS",
+        help="What makes a setting, with commas between. (default: everything but the seed)",
+        show_default=False,
+        autocompletion=completion.of_fields,
+    ),
+]
+Summary = Annotated[
+    str, typer.Option("--summary", help="A curve as one number: last, first, min, max, mean, tail:K, auc, reach:VALUE.")
+]
+Lower = Annotated[bool, typer.Option("--lower", help="The lowest is the best, as with a loss.")]
+
 
 def database(ctx: typer.Context, given: str | None) -> str:
     """The database that is meant: ``--db`` of the command, else of the program, else as `located` finds it."""

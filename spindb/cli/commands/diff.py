@@ -1,8 +1,7 @@
-"""Commands about single runs and what tells them apart: ``path``, ``snapshots``, ``diff``."""
+"""``spindb diff``: what tells runs apart."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +9,7 @@ import typer
 
 from spindb.canonical import canonical
 from spindb.cli import completion
-from spindb.cli.commands.show import snapshot_as_dict, snapshot_table
-from spindb.cli.options import AsCsv, AsJson, Db, Run, at_most_one, database, run_meant, words_of
-from spindb.cli.terminal.door import echo_path
+from spindb.cli.options import AsCsv, AsJson, Db, at_most_one, database, words_of
 from spindb.cli.terminal.tables import (
     cell_len,
     clip,
@@ -25,7 +22,7 @@ from spindb.cli.terminal.tables import (
     show_hyperparameter,
     terminal_width,
 )
-from spindb.errors import NotFoundError, UsageError
+from spindb.errors import UsageError
 from spindb.index.database.unknown import json_value
 
 if TYPE_CHECKING:
@@ -40,56 +37,7 @@ _MAX_VALUE = 24
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command("path")(path)
-    app.command("snapshots")(snapshots)
     app.command("diff")(diff)
-
-
-def path(
-    ctx: typer.Context,
-    run: Run,
-    itr: Annotated[int | None, typer.Option("--itr", "-i", help="The snapshot's path instead.")] = None,
-    db: Db = None,
-) -> None:
-    """Print a run's directory, or a snapshot's, for the shell.
-
-    cd "$(spindb path 42)"
-    """
-    from spindb.index.database.connect import connected
-    from spindb.index.query.runs import pick_snapshot, snapshots_of
-
-    with connected(database(ctx, db)) as connection:
-        found = run_meant(connection, run)
-        place = found.directory
-        if itr is not None:
-            place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
-    if not os.path.exists(place):
-        raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
-    echo_path(str(place))
-
-
-def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
-    """List a run's saved policies.
-
-    spindb snapshots 42
-    """
-    from spindb.index.database.connect import connected
-    from spindb.index.query.runs import snapshots_of
-    from spindb.index.read.run import verdicts_of
-
-    with connected(database(ctx, db)) as connection:
-        found = run_meant(connection, run)
-        saved = snapshots_of(connection, found.id)
-        verdicts = verdicts_of(connection, found.id)
-    rows = [snapshot_as_dict(snapshot, verdicts) for snapshot in saved]
-    if as_json:
-        print_json(rows)
-    elif as_csv:
-        print_csv(tuple(rows[0]) if rows else ("kind",), [tuple(row.values()) for row in rows])
-    elif saved:
-        snapshot_table(saved, verdicts, reasons=True)
-    else:
-        say(f"run {found.id} has no saved policy")
 
 
 def diff(

@@ -1,17 +1,15 @@
-"""``spindb export`` and ``export-policy``: tables and policies for other tools."""
+"""``spindb export``: tables for other tools."""
 
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from spindb.cli.commands.test_policy import ActionRule, Forces, forces_chosen
-from spindb.cli.options import Db, Everything, FilterWords, Run, database, words_of
+from spindb.cli.options import Db, Everything, FilterWords, database, words_of
 from spindb.cli.terminal.door import records_on_stdout
 from spindb.cli.terminal.tables import csv_cell, json_line, plural, say, spreadsheet_cell
 from spindb.errors import UsageError
@@ -20,10 +18,6 @@ from spindb.files import written_whole
 
 if TYPE_CHECKING:
     from spindb.index.read.exports import Export
-    from spindb.play.actions import Rule
-    from spindb.play.carried import Carried
-    from spindb.play.engine.graph_policy import GraphPolicy
-    from spindb.play.locate import Playable
 
 _TABLES = ("runs", "configs", "metrics", "evaluations")
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -32,7 +26,6 @@ _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("export")(export)
-    app.command("export-policy")(export_policy)
 
 
 def export(
@@ -80,107 +73,6 @@ def export(
         else:
             count = _write_file(out, EXPORTS[table], rows, form, spreadsheet)
             say(f"{plural(count, 'row')} of {plural(len(ids), 'run')} written to {out}")
-
-
-def export_policy(
-    ctx: typer.Context,
-    run: Run,
-    itr: Annotated[int | None, typer.Option("--itr", "-i", help="Which snapshot. (default: the latest)")] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="As an ONNX model, checked by running it.")] = False,
-    npz: Annotated[bool, typer.Option("--npz", help="As numpy arrays and the list of operations.")] = False,
-    with_wrappers: Annotated[
-        bool,
-        typer.Option("--with-wrappers", help="With what the saved wrappers do to observations and actions."),
-    ] = False,
-    action: ActionRule = None,
-    env: Annotated[str | None, typer.Option(help="The environment inside the wrappers, by its id.")] = None,
-    env_factory: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
-    ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
-    ] = None,
-    contact_forces: Forces = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file. (default: the run's name, here)")
-    ] = None,
-    db: Db = None,
-) -> None:  # fmt: skip
-    """Export a saved policy, so that it lives on in another stack.
-
-    spindb export-policy 42 --itr 100 --onnx
-
-    spindb export-policy 42 --onnx --with-wrappers
-
-    spindb export-policy data/ppo/ppo_s0 --npz -o policy.npz
-    """
-    if onnx == npz:
-        raise UsageError("name one form: --onnx or --npz")
-    if env is not None and env_factory is not None:
-        raise UsageError("--env and --env-factory exclude each other")
-    forces = forces_chosen(contact_forces)
-    if not with_wrappers and (env or env_factory or imports or forces):
-        raise UsageError("--env, --env-factory, --import and --contact-forces are for --with-wrappers")
-    with needing():
-        from spindb.play.actions import rule_of
-        from spindb.play.environments.build import Choices
-        from spindb.play.load import load_exportable
-        from spindb.play.locate import locate
-    rule = rule_of(action)
-    playable = locate(run, itr, db=database(ctx, db))
-    policy = load_exportable(playable)
-    if not with_wrappers:
-        _export_network(playable, policy, rule, _place(playable, out, onnx), onnx=onnx)
-        return
-    from spindb.play.carried import carried
-
-    choices = Choices(env, env_factory, tuple(imports or ()), contact_forces=forces)
-    with carried(playable, policy, choices, rule) as (whole, built):
-        say(f"environment: {built.id or 'your own'} (from {built.source})")
-        if built.substituted:
-            say(f"warning: not known to be the environment of the training: {built.substituted}")
-        told = "; ".join(whole.words) or "nothing: no wrapper that changes observations or actions was saved"
-        say(f"carried: {told}")
-        _write_policy(playable, whole, {"carried": told}, _place(playable, out, onnx), onnx=onnx)
-
-
-def _place(playable: Playable, out: Path | None, onnx: bool) -> Path:
-    suffix = ".onnx" if onnx else ".npz"
-    number = f"_itr{playable.snapshot.itr}" if playable.snapshot.itr is not None else ""
-    return out or Path(f"{playable.directory.name}{number}{suffix}")
-
-
-def _export_network(playable: Playable, policy: GraphPolicy, rule: Rule | None, place: Path, *, onnx: bool) -> None:
-    """The network alone; what stood around it in training is said."""
-    from spindb.play.carried import alone, not_carried
-
-    whole = alone(policy, rule)
-    told = {"carried": "; ".join(whole.words)} if whole.words else {}
-    left = not_carried(playable, policy)
-    if left:
-        names = ", ".join(left)
-        told["not_carried"] = names
-        say(f"note: not carried is what stood between environment and network: {names} (--with-wrappers carries it)")
-    _write_policy(playable, whole, told, place, onnx=onnx)
-
-
-def _write_policy(playable: Playable, whole: Carried, carried: dict[str, str], place: Path, *, onnx: bool) -> None:
-    plan = whole.plan()
-    with needing():
-        from spindb.play.export import largest_difference, write_npz, write_onnx
-        from spindb.play.locate import about
-    told = ""
-    with written_whole(place) as file:
-        if not onnx:
-            write_npz(file, plan, about(playable) | carried)
-        else:
-            with needing():
-                write_onnx(file, plan, about(playable) | carried)
-                difference = largest_difference(file, whole)
-            bound = 10.0 ** math.ceil(math.log10(max(difference, 1e-7)))
-            told = f"; onnxruntime gives the same within {bound:.0e}"
-    say(f"{', '.join(plan.outputs)} of {playable.snapshot.path} written to {place}{told}")
 
 
 def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str, spreadsheet: bool) -> int:

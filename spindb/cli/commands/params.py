@@ -1,4 +1,4 @@
-"""Commands over a selection of runs: ``params``, ``metrics``, ``doctor``, ``query``."""
+"""``spindb params`` and ``metrics``: which hyperparameters and metrics there are."""
 
 from __future__ import annotations
 
@@ -8,32 +8,24 @@ from typing import Annotated, Any
 
 import typer
 
-from spindb.cli import completion
 from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
 from spindb.cli.terminal.tables import (
-    echo,
     plural,
     print_csv,
-    print_ids,
     print_json,
     print_table,
     say,
     show,
     show_hyperparameter,
 )
-from spindb.errors import NotFoundError
 
 _MAX_VALUES_SHOWN = 6
-
-query_app = typer.Typer(help="Saved queries: filters with a name, used as @NAME.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("params")(params)
     app.command("metrics")(metrics)
-    app.command("doctor")(doctor)
-    app.add_typer(query_app, name="query")
 
 
 def params(
@@ -134,102 +126,3 @@ def metrics(
         print_csv(titles, table)
     else:
         print_table(titles, table)
-
-
-def doctor(
-    ctx: typer.Context,
-    words: FilterWords = None,
-    only: Annotated[
-        str | None, typer.Option("--ids", metavar="FINDING", help="Print the ids of one finding alone: for pipes.")
-    ] = None,
-    everything: Everything = False,
-    as_json: AsJson = False,
-    db: Db = None,
-) -> None:
-    """Look for what is wrong with runs: crashed, stalled, cut short, NaN, doubled, without seeds that others have.
-
-    spindb doctor 'env=CartPole-v1'
-
-    spindb doctor --ids nan | spindb tag +diverged -
-    """
-    from spindb.index.database.connect import connected
-    from spindb.index.query.selection import selected
-    from spindb.index.read.doctor import CODES, examine
-
-    at_most_one(json=as_json, ids=only is not None)
-    if only is not None and only not in CODES:
-        raise NotFoundError(f"no finding is called {only!r}", hint=f"findings: {', '.join(CODES)}")
-    with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything, notice=say)
-        findings = examine(connection, ids)
-    if only is not None:
-        found = sorted({run_id for finding in findings if finding.code == only for run_id in finding.ids})
-        print_ids(found)
-    elif as_json:
-        print_json([{"finding": f.code, "message": f.message, "ids": f.ids} for f in findings])
-    else:
-        for finding in findings:
-            echo(f"{finding.code:<12} {finding.message}")
-            echo(f"{'':<12} {' '.join(map(str, finding.ids))}")
-        say(f"{plural(len(ids), 'run')}, {plural(len(findings), 'finding') if findings else 'nothing found'}")
-
-
-@query_app.command("save")
-def save_query(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Its name: @NAME in a filter then stands for it.")],
-    words: Annotated[list[str], typer.Argument(metavar="FILTER", autocompletion=completion.of_filter)],
-    db: Db = None,
-) -> None:
-    """Give a filter a name.
-
-    spindb query save good 'env=Hopper-v2 Performance>2000 not tag:broken'
-
-    spindb runs '@good seed=0'
-    """
-    from spindb.index.database.connect import connected
-    from spindb.index.query import saved as queries
-    from spindb.index.query.search import count
-
-    text = " ".join(words)
-    with connected(database(ctx, db), write=True) as connection:
-        queries.save(connection, name, text)
-        found = count(connection, f"@{name}")
-    say(f"@{name} is {text!r}: {plural(found, 'run')} now")
-
-
-@query_app.command("list")
-def list_queries(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
-    """List saved queries.
-
-    spindb query list
-    """
-    from spindb.index.database.connect import connected
-    from spindb.index.query import saved as queries
-
-    with connected(database(ctx, db)) as connection:
-        saved = queries.saved(connection)
-    if as_json:
-        print_json([{"name": name, "text": text} for name, text in saved.items()])
-    elif saved:
-        print_table(("name", "filter"), [(f"@{name}", text) for name, text in saved.items()])
-    else:
-        say("no saved query: spindb query save NAME 'FILTER' makes one")
-
-
-@query_app.command("rm")
-def remove_query(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Which one.", autocompletion=completion.of_query)],
-    db: Db = None,
-) -> None:
-    """Forget a saved query.
-
-    spindb query rm good
-    """
-    from spindb.index.database.connect import connected
-    from spindb.index.query import saved as queries
-
-    with connected(database(ctx, db), write=True) as connection:
-        queries.remove(connection, name.removeprefix("@"))
-    say(f"@{name.removeprefix('@')} is forgotten")

@@ -1,36 +1,35 @@
-"""``spindb sweep`` and ``spindb best``: every snapshot evaluated, and which one to use."""
+"""``spindb sweep``: every snapshot evaluated."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spindb.cli.commands.test_policy import ActionRule, Forces, WithoutWrappers, forces_chosen
-from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
-from spindb.cli.terminal.tables import echo, plural, print_csv, print_json, print_table, say, show
-from spindb.errors import NotFoundError, UsageError
+from spindb.cli.evaluating import evaluate_over_processes, require_runs
+from spindb.cli.options import Db, Everything, FilterWords, database, words_of
+from spindb.cli.terminal.evaluations import print_evaluations
+from spindb.cli.terminal.tables import plural, say
+from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.signals import active
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.index.read.evaluations import Conditions, Evaluated
+    from spindb.index.read.evaluations import Evaluated
     from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.locate import Playable
-    from spindb.play.workers import Task
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("sweep")(sweep)
-    app.command("best")(best)
 
 
 def sweep(
@@ -114,7 +113,7 @@ def sweep(
         say(f"note: --len {length}: {name} itself ends an episode after {steps} steps")
     with connected(location) as connection:
         rows = _of_this_sweep(connection, ids, flags)
-    _print(rows)
+    print_evaluations(rows)
     if out is not None and rows:
         _plot(rows, out, flags)
     for place, reason in failures:
@@ -124,16 +123,6 @@ def sweep(
         raise KeyboardInterrupt
     if failures:
         raise typer.Exit(1)
-
-
-def require_runs(ids: list[int], words: list[str] | None) -> None:
-    """Refuse a filter that no run matches.
-
-    Raises:
-        NotFoundError: it is such.
-    """
-    if not ids:
-        raise NotFoundError("no run matches", hint=f"spindb runs {' '.join(map(repr, words or []))} says why")
 
 
 def _waiting(connection: Connection, ids: list[int], flags: Flags) -> tuple[list[Playable], int]:
@@ -170,72 +159,12 @@ def _same(e: Evaluated, flags: Flags) -> bool:
     return environment_as_asked(e.env_id, e.env_source, flags)
 
 
-def evaluate_over_processes(
-    waiting: Sequence[Playable],
-    task: Task,
-    jobs: int,
-    location: str,
-    keep: Callable[[Playable, Evaluation], None] = lambda playable, evaluation: None,
-) -> tuple[list[tuple[str, str]], bool]:
-    """Play them, recording each result as it comes; an interruption keeps what was done.
-
-    Args:
-        waiting: the snapshots.
-        task: what is done with each.
-        jobs: how many processes.
-        location: the database.
-        keep: is told of each result that was recorded.
-
-    Returns:
-        Snapshots that failed with the reason, and whether it was interrupted before all were played.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from spindb.index.database.connect import connected
-    from spindb.index.write.batch import add_evaluation
-    from spindb.play.workers import sweep as evaluate_all
-
-    failures: list[tuple[str, str]] = []
-    columns = (TextColumn("snapshots"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as bar, active().held():
-        shown = bar.add_task("", total=len(waiting))
-        try:
-            for playable, result in evaluate_all(waiting, task, min(jobs, max(1, len(waiting)))):
-                bar.advance(shown)
-                if isinstance(result, str):
-                    failures.append((str(playable.directory / playable.snapshot.path), result))
-                    continue
-                assert playable.run_id is not None
-                with connected(location, write=True) as connection:
-                    add_evaluation(connection, playable.run_id, result)
-                keep(playable, result)
-        except KeyboardInterrupt:
-            return failures, True
-    return failures, False
-
-
 def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list[Evaluated]:
     """The last evaluation of each snapshot with these flags."""
     from spindb.index.read.evaluations import evaluated
 
     found = {(e.run_id, e.snapshot_path): e for e in evaluated(connection, ids) if _same(e, flags)}
     return list(found.values())
-
-
-def _print(rows: Sequence[Evaluated]) -> None:
-    table = [(e.run_id, e.name, _itr(e.itr), e.episodes, _mean(e), e.env_id) for e in rows]
-    if table:
-        print_table(("run", "name", "itr", "n", "mean return ± se", "env"), table, right=("itr", "mean return ± se"))
-
-
-def _mean(e: Evaluated) -> str:
-    error = e.standard_error
-    return show(e.mean_return) + ("" if error is None else f" ± {show(error)}")
-
-
-def _itr(itr: int | None) -> str:
-    return "-" if itr is None else str(itr)
 
 
 def _plot(rows: list[Evaluated], out: Path, flags: Flags) -> None:
@@ -261,76 +190,3 @@ def _plot(rows: list[Evaluated], out: Path, flags: Flags) -> None:
     action = "deterministic" if flags.deterministic else "drawn"
     save(draw_curves([panel], f"mean of {flags.episodes} episodes, actions {action}, band: standard error"), out)
     say(f"written to {out}")
-
-
-def best(
-    ctx: typer.Context,
-    words: FilterWords = None,
-    least: Annotated[int, typer.Option("--least", help="Only evaluations of so many episodes or more.", min=1)] = 1,
-    limit: Annotated[int, typer.Option("--limit", help="How many to show.", min=1)] = 5,
-    everything: Everything = False,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    db: Db = None,
-) -> None:
-    """Name the snapshot to use: the highest mean return among recorded evaluations, per environment and conditions.
-
-    spindb best 'env=Hopper-v2' --least 10
-    """
-    from spindb.index.database.connect import connected
-    from spindb.index.query.selection import selected
-    from spindb.index.read.evaluations import ranked
-
-    at_most_one(json=as_json, csv=as_csv)
-    with connected(database(ctx, db)) as connection:
-        ids = selected(connection, words_of(words), everything=everything, notice=say)
-        require_runs(ids, words)
-        found = {conditions: places[:limit] for conditions, places in ranked(connection, ids, least).items()}
-    rows = [_row(e, _rank(e, places)) for places in found.values() for e in places]
-    if as_json:
-        print_json(rows)
-    elif as_csv:
-        print_csv(tuple(rows[0]) if rows else ("run",), [tuple(row.values()) for row in rows])
-    elif found:
-        _print_best(found)
-    else:
-        say("no evaluation was recorded: spindb sweep with the same filter makes them")
-
-
-def _print_best(found: Mapping[Conditions, Sequence[Evaluated]]) -> None:
-    """A table for the evaluations under equal conditions: others don't compare."""
-    for position, (conditions, places) in enumerate(found.items()):
-        if len(found) > 1:
-            if position:
-                echo("")
-            echo(show(conditions.words))
-        _print(places)
-    for conditions, places in found.items():
-        where = f" in {conditions.words}" if len(found) > 1 else ""
-        say(f"the best{where}: {places[0].command}")
-    if len(found) > 1:
-        say("ranked apart: returns of different environments, ways to act or lengths of episodes don't compare")
-
-
-def _rank(e: Evaluated, places: Sequence[Evaluated]) -> int:
-    """One more than those that did better: equal means are of equal rank."""
-    return 1 + sum(other.mean_return > e.mean_return for other in places)
-
-
-def _row(e: Evaluated, rank: int) -> dict[str, Any]:
-    return {
-        "run": e.run_id,
-        "name": e.name,
-        "itr": e.itr,
-        "snapshot": e.snapshot_path,
-        "env": e.env_id,
-        "episodes": e.episodes,
-        "mean_return": e.mean_return,
-        "standard_error": e.standard_error,
-        "deterministic": e.deterministic,
-        "seed": e.seed,
-        "max_ep_len": e.max_ep_len,
-        "rank": rank,
-        "action": e.asked.action,
-        "command": e.command,
-    }

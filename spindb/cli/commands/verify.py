@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spindb.cli.commands.sweep import evaluate_over_processes, require_runs
 from spindb.cli.commands.test_policy import ActionRule, Forces, WithoutWrappers, forces_chosen
+from spindb.cli.evaluating import evaluate_over_processes, require_runs
 from spindb.cli.options import AsJson, Db, Everything, FilterWords, database, words_of
 from spindb.cli.terminal.tables import echo, plural, print_json, print_table, say
 from spindb.errors import NotFoundError, UsageError
