@@ -99,14 +99,21 @@ def judge(
         snapshot: the snapshot that is this run's own.
         directory: the run's directory.
         columns: its metrics.
-        names: its own name and its experiment's.
+        names: its own name without the mark of a seed, and its experiment's.
     """
-    evidence = [
-        *filter(None, [configured]),
-        *_in_snapshot(snapshot, directory, outright=configured is not None and configured.source == "config"),
-        *_in_columns(names_of(columns)),
-        *_in_names(tuple(names)),
-    ]
+    outright = configured is not None and configured.source == "config"
+    return _verdict(
+        (
+            *(() if configured is None else (configured,)),
+            *(() if snapshot is None else _in_snapshot(snapshot, directory, outright=outright)),
+            *_in_columns(names_of(columns)),
+            *_in_names(names),
+        )
+    )
+
+
+@lru_cache(maxsize=256)  # most runs say what the run before said
+def _verdict(evidence: tuple[Evidence, ...]) -> Verdict:
     chosen = next((item for item in evidence if len(item.algos) == 1), None)
     if chosen is None:
         return Verdict()
@@ -148,8 +155,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(_SAME.get(word, word) for word in found & _KNOWN)
 
 
-def _in_snapshot(snapshot: SnapshotRecord | None, directory: Path, *, outright: bool) -> Iterator[Evidence]:
-    if snapshot is None or snapshot.stale is not None:
+def _in_snapshot(snapshot: SnapshotRecord, directory: Path, *, outright: bool) -> Iterator[Evidence]:
+    if snapshot.stale is not None:
         return
     if snapshot.kind == "pyt_save" and snapshot.unloadable is None and not outright:
         path = class_of_module(directory / snapshot.path)

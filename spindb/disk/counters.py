@@ -78,10 +78,15 @@ def _repeated(
     return Problem("epoch-repeats", message, path, lines[index])
 
 
+def counts_by_one(values: Sequence[Cell]) -> bool:
+    """Whether the cells are whole numbers, each by one greater than the one before."""
+    first = values[0] if values else None
+    return type(first) is int and values == tuple(range(first, first + len(values)))
+
+
 def _rises(values: Sequence[Cell]) -> bool:
     """Whether each is greater than the one before. NaN and text make it false."""
-    first = values[0] if values else None
-    if type(first) is int and values == tuple(range(first, first + len(values))):  # as most do, and quicker
+    if counts_by_one(values):  # as most do, and quicker
         return True
     try:
         return all(map(lt, values, values[1:]))  # type: ignore[arg-type]

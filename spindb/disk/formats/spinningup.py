@@ -18,6 +18,7 @@ from spindb.disk import configs, limits, tables
 from spindb.disk.algorithms import in_config, judge, why_of_another_run
 from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.content import content_of, digest_of_saves
+from spindb.disk.counters import counts_by_one
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.extent import check_extent
 from spindb.disk.formats.snapshots import RunTimes, find_snapshots, holds_policy, is_save, is_state, odd_modules
@@ -87,7 +88,7 @@ class SpinningUp:
         stem, seed = _name_and_seed(name)
         exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
         experiment = stem if exp_name is None else exp_name
-        verdict = judge(configured, latest(snapshots), directory, table.columns, (name, experiment))
+        verdict = judge(configured, latest(snapshots), directory, table.columns, (stem, experiment))
         if verdict.contradiction:
             reader.report("algo-differs", verdict.contradiction, "")
         if message := _beyond(table, config.values.get("epochs")):
@@ -243,7 +244,8 @@ def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:
     for column in columns:
         if column.name.lower() != "epoch":
             continue
-        if set(map(type, column.values)) == {int} and len(set(column.values)) == len(column.values):
+        values = column.values
+        if counts_by_one(values) or (set(map(type, values)) == {int} and len(set(values)) == len(values)):
             return column
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, exists, func, not_, or_, select, update
 
 from spindb.index.database import models
 
@@ -18,6 +18,8 @@ def environments_from_siblings(connection: Connection, *, dry_run: bool = False)
 
     Returns whether there is any run to change; with `dry_run` that is all.
     """
+    if not connection.execute(select(exists().where(_says_nothing()))).scalar():
+        return False
     taken: list[dict[str, Any]] = []
     taken_back: list[dict[str, Any]] = []
     for root_id, exp_name, least, ids, certain, contrary, blank, *guesses in connection.execute(_siblings()).all():
