@@ -254,6 +254,8 @@ def test_c4_an_environment_that_fails_is_named(here: Path, factory: str, words: 
     assert played.returncode == 5
     assert f"error: {words}" in played.stderr
     assert "Traceback" not in played.stderr
+    assert "Traceback" in spindb("--debug", *command).stderr
+    assert "Traceback" in spindb(*command, "--debug").stderr
     shown = spindb(*command, SPINDB_TRACEBACK="1")
     assert shown.returncode == 5
     assert "Traceback" in shown.stderr

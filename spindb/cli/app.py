@@ -16,6 +16,7 @@ from typer.main import get_command
 
 import spindb
 from spindb.cli.fast_parameters import spare
+from spindb.cli.options import TRACEBACK, Debug
 from spindb.cli.terminal.door import (
     OutputError,
     close_output,
@@ -58,9 +59,6 @@ COMMANDS = {
 }
 """Modules of `spindb.cli.commands` and the commands that each adds, in the order in which help lists them."""
 
-_TRACEBACK = "SPINDB_TRACEBACK"
-"""Environment variable: set, errors are followed by where they came from (an environment's own code, say)."""
-
 _HELP = """Every RL run you ever trained is one query away, and every saved policy plays again.
 
     spindb ingest data/                           index all runs below
@@ -92,6 +90,7 @@ def _global(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
+    debug: Debug = False,
 ) -> None:
     ctx.obj = db
 
@@ -123,7 +122,7 @@ def _command_in(arguments: Sequence[str]) -> str | None:
     for word in words:
         if word == "--db":
             next(words, None)
-        elif not word.startswith("--db="):
+        elif word != "--debug" and not word.startswith("--db="):
             return None if word.startswith("-") else word
     return None
 
@@ -142,6 +141,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     What the command had finished stays finished; what it leaves behind it says in `Interrupts.left`.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    traced = os.environ.get(TRACEBACK)
     with interrupts(held=True) as signals:
         try:
             with signals.released():
@@ -153,6 +153,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except Exception:
             if signals.received is None:
                 raise  # else it is what the interrupt became on its way, in a callback of SQLite for instance
+        finally:
+            if traced is None:
+                os.environ.pop(TRACEBACK, None)  # --debug is of this call alone
         return code if signals.received is None else _interrupted(signals)
 
 
@@ -186,7 +189,7 @@ def _said(error: SpindbError) -> int:
     if active().received is not None:
         raise error
     say_error(error)
-    if os.environ.get(_TRACEBACK):
+    if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
     return error.exit_code
 

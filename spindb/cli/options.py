@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,24 @@ FilterWords = Annotated[
         "from stdin. (default: all)",
         show_default=False,
         autocompletion=completion.of_filter,
+    ),
+]
+TRACEBACK = "SPINDB_TRACEBACK"
+"""Environment variable: set, errors are followed by where they came from (an environment's own code, say)."""
+
+
+def _set_debug(asked: bool) -> None:
+    if asked:
+        os.environ[TRACEBACK] = "1"  # processes that are started see it, too
+
+
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        help="After an error, show where it came from: an environment's own code, say.",
+        callback=_set_debug,
+        expose_value=True,
     ),
 ]
 Run = Annotated[

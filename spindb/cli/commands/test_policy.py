@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spindb.cli.options import AsJson, Db, database
+from spindb.cli.options import AsJson, Db, Debug, database
 from spindb.cli.terminal.door import say_log
 from spindb.cli.terminal.progress import print_line, so_far
 from spindb.cli.terminal.tables import plural, print_json, say
@@ -111,6 +111,7 @@ def test_policy(
     keep: Annotated[
         bool, typer.Option(" /--no-record", help="Keep nothing in the database.", show_default=False)
     ] = True,
+    debug: Debug = False,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:

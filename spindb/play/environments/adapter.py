@@ -135,5 +135,5 @@ class Environment:
         shown = f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
         return PlaybackError(
             f"{self.name}: its {call}() raised {type(error).__name__}{f': {shown}' if shown else ''}",
-            hint="SPINDB_TRACEBACK=1 shows where",
+            hint="spindb --debug … shows where",
         )

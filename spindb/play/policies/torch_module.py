@@ -161,9 +161,7 @@ def _authors_code(save: Path, call: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise PolicyError(
-            f"{save}: its {call}() raised {_told(error)}", hint="SPINDB_TRACEBACK=1 shows where"
-        ) from error
+        raise PolicyError(f"{save}: its {call}() raised {_told(error)}", hint="spindb --debug … shows where") from error
 
 
 def _told(error: BaseException) -> str:
