@@ -99,7 +99,7 @@ def judge(
         snapshot: the snapshot that is this run's own.
         directory: the run's directory.
         columns: its metrics.
-        names: its own name without the mark of a seed, and its experiment's.
+        names: its own name and its experiment's.
     """
     outright = configured is not None and configured.source == "config"
     return _verdict(

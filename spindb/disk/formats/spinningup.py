@@ -88,7 +88,7 @@ class SpinningUp:
         stem, seed = _name_and_seed(name)
         exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
         experiment = stem if exp_name is None else exp_name
-        verdict = judge(configured, latest(snapshots), directory, table.columns, (stem, experiment))
+        verdict = judge(configured, latest(snapshots), directory, table.columns, (name, experiment))
         if verdict.contradiction:
             reader.report("algo-differs", verdict.contradiction, "")
         if message := _beyond(table, config.values.get("epochs")):
