@@ -198,7 +198,6 @@ def test_verdicts_are_kept_shown_and_found(study: Path, cli: Cli) -> None:
 
 
 @pytest.mark.sqlite
-@pytest.mark.slow
 def test_a_statement_is_repeated_elsewhere(study: Path, cli: Cli) -> None:
     cli("ingest", "data")
     right = ("--env-factory", "worlds_of_verify:right", "--jobs", "1")
@@ -223,7 +222,6 @@ def test_a_statement_is_repeated_elsewhere(study: Path, cli: Cli) -> None:
 
 
 @pytest.mark.sqlite
-@pytest.mark.slow
 def test_test_policy_says_whether_it_agrees(study: Path, cli: Cli) -> None:
     cli("ingest", "data")
     right = ("--env-factory", "worlds_of_verify:right", "-nr", "--seed", "1")
@@ -242,7 +240,6 @@ def test_test_policy_says_whether_it_agrees(study: Path, cli: Cli) -> None:
 
 
 @pytest.mark.sqlite
-@pytest.mark.slow
 def test_what_can_not_be_verified_is_refused_in_words(study: Path, cli: Cli) -> None:
     cli("ingest", "data")
     assert cli("verify", "1", "--itr", "9").code == 3
