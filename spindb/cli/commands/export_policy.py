@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spindb.cli.commands.test_policy import ActionRule, Forces, forces_chosen
 from spindb.cli.options import Db, Run, database
+from spindb.cli.play_options import ActionRule, EnvFactory, Forces, Imports, forces_chosen, one_environment
 from spindb.cli.terminal.tables import say
 from spindb.errors import UsageError
 from spindb.extras import needing
@@ -39,13 +39,8 @@ def export_policy(
     ] = False,
     action: ActionRule = None,
     env: Annotated[str | None, typer.Option(help="The environment inside the wrappers, by its id.")] = None,
-    env_factory: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
-    ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
-    ] = None,
+    env_factory: EnvFactory = None,
+    imports: Imports = None,
     contact_forces: Forces = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file. (default: the run's name, here)")
@@ -62,8 +57,7 @@ def export_policy(
     """
     if onnx == npz:
         raise UsageError("name one form: --onnx or --npz")
-    if env is not None and env_factory is not None:
-        raise UsageError("--env and --env-factory exclude each other")
+    one_environment(env, env_factory)
     forces = forces_chosen(contact_forces)
     if not with_wrappers and (env or env_factory or imports or forces):
         raise UsageError("--env, --env-factory, --import and --contact-forces are for --with-wrappers")

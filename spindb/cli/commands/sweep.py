@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spindb.cli.commands.test_policy import ActionRule, Forces, WithoutWrappers, forces_chosen
 from spindb.cli.evaluating import evaluate_over_processes, require_runs
 from spindb.cli.options import Db, Everything, FilterWords, database, words_of
+from spindb.cli.play_options import (
+    ActionRule,
+    Deterministic,
+    EnvFactory,
+    EnvId,
+    Forces,
+    Imports,
+    Jobs,
+    Length,
+    Trust,
+    WithoutWrappers,
+    forces_chosen,
+    one_environment,
+)
 from spindb.cli.terminal.evaluations import print_evaluations
 from spindb.cli.terminal.tables import plural, say
-from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.signals import active
 
@@ -36,26 +48,17 @@ def sweep(
     ctx: typer.Context,
     words: FilterWords = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", help="How many for each snapshot.", min=1)] = 10,
-    length: Annotated[int, typer.Option("--len", "-l", help="End an episode after so many steps; 0: no limit.")] = 0,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
-    ] = False,
+    length: Length = 0,
+    deterministic: Deterministic = False,
     seed: Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.", min=0)] = 0,
-    env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
-    env_factory: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
-    ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
-    ] = False,
+    env: EnvId = None,
+    env_factory: EnvFactory = None,
+    imports: Imports = None,
+    trust: Trust = False,
     action: ActionRule = None,
     without_wrappers: WithoutWrappers = False,
     contact_forces: Forces = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
+    jobs: Jobs = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")] = None,
     everything: Everything = False,
     db: Db = None,
@@ -78,8 +81,7 @@ def sweep(
         from spindb.play.session import evaluate
 
     require_seed(seed)
-    if env is not None and env_factory is not None:
-        raise UsageError("--env and --env-factory exclude each other")
+    one_environment(env, env_factory)
     location = database(ctx, db)
     flags = Flags(
         episodes,

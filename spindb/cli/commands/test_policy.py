@@ -12,6 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spindb.cli.options import AsJson, Db, Debug, database
+from spindb.cli.play_options import (
+    ActionRule,
+    Deterministic,
+    EnvFactory,
+    EnvId,
+    Forces,
+    Imports,
+    Length,
+    Trust,
+    WithoutWrappers,
+    forces_chosen,
+    one_environment,
+)
 from spindb.cli.terminal.door import say_log
 from spindb.cli.terminal.progress import print_line, so_far
 from spindb.cli.terminal.tables import plural, print_json, say
@@ -23,7 +36,6 @@ from spindb.signals import active
 if TYPE_CHECKING:
     from spindb.index.write.batch import Evaluation
     from spindb.play.environments.build import BuiltEnvironment, Render
-    from spindb.play.environments.contact_forces import ContactForces
     from spindb.play.locate import Playable
     from spindb.play.policies import Engine, Policy
     from spindb.play.rollouts.rollout import Rollout, Trace
@@ -32,28 +44,6 @@ if TYPE_CHECKING:
     from spindb.play.session import Session
     from spindb.records import Verdict
 
-ActionRule = Annotated[
-    str | None,
-    typer.Option(
-        "--action",
-        metavar="RULE",
-        help="How outputs become actions, if the save leaves it open: argmax, sample, tanh, clip.",
-    ),
-]
-WithoutWrappers = Annotated[
-    bool,
-    typer.Option(
-        "--without-wrappers", help="Leave out saved wrappers that can't be rebuilt; if all can, leave out all."
-    ),
-]
-Forces = Annotated[
-    str | None,
-    typer.Option(
-        "--contact-forces",
-        metavar="real|zero",
-        help="What Ant and Humanoid up to -v3 observe of them. (default: as the policy's weights say)",
-    ),
-]
 _LATEST = -1
 _VALUE_FILES = (".csv", ".png", ".svg", ".pdf")
 
@@ -72,23 +62,14 @@ def test_policy(
     ] = None,
     run_id: Annotated[int | None, typer.Option("--run-id", help="The run by its id.")] = None,
     itr: Annotated[int, typer.Option("--itr", "-i", help="Which snapshot; -1: the latest.")] = _LATEST,
-    length: Annotated[int, typer.Option("--len", "-l", help="End an episode after so many steps; 0: no limit.")] = 0,
+    length: Length = 0,
     episodes: Annotated[int, typer.Option("--episodes", "-n", help="How many episodes.")] = 100,
     norender: Annotated[bool, typer.Option("--norender", "-nr", help="Don't show it.")] = False,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
-    ] = False,
-    env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
-    env_factory: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
-    ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
-    ] = False,
+    deterministic: Deterministic = False,
+    env: EnvId = None,
+    env_factory: EnvFactory = None,
+    imports: Imports = None,
+    trust: Trust = False,
     action: ActionRule = None,
     without_wrappers: WithoutWrappers = False,
     contact_forces: Forces = None,
@@ -133,8 +114,7 @@ def test_policy(
 
     if (run is None) == (run_id is None):
         raise UsageError("name one run: an output directory, or --run-id", hint="spindb runs lists them")
-    if env is not None and env_factory is not None:
-        raise UsageError("--env and --env-factory exclude each other")
+    one_environment(env, env_factory)
     if faithful and (env or seed is not None or video or not norender or engine == "numpy"):
         raise UsageError(
             "--faithful replays the saved environment and draws: no --env, --seed, rendering or numpy",
@@ -229,20 +209,6 @@ def _require_files(video: Path | None, values: Path | None) -> None:
         require_suffix(video)
     if values is not None and values.suffix not in _VALUE_FILES:
         raise UsageError(f"{values}: values are written as {', '.join(_VALUE_FILES)}")
-
-
-def forces_chosen(name: str | None) -> ContactForces | None:
-    """What was typed for ``--contact-forces``.
-
-    Raises:
-        UsageError: it is none of its values.
-    """
-    from spindb.play.environments.contact_forces import CONTACT_FORCES
-
-    found = next((known for known in CONTACT_FORCES if known == name), None)
-    if name is not None and found is None:
-        raise UsageError(f"--contact-forces {name}: it is real or zero")
-    return found
 
 
 def _engine(name: str) -> Engine:

@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spindb.cli.commands.test_policy import ActionRule, Forces, WithoutWrappers, forces_chosen
 from spindb.cli.evaluating import evaluate_over_processes, require_runs
 from spindb.cli.options import AsJson, Db, Everything, FilterWords, database, words_of
+from spindb.cli.play_options import (
+    ActionRule,
+    EnvFactory,
+    EnvId,
+    Forces,
+    Imports,
+    Jobs,
+    Trust,
+    WithoutWrappers,
+    forces_chosen,
+    one_environment,
+)
 from spindb.cli.terminal.tables import echo, plural, print_json, print_table, say
 from spindb.errors import NotFoundError, UsageError
 from spindb.extras import needing
@@ -47,17 +58,10 @@ def verify(
     ] = 20,
     most: Annotated[int, typer.Option("--most", help="How many at most.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.", min=0)] = 0,
-    env: Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")] = None,
-    env_factory: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")
-    ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
-    ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")
-    ] = False,
+    env: EnvId = None,
+    env_factory: EnvFactory = None,
+    imports: Imports = None,
+    trust: Trust = False,
     action: ActionRule = None,
     without_wrappers: WithoutWrappers = False,
     contact_forces: Forces = None,
@@ -69,7 +73,7 @@ def verify(
         Path | None, typer.Option("--statement", metavar="FILE", help="Write the verdicts, to be repeated elsewhere.")
     ] = None,
     check: Annotated[Path | None, typer.Option("--check", metavar="FILE", help="Repeat what such a file says.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)] = None,
+    jobs: Jobs = None,
     everything: Everything = False,
     as_json: AsJson = False,
     db: Db = None,
@@ -95,8 +99,7 @@ def verify(
         from spindb.play.verify.statement import read
 
     require_seed(seed)
-    if env is not None and env_factory is not None:
-        raise UsageError("--env and --env-factory exclude each other")
+    one_environment(env, env_factory)
     if check is not None and statement is not None:
         raise UsageError("--check and --statement exclude each other")
     if all_snapshots and itr != -1:

@@ -45,8 +45,6 @@ _OTHER_CONFIGS = ("full-config.json", "config.yml", "config.yaml")
 _TEXT_FILES = frozenset({_PROGRESS, _CONFIG, *_OTHER_CONFIGS})
 # Our logger writes a run beside another of the same name as NAME.2, NAME.3 and so on.
 _SEED_IN_NAME = re.compile(r"(.+)_s(\d{1,18})(?:\.(?:[2-9]|[1-9]\d{1,3}))?\Z")
-_MAX_SEED = 2**63
-_STAMP_IN_NAME = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _PROBLEM_FILE = re.compile(r"vars\d*\.pkl\.problem\Z")
 _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 _EPOCH_CODES = ("epoch-goes-back", "epoch-repeats", "several-rows-an-epoch")
