@@ -13,7 +13,7 @@ import pytest
 import spindb
 
 PACKAGES = ("spindb.disk.", "spindb.index.", "spindb.analysis.", "spindb.play.policies.", "spindb.records")
-GATHER = {"Built", "Compiler", "Join", "Notes", "Restored", "Sources", "Writer", "_Budget", "_Measured", "_Seen"}
+GATHER = {"Built", "Join", "Notes", "Restored", "Sources", "Writer", "_Budget", "_Measured", "_Seen"}
 REMEMBER = {"Function"}
 """Frozen, with room for what is computed once."""
 

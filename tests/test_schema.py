@@ -15,11 +15,12 @@ from conftest import made_by
 from sqlalchemy import Connection, inspect
 
 from spindb.errors import DatabaseError, SchemaError
-from spindb.index.database import engine as engine_module
 from spindb.index.database import migrate
+from spindb.index.database import sqlite as sqlite_module
 from spindb.index.database.create import create
-from spindb.index.database.engine import database_errors, migrating, network_file_system, open_engine
+from spindb.index.database.engine import database_errors, migrating, open_engine
 from spindb.index.database.models import APPLICATION_ID, REVISIONS, metadata
+from spindb.index.database.sqlite import network_file_system
 
 pytestmark = pytest.mark.sqlite
 
@@ -155,7 +156,7 @@ def test_network_file_systems_are_noticed(path: str, kind: str | None, tmp_path:
 
 
 def test_on_a_network_file_system_nothing_is_logged_ahead(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "network_file_system", lambda path: "nfs4")
+    monkeypatch.setattr(sqlite_module, "network_file_system", lambda path: "nfs4")
     engine = open_engine(database, write=True)
     migrate.upgrade(engine, "it")
     with engine.connect() as connection:

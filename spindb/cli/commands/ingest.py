@@ -215,7 +215,8 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
 
 
 def _say_network(location: str) -> None:
-    from spindb.index.database.engine import database_url, network_file_system, sqlite_path
+    from spindb.index.database.engine import database_url, sqlite_path
+    from spindb.index.database.sqlite import network_file_system
 
     path = sqlite_path(database_url(location))
     kind = network_file_system(path) if path else None

@@ -38,12 +38,13 @@ def save_query(
     """
     from spindb.index.database.connect import connected
     from spindb.index.query import saved as queries
+    from spindb.index.query.question import read
     from spindb.index.query.search import count
 
     text = " ".join(words)
     with connected(database(ctx, db), write=True) as connection:
-        queries.save(connection, name, text)
-        found = count(connection, f"@{name}")
+        tree = queries.save(connection, name, text)
+        found = count(connection, read(connection, tree))
     say(f"@{name} is {text!r}: {plural(found, 'run')} now")
 
 

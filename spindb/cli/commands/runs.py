@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.index.query.outline import Outline
+    from spindb.index.query.question import Question
     from spindb.index.query.search import Query, Result
 
 _DATA_COLUMNS = (
@@ -144,21 +145,21 @@ class _Request:
     offset: int
     everything: bool
 
-    def query(self, text: str, columns: Sequence[str]) -> Query:
+    def query(self, question: Question, columns: Sequence[str], total: int | None = None) -> Query:
         from spindb.index.query.search import Query
 
-        return Query(text, tuple(columns), self.sort, self.limit, self.everything, self.offset)
+        return Query(question, tuple(columns), self.sort, self.limit, self.everything, self.offset, total)
 
 
 def _print_data(ask: _Request, location: str, *, as_json: bool, as_jsonl: bool, as_ids: bool) -> None:
     from spindb.index.database.connect import connected
     from spindb.index.query.search import search
-    from spindb.index.query.selection import as_filter
+    from spindb.index.query.selection import question_of
 
     columns = ("id",) if as_ids else _changed(_DATA_COLUMNS, ask.columns)
     with connected(location) as connection:
-        text = as_filter(connection, ask.words, everything=ask.everything, notice=say)
-        result = search(connection, ask.query(text, columns))
+        question = question_of(connection, ask.words, everything=ask.everything, notice=say)
+        result = search(connection, ask.query(question, columns))
     for line in _meanings(result.meaning):
         say(line)
     if as_ids:
@@ -195,24 +196,23 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
     from spindb.index.database.connect import connected
     from spindb.index.query.outline import outline
     from spindb.index.query.search import search
-    from spindb.index.query.selection import as_filter
+    from spindb.index.query.selection import question_of
 
     notices: list[str] = []
     with connected(location) as connection:
-        text = as_filter(connection, ask.words, everything=ask.everything, notice=notices.append)
-        whole = outline(connection, text, everything=ask.everything)
-        columns = ("id", "status", "root", "path", "updated")
-        found = search(connection, ask.query(text, columns)._replace(total=whole.total))
+        question = question_of(connection, ask.words, everything=ask.everything, notice=notices.append)
+        whole = outline(connection, question)
+        found = search(connection, ask.query(question, ("id", "status", "root", "path", "updated"), whole.total))
         if not found.rows:
-            return "", [*notices, *_nothing(connection, ask, text, whole)]
+            return "", [*notices, *_nothing(connection, ask, question, whole)]
         if ask.columns is None or ask.columns.startswith(("+", "-")):
             layout = _layout(connection, whole, ask.columns)
         else:
             layout = _Layout(_changed((), ask.columns), (), ())
         names = [name for name in layout.columns if name not in (_CURVE, _AGE)]
-        shown = search(connection, ask.query(text, names)._replace(total=whole.total))
+        shown = search(connection, ask.query(question, names, whole.total))
         extra = _extra(connection, found, layout.columns)
-        keys = _hyperparameters(connection, names)
+        keys = _hyperparameters(question, names)
     cells = [dict(zip(names, row, strict=True)) | more for row, more in zip(shown.rows, extra, strict=True)]
     titles = _titles(layout.columns)
     laid = table(
@@ -227,13 +227,12 @@ def _listing(ask: _Request, location: str, width: int | None) -> tuple[str, list
     return laid.text, [*notices, *after, *([CUT] if laid.cut else ()), *_meanings(shown.meaning)]
 
 
-def _hyperparameters(connection: Connection, names: Sequence[str]) -> set[str]:
+def _hyperparameters(question: Question, names: Sequence[str]) -> set[str]:
     """The columns that hold hyperparameters, of some runs at least."""
-    from spindb.index.query.fields import ConfigField, Names, alternatives
+    from spindb.index.query.fields import ConfigField, alternatives
     from spindb.index.query.language import Name
 
-    fields = Names(connection)
-    found = {name: alternatives(fields.find(Name(name, 0, len(name)), name)) for name in names}
+    found = {name: alternatives(question.names.find(Name.whole(name))) for name in names}
     return {name for name, fields in found.items() if any(isinstance(one, ConfigField) for one in fields)}
 
 
@@ -357,11 +356,13 @@ def _meanings(meaning: Mapping[str, tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _nothing(connection: Connection, ask: _Request, text: str, whole: Outline) -> list[str]:
+def _nothing(connection: Connection, ask: _Request, question: Question, whole: Outline) -> list[str]:
     """Why no run is shown: the page, runs that are hidden, the filter term by term, or an empty database."""
     from spindb.index.query.outline import words_of
+    from spindb.index.query.question import everything
     from spindb.index.query.search import count, explain
 
+    text = question.text
     if whole.total:
         return [f"no page {ask.offset // (ask.limit or 1) + 1}: {whole.total} runs match"]
     if whole.hidden:
@@ -370,19 +371,19 @@ def _nothing(connection: Connection, ask: _Request, text: str, whole: Outline) -
     if not text:
         return ["no runs here yet: spindb ingest DATA_DIR"]
     lines = [f"no run matches {text!r}"]
-    total = count(connection, "", everything=ask.everything)
-    terms = explain(connection, text, everything=ask.everything)
+    total = count(connection, everything(connection, hidden=ask.everything))
+    terms = explain(connection, question)
     width = max((len(t.term) for t in terms), default=0)
     for t in terms:
         rest = f"; without it {plural(t.without, 'run')}" if len(terms) > 1 else ""
         lines.append(f"  {t.term:<{width}}  holds for {show(t.alone)} of {plural(total, 'run')}{rest}")
-    return [*lines, *_codes(connection, text)]
+    return [*lines, *_codes(connection, question)]
 
 
-def _codes(connection: Connection, text: str) -> list[str]:
+def _codes(connection: Connection, question: Question) -> list[str]:
     """Which codes of problems there are, where the filter names one that no run has."""
     from spindb.index.query.problems import unknown_codes
 
-    unknown, known = unknown_codes(connection, text)
+    unknown, known = unknown_codes(connection, question.tree)
     there = f"codes here: {', '.join(known)}" if known else "no run here has a problem"
     return [f"no run has the problem {', '.join(unknown)}; {there}"] if unknown else []

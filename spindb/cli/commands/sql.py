@@ -19,7 +19,7 @@ from spindb.errors import UsageError
 from spindb.signals import active, exit_code, words
 
 if TYPE_CHECKING:
-    from spindb.index.query.sql import Answer
+    from spindb.index.database.answer import Answer
 
 _MOST_ROWS = 10_000  # of a table
 _MOST_TEXT = 20_000_000  # characters of its cells

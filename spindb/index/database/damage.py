@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from spindb.index.database import models, series
+from spindb.index.database.backend import backend_of
 from spindb.index.database.guard import foreign
 from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
 from spindb.index.database.wrong_cells import findings, shown
@@ -19,10 +20,7 @@ _OF_SERIES = ("count", "first", "last", "last_text", "min", "max", "mean", "argm
 
 def damage(connection: Connection) -> list[str]:
     """What is wrong with the database, a line each with table, row and column; none where it is sound."""
-    found: list[str] = []
-    if connection.dialect.name == "sqlite":
-        lines = connection.execute(text("PRAGMA integrity_check")).scalars()
-        found += [str(line) for line in lines if line != "ok"]
+    found = backend_of(connection).integrity(connection)
     found += [f"not made by spindb: {made}, which {made.drop} takes out" for made in foreign(connection)]
     return [*found, *wrong_links(connection), *wrong_cells(connection)]
 

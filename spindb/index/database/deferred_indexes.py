@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Index, func, select
 from sqlalchemy.schema import CreateIndex, DropIndex
 
+from spindb.index.database.backend import backend_of
 from spindb.index.database.models import configs, metrics, runs
 
 _WORTH_SORTING = 1000  # runs; below, pages of indexes are few
@@ -16,13 +17,13 @@ _FOR_QUESTIONS = sorted((*configs.indexes, *metrics.indexes), key=lambda index: 
 
 @contextmanager
 def indexed_afterwards(connection: Connection, new: int) -> Iterator[None]:
-    """Where more runs come than a SQLite file holds: without the indexes of hyperparameters and metrics until all came.
+    """Where more runs come than a database holds: without the indexes of hyperparameters and metrics until all came.
 
     Those are in order of values: new rows go anywhere in them, so that each transaction writes nearly all pages of an
     index anew once it is large. Sorting the rows once is cheaper, the more so the more there are. An ingest that is
     killed before leaves a database that answers slowly; `complete_indexes` makes what is missing.
     """
-    if connection.dialect.name != "sqlite" or new < _WORTH_SORTING:
+    if new < _WORTH_SORTING or not backend_of(connection).sorts_afterwards:
         yield
         return
     with connection.begin():
@@ -35,7 +36,7 @@ def indexed_afterwards(connection: Connection, new: int) -> Iterator[None]:
 
 def complete_indexes(connection: Connection) -> None:
     """Make the indexes that are missing, if any."""
-    if connection.dialect.name != "sqlite":  # nothing to wait for other writers for
+    if not backend_of(connection).sorts_afterwards:  # nothing to wait for other writers for
         return
     with connection.begin():
         missing = missing_indexes(connection)
@@ -46,7 +47,5 @@ def complete_indexes(connection: Connection) -> None:
 
 def missing_indexes(connection: Connection) -> list[Index]:
     """What an ingest that was killed left to the next one."""
-    if connection.dialect.name != "sqlite":
-        return []
-    there = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'").scalars().all()
-    return [index for index in _FOR_QUESTIONS if index.name not in there]
+    missing = backend_of(connection).missing_indexes(connection, [str(index.name) for index in _FOR_QUESTIONS])
+    return [index for index in _FOR_QUESTIONS if index.name in missing]

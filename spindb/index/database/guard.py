@@ -11,27 +11,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from spindb.errors import DatabaseError
-from spindb.index.database.create import VIEWS
+from spindb.index.database.backend import Backend, backend_of
 from spindb.index.database.models import metadata
-
-_MADE_IN_FILE = text(
-    "SELECT CASE WHEN sql LIKE 'CREATE VIRTUAL%' THEN 'virtual table' ELSE type END, name, tbl_name, sql "
-    "FROM sqlite_master WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%' ORDER BY type, name"
-)
-# Of the schema that statements are about: triggers and rules of tables, and what stands where tables should.
-_MADE_ON_SERVER = text(
-    """
-    SELECT 'trigger', t.tgname::text, c.relname::text, '' FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace
-    UNION ALL
-    SELECT 'rule', r.rulename::text, c.relname::text, '' FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-    WHERE r.rulename <> '_RETURN' AND c.relnamespace = current_schema()::regnamespace
-    UNION ALL
-    SELECT CASE c.relkind WHEN 'f' THEN 'foreign table' ELSE 'view' END, c.relname::text, c.relname::text, ''
-    FROM pg_class c WHERE c.relkind IN ('v', 'm', 'f') AND c.relnamespace = current_schema()::regnamespace
-    ORDER BY 1, 2
-    """
-)
 
 
 class Made(NamedTuple):
@@ -59,14 +40,16 @@ def _quoted(name: str) -> str:
 
 def foreign(connection: Connection) -> list[Made]:
     """What somebody else made beside the tables and the view of spindb."""
-    on_server = connection.dialect.name == "postgresql"
-    rows = connection.execute(_MADE_ON_SERVER if on_server else _MADE_IN_FILE)
-    return [made for made in map(Made._make, rows) if not _is_ours(made, on_server)]
+    backend = backend_of(connection)
+    rows = connection.execute(text(backend.made_beside))
+    return [made for made in map(Made._make, rows) if not _is_ours(made, backend)]
 
 
-def _is_ours(made: Made, on_server: bool) -> bool:
-    known = VIEWS.get(made.name) if made.kind == "view" else None
-    return known is not None and (on_server or " ".join(made.sql.split()) == " ".join(known.split()))
+def _is_ours(made: Made, backend: Backend) -> bool:
+    if made.kind != "view" or made.name not in backend.views:
+        return False
+    written = backend.views[made.name]
+    return written is None or made.sql.split() == written.split()
 
 
 def refuse_foreign(connection: Connection, name: str, *, write: bool) -> None:
@@ -78,8 +61,8 @@ def refuse_foreign(connection: Connection, name: str, *, write: bool) -> None:
     Raises:
         DatabaseError: naming what stands in the way and how to drop it.
     """
-    on_server = connection.dialect.name == "postgresql"
-    found = [made for made in foreign(connection) if _stands_in_the_way(made, write, on_server)]
+    backend = backend_of(connection)
+    found = [made for made in foreign(connection) if _stands_in_the_way(made, backend, write)]
     if not found:
         return
     drops = "; ".join(made.drop for made in found)
@@ -89,9 +72,7 @@ def refuse_foreign(connection: Connection, name: str, *, write: bool) -> None:
     )
 
 
-def _stands_in_the_way(made: Made, write: bool, on_server: bool) -> bool:
-    if made.name in metadata.tables or made.name in VIEWS:
+def _stands_in_the_way(made: Made, backend: Backend, write: bool) -> bool:
+    if made.name in metadata.tables or made.name in backend.views:
         return True
-    if on_server:  # others may keep views of their own beside our tables, which no statement of ours touches
-        return write and made.kind in ("trigger", "rule") and made.table in metadata.tables
-    return write and made.kind in ("trigger", "view")
+    return write and backend.acts_on_writes(made.kind, on_ours=made.table in metadata.tables)

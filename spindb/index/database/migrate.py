@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, inspect, text
 
 from spindb.errors import SchemaError
+from spindb.index.database.backend import backend_of
 from spindb.index.database.backup import back_up, beside
 from spindb.index.database.create import create
 from spindb.index.database.engine import migrating
@@ -92,12 +93,12 @@ def upgrade(engine: Engine, name: str) -> tuple[str | None, str]:
 
 
 def _back_up_older(engine: Engine) -> None:
-    """A SQLite file of an older schema is copied before it is touched."""
+    """A file of an older schema is copied before it is touched."""
     with engine.connect() as connection:
         older = revision(connection) if state(connection) == "older" else None
-        file = connection.exec_driver_sql("PRAGMA database_list").all()[0][2] if engine.name == "sqlite" else None
+        file = backend_of(engine).file_of(connection) if older else None
     if older and file:
-        back_up(Path(file), beside(Path(file), f"schema-{older}"))
+        back_up(file, beside(file, f"schema-{older}"))
 
 
 def _run_migrations(connection: Connection) -> None:

@@ -7,10 +7,11 @@ from contextlib import closing
 from itertools import islice, zip_longest
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, select, text, update
+from sqlalchemy import Connection, Table, bindparam, func, select, update
 
 from spindb.errors import DatabaseError, UsageError
 from spindb.index.database import series
+from spindb.index.database.backend import backend_of
 from spindb.index.database.models import metadata, metrics, runs
 from spindb.index.database.unknown import noted
 from spindb.index.write.bulk import insert_rows
@@ -40,8 +41,7 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
                 insert_rows(target, table, table.c.keys(), written)
                 counts[table.name] += len(batch)
     _link_runs(source, target)
-    if target.dialect.name == "postgresql":
-        _advance_sequences(target)
+    backend_of(target).after_copy(target, metadata.sorted_tables)
     return counts
 
 
@@ -90,7 +90,7 @@ def _written(table: Table, row: dict[str, Any], target: Connection) -> dict[str,
     """The row as the target's kind of database keeps it; runs are linked to others when all are there."""
     if table is metrics:
         cells = series.decode(row["series"], row["odd_cells"])
-        row["series"], row["odd_cells"] = series.packed(cells, target.dialect.name)
+        row["series"], row["odd_cells"] = series.packed(cells, backend_of(target).name)
     elif table is runs:
         row |= dict.fromkeys(_LINKS)
     return row
@@ -111,11 +111,3 @@ def _link_runs(source: Connection, target: Connection) -> None:
         if links:
             statement = update(runs).where(runs.c.id == bindparam("run")).values({name: bindparam("other")})
             target.execute(statement, [{"run": run, "other": other} for run, other in links])
-
-
-def _advance_sequences(target: Connection) -> None:
-    """Let new ids begin behind the copied ones."""
-    for table in metadata.sorted_tables:
-        if "id" in table.c:
-            last = f"SELECT coalesce(max(id), 0) + 1 FROM {table.name}"  # noqa: S608 - our own names
-            target.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), ({last}), false)"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, select, text
+from sqlalchemy import Connection, Table, and_, func, select
 
 from spindb.index.database import migrate, models
+from spindb.index.database.backend import backend_of
 from spindb.index.database.engine import database_url, sqlite_path
 
 _COUNTED: tuple[Table, ...] = (
@@ -30,10 +31,9 @@ def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
         "database": str(path) if path else url.render_as_string(hide_password=True),
         "schema": migrate.revision(connection),
     }
-    if path is not None:
-        facts["bytes"] = path.stat().st_size
-    elif connection.dialect.name == "postgresql":
-        facts["bytes"] = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+    size = backend_of(connection).size(connection)
+    if size is not None:
+        facts["bytes"] = size
     runs, roots = models.runs.c, models.roots.c
     present = and_(runs.status != "superseded", runs.removed_at.is_(None))
     of_root = and_(runs.root_id == roots.id, present)

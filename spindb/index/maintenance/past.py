@@ -16,6 +16,7 @@ from sqlalchemy import Connection, DateTime, insert, select
 
 from spindb.canonical import canonical
 from spindb.index.database import series
+from spindb.index.database.backend import backend_of
 from spindb.index.database.models import configs, metrics, problems, runs
 from spindb.index.write.bulk import insert_rows
 from spindb.index.write.rows import COLUMNS, rows_of
@@ -81,7 +82,7 @@ def put_back(connection: Connection, owner: Any, generation: int, values: Mappin
     inserted = connection.execute(insert(runs).values(**facts, **place, **kept))
     assert inserted.inserted_primary_key is not None
     run_id = int(inserted.inserted_primary_key[0])
-    belongings = rows_of(record, connection.dialect.name).belongings
+    belongings = rows_of(record, backend_of(connection).name).belongings
     for table in (configs, metrics, problems):
         rows = [(run_id, *row) for row in belongings[table.name]]
         insert_rows(connection, table, ("run_id", *COLUMNS[table.name]), rows)

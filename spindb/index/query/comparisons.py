@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,11 @@ from sqlalchemy import BigInteger, ColumnElement, Double, and_, false, func, lit
 from sqlalchemy.sql.selectable import FromClause
 
 from spindb.errors import FilterError
+from spindb.index.database.backend import Backend
 from spindb.index.query.fields import MetricField, RunField
-from spindb.index.query.language import Value
+from spindb.index.query.language import Comparator, Value
 from spindb.index.query.lists import any_of, one_of
-from spindb.index.query.values import as_number, canonical_texts, compare, displayed, error, glob, number_of, period
+from spindb.index.query.values import as_number, canonical_texts, compare, displayed, glob, number_of, period
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)\Z", re.DOTALL)
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -32,10 +33,9 @@ _MAX_PATTERN = 10_000  # characters; SQLite takes no longer ones than 50,000 byt
 class Test:
     """A comparator and what was typed behind it: one value, or for ``=`` several, of which one must be equal."""
 
-    query: str
-    comparator: str
+    comparator: Comparator
     values: tuple[Value, ...]
-    dialect: str
+    backend: Backend
 
     @property
     def value(self) -> Value:
@@ -46,7 +46,7 @@ class Test:
         return replace(self, values=values)
 
     def error(self, message: str, hint: str | None = None) -> FilterError:
-        return error(self.query, message, self.value, hint)
+        return self.value.error(message, hint)
 
 
 def of_column(field: RunField, column: ColumnElement[Any], test: Test) -> ColumnElement[bool]:
@@ -63,9 +63,9 @@ def of_column(field: RunField, column: ColumnElement[Any], test: Test) -> Column
     if field.kind == "flag":
         raise test.error(f"{field.name} is true or false")
     if field.kind == "time":
-        return _time(column, test.comparator, test.query, test.value)
+        return _time(column, test.comparator, test.value)
     if field.kind in ("number", "bytes"):
-        return compare(column, test.comparator, _typed(_number(test, test.value, field.name)))
+        return compare(column, test.comparator, _typed(_number(test.value, field.name)))
     return compare(column, test.comparator, test.value.text)
 
 
@@ -79,13 +79,13 @@ def of_config(alias: FromClause, test: Test) -> ColumnElement[bool]:
         for value in test.values:
             bounds = _range(value, _is_number)
             if bounds is None:
-                texts |= dict.fromkeys(canonical_texts(test.query, value))
+                texts |= dict.fromkeys(canonical_texts(value))
             else:
-                ranges.append(and_(*(_config_order(alias, c, test.query, v) for c, v in bounds)))
-        same = [one_of(test.dialect, alias.c.canonical, list(texts))] if texts else []
+                ranges.append(and_(*(_config_order(alias, c, v) for c, v in bounds)))
+        same = [one_of(test.backend, alias.c.canonical, list(texts))] if texts else []
         equal = any_of([*same, *ranges])
         return equal if test.comparator == "=" else not_(func.coalesce(equal, false()) if ranges else equal)
-    return _config_order(alias, test.comparator, test.query, test.value)
+    return _config_order(alias, test.comparator, test.value)
 
 
 def of_metric(field: MetricField, alias: FromClause, test: Test, *, few: bool = False) -> ColumnElement[bool]:
@@ -94,7 +94,7 @@ def of_metric(field: MetricField, alias: FromClause, test: Test, *, few: bool = 
     if test.comparator == "~":
         raise test.error(f"{field.shown} is a metric: ~ compares text")
     if test.comparator not in ("=", "!="):
-        number = _number(test, test.value, field.shown, "METRIC=nan finds NaN")
+        number = _number(test.value, field.shown, "METRIC=nan finds NaN")
         return compare(column, test.comparator, _double(number))
     equal = any_of(_equal_metric(field, alias, column, test))
     if test.comparator == "=":
@@ -114,28 +114,27 @@ def matches(column: ColumnElement[Any], test: Test) -> ColumnElement[bool]:
 
 def _equal_column(field: RunField, column: ColumnElement[Any], test: Test) -> Iterator[ColumnElement[bool]]:
     if field.kind in ("text", "codes"):
-        yield one_of(test.dialect, column, [value.text for value in test.values])
+        yield one_of(test.backend, column, [value.text for value in test.values])
         return
     whole: list[int] = []
     for value in test.values:
         if field.kind == "flag":
             if value.text.lower() not in _TRUTH:
-                raise error(test.query, f"{field.name} is true or false", value)
+                raise value.error(f"{field.name} is true or false")
             yield compare(column, "=", _TRUTH[value.text.lower()])
         elif field.kind == "time":
             bounds = _range(value)
-            each = [("=", value)] if bounds is None else bounds
-            yield and_(*(_time(column, c, test.query, v) for c, v in each))
+            yield _time(column, "=", value) if bounds is None else and_(*(_time(column, c, v) for c, v in bounds))
         elif bounds := _range(value, _is_number):
-            yield and_(*(compare(column, c, _typed(_number(test, v, field.name))) for c, v in bounds))
+            yield and_(*(compare(column, c, _typed(_number(v, field.name))) for c, v in bounds))
         else:
-            number = _number(test, value, field.name)
+            number = _number(value, field.name)
             if isinstance(number, float):
                 yield compare(column, "=", _typed(number))
             else:
                 whole.append(number)
     if whole:
-        yield one_of(test.dialect, column, whole)
+        yield one_of(test.backend, column, whole)
 
 
 def _equal_metric(
@@ -144,15 +143,15 @@ def _equal_metric(
     numbers: list[float] = []
     for value in test.values:
         if bounds := _range(value, _is_number):
-            yield and_(*(compare(column, c, _double(_number(test, v, field.shown))) for c, v in bounds))
+            yield and_(*(compare(column, c, _double(_number(v, field.shown))) for c, v in bounds))
             continue
-        number = number_of(test.query, value, field.shown)
+        number = number_of(value, field.shown)
         if not math.isnan(number):
             numbers.append(float(number))
         elif field.statistic == "last":
             yield alias.c.last_text == "NaN"
         else:
-            raise error(test.query, "NaN can only be looked for in the last value: METRIC=nan", value)
+            raise value.error("NaN can only be looked for in the last value: METRIC=nan")
     if len(numbers) == 1:
         yield compare(column, "=", _double(numbers[0]))
     elif numbers:
@@ -160,16 +159,16 @@ def _equal_metric(
         yield from (column.in_(doubles[n : n + 100]) for n in range(0, len(doubles), 100))
 
 
-def _config_order(alias: FromClause, comparator: str, query: str, value: Value) -> ColumnElement[bool]:
+def _config_order(alias: FromClause, comparator: Comparator, value: Value) -> ColumnElement[bool]:
     number = as_number(value)
     if number is None or math.isnan(number):
-        raise error(query, f"{comparator} needs a number, not {value.text!r}", value)
+        raise value.error(f"{comparator} needs a number, not {value.text!r}")
     return compare(alias.c.number, comparator, float(number))
 
 
-def _time(column: ColumnElement[Any], comparator: str, query: str, value: Value) -> ColumnElement[bool]:
+def _time(column: ColumnElement[Any], comparator: Comparator, value: Value) -> ColumnElement[bool]:
     """Times are compared by the period that was typed: a day, a month, a second."""
-    begin, end = period(query, value)
+    begin, end = period(value)
     match comparator:
         case "<":
             return column < begin
@@ -182,16 +181,17 @@ def _time(column: ColumnElement[Any], comparator: str, query: str, value: Value)
     return and_(column >= begin, column < end)
 
 
-def _range(value: Value, is_end: Any = None) -> Iterable[tuple[str, Value]] | None:
+def _range(value: Value, is_end: Callable[[Value], bool] | None = None) -> Iterable[tuple[Comparator, Value]] | None:
     """``low..high`` as two tests, where both ends are of the right kind or one is open."""
     match = None if value.quoted else _RANGE.match(value.text)
     if not match or not (match[1] or match[2]):
         return None
-    low = Value(match[1], value.start, value.start + len(match[1]))
-    high = Value(match[2], value.end - len(match[2]), value.end)
+    low = replace(value, text=match[1], end=value.start + len(match[1]))
+    high = replace(value, text=match[2], start=value.end - len(match[2]))
     if is_end and not all(is_end(end) for end in (low, high) if end.text):
         return None
-    return [(c, v) for c, v in ((">=", low), ("<=", high)) if v.text]
+    bounds: tuple[tuple[Comparator, Value], ...] = ((">=", low), ("<=", high))
+    return [(comparator, end) for comparator, end in bounds if end.text]
 
 
 def _in_bytes(value: Value) -> Value:
@@ -205,11 +205,11 @@ def _is_number(value: Value) -> bool:
     return number is not None and not math.isnan(number)
 
 
-def _number(test: Test, value: Value, name: str, hint: str | None = None) -> float | int:
+def _number(value: Value, name: str, hint: str | None = None) -> float | int:
     """The number that is typed; a whole one as such, however it is spelled."""
-    number = number_of(test.query, value, name)
+    number = number_of(value, name)
     if math.isnan(number):
-        raise error(test.query, f"{name} can't be compared with NaN like that", value, hint)
+        raise value.error(f"{name} can't be compared with NaN like that", hint)
     if isinstance(number, float) and number.is_integer() and abs(number) < 2**63:
         return int(number)
     return number

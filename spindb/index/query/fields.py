@@ -85,7 +85,15 @@ class Alternatives:
     fields: tuple[ConfigField | MetricField, ...]
 
 
+Stored = ConfigField | MetricField
+"""What has a row of its own for each run that has it."""
+
 Field = RunField | ConfigField | MetricField | Alternatives
+
+
+def join_key(field: Stored) -> object:
+    """What fields have in common that stand in one row: the statistics of a metric do."""
+    return field if isinstance(field, ConfigField) else field.metric
 
 
 def alternatives(field: Field) -> tuple[ConfigField | MetricField, ...]:
@@ -194,7 +202,7 @@ class Names:
         self.connection = connection
         self._found: dict[tuple[str, bool], Field] = {}
 
-    def find(self, name: Name, query: str) -> Field:
+    def find(self, name: Name) -> Field:
         """What `name` stands for.
 
         Raises:
@@ -202,10 +210,10 @@ class Names:
         """
         place = name.text, name.quoted
         if place not in self._found:
-            self._found[place] = self._find(name, query)
+            self._found[place] = self._find(name)
         return self._found[place]
 
-    def _find(self, name: Name, query: str) -> Field:
+    def _find(self, name: Name) -> Field:
         column = run_field(name)
         if column is not None:
             return column
@@ -225,7 +233,7 @@ class Names:
             found = self._fields(exact, self.metrics_of(word), ending)
             near = [*RUN_FIELDS, *self.keys, *self.metrics, PERFORMANCE] if found is None else []
         if found is None:
-            raise self.unknown(name, query, near)
+            raise self.unknown(name, near)
         return found
 
     @staticmethod
@@ -263,10 +271,11 @@ class Names:
             found.append(MetricField(metric, statistic))
         return found
 
-    def unknown(self, name: Name, query: str, known: list[str]) -> FilterError:
+    def unknown(self, name: Name, known: list[str]) -> FilterError:
+        """That nothing has this name, and which of the `known` ones are like it."""
         near = nearest(name.text, known)
         hint = f"did you mean {' or '.join(near)}?" if near else "spindb params and spindb metrics list what there is"
-        return FilterError(f"nothing here is called {name.text!r}", query, name.start, name.end, hint=hint)
+        return name.error(f"nothing here is called {name.text!r}", hint)
 
     def is_metric(self, metric: str) -> bool:
         return metric in self.metrics

@@ -19,8 +19,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from spindb.errors import FilterError
 
@@ -28,23 +28,41 @@ Comparator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """A field as it was typed, at ``query[start:end]``."""
+class Token:
+    """A part of a filter: ``source[start:end]``, without its quotes in ``text``. An error about it shows it there."""
 
     text: str
     start: int
     end: int
     quoted: bool = False
+    source: str = field(default="", compare=False, repr=False)
+
+    def error(self, message: str, hint: str | None = None) -> FilterError:
+        """An error that points at this part of its filter."""
+        return FilterError(message, self.source, self.start, self.end, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value as it was typed; quotes are taken off and remembered."""
+class Name(Token):
+    """A field as it was typed."""
 
-    text: str
-    start: int
-    end: int
-    quoted: bool = False
+    __slots__ = ()
+
+    @classmethod
+    def whole(cls, text: str) -> Name:
+        """A name that stands alone, such as that of a column."""
+        return cls(text, 0, len(text), source=text)
+
+
+class Value(Token):
+    """A value as it was typed."""
+
+    __slots__ = ()
+
+
+class Saved(Token):
+    """A saved query by its name."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +90,16 @@ class Tagged:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """A saved query by its name, at ``query[start:end]``."""
-
-    name: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The tree of a saved query, whose places are those of `text`."""
-
-    text: str
-    item: Filter
-
-
-@dataclass(frozen=True, slots=True)
 class Not:
     item: Filter
 
 
 @dataclass(frozen=True, slots=True)
 class All:
+    """What must all hold. The outermost of a filter knows how each was typed, for `terms`."""
+
     items: tuple[Filter, ...]
+    texts: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Either:
     items: tuple[Filter, ...]
 
 
-Filter = Comparison | Membership | Presence | Tagged | Saved | Within | Not | All | Either
+Filter = Comparison | Membership | Presence | Tagged | Saved | Not | All | Either
 
 EVERYTHING = All(())
 """The filter of an empty query."""
@@ -143,28 +147,36 @@ def parse(query: str) -> Filter:
     return tree
 
 
-def names_in(tree: Filter) -> Iterator[Name]:
-    """The names that a filter compares, those of saved queries too where they were expanded."""
+def tests_in(tree: Filter) -> Iterator[Comparison | Membership | Presence | Tagged | Saved]:
+    """The single tests that a filter is made of; those of saved queries too where they were expanded."""
     waiting = [tree]
     while waiting:
         match waiting.pop():
             case All(items) | Either(items):
                 waiting.extend(items)
-            case Not(item) | Within(item=item):
+            case Not(item):
                 waiting.append(item)
-            case Comparison(name) | Membership(name) | Presence(name):
-                yield name
+            case test:
+                yield test
+
+
+class Term(NamedTuple):
+    """A part of a filter that must hold, as it was typed and as it was read."""
+
+    text: str
+    tree: Filter
+
+
+def terms_of(tree: Filter, text: str) -> list[Term]:
+    """The parts of a filter that must all hold; one where it is an ``or``. `text` is what the tree was read from."""
+    if isinstance(tree, All) and len(tree.texts) == len(tree.items):
+        return list(map(Term, tree.texts, tree.items))
+    return [Term(text.strip(), tree)]
 
 
 def terms(query: str) -> list[str]:
-    """The parts of a query that must all hold, as they were typed; one where it is an ``or``."""
-    parser = _Parser(query)
-    parser.skip()
-    if parser.at_end():
-        return []
-    parser.either(0)
-    starts = [*parser.starts, len(query)]
-    return [_TRAILING_AND.sub("", query[a:b]).strip() for a, b in itertools.pairwise(starts)]
+    """The texts of `terms_of`."""
+    return [term.text for term in terms_of(parse(query), query)]
 
 
 class _Parser:
@@ -173,7 +185,6 @@ class _Parser:
     def __init__(self, query: str) -> None:
         self.query = query
         self.position = 0
-        self.starts: list[int] = []  # of the outermost terms
 
     def at_end(self) -> bool:
         return self.position >= len(self.query)
@@ -201,28 +212,25 @@ class _Parser:
         return FilterError(message, self.query, self.position if start is None else start, end, hint=hint)
 
     def either(self, depth: int) -> Filter:
-        start = self.position
         items = [self.all(depth)]
         while self.keyword() == "or":
             self.take(_KEYWORD)
             items.append(self.all(depth))
-        if len(items) == 1:
-            return items[0]
-        if depth == 0:
-            self.starts = [start]
-        return Either(tuple(items))
+        return items[0] if len(items) == 1 else Either(tuple(items))
 
     def all(self, depth: int) -> Filter:
-        items = [self.one(depth)]
+        starts, items = [self.position], [self.one(depth)]
         while not self.at_end() and self.query[self.position] != ")" and self.keyword() != "or":
             if self.keyword() == "and":
                 self.take(_KEYWORD)
+            starts.append(self.position)
             items.append(self.one(depth))
-        return items[0] if len(items) == 1 else All(tuple(items))
+        if len(items) == 1:
+            return items[0]
+        ends = itertools.pairwise([*starts, self.position]) if depth == 0 else ()
+        return All(tuple(items), tuple(_TRAILING_AND.sub("", self.query[a:b]).strip() for a, b in ends))
 
     def one(self, depth: int) -> Filter:
-        if depth == 0:
-            self.starts.append(self.position)
         if depth > MAX_DEPTH:
             raise self.error(f"more than {MAX_DEPTH} levels of parentheses and not")
         if self.at_end():
@@ -265,27 +273,26 @@ class _Parser:
         start = self.position
         if quoted := _QUOTED.match(self.query, start):
             self.position = quoted.end()
-            return Name(_unquote(quoted[0]), start, self.position, quoted=True)
+            return Name(_unquote(quoted[0]), start, self.position, quoted=True, source=self.query)
         match = _WORD.match(self.query, start)
         if not match:
             raise self.error(f"a name was expected, not {self.query[start]!r}", hint="a test reads NAME=VALUE")
         self.position = match.end()
-        return Name(match[0], start, match.end())
+        return Name(match[0], start, match.end(), source=self.query)
 
     def colon(self, name: Name) -> Filter:
         """A word without a comparator: ``key:none``, ``key:any`` or ``tag:word``."""
         head, _, tail = name.text.rpartition(":")
         if head and not name.quoted and tail.lower() in ("none", "any"):
-            return Presence(Name(head, name.start, name.start + len(head)), tail.lower() == "any")
+            shorter = Name(head, name.start, name.start + len(head), source=self.query)
+            return Presence(shorter, tail.lower() == "any")
         if name.text.startswith("@") and len(name.text) > 1 and not name.quoted:
-            return Saved(name.text[1:], name.start, name.end)
+            return Saved(name.text[1:], name.start, name.end, source=self.query)
         tag = name.text.removeprefix("tag:")
         if tag and tag != name.text and not name.quoted:
             return Tagged(tag)
-        raise self.error(
+        raise name.error(
             f"{name.text!r} is compared with nothing",
-            name.start,
-            name.end,
             hint=f"a test reads NAME=VALUE; for names of runs: name~'*{name.text}*'",
         )
 
@@ -306,10 +313,10 @@ class _Parser:
         start = self.position
         if quoted := _QUOTED.match(self.query, start):
             self.position = quoted.end()
-            value = Value(_unquote(quoted[0]), start, self.position, quoted=True)
+            value = Value(_unquote(quoted[0]), start, self.position, quoted=True, source=self.query)
         elif self.query.startswith(("[", "{"), start):
             self.position = self.bracket_end(start)
-            value = Value(self.query[start : self.position], start, self.position)
+            value = Value(self.query[start : self.position], start, self.position, source=self.query)
         else:
             match = bare.match(self.query, start)
             if not match:
@@ -317,7 +324,7 @@ class _Parser:
             if match[0][0] in "\"'":
                 raise self.error("this quote is never closed")
             self.position = match.end()
-            value = Value(match[0], start, self.position)
+            value = Value(match[0], start, self.position, source=self.query)
         self.skip()
         return value
 

@@ -10,24 +10,20 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Text, and_, cast, false, func, literal, or_, select, true
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, ColumnElement, and_, false, func, literal, or_, true
+
+from spindb.index.database.backend import Backend
 
 _FEW = 100
 """Values that stand in a statement one by one, parts that stand beside each other."""
 
 
-def one_of(dialect: str, column: ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> ColumnElement[bool]:
+def one_of(backend: Backend, column: ColumnElement[Any], values: Sequence[int] | Sequence[str]) -> ColumnElement[bool]:
     """That a column, of whole numbers or of text, holds one of these values."""
     of_numbers = bool(values) and isinstance(values[0], int)
     if len(values) <= _FEW:  # numbers as the largest type: a column's own may be too small for them
         return column.in_([literal(value, BigInteger) for value in values] if of_numbers else values)
-    listed = json.dumps(list(values))
-    if dialect == "sqlite":
-        found = func.json_each(literal(listed, Text)).table_valued("value")
-        return column.in_(select(found.c.value))
-    texts = func.jsonb_array_elements_text(cast(literal(listed, Text), JSONB)).table_valued("value")
-    return column.in_(select(cast(texts.c.value, BigInteger) if of_numbers else texts.c.value))
+    return column.in_(backend.elements(json.dumps(list(values)), whole=of_numbers))
 
 
 def all_of(parts: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:

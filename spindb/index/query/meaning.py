@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from sqlalchemy import ColumnElement, Connection, and_, not_, select
 
 from spindb.index.database.models import runs
-from spindb.index.query.fields import ConfigField, Field, MetricField, alternatives
-from spindb.index.query.sources import Stored, has, keys_used
+from spindb.index.query.fields import ConfigField, Field, MetricField, Stored, alternatives
+from spindb.index.query.sources import has, keys_used
 
 
 def meaning_of(

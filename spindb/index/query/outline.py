@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, or_, select
 
+from spindb.index.database.backend import backend_of
 from spindb.index.database.models import runs
-from spindb.index.query.compiler import Compiler
+from spindb.index.query.compiler import Statement, to_sql
+from spindb.index.query.question import Question, question
 
 _SAMPLE = 500
 """Runs whose hyperparameters are looked at; of up to twice as many all are."""
@@ -32,15 +34,15 @@ class Outline(NamedTuple):
     sampled: bool
 
 
-def outline(connection: Connection, text: str, *, everything: bool = False) -> Outline:
+def outline(connection: Connection, filter: str | Question, *, everything: bool = False) -> Outline:
     """What is true of all runs that a filter selects.
 
     Raises:
         FilterError: as `spindb.index.query.search.search`.
     """
-    compiler = Compiler(connection, text, everything, counting=True)
-    said, tables = compiler.said(), compiler.sources.tables()
-    shown = and_(said, *map(not_, compiler.hidden.values()))
+    plan = question(connection, filter, everything=everything).plan
+    sql = to_sql(plan, backend_of(connection), counting=True)
+    shown, tables = sql.selected, sql.sources.tables()
 
     def ask(*columns: ColumnElement[Any]) -> Select[Any]:
         return select(*columns).select_from(tables)
@@ -61,12 +63,12 @@ def outline(connection: Connection, text: str, *, everything: bool = False) -> O
         other = ask(runs.c.id).where(shown, column.is_distinct_from(value)).limit(1)
         if not sampled or connection.execute(other).first() is None:
             common[name] = value
-    return Outline(total, _hidden(connection, compiler, ask), common, [row[0] for row in rows], sampled)
+    return Outline(total, _hidden(connection, sql, ask), common, [row[0] for row in rows], sampled)
 
 
-def _hidden(connection: Connection, compiler: Compiler, ask: Callable[..., Select[Any]]) -> dict[str, int]:
+def _hidden(connection: Connection, sql: Statement, ask: Callable[..., Select[Any]]) -> dict[str, int]:
     """How many runs of each kind are left out; one of several kinds counts once."""
-    kinds = compiler.hidden
+    kinds = sql.hidden
     if not kinds:
         return {}
     earlier: list[ColumnElement[bool]] = []
@@ -74,7 +76,7 @@ def _hidden(connection: Connection, compiler: Compiler, ask: Callable[..., Selec
     for condition in kinds.values():
         counts.append(_how_many(and_(condition, *map(not_, earlier))))
         earlier.append(condition)
-    found = connection.execute(ask(*counts).where(compiler.said(), or_(*kinds.values()))).one()
+    found = connection.execute(ask(*counts).where(sql.said, or_(*kinds.values()))).one()
     return {kind: count for kind, count in zip(kinds, found, strict=True) if count}
 
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from spindb.index.database.models import problems
-from spindb.index.query import language, saved
+from spindb.index.query import language
 from spindb.index.query.fields import run_field
 
 
-def unknown_codes(connection: Connection, text: str) -> tuple[list[str], list[str]]:
+def unknown_codes(connection: Connection, tree: language.Filter) -> tuple[list[str], list[str]]:
     """The codes that a filter compares ``problem`` with and no run has, and those that runs have, sorted."""
-    waiting = [saved.expanded(connection, language.parse(text), text)]
     asked: list[str] = []
-    while waiting:
-        match waiting.pop():
-            case language.All(items) | language.Either(items):
-                waiting.extend(items)
-            case language.Not(item) | language.Within(item=item):
-                waiting.append(item)
+    for test in language.tests_in(tree):
+        match test:
             case language.Comparison(name, "=" | "!=", value) if _is_problem(name):
                 asked.append(value.text)
             case language.Membership(name, values) if _is_problem(name):

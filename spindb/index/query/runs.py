@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.backend import backend_of
 from spindb.index.database.models import LARGEST, roots, runs, snapshots
 from spindb.index.database.places import roots_here
 from spindb.index.database.text import storable
@@ -138,7 +139,7 @@ def run_by_id(connection: Connection, run_id: int) -> RunInfo:
 
 def missing(connection: Connection, ids: Sequence[int]) -> NotFoundError:
     """That no run has these ids, removed runs named as such, and which ids there are."""
-    asked = one_of(connection.dialect.name, runs.c.id, [i for i in ids if i <= LARGEST])
+    asked = one_of(backend_of(connection), runs.c.id, [i for i in ids if i <= LARGEST])
     gone = set(connection.execute(select(runs.c.id).where(asked, runs.c.removed_at.is_not(None))).scalars())
     if gone:
         which = f"run{'s' if len(gone) > 1 else ''} {shorten(sorted(gone))}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from sqlalchemy import Connection, delete, insert, select
 
-from spindb.errors import FilterError, NotFoundError, UsageError
+from spindb.errors import NotFoundError, UsageError
 from spindb.index.database import models
 from spindb.index.query import language
 from spindb.index.query.fields import nearest
@@ -23,8 +24,8 @@ def saved(connection: Connection) -> dict[str, str]:
     return {row.name: row.text for row in connection.execute(select(c.name, c.text).order_by(c.name))}
 
 
-def save(connection: Connection, name: str, text: str) -> None:
-    """Give a filter a name; a query that had it before is replaced.
+def save(connection: Connection, name: str, text: str) -> Filter:
+    """Give a filter a name; a query that had it before is replaced. Returns what the filter was read as.
 
     Raises:
         UsageError: the name can't stand in a filter, or the query would stand for itself.
@@ -32,10 +33,11 @@ def save(connection: Connection, name: str, text: str) -> None:
     """
     if not _NAME.match(name):
         raise UsageError(f"{name!r} can't name a query: blanks and the signs of a filter are not allowed")
-    expanded(connection, language.parse(text), text, within=(name,))
+    tree = expanded(connection, language.parse(text), within=(name,))
     table = models.queries
     connection.execute(delete(table).where(table.c.name == name))
     connection.execute(insert(table).values(name=name, text=text, created_at=now()))
+    return tree
 
 
 def remove(connection: Connection, name: str) -> None:
@@ -48,13 +50,13 @@ def remove(connection: Connection, name: str) -> None:
         raise NotFoundError(f"no saved query is called {name!r}", hint=_hint(connection, name))
 
 
-def expanded(connection: Connection, tree: Filter, text: str, within: tuple[str, ...] = ()) -> Filter:
-    """The tree with every ``@NAME`` replaced by the tree of that query.
+def expanded(connection: Connection, tree: Filter, within: tuple[str, ...] = ()) -> Filter:
+    """The tree with every ``@NAME`` replaced by the tree of that query, whose names and values know its own text.
 
     Raises:
         FilterError: there is no such query, it refers to itself, or the whole is too deep or too large.
     """
-    return _Expansion(connection).of(tree, text, within, 0)
+    return _Expansion(connection).of(tree, within, 0)
 
 
 class _Expansion:
@@ -62,44 +64,40 @@ class _Expansion:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.read: dict[str, tuple[str, Filter]] = {}
+        self.read: dict[str, Filter] = {}
         self.tests = 0
         self.repeated = 0
 
-    def of(self, tree: Filter, text: str, within: tuple[str, ...], depth: int) -> Filter:
+    def of(self, tree: Filter, within: tuple[str, ...], depth: int) -> Filter:
         match tree:
             case language.All(items):
-                return language.All(tuple(self.of(item, text, within, depth) for item in items))
+                return replace(tree, items=tuple(self.of(item, within, depth) for item in items))
             case language.Either(items):
-                return language.Either(tuple(self.of(item, text, within, depth + 1) for item in items))
+                return language.Either(tuple(self.of(item, within, depth + 1) for item in items))
             case language.Not(item):
-                return language.Not(self.of(item, text, within, depth + 1))
-            case language.Saved(name, start, end):
-                return self.saved(language.Saved(name, start, end), text, within, depth + 1)
+                return language.Not(self.of(item, within, depth + 1))
+            case language.Saved():
+                return self.saved(tree, within, depth + 1)
         self.tests += 1
         return tree
 
-    def saved(self, query: language.Saved, text: str, within: tuple[str, ...], depth: int) -> Filter:
-        def error(message: str, hint: str | None = None) -> FilterError:
-            return FilterError(message, text, query.start, query.end, hint=hint)
-
-        name = query.name
+    def saved(self, query: language.Saved, within: tuple[str, ...], depth: int) -> Filter:
+        name = query.text
         if name in within:
-            raise error(f"@{name} refers to itself")
+            raise query.error(f"@{name} refers to itself")
         again, before = name in self.read, self.tests
         if not again:
             found = self.connection.execute(select(models.queries.c.text).where(models.queries.c.name == name)).scalar()
             if found is None:
-                raise error(f"no saved query is called {name!r}", _hint(self.connection, name))
-            self.read[name] = found, language.parse(found)
+                raise query.error(f"no saved query is called {name!r}", _hint(self.connection, name))
+            self.read[name] = language.parse(found)
         if depth > language.MAX_DEPTH:
-            raise error(f"more than {language.MAX_DEPTH} levels of parentheses, not and saved queries")
-        found, tree = self.read[name]
-        inner = self.of(tree, found, (*within, name), depth)
+            raise query.error(f"more than {language.MAX_DEPTH} levels of parentheses, not and saved queries")
+        inner = self.of(self.read[name], (*within, name), depth)
         self.repeated += (self.tests - before) * again
         if self.repeated > _MAX_REPEATED:
-            raise error(f"saved queries repeat each other's tests more than {_MAX_REPEATED} times")
-        return language.Within(found, inner)
+            raise query.error(f"saved queries repeat each other's tests more than {_MAX_REPEATED} times")
+        return inner
 
 
 def _hint(connection: Connection, name: str) -> str:

@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from spindb.errors import FilterError
+from spindb.index.database.backend import backend_of
 from spindb.index.database.batches import batches
 from spindb.index.database.models import LARGEST, runs
 from spindb.index.query import language
+from spindb.index.query.analysis import MAX_JOINS, Plan
 from spindb.index.query.cells import converter, width
-from spindb.index.query.compiler import Compiler
+from spindb.index.query.compiler import to_sql
 from spindb.index.query.fields import Field, alternatives
+from spindb.index.query.language import Name
 from spindb.index.query.lists import one_of
 from spindb.index.query.meaning import meaning_of
-from spindb.index.query.sources import MAX_JOINS, Lead, Sources
+from spindb.index.query.question import Question, about_ids, planned, question
+from spindb.index.query.sources import Lead, Sources
 
 _MANY = 2000  # runs; below, sorting them all is cheaper than walking an index past those that don't match
 _MAX_LEADS = 8  # indexes that are walked for one sort key
@@ -39,9 +42,13 @@ class Result(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What is asked for: filter text, columns and sort keys by name (a leading ``-`` sorts downwards)."""
+    """What is asked for: a filter, columns and sort keys by name (a leading ``-`` sorts downwards).
 
-    text: str = ""
+    A filter that several things are asked of is read once, by `spindb.index.query.question.question`; as text it is
+    read here, and hidden runs are left out unless it is about ``everything``.
+    """
+
+    filter: str | Question = ""
     columns: Sequence[str] = ("id",)
     sort: Sequence[str] = ()
     limit: int | None = None
@@ -62,10 +69,10 @@ def search(connection: Connection, query: Query) -> Result:
     """
     limit = query.limit if query.limit is None else min(query.limit, LARGEST)
     query = query._replace(limit=limit, offset=min(query.offset, LARGEST))
-    asked = _Search(connection, query)
-    ids, values, matching = asked.page()
-    rows = tuple(zip(*(values[found] for found in asked.columns), strict=True)) if asked.columns else ((),) * len(ids)
-    return Result(tuple(query.columns), rows, matching.total, asked.meaning(ids, matching))
+    one = _Search(connection, query)
+    ids, values, matching = one.page()
+    rows = tuple(zip(*(values[found] for found in one.columns), strict=True)) if one.columns else ((),) * len(ids)
+    return Result(tuple(query.columns), rows, matching.total, one.meaning(ids, matching))
 
 
 class _Matching(NamedTuple):
@@ -80,13 +87,23 @@ class _Search:
 
     def __init__(self, connection: Connection, query: Query) -> None:
         self.connection, self.query = connection, query
-        self.compiler = Compiler(connection, query.text, query.everything)
-        self.condition = self.compiler.selected()
-        self.columns = [self.compiler.field(name) for name in query.columns]
+        self.backend = backend_of(connection)
+        self.question = question(connection, query.filter, everything=query.everything)
+        sql = to_sql(self.question.plan, self.backend)
+        self.condition, self.sources = sql.selected, sql.sources
+        self.used = dict(self.question.plan.fields)
+        self.columns = [self.find(Name.whole(name)) for name in query.columns]
         sort: dict[Field, bool] = {}  # a key that comes a second time decides nothing
         for name in query.sort:
-            sort.setdefault(*self.compiler.sorted_by(name))
+            word = name.removeprefix("-")
+            found = self.find(Name(word, len(name) - len(word), len(name), source=name))
+            sort.setdefault(found, word != name)
         self.sort = list(sort.items())
+
+    def find(self, name: Name) -> Field:
+        """What the name of a column or a sort key stands for."""
+        found = self.used[name.text] = self.question.names.find(name)
+        return found
 
     def page(self) -> tuple[list[int], dict[Field, list[Any]], _Matching]:
         """The ids of the page, the values of each column, and what is known of all runs that match."""
@@ -106,11 +123,11 @@ class _Search:
         among: ColumnElement[bool] | None = None
         total = found.total
         if len(ids) == total <= _MAX_LISTED and ids:
-            among = one_of(self.compiler.dialect, runs.c.id, ids)
+            among = one_of(self.backend, runs.c.id, ids)
         elif total:
-            matching = select(runs.c.id).select_from(self.compiler.sources.tables()).where(self.condition)
+            matching = select(runs.c.id).select_from(self.sources.tables()).where(self.condition)
             among = runs.c.id.in_(matching.correlate(None))
-        return meaning_of(self.connection, self.compiler.asked, among, one_performance=found.only is not None)
+        return meaning_of(self.connection, self.used, among, one_performance=found.only is not None)
 
     def rows(self, columns: Sequence[Field]) -> tuple[Sequence[Any], _Matching]:
         """The page's rows, ids first, and what is known of all runs that match."""
@@ -120,10 +137,10 @@ class _Search:
             rows = self.sorted_page(wanted.add_columns(_OWN))
             matching = _Matching(len(rows) + query.offset, _only({row[-1] for row in rows} - {None}))
             return rows, matching if rows or not query.offset else self.count()
-        if self.compiler.selective:
-            told = [part.over() for part in _TOLD]
-            rows = self.sorted_page(wanted.add_columns(*told))
-            return rows, _matching(rows[0][-len(told) :]) if rows else self.count() if query.offset else _Matching(0)
+        if self.question.plan.selective:
+            totals = [part.over() for part in _TOTALS]
+            rows = self.sorted_page(wanted.add_columns(*totals))
+            return rows, _matching(rows[0][-len(totals) :]) if rows else self.count() if query.offset else _Matching(0)
         matching = self.count()
         rows = self.read_off(wanted) if matching.total > _MANY else []
         return (rows if len(rows) >= query.limit else self.sorted_page(wanted)), matching
@@ -131,20 +148,20 @@ class _Search:
     def count(self) -> _Matching:
         if self.query.total is not None:
             return _Matching(self.query.total)
-        return _counted(self.connection, self.query.text, self.query.everything)
+        return _counted(self.connection, self.question.plan)
 
     def cells(self, columns: Iterable[Field]) -> list[ColumnElement[Any]]:
-        cells = [cell for found in columns for cell in self.compiler.sources.cells(found)]
+        cells = [cell for found in columns for cell in self.sources.cells(found)]
         return [cell.label(f"c{place}") for place, cell in enumerate(cells)]
 
     def order(self, sort: Sequence[tuple[Field, bool]]) -> list[ColumnElement[Any]]:
-        keys = [(key, down) for found, down in sort for key in self.compiler.sources.keys(found)]
+        keys = [(key, down) for found, down in sort for key in self.sources.keys(found)]
         return [(key.desc() if down else key.asc()).nulls_last() for key, down in keys]
 
     def sorted_page(self, wanted: Select[Any]) -> Sequence[Any]:
         """Few runs are found by what they must hold, and sorted then."""
         order = self.order(self.sort)
-        page = wanted.select_from(self.compiler.sources.tables()).order_by(*order, runs.c.id)
+        page = wanted.select_from(self.sources.tables()).order_by(*order, runs.c.id)
         return self.connection.execute(self.cut(page)).all()
 
     def read_off(self, wanted: Select[Any]) -> Sequence[Any]:
@@ -152,8 +169,8 @@ class _Search:
 
         Where several indexes lead, the first of each are what the page is chosen from.
         """
-        leads = self.compiler.sources.leads(self.sort[0][0], self.own_metrics) if self.sort else []
-        if len(leads) == 1 and any(join is leads[0].join for join in self.compiler.sources.joins.values()):
+        leads = self.sources.leads(self.sort[0][0], self.own_metrics) if self.sort else []
+        if len(leads) == 1 and any(join is leads[0].join for join in self.sources.joins.values()):
             return self.connection.execute(self.cut(self.led(wanted, leads[0]))).all()
         if not leads or len(leads) > _MAX_LEADS or self.query.limit is None:
             return []
@@ -165,12 +182,12 @@ class _Search:
         ]
         if len(ids) < end:
             return []
-        return self.sorted_page(wanted.where(one_of(self.compiler.dialect, runs.c.id, ids)))
+        return self.sorted_page(wanted.where(one_of(self.backend, runs.c.id, ids)))
 
     def led(self, wanted: Select[Any], lead: Lead) -> Select[Any]:
         down = self.sort[0][1]
         rest = self.order(self.sort[1:])
-        page = wanted.select_from(self.compiler.sources.tables(lead.join)).where(lead.condition)
+        page = wanted.select_from(self.sources.tables(lead.join)).where(lead.condition)
         return page.order_by(lead.order.desc() if down else lead.order.asc(), *rest, runs.c.id)
 
     def own_metrics(self) -> list[str]:
@@ -192,7 +209,7 @@ class _Search:
 
     def sorted_here(self) -> tuple[list[int], int]:
         """The page's ids where there are more sort keys than a statement takes."""
-        statement = select(runs.c.id).where(self.condition).select_from(self.compiler.sources.tables())
+        statement = select(runs.c.id).where(self.condition).select_from(self.sources.tables())
         ids = list(self.connection.execute(statement.order_by(runs.c.id)).scalars())
         for found, down in reversed(self.sort):
             keys = self.keys_of(ids, found)
@@ -206,7 +223,7 @@ class _Search:
     def keys_of(self, ids: Sequence[int], found: Field) -> dict[int, tuple[Any, ...]]:
         sources = Sources()
         statement = select(runs.c.id, *sources.keys(found)).select_from(sources.tables())
-        rows = self.connection.execute(statement.where(one_of(self.compiler.dialect, runs.c.id, ids)))
+        rows = self.connection.execute(statement.where(one_of(self.backend, runs.c.id, ids)))
         return {row[0]: tuple(row[1:]) for row in rows}
 
     def values_of(self, ids: Sequence[int], columns: Sequence[Field]) -> dict[Field, list[Any]]:
@@ -217,7 +234,7 @@ class _Search:
             cells = [cell for found in portion for cell in sources.cells(found)]
             labelled = [cell.label(f"c{place}") for place, cell in enumerate(cells)]
             statement = select(runs.c.id, *labelled).select_from(sources.tables())
-            rows = self.connection.execute(statement.where(one_of(self.compiler.dialect, runs.c.id, ids)))
+            rows = self.connection.execute(statement.where(one_of(self.backend, runs.c.id, ids)))
             by_id = {row[0]: row for row in rows}
             values |= dict(zip(portion, _values([by_id[run_id] for run_id in ids], portion), strict=True))
         return values
@@ -256,9 +273,9 @@ def _column(rows: Sequence[Any], begin: int, end: int, convert: Callable[[Sequen
     return [convert(row[begin:end]) for row in rows]
 
 
-def run_ids(connection: Connection, text: str, *, everything: bool = False) -> list[int]:
+def run_ids(connection: Connection, filter: str | Question, *, everything: bool = False) -> list[int]:
     """The ids of the runs that a filter selects, ascending."""
-    return [row[0] for row in search(connection, Query(text, everything=everything)).rows]
+    return [row[0] for row in search(connection, Query(filter, everything=everything)).rows]
 
 
 def fields_of(connection: Connection, ids: Sequence[int], names: Sequence[str]) -> dict[int, tuple[Any, ...]]:
@@ -269,7 +286,7 @@ def fields_of(connection: Connection, ids: Sequence[int], names: Sequence[str]) 
     """
     found: dict[int, tuple[Any, ...]] = {}
     for batch in batches(ids):
-        query = Query(f"id in ({', '.join(map(str, batch))})", ("id", *names))
+        query = Query(about_ids(connection, batch), ("id", *names))
         found |= {row[0]: row[1:] for row in search(connection, query).rows}
     return found
 
@@ -282,40 +299,42 @@ class TermCount(NamedTuple):
     without: int
 
 
-def explain(connection: Connection, text: str, *, everything: bool = False) -> list[TermCount]:
+def explain(connection: Connection, filter: str | Question, *, everything: bool = False) -> list[TermCount]:
     """Why a filter finds what it finds: each of its terms by itself, and all but it. Nothing for very many terms."""
-    terms = language.terms(text)
+    asked = question(connection, filter, everything=everything)
+    terms = language.terms_of(asked.tree, asked.text)
     if len(terms) > _MAX_EXPLAINED:
         return []
-    counts = []
-    for position, term in enumerate(terms):
-        others = " ".join(terms[:position] + terms[position + 1 :])
-        try:
-            counts.append(TermCount(term, *(count(connection, t, everything=everything) for t in (term, others))))
-        except FilterError:  # a term that can't stand alone explains nothing
-            continue
-    return counts
+
+    def held_by(*trees: language.Filter) -> int:
+        plan = planned(connection, language.All(trees), asked.names, everything=asked.everything)
+        return _counted(connection, plan).total
+
+    trees = [term.tree for term in terms]
+    return [
+        TermCount(term.text, held_by(term.tree), held_by(*trees[:place], *trees[place + 1 :]))
+        for place, term in enumerate(terms)
+    ]
 
 
-def count(connection: Connection, text: str, *, everything: bool = False) -> int:
+def count(connection: Connection, filter: str | Question, *, everything: bool = False) -> int:
     """How many runs a filter selects."""
-    return _counted(connection, text, everything).total
+    return _counted(connection, question(connection, filter, everything=everything).plan).total
 
 
 _OWN = runs.c.performance
-_TOLD = (func.count(), func.min(_OWN), func.max(_OWN))
+_TOTALS = (func.count(), func.min(_OWN), func.max(_OWN))
 
 
-def _counted(connection: Connection, text: str, everything: bool) -> _Matching:
-    compiler = Compiler(connection, text, everything, counting=True)
-    condition = compiler.selected()
-    statement = select(*_TOLD).select_from(compiler.sources.tables()).where(condition)
+def _counted(connection: Connection, plan: Plan) -> _Matching:
+    sql = to_sql(plan, backend_of(connection), counting=True)
+    statement = select(*_TOTALS).select_from(sql.sources.tables()).where(sql.selected)
     return _matching(connection.execute(statement).one())
 
 
-def _matching(told: Sequence[Any]) -> _Matching:
-    """What `_TOLD` says."""
-    total, least, greatest = told
+def _matching(totals: Sequence[Any]) -> _Matching:
+    """What `_TOTALS` says."""
+    total, least, greatest = totals
     return _Matching(int(total), _only({least, greatest} - {None}))
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from sqlalchemy import Connection, and_, func, or_, select
 
 from spindb.errors import NotFoundError, UsageError
+from spindb.index.database.backend import backend_of
 from spindb.index.database.models import LARGEST, runs
 from spindb.index.database.places import roots_here
 from spindb.index.query.lists import any_of, one_of
+from spindb.index.query.question import Question, about_ids, question
 from spindb.index.query.reference import RunDirectory, RunName, parse
 from spindb.index.query.search import run_ids
 from spindb.index.query.visibility import THERE, visible
@@ -25,26 +27,28 @@ _KEYWORDS = ("and", "or", "not", "in")
 Notice = Callable[[str], None]
 
 
-def as_filter(
+def question_of(
     connection: Connection, words: Sequence[str], *, everything: bool = False, notice: Notice | None = None
-) -> str:
-    """The filter that `words` mean; see `references` for words that are none.
+) -> Question:
+    """What `words` ask for: a filter, read once, or the runs that they name; see `references`.
 
     Raises:
         NotFoundError: an id, directory or name that the index does not have.
         UsageError: a name that several runs have.
+        FilterError: the filter can't be read or names something unknown.
     """
     ids = references(connection, words, everything=everything, notice=notice)
-    return " ".join(words) if ids is None else f"id in ({', '.join(map(str, sorted(set(ids))))})"
+    if ids is None:
+        return question(connection, " ".join(words), everything=everything)
+    return about_ids(connection, sorted(set(ids)))
 
 
 def selected(
     connection: Connection, words: Sequence[str], *, everything: bool = False, notice: Notice | None = None
 ) -> list[int]:
-    """Ids of the runs that `words` mean, ascending; see `as_filter`."""
-    return run_ids(
-        connection, as_filter(connection, words, everything=everything, notice=notice), everything=everything
-    )
+    """Ids of the runs that `words` mean, ascending; arguments and errors as `question_of` has them."""
+    ids = references(connection, words, everything=everything, notice=notice)
+    return run_ids(connection, " ".join(words), everything=everything) if ids is None else sorted(set(ids))
 
 
 def references(
@@ -102,13 +106,13 @@ def _ids(connection: Connection, words: Iterable[str]) -> dict[str, list[int]]:
     ranges = {word: [_range(part) for part in word.split(",") if part] for word in words}
     pairs = [pair for found in ranges.values() for pair in found]
     single = [low for low, high in pairs if low == high]
-    asked = [one_of(connection.dialect.name, runs.c.id, single)] if single else []
+    conditions = [one_of(backend_of(connection), runs.c.id, single)] if single else []
     if len(single) < len(pairs):
         wide = [(low, high) for low, high in pairs if low < high]
-        asked.append(runs.c.id.between(min(low for low, _ in wide), max(high for _, high in wide)))
+        conditions.append(runs.c.id.between(min(low for low, _ in wide), max(high for _, high in wide)))
     there: list[int] = []
-    if asked:
-        there = list(connection.execute(select(runs.c.id).where(THERE, or_(*asked)).order_by(runs.c.id)).scalars())
+    if conditions:
+        there = list(connection.execute(select(runs.c.id).where(THERE, or_(*conditions)).order_by(runs.c.id)).scalars())
     known = set(there)
     absent = [low for low, high in pairs if low == high and low not in known]
     absent += [low for low, high in pairs if low < high and not _between(there, low, high)]

@@ -23,14 +23,12 @@ from spindb.index.query.fields import (
     Field,
     MetricField,
     RunField,
+    Stored,
     alternatives,
+    join_key,
     run_column,
 )
 
-MAX_JOINS = 20
-"""Tables that stand beside the runs for one purpose; SQLite joins at most 64 in all."""
-
-Stored = ConfigField | MetricField
 RowTest = Callable[[FromClause], ColumnElement[bool]]
 
 
@@ -75,15 +73,12 @@ class Sources:
 
     def join(self, found: Stored, *, required: bool = False) -> FromClause:
         """The field's row beside each run, at most one."""
-        place = found if isinstance(found, ConfigField) else found.metric
+        place = join_key(found)
         if place not in self.joins:
             alias = table_of(found).alias(f"{table_of(found).name[:-1]}{len(self.joins)}")
             self.joins[place] = Join(alias, and_(alias.c.run_id == runs.c.id, _counting(alias, found)))
         self.joins[place].required |= required
         return self.joins[place].alias
-
-    def is_joined(self, found: Stored) -> bool:
-        return (found if isinstance(found, ConfigField) else found.metric) in self.joins
 
     def column(self, found: RunField) -> ColumnElement[Any]:
         self.of_roots |= found.name in ROOT_FIELDS

@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, case, func
 from sqlalchemy.sql.selectable import FromClause
 
 from spindb.canonical import canonical
-from spindb.errors import FilterError
 from spindb.index.database.models import LARGEST
 from spindb.index.query.language import Value
 from spindb.machine import now
@@ -25,7 +24,7 @@ _WORDS = {"true": "true", "false": "false", "null": "null", "none": "null", "nan
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}\Z")
 
 
-def period(query: str, value: Value) -> tuple[datetime, datetime]:
+def period(value: Value) -> tuple[datetime, datetime]:
     """When what is typed begins and ends, in UTC: a day, a month, a second; a moment for ``7d``, seven days ago.
 
     A time is local time of the machine that asks, unless it ends in a zone: ``Z`` or ``+02:00``.
@@ -43,9 +42,8 @@ def period(query: str, value: Value) -> tuple[datetime, datetime]:
         begin = datetime(year, month, day, hour, minute, second)
         return _in_utc(begin, zone), _in_utc(_end(begin, len(rest)), zone)
     except (ValueError, OverflowError):
-        raise error(
-            query, f"not a time: {value.text!r}", value, hint="2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
-        ) from None
+        hint = "2026-11-22, '2026-11-22 14:30', or 7d for seven days ago"
+        raise value.error(f"not a time: {value.text!r}", hint) from None
 
 
 def _end(begin: datetime, parts: int) -> datetime:
@@ -71,7 +69,7 @@ def _with_colon(zone: str) -> str:
     return zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
 
 
-def canonical_texts(query: str, value: Value) -> list[str]:
+def canonical_texts(value: Value) -> list[str]:
     """The canonical texts (see `spindb.canonical`) that a typed value may mean.
 
     Quotes only delimit. The words true, false, null, none and nan in any case are what they say, or the text.
@@ -80,24 +78,19 @@ def canonical_texts(query: str, value: Value) -> list[str]:
         try:
             return [canonical(json.loads(value.text))]
         except (ValueError, RecursionError):
-            raise error(query, f"not a JSON list: {value.text!r}", value, hint="quote it to mean a text") from None
+            raise value.error(f"not a JSON list: {value.text!r}", "quote it to mean a text") from None
     found = [canonical(value.text)]
     literal = _WORDS.get(value.text.lower())
     return found if literal is None or literal in found else [literal, *found]
 
 
-def number_of(query: str, value: Value, name: str) -> float | int:
+def number_of(value: Value, name: str) -> float | int:
     """The number that is typed. Raises `FilterError` where it is none."""
     number = as_number(value)
     if number is None:
         hint = f"{name}:none finds runs without one" if value.text.lower() in ("null", "none") else None
-        raise error(query, f"{name} is a number: it can't be compared with {value.text!r}", value, hint)
+        raise value.error(f"{name} is a number: it can't be compared with {value.text!r}", hint)
     return number
-
-
-def error(query: str, message: str, value: Value, hint: str | None = None) -> FilterError:
-    """An error that shows the value in its query."""
-    return FilterError(message, query, value.start, value.end, hint=hint)
 
 
 def as_number(value: Value) -> float | int | None:

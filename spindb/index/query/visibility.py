@@ -16,34 +16,43 @@ A run with none of these marks is always there.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, not_, true
 
 from spindb.index.database.models import runs
 
-_KINDS: dict[str, tuple[tuple[str, ...], ColumnElement[bool]]] = {
-    "overwritten": (("status", "superseded_by"), runs.c.status == "superseded"),
-    "missing": (("status",), runs.c.status == "missing"),
-    "archived": (("archived",), runs.c.archived == true()),
-    "copies": (("copy_of",), runs.c.copy_of.is_not(None)),
+
+class Kind(NamedTuple):
+    """Runs that are left out by default: the run fields that speak of them, and which runs they are."""
+
+    fields: tuple[str, ...]
+    condition: ColumnElement[bool]
+
+
+KINDS: dict[str, Kind] = {
+    "overwritten": Kind(("status", "superseded_by"), runs.c.status == "superseded"),
+    "missing": Kind(("status",), runs.c.status == "missing"),
+    "archived": Kind(("archived",), runs.c.archived == true()),
+    "copies": Kind(("copy_of",), runs.c.copy_of.is_not(None)),
 }
 
 THERE = runs.c.removed_at.is_(None)
 """That a run was not removed: what every question keeps to."""
 
 
-def hidden(named: Collection[str] = (), *, everything: bool = False) -> dict[str, ColumnElement[bool]]:
-    """The kinds of runs that a question leaves out, each with its condition.
+def hidden_kinds(named: Collection[str] = (), *, everything: bool = False) -> tuple[str, ...]:
+    """The kinds of runs that a question leaves out.
 
     Args:
         named: the run fields that its filter names; those it decides itself.
         everything: archived and missing runs, superseded ones and copies too.
     """
     if everything or "id" in named:
-        return {}
-    return {kind: condition for kind, (fields, condition) in _KINDS.items() if not set(fields) & set(named)}
+        return ()
+    return tuple(name for name, kind in KINDS.items() if not set(kind.fields) & set(named))
 
 
 def visible(named: Collection[str] = (), *, everything: bool = False) -> list[ColumnElement[bool]]:
-    """Conditions on runs that a question keeps to; arguments as `hidden` has them."""
-    return [THERE, *map(not_, hidden(named, everything=everything).values())]
+    """Conditions on runs that a question keeps to; arguments as `hidden_kinds` has them."""
+    return [THERE, *(not_(KINDS[name].condition) for name in hidden_kinds(named, everything=everything))]

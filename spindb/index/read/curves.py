@@ -51,7 +51,7 @@ def metric_of(connection: Connection, name: str) -> str | None:
     for metric in (name, name.removeprefix("metric.")):
         if names.is_metric(metric):
             return metric
-    raise names.unknown(Name(name, 0, len(name)), name, [*names.metrics, PERFORMANCE])
+    raise names.unknown(Name.whole(name), [*names.metrics, PERFORMANCE])
 
 
 def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = STEPS) -> list[RawCurve]:

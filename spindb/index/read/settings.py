@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, exists, select
 
 from spindb.canonical import canonical
-from spindb.errors import FilterError
 from spindb.index.database.batches import batches
 from spindb.index.database.models import configs
 from spindb.index.database.models import runs as runs_table
+from spindb.index.query.question import about_ids
 from spindb.index.query.search import fields_of, run_ids
 from spindb.index.read.own import depends_on_run, setting_text, stem
 from spindb.index.read.sample import RunFacts, Sample
@@ -161,10 +161,7 @@ def _null(connection: Connection, ids: Sequence[int], name: str) -> set[int]:
     """The runs of which a field is null, not absent."""
     found: set[int] = set()
     for batch in batches(ids):
-        try:
-            found.update(run_ids(connection, f"id in ({', '.join(map(str, batch))}) {name}:any"))
-        except FilterError:  # a name that no filter can spell: nothing tells
-            return found
+        found.update(run_ids(connection, about_ids(connection, batch, having=name)))
     return found
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from spindb.index.database import models
+from spindb.index.database.backend import backend_of
 from spindb.index.write.bulk import insert_rows
 from spindb.index.write.contents import Contents, Past
 from spindb.index.write.rows import COLUMNS, Row, RunRows, number
@@ -102,7 +103,7 @@ class Batch:
         """
         self._connection = connection
         self._common = {"root_id": root_id, "ingested_at": now()}
-        self._ids = itertools.chain(_new_ids(connection, new), _further_ids(connection))
+        self._ids = itertools.chain(backend_of(connection).new_run_ids(connection, new), _further_ids(connection))
         self._contents = Contents(connection, self._ids)
         self._unread: list[dict[str, Any]] = []
         self._new: list[dict[str, Any]] = []
@@ -188,16 +189,7 @@ class Batch:
 def _further_ids(connection: Connection) -> Iterator[int]:
     """Ids one by one, for what is only known to be needed when it is."""
     while True:
-        yield from _new_ids(connection, 1)
-
-
-def _new_ids(connection: Connection, count: int) -> Iterator[int]:
-    """Ids that no run ever had."""
-    if connection.dialect.name == "postgresql":
-        drawn = "SELECT nextval(pg_get_serial_sequence('runs', 'id')) FROM generate_series(1, %s)"
-        return iter(connection.exec_driver_sql(drawn, (count,)).scalars().all()) if count else iter(())
-    last = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").scalar()
-    return itertools.count((last or 0) + 1)
+        yield from backend_of(connection).new_run_ids(connection, 1)
 
 
 def set_signatures(connection: Connection, signatures: Mapping[int, str | None]) -> None:
