@@ -24,7 +24,7 @@ from sqlalchemy import URL
 
 import spindb.index.database.engine
 import spindb.index.maintenance.describe
-import spindb.ingest.pipeline
+import spindb.ingest.sinks
 from spindb.cli.app import run as run_cli
 from spindb.index.database.engine import database_url, open_engine
 from spindb.index.write.batch import Evaluation
@@ -111,7 +111,7 @@ def databases(request: pytest.FixtureRequest) -> Iterator[None]:
         return as_it_is(server.url(schema=schema))
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (spindb.index.database.engine, spindb.index.maintenance.describe, spindb.ingest.pipeline):
+        for module in (spindb.index.database.engine, spindb.index.maintenance.describe, spindb.ingest.sinks):
             patch.setattr(module, "database_url", of_server)
         yield
 

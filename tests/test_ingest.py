@@ -464,7 +464,7 @@ def test_statistics_are_taken_after_an_ingest_that_died(
     run_directory("b/b_s0", config=PPO_CONFIG)
     monkeypatch.setattr("spindb.index.database.planner._WORTH_STATISTICS", 2)
     with monkeypatch.context() as killed:
-        killed.setattr("spindb.ingest.pipeline._behind", die)
+        killed.setattr("spindb.ingest.sinks._behind", die)
         with pytest.raises(KeyboardInterrupt):
             ingest(database, [tmp_path / "data"])
     assert behind()

@@ -10,48 +10,27 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, tee
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
-
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.disk.times import has_stamp, zone_named, zone_of_source
-from spindb.disk.told import text_of
 from spindb.errors import UsageError
 from spindb.files import is_text, spelled
-from spindb.index.database import migrate
-from spindb.index.database.deferred_indexes import complete_indexes, indexed_afterwards
-from spindb.index.database.engine import database_errors, database_url, open_engine, shown, sqlite_path
-from spindb.index.database.places import roots_here
-from spindb.index.database.planner import refresh_statistics, statistics_behind
-from spindb.index.write.batch import Batch, Known, drop_runs, known_runs, mark_missing, prunable, set_signatures
-from spindb.index.write.copies import link_copies
-from spindb.index.write.identity import (
-    DigestOfStart,
-    Identity,
-    Recogniser,
-    RemovedRuns,
-    drop_emptied_roots,
-    removed_by_config,
-)
-from spindb.index.write.recognised import write_as
-from spindb.index.write.roots import Place, place_of, planned_place
-from spindb.index.write.rows import RunRows
-from spindb.index.write.siblings import environments_from_siblings
+from spindb.index.database.engine import database_errors
+from spindb.index.write.batch import Known
+from spindb.index.write.roots import Place
 from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.places import join, outermost, under
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
-from spindb.ingest.summary import Kept, Outcome, RunProblem, Summary
+from spindb.ingest.sinks import Sink, Unseen, sink_of
+from spindb.ingest.summary import Outcome, RunProblem, Summary
 from spindb.ingest.tasks import UNSETTLED, Task, Tasks
-from spindb.records import Problem, RunRecord
+from spindb.records import Problem
 
-_LIMIT_EXCEEDED = "54000"  # PostgreSQL's code for text that is too long for an index
 _BATCH = 100  # runs per transaction
 _IN_MEMORY = 1 << 20  # bytes of tasks: some ten thousand
 
@@ -60,8 +39,6 @@ Progress = Callable[[int, int], None]
 
 Wrote = Callable[[Path], None]
 """Called with the directory of a run that was written."""
-
-_Read = tuple[Task, RunRows]
 
 
 def ingest(
@@ -100,22 +77,14 @@ def ingest(
     _check_zone(stamp_zone)
     directories = outermost(check_root(path) for path in paths)
     summary = Summary()
-    with database_errors(location), garbage_seldom_collected(), timed():
-        engine = None if dry_run and not _exists(location) else open_engine(location, write=not dry_run)
-        if engine is not None:
-            _prepare(engine, shown(location), create=not dry_run)
-        # One connection for all: opening costs, and SQLite tidies its log away when the last one closes.
-        with engine.connect() if engine is not None else nullcontext() as connection:
-            writing = None if dry_run else connection
-            if writing is not None:
-                complete_indexes(writing)
-            asked = (jobs, prune, dry_run, progress, wrote, time_limit, stamp_zone)
-            _Whole(connection, summary, *asked).run(directories)
-            behind = writing is not None and _behind(writing, summary)
-        if engine is not None:
-            if behind:
-                refresh_statistics(engine)
-            engine.dispose()
+    options = Options(jobs, prune, progress, wrote, time_limit, stamp_zone)
+    with (
+        database_errors(location),
+        garbage_seldom_collected(),
+        timed(),
+        sink_of(location, summary, dry_run=dry_run) as sink,
+    ):
+        _Whole(sink, summary, options).run(directories)
     return summary
 
 
@@ -127,41 +96,27 @@ def _check_zone(stamp_zone: str | None) -> None:
         raise UsageError(str(error), hint="Europe/Berlin, UTC or an offset such as +02:00") from None
 
 
-def _exists(location: str | Path) -> bool:
-    path = sqlite_path(database_url(location))
-    return path is None or path.exists()
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an ingest goes about it; see `ingest`."""
 
-
-def _prepare(engine: Engine, name: str, *, create: bool) -> None:
-    with engine.connect() as connection:
-        absent = migrate.state(connection) == "absent"
-        if not (absent and create):
-            migrate.check(connection, name, write=create)
-            return
-    migrate.upgrade(engine, name)
-
-
-def _behind(connection: Connection, summary: Summary) -> bool:
-    with connection.begin():
-        return statistics_behind(connection, summary.written)
+    jobs: int = 1
+    prune: bool = False
+    progress: Progress | None = None
+    wrote: Wrote | None = None
+    time_limit: float | None = None
+    stamp_zone: str | None = None
 
 
 @dataclass
 class _Whole:
     """An ingest of several directories, and of those that links in them lead to."""
 
-    connection: Connection | None
+    sink: Sink
     summary: Summary
-    jobs: int
-    prune: bool
-    dry_run: bool
-    progress: Progress | None
-    wrote: Wrote | None
-    time_limit: float | None
-    stamp_zone: str | None
+    options: Options
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
-    removed: RemovedRuns | None = None  # as they were when this began
 
     def run(self, directories: Sequence[Path]) -> None:
         waiting, done = deque(directories), list[_Ingest]()
@@ -188,44 +143,18 @@ class _Whole:
             return False
         if target.is_dir():
             return True
-        if self.connection is None:
-            return False
-        with self.connection.begin():
-            return target in roots_here(self.connection)
+        return self.sink.is_root(target)
 
     def settle(self, done: Sequence[_Ingest]) -> None:
-        """What can only be told when every run was seen: which are missing, which are copies, what siblings know.
-
-        Looked for even where nothing changed: an earlier ingest may have died before it came here.
-        """
+        """Count the runs that were not seen, and let the sink do what takes all runs."""
         gone = {run.id: run for one in done for run in one.gone.values() if run.id not in self.moved_ids}
-        seen = [run for run in gone.values() if not run.removed]
-        fresh = [run.id for run in gone.values() if run.status != "missing"]
-        if self.connection is None or self.dry_run or not (fresh or (gone and self.prune) or self.unsettled()):
-            self.summary.missing += len(seen)
-            return
-        with self.connection.begin():
-            connection = self.connection
-            mark_missing(connection, fresh)
-            dropped = prunable(connection, list(gone)) if self.prune else []
-            drop_runs(connection, dropped)
-            link_copies(connection)
-            environments_from_siblings(connection)
-            drop_emptied_roots(connection, self.emptied_roots - {one.root_id for one in done})
-        self.summary.pruned += len(dropped)
-        self.summary.missing += len(seen) - len(dropped)
-        if self.prune:
-            self.summary.spared += len(seen) - len(dropped)
-
-    def unsettled(self) -> bool:
-        """Whether moves, copies or what siblings know leave something to do."""
-        assert self.connection is not None
-        with self.connection.begin():
-            return (
-                bool(self.emptied_roots)
-                or link_copies(self.connection, dry_run=True) > 0
-                or environments_from_siblings(self.connection, dry_run=True)
-            )
+        unseen = Unseen(list(gone.values()), self.emptied_roots, {one.root_id for one in done})
+        dropped = self.sink.settle(unseen, prune=self.options.prune)
+        missing = sum(not run.removed for run in unseen.runs) - (dropped or 0)
+        self.summary.pruned += dropped or 0
+        self.summary.missing += missing
+        if self.options.prune and dropped is not None:
+            self.summary.spared += missing
 
 
 @dataclass
@@ -241,15 +170,15 @@ class _Ingest:
     gone: dict[str, Known] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.connection, self.summary, self.dry_run = self.whole.connection, self.whole.summary, self.whole.dry_run
+        self.sink, self.summary, self.options = self.whole.sink, self.whole.summary, self.whole.options
 
     def run(self) -> None:
-        place, known = self.place()
+        place, known = self.sink.place(self.directory)
         self.root_id, self.root = place.root_id, place.root
         with SpooledTemporaryFile(_IN_MEMORY) as file:
             tasks = Tasks(file)
             hidden = self.look(place, known, tasks)
-            with self.room_for(len(tasks)):
+            with self.sink.room_for(len(tasks)):
                 self.write_all(place, tasks)
         prefix = "" if place.inside == "." else place.inside + "/"
         self.gone = {
@@ -283,18 +212,10 @@ class _Ingest:
                 self.summary.unchanged += 1
         return hidden
 
-    def place(self) -> tuple[Place, dict[str, Known]]:
-        if self.connection is None:
-            return Place(0, self.directory, "."), {}
-        with self.connection.begin():
-            find = planned_place if self.dry_run else place_of
-            place = find(self.connection, self.directory)
-            return place, known_runs(self.connection, place.root_id)
-
     def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
-        zone = self.whole.stamp_zone
-        again = self.whole.time_limit is not None and known is not None and known.status == "broken"
+        zone = self.options.stamp_zone
+        again = self.options.time_limit is not None and known is not None and known.status == "broken"
         if zone is not None and known is not None and has_stamp(os.path.basename(path)):
             again = again or zone_of_source(known.started_source) != zone
         if known is not None and known.status != "missing" and known.signature == found.signature and not again:
@@ -305,83 +226,21 @@ class _Ingest:
             zone = zone_of_source(known.started_source)
         return Task(ToRead(found.path, path, found.format.name, size, found.size, zone), signature, known)
 
-    def room_for(self, runs: int) -> AbstractContextManager[None]:
-        if self.connection is None or self.dry_run:
-            return nullcontext()
-        return indexed_afterwards(self.connection, runs)
-
     def write_all(self, place: Place, tasks: Tasks) -> None:
         one, other = tee(tasks)
         records = zip(one, self.reader.read_all(task.run for task in other), strict=True)
         done = 0
         while batch := list(islice(records, _BATCH)):
             done += len(batch)
-            for outcome in self.write(place, batch):
+            for outcome in self.sink.put(place, batch, self.reader):
                 self.count(outcome)
-            if self.whole.progress:
-                self.whole.progress(done, len(tasks))
+            if self.options.progress:
+                self.options.progress(done, len(tasks))
 
     @cached_property
     def reader(self) -> Reader:
-        dialect = "sqlite" if self.connection is None else self.connection.dialect.name
-        limit = SECONDS if self.whole.time_limit is None else self.whole.time_limit
-        return Reader(self.directory, dialect, self.whole.jobs, limit, self.root)
-
-    def write(self, place: Place, batch: list[_Read]) -> list[Outcome]:
-        """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
-        if self.connection is None:
-            return [Outcome(task, rows.record, Identity()) for task, rows in batch]
-        try:
-            with self.connection.begin():
-                return self.put(self.connection, place, batch)
-        except (ValueError, TypeError, OverflowError, DataError, IntegrityError, OperationalError) as error:
-            if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) != _LIMIT_EXCEEDED:
-                raise
-            if len(batch) > 1:
-                return [outcome for item in batch for outcome in self.write(place, [item])]
-            task, _ = batch[0]
-            reason = f"can't be stored ({type(error).__name__}: {text_of(error)}): please report this"
-            with self.connection.begin():
-                rows = self.reader.broken(task.run, "unreadable-run", reason)
-                return self.put(self.connection, place, [(task, rows)])
-
-    def put(self, connection: Connection, place: Place, batch: list[_Read]) -> list[Outcome]:
-        """Tell which runs they are and, unless this is a dry run, write them."""
-        proven = [task.proven_same(rows.record) for task, rows in batch]
-        fresh = [rows for (_, rows), same in zip(batch, proven, strict=True) if same is None]
-        if self.whole.removed is None:
-            self.whole.removed = removed_by_config(connection)
-        recogniser = Recogniser(connection, place, fresh, self.whole.removed)
-        writing = Batch(connection, place.root_id, 0 if self.dry_run else recogniser.strange)
-        outcomes, signatures = [], {}
-        for (task, rows), same in zip(batch, proven, strict=True):
-            record = rows.record
-            if same is not None:
-                signatures[same] = task.signature
-                outcomes.append(Outcome(task, record, Identity(same), same=True))
-                continue
-            identity = recogniser.identify(rows, self.start_of(task.run, record))
-            if self.dry_run:
-                outcomes.append(Outcome(task, record, identity))
-                continue
-            run_id, kept = write_as(writing, identity, rows, task.signature)
-            outcomes.append(Outcome(task, record, identity, kept=None if kept is None else Kept(run_id, kept)))
-            recogniser.put(run_id, rows, identity)
-        if not self.dry_run:
-            set_signatures(connection, signatures)
-            writing.write()
-        return outcomes
-
-    def start_of(self, run: ToRead, record: RunRecord) -> DigestOfStart:
-        """Digests of the first bytes of the metrics: the one that was asked for when the record was read is
-        at hand, any other takes another look."""
-
-        def digest(size: int) -> str | None:
-            if run.previous_size == size:
-                return record.content.begins
-            return self.reader.begins(run, size)
-
-        return digest
+        limit = SECONDS if self.options.time_limit is None else self.options.time_limit
+        return Reader(self.directory, self.sink.backend, self.options.jobs, limit, self.root)
 
     def count(self, outcome: Outcome) -> None:
         identity = outcome.identity
@@ -389,5 +248,5 @@ class _Ingest:
             self.whole.moved_ids.add(identity.run_id)
             self.whole.emptied_roots.add(identity.moved_from)
         directory = self.directory / outcome.task.run.path
-        if self.summary.count(outcome, directory) and self.whole.wrote:
-            self.whole.wrote(directory)
+        if self.summary.count(outcome, directory) and self.options.wrote:
+            self.options.wrote(directory)
