@@ -53,13 +53,12 @@ def everything(connection: Connection, *, hidden: bool = False) -> Question:
     return read(connection, language.EVERYTHING, everything=hidden)
 
 
-def about_ids(connection: Connection, ids: Iterable[int], *, having: str | None = None) -> Question:
+def about_ids(names: Names, ids: Iterable[int], *, having: str | None = None) -> Question:
     """A question about these runs, hidden ones too; with `having` about those that have this field.
 
     Raises:
         FilterError: a field that is unknown.
     """
-    names = Names(connection)
     condition: Condition = Ids(tuple(ids))
     if having is not None:
         condition = AllOf((condition, Present(names.find(Name.whole(having)))))

@@ -14,7 +14,7 @@ from spindb.index.query import language
 from spindb.index.query.analysis import MAX_JOINS, Plan
 from spindb.index.query.cells import converter, width
 from spindb.index.query.compiler import to_sql
-from spindb.index.query.fields import Field, alternatives
+from spindb.index.query.fields import Field, Names, alternatives
 from spindb.index.query.language import Name
 from spindb.index.query.lists import one_of
 from spindb.index.query.meaning import meaning_of
@@ -285,8 +285,9 @@ def fields_of(connection: Connection, ids: Sequence[int], names: Sequence[str]) 
         FilterError: a name that is unknown.
     """
     found: dict[int, tuple[Any, ...]] = {}
+    known = Names(connection)
     for batch in batches(ids):
-        query = Query(about_ids(connection, batch), ("id", *names))
+        query = Query(about_ids(known, batch), ("id", *names))
         found |= {row[0]: row[1:] for row in search(connection, query).rows}
     return found
 

@@ -14,6 +14,7 @@ from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.backend import backend_of
 from spindb.index.database.models import LARGEST, runs
 from spindb.index.database.places import roots_here
+from spindb.index.query.fields import Names
 from spindb.index.query.lists import any_of, one_of
 from spindb.index.query.question import Question, about_ids, question
 from spindb.index.query.reference import RunDirectory, RunName, parse
@@ -40,7 +41,7 @@ def question_of(
     ids = references(connection, words, everything=everything, notice=notice)
     if ids is None:
         return question(connection, " ".join(words), everything=everything)
-    return about_ids(connection, sorted(set(ids)))
+    return about_ids(Names(connection), sorted(set(ids)))
 
 
 def selected(

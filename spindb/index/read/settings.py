@@ -12,6 +12,7 @@ from spindb.canonical import canonical
 from spindb.index.database.batches import batches
 from spindb.index.database.models import configs
 from spindb.index.database.models import runs as runs_table
+from spindb.index.query.fields import Names
 from spindb.index.query.question import about_ids
 from spindb.index.query.search import fields_of, run_ids
 from spindb.index.read.own import depends_on_run, setting_text, stem
@@ -160,8 +161,9 @@ def _plain(value: Any) -> Any:
 def _null(connection: Connection, ids: Sequence[int], name: str) -> set[int]:
     """The runs of which a field is null, not absent."""
     found: set[int] = set()
+    names = Names(connection)
     for batch in batches(ids):
-        found.update(run_ids(connection, about_ids(connection, batch, having=name)))
+        found.update(run_ids(connection, about_ids(names, batch, having=name)))
     return found
 
 
