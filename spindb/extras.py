@@ -26,7 +26,7 @@ _BY_MODULE = {module: extra for extra, modules in _EXTRAS.items() for module in 
 
 
 @contextmanager
-def needing() -> Iterator[None]:
+def require_extra() -> Iterator[None]:
     """Imports inside may fail for want of an extra.
 
     Raises:
@@ -38,7 +38,7 @@ def needing() -> Iterator[None]:
         module = (error.name or "").partition(".")[0]
         if module == "spindb":
             raise
-        raise SpindbError(f"this needs {module}, which is not installed", hint=installing(module)) from None
+        raise SpindbError(f"this needs {module}, which is not installed", hint=install_command(module)) from None
 
 
 def require(*modules: str) -> None:
@@ -50,10 +50,10 @@ def require(*modules: str) -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         are = "is" if len(missing) == 1 else "are"
-        raise SpindbError(f"this needs {', '.join(missing)}, which {are} not installed", hint=installing(*missing))
+        raise SpindbError(f"this needs {', '.join(missing)}, which {are} not installed", hint=install_command(*missing))
 
 
-def installing(*modules: str) -> str:
+def install_command(*modules: str) -> str:
     """The command that installs what brings modules: extras of spindb, from where spindb was installed.
 
     >>> installing("left_pad")

@@ -17,7 +17,7 @@ _ENDING = ".part"
 _SYSTEM = ("/dev/", "/proc/")
 
 
-def is_text(path: str) -> bool:
+def is_utf8(path: str) -> bool:
     """Whether the path can be written down: Linux allows any bytes as a name."""
     if path.isascii():
         return True
@@ -28,13 +28,13 @@ def is_text(path: str) -> bool:
     return True
 
 
-def spelled(path: str) -> str:
+def escaped(path: str) -> str:
     """The path with each byte that is not UTF-8 written as ``\\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @contextmanager
-def written_whole(path: Path, *, private: bool = False, devices: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, private: bool = False, devices: bool = True) -> Iterator[Path]:
     """A file beside `path` to write, which takes its place when the ``with`` ends well and is gone when it does not.
 
     The file has a name that can't be guessed and is made by us alone, so that nobody leads the writing elsewhere by a

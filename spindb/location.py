@@ -25,7 +25,7 @@ def working_directory() -> Path:
         ) from None
 
 
-def located(given: str | None) -> str:
+def find_database(given: str | None) -> str:
     """The database at `given`, else ``SPINDB_URL``, else the nearest file upward, else here.
 
     Raises:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from spindb.errors import UsageError
-from spindb.files import written_whole
+from spindb.files import atomic_write
 
 KEYS = {"data_dir": "where runs are written, and what is ingested, unless something else is named"}
 """What can be set, and what it means."""
@@ -64,5 +64,5 @@ def prefer(key: str, value: str | None) -> None:
     found.pop(key, None)
     path = place()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(json.dumps(found if value is None else {**found, key: value}, indent=2) + "\n", "utf-8")

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError, EnvironmentWarning, NotFoundError, PlaybackError, PolicyError
-from spindb.legible import legible
 from spindb.logger import EpochLogger
 from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.environments.build import BuiltEnvironment, Choices
@@ -34,6 +33,7 @@ from spindb.play.fit import require_fit
 from spindb.play.locate import Playable, locate
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollouts.rollout import run_policy as play
+from spindb.printable import printable
 
 __all__ = ["load_policy", "load_policy_and_env", "restore_tf_graph", "run_policy"]
 
@@ -181,7 +181,7 @@ def run_policy(
     if render and isinstance(env, SavedEnvironment):
         env.show()
     with EpochLogger(_free_place(), quiet=True) as logger:
-        print(f"Logging data to {legible(str(logger.output_dir / 'progress.txt'))}")  # noqa: T201
+        print(f"Logging data to {printable(str(logger.output_dir / 'progress.txt'))}")  # noqa: T201
         rollout = play(env, get_action, max_ep_len, num_episodes, render)
         for episode in rollout.episodes:
             logger.store(EpRet=episode.ep_return, EpLen=episode.length)

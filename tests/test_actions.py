@@ -15,7 +15,7 @@ from test_torch_networks import BIAS, RNG, WEIGHT, X, actor, layer, linear, netw
 from spindb.disk.codecs.nodes import Node
 from spindb.disk.codecs.torchfiles import Module
 from spindb.errors import PolicyError, UsageError
-from spindb.index.read.asked import recorded_rule
+from spindb.index.read.evaluation_options import recorded_rule
 from spindb.play.actions import Decided, Rule, rule_of, settle
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.policies.network import Graph

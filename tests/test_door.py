@@ -23,9 +23,9 @@ from conftest import PPO_CONFIG, REPOSITORY, Outcome
 
 import spindb
 from spindb.errors import UsageError
-from spindb.files import written_whole
+from spindb.files import atomic_write
 from spindb.ingest.pipeline import ingest
-from spindb.legible import legible, legible_json, legible_message, legible_styled
+from spindb.printable import printable, printable_json, printable_message, printable_styled
 
 Write = Callable[..., Path]
 Cli = Callable[..., Outcome]
@@ -37,18 +37,18 @@ OWN_STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
 def test_j6_what_can_not_be_seen_is_spelled_out() -> None:
-    assert legible(HOSTILE) == SPELLED
-    assert legible("a\nb\x85\u2028") == "a\\nb\\x85\\u2028"
-    assert legible("x\udcff\ud800") == "x\\udcff\\ud800"
-    assert legible("\u3164\u034f\U000e0041") == "\\u3164\\u034f\\U000e0041"
+    assert printable(HOSTILE) == SPELLED
+    assert printable("a\nb\x85\u2028") == "a\\nb\\x85\\u2028"
+    assert printable("x\udcff\ud800") == "x\\udcff\\ud800"
+    assert printable("\u3164\u034f\U000e0041") == "\\u3164\\u034f\\U000e0041"
     for text in ("é", "e\u0301", "价格", "🙂", "👨\u200d👩\u200d👧", "❤\ufe0f", "≤ ± … ▁▂", "Ω"):
-        assert legible(text) == text
-    assert legible("a\u200db") == "a\\u200db"
-    assert json.loads(legible_json(json.dumps({"a": HOSTILE + "\U000e0041"}, ensure_ascii=False))) == {
+        assert printable(text) == text
+    assert printable("a\u200db") == "a\\u200db"
+    assert json.loads(printable_json(json.dumps({"a": HOSTILE + "\U000e0041"}, ensure_ascii=False))) == {
         "a": HOSTILE + "\U000e0041"
     }
-    assert legible_styled("\x1b[1mhead\x1b[0m\n\x1b[2Jx") == "\x1b[1mhead\x1b[0m\n\\x1b[2Jx"
-    assert legible_message("one\n  two\nerror: three") == "one\n  two\\nerror: three"
+    assert printable_styled("\x1b[1mhead\x1b[0m\n\x1b[2Jx") == "\x1b[1mhead\x1b[0m\n\\x1b[2Jx"
+    assert printable_message("one\n  two\nerror: three") == "one\n  two\\nerror: three"
 
 
 _DOOR = "spindb/cli/terminal/door.py"
@@ -401,7 +401,7 @@ def test_j12_names_beside_a_target_can_not_be_guessed(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     names = set()
     for _ in range(5):
-        with written_whole(target) as file:
+        with atomic_write(target) as file:
             assert stat.S_ISREG(file.lstat().st_mode)
             names.add(file.name)
             file.write_text("x")
@@ -414,11 +414,11 @@ def test_j12_permissions_are_those_of_a_plain_open(tmp_path: Path) -> None:
     try:
         for private, expected in ((False, 0o640), (True, 0o600)):
             target = tmp_path / f"{private}"
-            with written_whole(target, private=private) as file:
+            with atomic_write(target, private=private) as file:
                 file.write_text("x")
             assert target.stat().st_mode & 0o777 == expected
         target.chmod(0o666)
-        with written_whole(target) as file:
+        with atomic_write(target) as file:
             file.write_text("y")
         assert target.stat().st_mode & 0o777 == 0o666
     finally:
@@ -429,7 +429,7 @@ def test_j12_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     kept, target = tmp_path / "kept", tmp_path / "out.csv"
     kept.write_text("kept")
     target.symlink_to(kept)
-    with written_whole(target) as file:
+    with atomic_write(target) as file:
         file.write_text("new")
     assert kept.read_text() == "kept"
     assert not target.is_symlink()
@@ -458,8 +458,8 @@ def test_j12_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     code = f"""
 from pathlib import Path; import time
-from spindb.files import written_whole
-with written_whole(Path({str(target)!r})) as file:
+from spindb.files import atomic_write
+with atomic_write(Path({str(target)!r})) as file:
     file.write_text("half"); print("ready", flush=True); time.sleep(60)
 """
     killed, living = (subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2))
@@ -470,7 +470,7 @@ with written_whole(Path({str(target)!r})) as file:
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     time.sleep(0.1)
-    with written_whole(target) as file:
+    with atomic_write(target) as file:
         file.write_text("whole")
         assert len(beside(target)) == 3  # ours, the living one's, somebody's own
     assert len(beside(target)) == 2
@@ -479,14 +479,14 @@ with written_whole(Path({str(target)!r})) as file:
     for process in (killed, living):
         assert process.stdout is not None
         process.stdout.close()
-    with written_whole(target) as file:
+    with atomic_write(target) as file:
         file.write_text("whole")
     assert beside(target) == [".out.csv.notes.part"]
 
 
 def test_a_target_that_can_not_be_written(tmp_path: Path) -> None:
     for target in (tmp_path / "absent" / "x", tmp_path):
-        with pytest.raises(UsageError, match="can't be written"), written_whole(target) as file:
+        with pytest.raises(UsageError, match="can't be written"), atomic_write(target) as file:
             file.write_text("x")
     assert list(tmp_path.iterdir()) == []
 

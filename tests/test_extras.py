@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spindb.errors import SpindbError
-from spindb.extras import _EXTRAS, installing, needing, require
+from spindb.extras import _EXTRAS, install_command, require, require_extra
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def installed_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_the_command_names_where_spindb_came_from(installed_from: Any, direct_url: Any, words: list[str]) -> None:
     installed_from(direct_url)
-    assert shlex.split(installing("torch")) == ["pip", "install", *words]
+    assert shlex.split(install_command("torch")) == ["pip", "install", *words]
 
 
 def test_a_module_of_no_extra_is_named_itself() -> None:
-    with pytest.raises(SpindbError, match="this needs left_pad, which is not installed") as caught, needing():
+    with pytest.raises(SpindbError, match="this needs left_pad, which is not installed") as caught, require_extra():
         import left_pad  # type: ignore[import-not-found] # noqa: F401
     assert caught.value.hint == "pip install left_pad"
 
@@ -63,11 +63,11 @@ def test_what_is_needed_is_asked_for_at_once(installed_from: Any) -> None:
     require("json", "re")
     with pytest.raises(SpindbError, match="this needs left_pad, which is not installed"):
         require("json", "left_pad")
-    assert installing("tensorflow", "scipy", "matplotlib") == "pip install 'spindb[analysis,tensorflow]'"
+    assert install_command("tensorflow", "scipy", "matplotlib") == "pip install 'spindb[analysis,tensorflow]'"
 
 
 def test_a_missing_module_of_our_own_is_no_missing_extra() -> None:
-    with pytest.raises(ModuleNotFoundError), needing():
+    with pytest.raises(ModuleNotFoundError), require_extra():
         import spindb.nowhere  # type: ignore[import-not-found] # noqa: F401
 
 

@@ -21,10 +21,10 @@ from spindb.canonical import canonical
 from spindb.index.database.connect import connected
 from spindb.index.query.search import run_ids
 from spindb.index.read.continued import Extent, Span, chains
+from spindb.index.read.distinguishing import distinguishing_fields, needed
 from spindb.index.read.doctor import examine
 from spindb.index.read.groups import groups_of
-from spindb.index.read.own import setting_text, stem
-from spindb.index.read.telling import needed, telling
+from spindb.index.read.run_specific import setting_text, stem
 from spindb.index.write.batch import EpisodeResult, add_evaluation
 from spindb.records import MetricSeries
 
@@ -830,11 +830,11 @@ def test_fields_that_tell() -> None:
         {"algo": '"ppo"', "lr": "2", "gamma": "0.9", "fn": '"<g>"', "exp_name": '"b"'},
         {"algo": '"sac"', "alpha": "1", "gamma": "0.9", "fn": '"<f>"', "exp_name": '"c"'},
     ]
-    assert telling(settings) == ["algo", "lr"]
-    assert telling([{"exp_name": '"a"'}, {"exp_name": '"b"'}]) == ["exp_name"]
-    assert telling([{"fn": '"<f>"'}, {"fn": '"<g>"'}]) == ["fn"]
-    assert telling([{"a": "1"}, {}]) == ["a"]
-    assert telling([{}]) == []
+    assert distinguishing_fields(settings) == ["algo", "lr"]
+    assert distinguishing_fields([{"exp_name": '"a"'}, {"exp_name": '"b"'}]) == ["exp_name"]
+    assert distinguishing_fields([{"fn": '"<f>"'}, {"fn": '"<g>"'}]) == ["fn"]
+    assert distinguishing_fields([{"a": "1"}, {}]) == ["a"]
+    assert distinguishing_fields([{}]) == []
     assert needed([{"a": "1", "b": "1"}, {"a": "2", "b": "2"}, {"a": "3", "b": "2"}], ["b", "a"]) == ["a"]
 
 

@@ -15,7 +15,7 @@ from conftest import EVALUATION, PPO_CONFIG, settle
 import spindb
 from spindb.analysis.database import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
-from spindb.extras import installing
+from spindb.extras import install_command
 from spindb.index.database.connect import connected
 from spindb.index.write.batch import EpisodeResult, Evaluation, add_evaluation
 from spindb.ingest.pipeline import ingest
@@ -120,4 +120,4 @@ def test_what_is_missing_is_named(db: Database, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(spindb.errors.SpindbError, match="this needs pandas") as caught:
         db.runs()
-    assert caught.value.hint == installing("pandas")
+    assert caught.value.hint == install_command("pandas")

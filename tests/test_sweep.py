@@ -248,10 +248,12 @@ def test_the_best_is_played_again_as_it_was_played(
 
 
 def test_what_an_evaluation_was_asked_for_is_read_back() -> None:
-    from spindb.index.read.asked import Asked, asked, engine_with
+    from spindb.index.read.evaluation_options import EvaluationOptions, engine_text, options_of
 
-    found = asked("Ant-v4", "--env; with g=1.0; contact forces zero; without a.B, c.D", engine_with("numpy", "clip"))
-    assert found == Asked("Ant-v4", None, "clip", True, "zero")
+    found = options_of(
+        "Ant-v4", "--env; with g=1.0; contact forces zero; without a.B, c.D", engine_text("numpy", "clip")
+    )
+    assert found == EvaluationOptions("Ant-v4", None, "clip", True, "zero")
     assert found.flags == ("--env Ant-v4", "--action clip", "--contact-forces zero", "--without-wrappers")
-    assert asked(None, "--env-factory my envs:make", "numpy").flags == ("--env-factory 'my envs:make'",)
-    assert asked("Pendulum-v1", "state id", "tensorflow") == Asked(None, None, None, False, None)
+    assert options_of(None, "--env-factory my envs:make", "numpy").flags == ("--env-factory 'my envs:make'",)
+    assert options_of("Pendulum-v1", "state id", "tensorflow") == EvaluationOptions(None, None, None, False, None)

@@ -9,13 +9,13 @@ from tempfile import SpooledTemporaryFile
 import pytest
 
 from spindb.errors import SpindbError
-from spindb.index.write.batch import Known
+from spindb.index.write.batch import IndexedRun
 from spindb.ingest.reading import ToRead
 from spindb.ingest.tasks import Task, Tasks
 
 TASKS = [
     Task(ToRead("a/b_s0", "root/a/b_s0", "spinningup", None), "?0f", None),
-    Task(ToRead("a\nb", "ü", "spinningup", 2**40), "0f", Known("a\nb", 7, None, "missing", "print", 2**40)),
+    Task(ToRead("a\nb", "ü", "spinningup", 2**40), "0f", IndexedRun("a\nb", 7, None, "missing", "print", 2**40)),
 ]
 
 

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from spindb.errors import UsageError
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown
 from spindb.index.query.selection import selected
 from spindb.index.read.exports import EXPORTS, column_names, config_values
-from spindb.legible import legible
+from spindb.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +57,9 @@ class Database:
         with self._reading() as connection:
             facts = describe(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
-        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(legible(str(facts[name])))}</td></tr>" for name in names)
+        cells = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(printable(str(facts[name])))}</td></tr>" for name in names
+        )
         return f"<table>{cells}</table>"
 
     def _reading(self) -> AbstractContextManager[Connection]:
@@ -187,7 +189,7 @@ class Database:
         Raises:
             UsageError: an option that is unknown; nothing to draw.
         """
-        with needing():
+        with require_extra():
             from spindb.analysis.drawing.panels import Wanted, arranged
             from spindb.analysis.drawing.plots import draw_curves
         try:
@@ -218,7 +220,7 @@ def _called_apart(frame: DataFrame, taken: Sequence[Any]) -> DataFrame:
 
 
 def _pandas() -> Any:
-    with needing():
+    with require_extra():
         import pandas
     return pandas
 
@@ -229,6 +231,6 @@ def open_database(location: str | Path | None = None) -> Database:
     Raises:
         DatabaseError: there is none, or it can't be used.
     """
-    from spindb.location import located
+    from spindb.location import find_database
 
-    return Database(located(None if location is None else str(location)))
+    return Database(find_database(None if location is None else str(location)))

@@ -206,9 +206,11 @@ def _without_directory(error: FileNotFoundError) -> SpindbError:
 def _told_of_damage() -> DatabaseError | None:
     """What stands behind an error that nobody foresaw, where the database held wrong values and that was said."""
     unknown = sys.modules.get("spindb.index.database.unknown")  # a command that asked no database has not loaded it
-    if unknown is None or not (unknown.noted.told or unknown.noted.count):
+    if unknown is None or not (unknown.noted.last_warning or unknown.noted.count):
         return None
-    return DatabaseError(unknown.noted.told or "the database holds wrong values", hint="spindb db check names them")
+    return DatabaseError(
+        unknown.noted.last_warning or "the database holds wrong values", hint="spindb db check names them"
+    )
 
 
 def _say_warning(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:

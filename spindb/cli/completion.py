@@ -16,8 +16,8 @@ from pathlib import Path
 import typer
 
 from spindb.errors import DatabaseError
-from spindb.legible import legible
-from spindb.location import located
+from spindb.location import find_database
+from spindb.printable import printable
 
 _RUN_FIELDS = (
     *("id", "name", "exp_name", "seed", "algo", "env", "status", "rows", "format", "path", "root", "host"),
@@ -150,12 +150,12 @@ def _starting(begun: str, names: Iterable[str]) -> list[str]:
 
 def _ask(ctx: typer.Context, statement: str, *values: str | int) -> list[str]:
     """The first column of a statement's rows, as text; nothing where there is no such database."""
-    return [text for text in _answers(ctx, statement, values) if legible(text) == text]  # others can't be typed
+    return [text for text in _answers(ctx, statement, values) if printable(text) == text]  # others can't be typed
 
 
 def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) -> list[str]:
     try:
-        location = located(ctx.params.get("db") or ctx.find_root().params.get("db"))
+        location = find_database(ctx.params.get("db") or ctx.find_root().params.get("db"))
         if location.startswith("postgresql"):
             return _ask_server(location, statement, values)
         path = Path(location.removeprefix("sqlite:///"))

@@ -12,7 +12,7 @@ import typer
 from spindb.cli import completion
 from spindb.cli.terminal.tables import say
 from spindb.errors import UsageError
-from spindb.location import located
+from spindb.location import find_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,7 +82,7 @@ Lower = Annotated[bool, typer.Option("--lower", help="The lowest is the best, as
 
 def database(ctx: typer.Context, given: str | None) -> str:
     """The database that is meant: ``--db`` of the command, else of the program, else as `located` finds it."""
-    return located(given or ctx.obj)
+    return find_database(given or ctx.obj)
 
 
 def words_of(words: Sequence[str] | None) -> list[str]:

@@ -31,7 +31,7 @@ from spindb.disk import limits
 from spindb.disk.formats import READERS, Format, recognise
 from spindb.disk.regular import OF_THE_KERNEL
 from spindb.errors import NotFoundError, UsageError
-from spindb.files import is_text, spelled
+from spindb.files import escaped, is_utf8
 from spindb.records import Problem
 
 _BY_NAME = attrgetter("name")
@@ -85,7 +85,7 @@ def check_root(root: Path) -> Path:
         UsageError: it is no directory, can't be listed, or its path is no text that a database can hold.
     """
     absolute = Path(os.path.realpath(root))
-    if not is_text(os.fspath(absolute)):
+    if not is_utf8(os.fspath(absolute)):
         raise UsageError(f"the path of {root} is not UTF-8", hint="rename it to index it")
     try:
         os.listdir(absolute)
@@ -132,10 +132,10 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
             pass
         elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
             yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
-        elif is_text(relative):
+        elif is_utf8(relative):
             yield _found(relative, found, entries)
         else:
-            yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", spelled(relative))
+            yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", escaped(relative))
         try:
             # Files, which most entries are, are left out first: this is asked of each.
             below = [

@@ -19,9 +19,9 @@ from tempfile import SpooledTemporaryFile
 from spindb.disk.scan import Foreign, FoundRun, check_root, scan
 from spindb.disk.times import has_stamp, zone_named, zone_of_source
 from spindb.errors import UsageError
-from spindb.files import is_text, spelled
+from spindb.files import escaped, is_utf8
 from spindb.index.database.engine import database_errors
-from spindb.index.write.batch import Known
+from spindb.index.write.batch import IndexedRun
 from spindb.index.write.roots import Place
 from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.places import join, outermost, under
@@ -136,9 +136,9 @@ class _Whole:
 
         Where its path is no text that a database can hold, that is a problem.
         """
-        if not is_text(os.fspath(target)):
+        if not is_utf8(os.fspath(target)):
             message = "a link leads here, and its path is not UTF-8: left out; rename it to index it"
-            shown = Path(spelled(os.fspath(target)))
+            shown = Path(escaped(os.fspath(target)))
             self.summary.problems.append(RunProblem(shown, Problem("name-not-utf8", message)))
             return False
         if target.is_dir():
@@ -167,7 +167,7 @@ class _Ingest:
     root_id: int = 0
     root: Path | None = None
     leads: list[Path] = field(default_factory=list)
-    gone: dict[str, Known] = field(default_factory=dict)
+    gone: dict[str, IndexedRun] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sink, self.summary, self.options = self.whole.sink, self.whole.summary, self.whole.options
@@ -185,7 +185,7 @@ class _Ingest:
             path: run for path, run in known.items() if (path + "/").startswith(prefix) and not under(path, hidden)
         }
 
-    def look(self, place: Place, known: dict[str, Known], tasks: Tasks) -> list[str]:
+    def look(self, place: Place, known: dict[str, IndexedRun], tasks: Tasks) -> list[str]:
         """Add what is to be read to `tasks` and take what was found out of `known`; returns what can't be looked at."""
         seen = [os.path.relpath(other, self.directory) for other in self.before if self.directory in other.parents]
         hidden = [join(place.inside, path) for path in seen]
@@ -212,7 +212,7 @@ class _Ingest:
                 self.summary.unchanged += 1
         return hidden
 
-    def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
+    def task(self, found: FoundRun, path: str, known: IndexedRun | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
         zone = self.options.stamp_zone
         again = self.options.time_limit is not None and known is not None and known.status == "broken"

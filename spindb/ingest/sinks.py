@@ -22,7 +22,7 @@ from spindb.index.database.deferred_indexes import complete_indexes, indexed_aft
 from spindb.index.database.engine import database_url, open_engine, shown, sqlite_path
 from spindb.index.database.places import roots_here
 from spindb.index.database.planner import refresh_statistics, statistics_behind
-from spindb.index.write.batch import Batch, Known, drop_runs, known_runs, mark_missing, prunable, set_signatures
+from spindb.index.write.batch import Batch, IndexedRun, drop_runs, known_runs, mark_missing, prunable, set_signatures
 from spindb.index.write.copies import link_copies
 from spindb.index.write.identity import (
     DigestOfStart,
@@ -52,7 +52,7 @@ class Unseen(NamedTuple):
     """Runs of the index that an ingest did not find; ``emptied`` are roots that runs moved away from, ``ingested``
     those that were looked through."""
 
-    runs: Sequence[Known]
+    runs: Sequence[IndexedRun]
     emptied: Collection[int]
     ingested: Collection[int]
 
@@ -64,7 +64,7 @@ class Sink(Protocol):
     def backend(self) -> str:
         """The name of the database that rows are made for."""
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, Known]]:
+    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
         """Where a directory lies in the index, and the runs of its root by their paths."""
 
     def is_root(self, directory: Path) -> bool:
@@ -88,7 +88,7 @@ class Nowhere:
 
     backend = "sqlite"
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, Known]]:
+    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
         return Place(0, directory, "."), {}
 
     def is_root(self, directory: Path) -> bool:
@@ -146,7 +146,7 @@ class _Connected(ABC):
 class DryRun(_Connected):
     """Says what would become of the runs; nothing is written."""
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, Known]]:
+    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
         with self.connection.begin():
             place = planned_place(self.connection, directory)
             return place, known_runs(self.connection, place.root_id)
@@ -173,7 +173,7 @@ class DryRun(_Connected):
 class DatabaseSink(_Connected):
     """Writes runs into a database."""
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, Known]]:
+    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
         with self.connection.begin():
             place = place_of(self.connection, directory)
             return place, known_runs(self.connection, place.root_id)
@@ -185,7 +185,7 @@ class DatabaseSink(_Connected):
         proven = [_same(task, rows) for task, rows in batch]
         with self.connection.begin():
             recogniser = self.recogniser(place, batch, proven)
-            writing = Batch(self.connection, place.root_id, recogniser.strange)
+            writing = Batch(self.connection, place.root_id, recogniser.unseen)
             outcomes = [
                 same or self._written(writing, task, rows, recogniser, reader)
                 for (task, rows), same in zip(batch, proven, strict=True)

@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 import orjson
 
 from spindb.errors import SpindbError
-from spindb.index.write.batch import Known
+from spindb.index.write.batch import IndexedRun
 from spindb.ingest.reading import ToRead
 from spindb.records import RunRecord
 
@@ -22,7 +22,7 @@ class Task(NamedTuple):
 
     run: ToRead
     signature: str
-    known: Known | None
+    known: IndexedRun | None
 
     def proven_same(self, record: RunRecord) -> int | None:
         """The run, where it was read in the instant it was written before and proves to be the same."""
@@ -64,7 +64,7 @@ class Tasks:
             raise _no_room(error) from error
         for line in self._file:
             run, signature, known = orjson.loads(line)
-            yield Task(ToRead(*run), signature, None if known is None else Known(*known))
+            yield Task(ToRead(*run), signature, None if known is None else IndexedRun(*known))
 
 
 def _no_room(error: OSError) -> SpindbError:

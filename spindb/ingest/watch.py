@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spindb.disk.formats import recognise
 from spindb.errors import NotFoundError, SpindbError, UsageError
-from spindb.files import is_text
+from spindb.files import is_utf8
 from spindb.index.database.connect import connected
 from spindb.index.query.runs import run_at
 from spindb.index.read.run import last_value, metrics_of
@@ -204,7 +204,7 @@ def _nearest(path: Path, root: Path) -> Path | None:
     present = policy = None
     for directory in (path, *path.parents):
         try:
-            names = os.listdir(directory) if is_text(os.fspath(directory)) else None
+            names = os.listdir(directory) if is_utf8(os.fspath(directory)) else None
         except OSError:
             names = None
         if names is not None:

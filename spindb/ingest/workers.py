@@ -1,7 +1,7 @@
 """Processes that read runs, watched: one that dies or does not end costs the run that it was reading, and no other.
 
-Each process has a thread here that gives it a portion of items and takes its results. Where a process ends before it
-answered for all of a portion, the rest is asked for again, one item at a time, in a fresh process: the item with which
+Each process has a thread here that gives it a chunk of items and takes its results. Where a process ends before it
+answered for all of a chunk, the rest is asked for again, one item at a time, in a fresh process: the item with which
 a process ends alone is the one that is lost. The processes are started without `multiprocessing`, which would run the
 calling script's file again in each of them.
 """
@@ -28,8 +28,8 @@ from spindb.processes import command_of, how_it_ended
 
 MEMORY = 2 << 30
 """Bytes that a process may allocate. Reading a run whose files are at their limits takes a quarter of it."""
-_PORTION = 16  # items per message
-_AHEAD = 8  # portions per process that wait for the caller: more would only fill the memory
+_CHUNK = 16  # items per message
+_AHEAD = 8  # chunks per process that wait for the caller: more would only fill the memory
 _LOOK = 1.0  # seconds between two looks whether a process still answers
 
 _Item = TypeVar("_Item")
@@ -44,7 +44,7 @@ class Loss(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class _Portion(Generic[_Item, _Result]):
+class _Chunk(Generic[_Item, _Result]):
     items: Sequence[_Item]
     results: list[_Result] = field(default_factory=list)
     error: Exception | None = None
@@ -72,7 +72,7 @@ class Workers(Generic[_Item, _Result]):
     ) -> None:
         self._lost = lost
         self._patience = (seconds + GRACE) * WAITING
-        self._portions: SimpleQueue[_Portion[_Item, _Result] | None] = SimpleQueue()
+        self._chunks: SimpleQueue[_Chunk[_Item, _Result] | None] = SimpleQueue()
         self._closing = False
         self._processes = [_Process(Setup(function, memory, seconds)) for _ in range(jobs)]
         self._threads: list[threading.Thread] = []
@@ -85,7 +85,7 @@ class Workers(Generic[_Item, _Result]):
         self._closing = True
         for process in self._processes:
             process.close()
-            self._portions.put(None)
+            self._chunks.put(None)
         for thread in self._threads:
             thread.join()
 
@@ -100,44 +100,44 @@ class Workers(Generic[_Item, _Result]):
             for thread in self._threads:
                 thread.start()
         items = iter(items)
-        waiting: deque[_Portion[_Item, _Result]] = deque()
-        while portion := list(islice(items, _PORTION)):
-            waiting.append(_Portion(portion))
-            self._portions.put(waiting[-1])
+        waiting: deque[_Chunk[_Item, _Result]] = deque()
+        while chunk := list(islice(items, _CHUNK)):
+            waiting.append(_Chunk(chunk))
+            self._chunks.put(waiting[-1])
             if len(waiting) > _AHEAD * len(self._processes):
                 yield from self._results(waiting.popleft())
         while waiting:
             yield from self._results(waiting.popleft())
 
-    def _results(self, portion: _Portion[_Item, _Result]) -> list[_Result]:
-        while not portion.done.wait(_LOOK):
+    def _results(self, chunk: _Chunk[_Item, _Result]) -> list[_Result]:
+        while not chunk.done.wait(_LOOK):
             for process in self._processes:
                 process.end_if_silent(self._patience)
-        if portion.error is not None:
-            raise portion.error
-        return portion.results
+        if chunk.error is not None:
+            raise chunk.error
+        return chunk.results
 
     def _drive(self, process: _Process) -> None:
-        """Serve portions with one process until there are no more. Runs in a thread of its own."""
+        """Serve chunks with one process until there are no more. Runs in a thread of its own."""
         if hasattr(signal, "pthread_sigmask"):  # inherited: Ctrl-C is for this process, which ends the others
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        while (portion := self._portions.get()) is not None:
+        while (chunk := self._chunks.get()) is not None:
             try:
-                self._serve(process, portion)
+                self._serve(process, chunk)
             except Exception as error:
-                portion.error = error
-            portion.done.set()
+                chunk.error = error
+            chunk.done.set()
         process.gone()
 
-    def _serve(self, process: _Process, portion: _Portion[_Item, _Result]) -> None:
+    def _serve(self, process: _Process, chunk: _Chunk[_Item, _Result]) -> None:
         again = False
-        while not self._closing and (rest := portion.items[len(portion.results) :]):
-            loss = process.ask(rest[:1] if again else rest, portion.results)
+        while not self._closing and (rest := chunk.items[len(chunk.results) :]):
+            loss = process.ask(rest[:1] if again else rest, chunk.results)
             if loss is None:
                 continue
-            alone = len(portion.items) - len(portion.results) == 1 or again
+            alone = len(chunk.items) - len(chunk.results) == 1 or again
             if alone and (again or loss.slow):
-                portion.results.append(self._lost(portion.items[len(portion.results)], loss))
+                chunk.results.append(self._lost(chunk.items[len(chunk.results)], loss))
             again = True
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from spindb.files import written_whole
+from spindb.files import atomic_write
 
 # The oldest protocol that Python 3 had by default when this layout was young: every joblib and every
 # Python 3 since reads it, and plain pickles need no particular version of joblib.
@@ -225,7 +225,7 @@ def own_file(path: Path) -> Iterator[Path]:
         UsageError: it can't be written there.
     """
     _said_to_be_a_link(path)
-    with written_whole(path, devices=False) as beside:
+    with atomic_write(path, devices=False) as beside:
         yield beside
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spindb.errors import SpindbError
-from spindb.extras import needing
+from spindb.extras import require_extra
 
 OPSET = 18
 _ACTORS = ("pi", "actor", "policy", "actor_net", "policy_net", "q_net", "q_network")
@@ -63,7 +63,7 @@ def trace(module: Any, env: Any = None, observation: Any = None) -> Traced:
     if any(isinstance(part, (torch.nn.RNNBase, torch.nn.RNNCellBase)) for part in module.modules()):
         raise UntracedError("it carries a state through an episode, which a twin does not")
     try:
-        with needing():
+        with require_extra():
             importlib.import_module("onnx")  # by which torch.onnx.export writes
     except SpindbError as error:
         raise UntracedError(f"{error.message}: {error.hint}") from error

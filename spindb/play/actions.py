@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spindb.errors import PolicyError, UsageError
-from spindb.index.read.asked import engine_with
+from spindb.index.read.evaluation_options import engine_text
 from spindb.play.engine.operations import draw_categories
 from spindb.play.policies import Policy
 from spindb.play.policies.forms import Form
@@ -289,7 +289,7 @@ class Decided:
         self.stochastic = policy.stochastic or drawn
         self.deterministic = policy.deterministic
         self.notes = (*policy.notes, *self._words())
-        self.engine = engine_with(policy.engine, asked)
+        self.engine = engine_text(policy.engine, asked)
 
     def _words(self) -> tuple[str, ...]:
         if self.space.choices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spindb.index.read.asked import asked
+from spindb.index.read.evaluation_options import options_of
 from spindb.index.write.batch import EpisodeResult, Evaluation
 from spindb.play.actions import Rule
 from spindb.play.environments.build import BuiltEnvironment, Choices
@@ -49,7 +49,7 @@ def environment_as_asked(env_id: str | None, env_source: str, flags: Flags) -> b
         env_source: of the record, with its terms.
         flags: what is asked for.
     """
-    found = asked(env_id, env_source)
+    found = options_of(env_id, env_source)
     if flags.factory is not None:
         return found.factory == flags.factory
     if found.without_wrappers != flags.without_wrappers:

@@ -17,7 +17,7 @@ from spindb.errors import DatabaseError, NotFoundError, UsageError
 from spindb.index.database.connect import connected
 from spindb.index.query.reference import RunDirectory, RunName, RunRef, reference
 from spindb.index.query.runs import find_run, pick_snapshot, run_at, snapshots_of
-from spindb.location import located
+from spindb.location import find_database
 from spindb.machine import this_host
 from spindb.records import EnvironmentHint, SnapshotRecord
 
@@ -69,7 +69,7 @@ def locate(
     if isinstance(ref, RunDirectory):
         return _locate_directory(ref.path, itr, _id_at(ref.path, db) if run_id is None else run_id)
     try:
-        with connected(located(None if db is None else str(db))) as connection:
+        with connected(find_database(None if db is None else str(db))) as connection:
             found = find_run(connection, ref)
             snapshots = snapshots_of(connection, found.id)
     except (NotFoundError, DatabaseError):

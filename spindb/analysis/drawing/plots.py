@@ -21,8 +21,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from spindb.analysis.curves import Line, counted
 from spindb.analysis.drawing.panels import Panel
 from spindb.errors import UsageError
-from spindb.files import written_whole
-from spindb.legible import legible
+from spindb.files import atomic_write
+from spindb.printable import printable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 _STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
@@ -324,7 +324,7 @@ def drawn(text: str) -> str:
 
     A label that begins with an underscore would be left out of legends: it gets a space before it.
     """
-    shown = legible(text).replace("$", r"\$")
+    shown = printable(text).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
@@ -337,7 +337,7 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
     known = figure.canvas.get_supported_filetypes()
     if path.suffix.removeprefix(".") not in known:
         raise UsageError(f"{path} has no suffix of a picture", hint=".png, .svg or .pdf, for instance")
-    with mpl.rc_context(_STYLE), written_whole(path) as file, warnings.catch_warnings():
+    with mpl.rc_context(_STYLE), atomic_write(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of a script that the font lacks: a box is drawn
         metadata = {"Date": None} if path.suffix in (".svg",) else None
         figure.savefig(file, dpi=dpi, metadata=metadata, format=path.suffix.removeprefix("."))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from spindb.analysis.curves import counted
 from spindb.analysis.drawing.panels import Panel
 from spindb.errors import UsageError
-from spindb.legible import legible
+from spindb.printable import printable
 
 _FRAME = 14  # columns that axis labels and borders take
 _HEIGHT = 16
@@ -47,8 +47,8 @@ def draw(
                     xs=x,
                     ys=y,
                     lines=True,
-                    title=legible(" ".join(filter(None, (title, panel.title)))),
-                    legend_labels=[legible(f"{line.label} ({counted([line])})") for line in panel.lines],
+                    title=printable(" ".join(filter(None, (title, panel.title)))),
+                    legend_labels=[printable(f"{line.label} ({counted([line])})") for line in panel.lines],
                     legend_placement="vertical",
                     width=max(20, width - _FRAME),
                     height=_HEIGHT,
@@ -59,7 +59,7 @@ def draw(
                 )
         except (ArithmeticError, ValueError, IndexError) as error:
             raise UsageError(
-                f"{legible(title)}: such numbers can't be drawn as text ({error})",
+                f"{printable(title)}: such numbers can't be drawn as text ({error})",
                 hint="spindb plot --out FILE.svg draws them as a picture",
             ) from error
         blocks.append(text if isinstance(text, str) else "\n".join(text))

@@ -89,6 +89,6 @@ def _row(e: Evaluated, rank: int) -> dict[str, Any]:
         "seed": e.seed,
         "max_ep_len": e.max_ep_len,
         "rank": rank,
-        "action": e.asked.action,
+        "action": e.options.action,
         "command": e.command,
     }

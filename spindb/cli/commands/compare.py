@@ -24,7 +24,7 @@ from spindb.cli.options import (
 )
 from spindb.cli.terminal.rankings import print_comparison, warn
 from spindb.cli.terminal.tables import print_csv, print_json, say
-from spindb.extras import needing
+from spindb.extras import require_extra
 
 if TYPE_CHECKING:
     from spindb.analysis.compare import Comparison, Row
@@ -61,7 +61,7 @@ def compare(
     from spindb.index.query.selection import selected
 
     at_most_one(json=as_json, csv=as_csv)
-    with needing():
+    with require_extra():
         from spindb.analysis.compare import compare as compare_settings
     with connected(database(ctx, db)) as connection:
         ids = selected(connection, words_of(words), everything=everything, notice=say)

@@ -12,7 +12,7 @@ import typer
 from spindb.cli.terminal.tables import echo, say
 from spindb.errors import SpindbError, UsageError
 from spindb.extras import require
-from spindb.files import is_text
+from spindb.files import is_utf8
 from spindb.signals import active
 
 
@@ -29,7 +29,7 @@ def demo(
 
     What is trained already is not trained again.
     """
-    if not is_text(os.path.abspath(directory)):
+    if not is_utf8(os.path.abspath(directory)):
         raise UsageError(f"the path of {directory} is not UTF-8", hint="rename it, or name another directory")
     require("tensorflow", "scipy", "matplotlib")
     data, location = directory / "data", str(directory / "spindb.db")

@@ -13,8 +13,8 @@ from spindb.cli.options import Db, Everything, FilterWords, database, words_of
 from spindb.cli.terminal.door import records_on_stdout
 from spindb.cli.terminal.tables import csv_cell, json_line, plural, say, spreadsheet_cell
 from spindb.errors import UsageError
-from spindb.extras import needing
-from spindb.files import written_whole
+from spindb.extras import require_extra
+from spindb.files import atomic_write
 
 if TYPE_CHECKING:
     from spindb.index.read.exports import Export
@@ -76,9 +76,9 @@ def export(
 
 
 def _write_file(out: Path, table: Export, rows: Iterable[tuple[Any, ...]], form: str, spreadsheet: bool) -> int:
-    with written_whole(out) as beside:
+    with atomic_write(out) as beside:
         if form == "parquet":
-            with needing():
+            with require_extra():
                 from spindb.analysis.parquet import write_parquet
             return write_parquet(beside, table.columns, rows)
         with beside.open("w", encoding="utf-8", newline="") as file:

@@ -12,8 +12,8 @@ from spindb.cli.options import Db, Run, database
 from spindb.cli.play_options import ActionRule, EnvFactory, Forces, Imports, forces_chosen, one_environment
 from spindb.cli.terminal.tables import say
 from spindb.errors import UsageError
-from spindb.extras import needing
-from spindb.files import written_whole
+from spindb.extras import require_extra
+from spindb.files import atomic_write
 
 if TYPE_CHECKING:
     from spindb.play.actions import Rule
@@ -61,7 +61,7 @@ def export_policy(
     forces = forces_chosen(contact_forces)
     if not with_wrappers and (env or env_factory or imports or forces):
         raise UsageError("--env, --env-factory, --import and --contact-forces are for --with-wrappers")
-    with needing():
+    with require_extra():
         from spindb.play.actions import rule_of
         from spindb.play.environments.build import Choices
         from spindb.play.load import load_exportable
@@ -106,15 +106,15 @@ def _export_network(playable: Playable, policy: GraphPolicy, rule: Rule | None, 
 
 def _write_policy(playable: Playable, whole: Carried, carried: dict[str, str], place: Path, *, onnx: bool) -> None:
     plan = whole.plan()
-    with needing():
+    with require_extra():
         from spindb.play.export import largest_difference, write_npz, write_onnx
         from spindb.play.locate import about
     told = ""
-    with written_whole(place) as file:
+    with atomic_write(place) as file:
         if not onnx:
             write_npz(file, plan, about(playable) | carried)
         else:
-            with needing():
+            with require_extra():
                 write_onnx(file, plan, about(playable) | carried)
                 difference = largest_difference(file, whole)
             bound = 10.0 ** math.ceil(math.log10(max(difference, 1e-7)))

@@ -25,7 +25,7 @@ from spindb.cli.options import (
 from spindb.cli.terminal.door import echo_block
 from spindb.cli.terminal.tables import colourful, say, terminal_width
 from spindb.errors import NotFoundError, UsageError
-from spindb.extras import needing
+from spindb.extras import require_extra
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -105,7 +105,7 @@ def plot(
     from spindb.analysis.drawing.size import figure_size
     from spindb.index.database.connect import connected
 
-    with needing():
+    with require_extra():
         from spindb.analysis.drawing.panels import Wanted, arranged
 
     if scatter and parallel:
@@ -126,7 +126,7 @@ def plot(
     if out is None and (terminal or not _has_display()):
         _draw_text(found.panels, wanted, log_x, log_y)
         return
-    with needing():
+    with require_extra():
         from spindb.analysis.drawing.plots import draw_curves
     _deliver(draw_curves(found.panels, wanted.note, log_x=log_x, log_y=log_y, size=inches), out, dpi)
 
@@ -156,7 +156,7 @@ def _has_display() -> bool:
 
 
 def _draw_text(found: Sequence[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> None:
-    with needing():
+    with require_extra():
         from spindb.analysis.drawing.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
     note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
@@ -183,7 +183,7 @@ def _results(
 
     if out is None and not _has_display():
         raise UsageError("there is no display here", hint="--out scatter.png")
-    with needing():
+    with require_extra():
         from spindb.analysis.drawing.plots import draw_parallel, draw_scatter
     summarise = summaries.parse(summary, lower=lower)
     sample = sample_of(connection, ids)

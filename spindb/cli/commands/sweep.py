@@ -27,7 +27,7 @@ from spindb.cli.play_options import (
 )
 from spindb.cli.terminal.evaluations import print_evaluations
 from spindb.cli.terminal.tables import plural, say
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.signals import active
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def sweep(
     from spindb.index.database.connect import connected
     from spindb.index.query.selection import selected
 
-    with needing():
+    with require_extra():
         import numpy  # noqa: F401 - asked for here, not in every worker
 
         from spindb.play.actions import rule_of
@@ -154,7 +154,7 @@ def _same(e: Evaluated, flags: Flags) -> bool:
     from spindb.play.evaluating import environment_as_asked
 
     asked = (flags.seed, flags.length or None, flags.episodes)
-    if e.asked.action != flags.action:
+    if e.options.action != flags.action:
         return False
     if e.partial or (e.seed, e.max_ep_len, e.episodes) != asked or e.deterministic != flags.deterministic:
         return False
@@ -171,7 +171,7 @@ def _of_this_sweep(connection: Connection, ids: list[int], flags: Flags) -> list
 
 def _plot(rows: list[Evaluated], out: Path, flags: Flags) -> None:
     """Return over itr, a line per run, its band the standard error over episodes."""
-    with needing():
+    with require_extra():
         import numpy as np
 
         from spindb.analysis.curves import Line

@@ -29,7 +29,7 @@ from spindb.cli.terminal.door import say_log
 from spindb.cli.terminal.progress import print_line, so_far
 from spindb.cli.terminal.tables import plural, print_json, say
 from spindb.errors import DatabaseError, UsageError
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.records import CANT_TELL
 from spindb.signals import active
 
@@ -104,7 +104,7 @@ def test_policy(
 
     spindb test-policy 42 --env-factory my_envs:make
     """
-    with needing():
+    with require_extra():
         from spindb.play.actions import rule_of
         from spindb.play.environments.replay import as_the_original_chooses
         from spindb.play.evaluating import Flags
@@ -248,7 +248,7 @@ def _write_values(trace: ValueTrace, path: Path) -> None:
     if path.suffix == ".csv":
         trace.write_csv(path)
         return
-    with needing():
+    with require_extra():
         from spindb.analysis.drawing.plots import draw_agreement, save
     pairs = [(point.predicted, point.realised) for point in trace.points]
     steps = f"n={len(pairs)} steps of {plural(trace.episodes, 'episode')}"

@@ -28,7 +28,7 @@ from spindb.cli.play_options import (
 )
 from spindb.cli.terminal.tables import echo, plural, print_json, print_table, say
 from spindb.errors import NotFoundError, UsageError
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.records import AGREES, CANT_TELL, DIFFERS, latest
 from spindb.signals import active
 
@@ -89,7 +89,7 @@ def verify(
     from spindb.index.database.connect import connected
     from spindb.index.query.selection import selected
 
-    with needing():
+    with require_extra():
         import numpy  # noqa: F401 - asked for here, not in every worker
 
         from spindb.play.actions import rule_of

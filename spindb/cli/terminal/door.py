@@ -1,6 +1,6 @@
 """The one door to the terminal: all that a command prints leaves through these functions, which make it legible.
 
-Names, hyperparameters, metrics and messages come from files and databases of any origin: see `spindb.legible`. No
+Names, hyperparameters, metrics and messages come from files and databases of any origin: see `spindb.printable`. No
 other module of the command line writes to stdout or stderr (`tests/test_door.py` reads the source for that). What
 programs read (CSV in a pipe, `path`) leaves as it is, where no terminal can be told anything by it.
 """
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO, cast
 
 from spindb.errors import SpindbError, UsageError
-from spindb.legible import legible, legible_json, legible_message, legible_styled
+from spindb.printable import printable, printable_json, printable_message, printable_styled
 
 _LONGEST_LINE = 2000  # characters
 _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
@@ -41,22 +41,22 @@ def output_error(error: OSError) -> OutputError:
 
 def say(message: str) -> None:
     """Words for people, on stderr. Further lines of a message are indented by two spaces or more."""
-    _complain(legible_message(message))
+    _complain(printable_message(message))
 
 
 def say_error(error: SpindbError) -> None:
     """What went wrong and what to do, on stderr."""
-    words = legible_message(f"error: {error}")
+    words = printable_message(f"error: {error}")
     styled = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     _complain(f"{_RED}{words}{_PLAIN}" if styled else words)
     if error.hint:
-        first, *rest = map(legible, error.hint.split("\n"))
+        first, *rest = map(printable, error.hint.split("\n"))
         _complain("\n".join([f"hint: {first}", *(f"      {line.strip()}" for line in rest)]))
 
 
 def echo(line: str = "") -> None:
     """A line of text on stdout."""
-    _write(legible(line) + "\n")
+    _write(printable(line) + "\n")
 
 
 def echo_log(text: str) -> None:
@@ -70,22 +70,22 @@ def say_log(text: str) -> None:
 
 
 def _log(text: str) -> str:
-    return "\n".join("\t".join(map(legible, line.split("\t"))) for line in text.split("\n"))
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def echo_block(text: str) -> None:
     """Lines that we laid out, on stdout: their ends and colours are ours, each text in them was made legible."""
-    _write(legible_styled(text) + "\n")
+    _write(printable_styled(text) + "\n")
 
 
 def echo_document(text: str) -> None:
     """A file's text on stdout as it is: for programs. In a terminal all but its line ends is made legible."""
-    _write(legible_styled(text.replace("\x1b", "\\x1b")) if to_terminal() else text)
+    _write(printable_styled(text.replace("\x1b", "\\x1b")) if to_terminal() else text)
 
 
 def echo_json(text: str) -> None:
     """A JSON document on stdout: characters that can't be seen as JSON's escapes, which means the same."""
-    _write(legible_json(text) + "\n")
+    _write(printable_json(text) + "\n")
 
 
 def echo_path(path: str) -> None:
@@ -134,7 +134,7 @@ class _Legible(io.TextIOBase):
     def write(self, text: str) -> int:
         # A record of csv.writer, or a line of JSON, with our line end behind it.
         body, end = (text[:-1], "\n") if text.endswith("\n") else (text, "")
-        sys.stdout.write(legible(body) + end)
+        sys.stdout.write(printable(body) + end)
         return len(text)
 
 
@@ -145,12 +145,12 @@ def to_terminal() -> bool:
 
 def bold(text: str) -> str:
     """The text, made legible, in bold where stdout takes colours."""
-    return f"{_BOLD}{legible(text)}{_PLAIN}" if colourful() else legible(text)
+    return f"{_BOLD}{printable(text)}{_PLAIN}" if colourful() else printable(text)
 
 
 def red(text: str) -> str:
     """The text, made legible, in red where stdout takes colours."""
-    return f"{_RED}{legible(text)}{_PLAIN}" if colourful() else legible(text)
+    return f"{_RED}{printable(text)}{_PLAIN}" if colourful() else printable(text)
 
 
 def colourful() -> bool:

@@ -46,11 +46,11 @@ def _tables(found: Comparison) -> dict[str, list[Row]]:
 
 def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
     """One table; returns the columns that there was no room for."""
+    from spindb.index.read.distinguishing import distinguishing_fields, needed
     from spindb.index.read.groups import short_names
-    from spindb.index.read.telling import needed, telling
 
     texts = [row.setting.texts for row in rows]
-    keys = list(group_by) or sorted(telling(texts), key=lambda key: (key != "algo", key == "exp_name"))
+    keys = list(group_by) or sorted(distinguishing_fields(texts), key=lambda key: (key != "algo", key == "exp_name"))
     titles = short_names(keys)
     names = list(titles.values()) or ["experiment"]
     lines = []

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from spindb.canonical import visible
 from spindb.cli.terminal.door import bold, colourful, echo, echo_block, echo_csv, echo_json, records_on_stdout, red, say
-from spindb.files import written_whole
+from spindb.files import atomic_write
 from spindb.index.database.unknown import UNKNOWN_NUMBER, json_value
-from spindb.legible import legible, legible_json
+from spindb.printable import printable, printable_json
 
 __all__ = [
     "CUT",
@@ -86,7 +86,7 @@ def print_json_rows(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Non
         before = "["
         for row in rows:
             text = json.dumps(plain(dict(zip(titles, row, strict=True))), ensure_ascii=False, indent=2)
-            file.write(before + "".join(f"\n  {line}" for line in legible_json(text).split("\n")))
+            file.write(before + "".join(f"\n  {line}" for line in printable_json(text).split("\n")))
             before = ","
         file.write("[]\n" if before == "[" else "\n]\n")
 
@@ -113,7 +113,7 @@ def apart(titles: Sequence[str]) -> list[str]:
 
 def json_line(row: Mapping[str, Any]) -> str:
     """A row as one line of JSON."""
-    return legible_json(json.dumps(plain(row), ensure_ascii=False)) + "\n"
+    return printable_json(json.dumps(plain(row), ensure_ascii=False)) + "\n"
 
 
 def print_ids(ids: Iterable[int]) -> None:
@@ -129,7 +129,7 @@ def write_file(path: Path, text: str, *, private: bool = False) -> None:
     Raises:
         UsageError: it can't be written there.
     """
-    with written_whole(path, private=private) as beside:
+    with atomic_write(path, private=private) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
@@ -280,10 +280,10 @@ def show(value: Any) -> str:
     if isinstance(value, datetime):
         return _show_time(value)
     if isinstance(value, (list, dict)):
-        return legible(json.dumps(value, ensure_ascii=False))
+        return printable(json.dumps(value, ensure_ascii=False))
     if isinstance(value, bytes):
         return value.hex()
-    return legible(str(value))
+    return printable(str(value))
 
 
 def _show_time(value: datetime) -> str:

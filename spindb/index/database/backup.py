@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from spindb.errors import DatabaseError, NotFoundError, UsageError
-from spindb.files import written_whole
+from spindb.files import atomic_write
 from spindb.machine import now
 
 
@@ -33,7 +33,7 @@ def back_up(path: Path, place: Path) -> Path:
     if os.path.exists(place):
         raise UsageError(f"{place} is there already")
     try:
-        with written_whole(place, private=True) as unfinished:
+        with atomic_write(place, private=True) as unfinished:
             with closing(sqlite3.connect(unfinished)) as copy, closing(sqlite3.connect(path)) as source:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode = DELETE")

@@ -1,4 +1,4 @@
-"""Ids in portions that one statement takes: databases limit the number of parameters."""
+"""Ids in chunks that one statement takes: databases limit the number of parameters."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _Id = TypeVar("_Id", int, str)
 
 
 def batches(ids: Sequence[_Id]) -> list[Sequence[_Id]]:
-    """The ids in order, cut into portions."""
+    """The ids in order, cut into chunks."""
     return [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]

@@ -38,7 +38,7 @@ def _damage_in_words(connection: Connection, name: str) -> Iterator[None]:
     if noted.taken():
         wrong = _wrong_cells(connection) or ["see there"]
         listed = _listed(wrong)
-        noted.told = f"{name} holds wrong values:{listed}"
+        noted.last_warning = f"{name} holds wrong values:{listed}"
         warnings.warn(
             f"{name} holds wrong values, which are taken for unknown (spindb db check lists all):{listed}",
             DamagedWarning,
@@ -73,7 +73,7 @@ def connected(location: str | Path, *, write: bool = False) -> Iterator[Connecti
             with engine.begin() if write else engine.connect() as connection:
                 migrate.check(connection, shown(location), write=write)
                 noted.taken()
-                noted.told = ""
+                noted.last_warning = ""
                 with _damage_in_words(connection, shown(location)):
                     yield connection
         finally:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from spindb.errors import DatabaseError, UsageError
-from spindb.files import is_text
+from spindb.files import is_utf8
 from spindb.index.database.backend import backend_named, backend_of
 
 # What goes wrong while a connection is closed, interrupts included, is logged there with a traceback; nothing is lost.
@@ -44,7 +44,7 @@ def database_url(location: str | Path) -> URL:
 
 def _absolute(path: str) -> str:
     absolute = os.path.abspath(path)
-    if not is_text(absolute):
+    if not is_utf8(absolute):
         raise DatabaseError(f"the path {absolute} is not UTF-8: SQLite opens no file there", hint="rename it")
     return absolute
 

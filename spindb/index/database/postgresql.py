@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from spindb.errors import DatabaseError
-from spindb.extras import installing
+from spindb.extras import install_command
 from spindb.index.database.models import APPLICATION_ID
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _engine(url: URL, write: bool) -> Engine:
     except ModuleNotFoundError as error:
         raise DatabaseError(
             f"no driver for {url.drivername}: {error}",
-            hint=f"{installing('psycopg')}, and postgresql+psycopg://… as the URL",
+            hint=f"{install_command('psycopg')}, and postgresql+psycopg://… as the URL",
         ) from None
     at_begin = f"SELECT pg_advisory_xact_lock({APPLICATION_ID})" if write else _PLAN_AS_ASKED
 

@@ -34,8 +34,8 @@ class Noted:
 
     def __init__(self) -> None:
         self.count = 0
-        self.told = ""
-        """What was said last about such values; an error that follows it is owed to them."""
+        self.last_warning = ""
+        """The last warning about such values: an error that follows it is explained by them."""
 
     def unfit(self) -> None:
         """Note one."""

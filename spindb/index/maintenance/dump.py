@@ -27,10 +27,10 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists
 from spindb.errors import UsageError
 from spindb.index.database import models
 from spindb.index.database.unknown import json_object, noted
-from spindb.index.maintenance import past
+from spindb.index.maintenance import superseded
 from spindb.index.query.language import parse
 from spindb.index.write.contents import next_generation
-from spindb.index.write.copies import link_copies, telling
+from spindb.index.write.copies import distinctive, link_copies
 from spindb.machine import now
 
 FORMAT = 2
@@ -80,7 +80,8 @@ def _run_as_dict(connection: Connection, row: Any) -> dict[str, Any]:
     kept = {
         "generation": row.generation,
         "superseded": [
-            past.as_values(connection, other) | _added(connection, other) for other in connection.execute(earlier).all()
+            superseded.as_values(connection, other) | _added(connection, other)
+            for other in connection.execute(earlier).all()
         ],
         "overwritten": [
             {name: _plain(getattr(line, name)) for name in _LINE if getattr(line, name) is not None}
@@ -97,7 +98,7 @@ def _added(connection: Connection, row: Any) -> dict[str, Any]:
         "archived": row.archived,
         "tags": list(_column(connection, models.tags, "tag", row.id)),
         "notes": [
-            {"at": past.time_text(note.created_at), "text": note.text}
+            {"at": superseded.time_text(note.created_at), "text": note.text}
             for note in _rows(connection, models.notes, row.id)
         ],
         "evaluations": [_evaluation_as_dict(connection, e) for e in _rows(connection, models.evaluations, row.id)],
@@ -106,7 +107,7 @@ def _added(connection: Connection, row: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return past.time_text(value) if isinstance(value, datetime) else value
+    return superseded.time_text(value) if isinstance(value, datetime) else value
 
 
 def _rows(connection: Connection, table: Table, run_id: int) -> Sequence[Any]:
@@ -122,7 +123,7 @@ def _evaluation_as_dict(connection: Connection, row: Any) -> dict[str, Any]:
     c = models.episodes.c
     episodes = select(c.ep_return, c.length, c.ending).where(c.evaluation_id == row.id).order_by(c.number)
     values = {name: getattr(row, name) for name in _EVALUATION}
-    values["created_at"] = past.time_text(row.created_at)
+    values["created_at"] = superseded.time_text(row.created_at)
     values["versions"] = json_object(row.versions)
     values["episodes"] = [[e.ep_return, e.length, e.ending] for e in connection.execute(episodes)]
     return {name: value for name, value in values.items() if value is not None}
@@ -202,7 +203,7 @@ def _place(entry: Mapping[str, Any]) -> str:
 def _find(connection: Connection, entry: Mapping[str, Any]) -> Any:
     """The run with that content, in that place where there are copies; else the run in that place."""
     runs, roots = models.runs, models.roots
-    wanted = (runs, telling().label("telling"), roots.c.host, roots.c.path.label("root"))
+    wanted = (runs, distinctive().label("telling"), roots.c.host, roots.c.path.label("root"))
     known = select(*wanted).join(roots, roots.c.id == runs.c.root_id)
     there = or_(
         runs.c.fingerprint == entry["fingerprint"],
@@ -247,7 +248,7 @@ def _restore_past(connection: Connection, run: Any, entry: Mapping[str, Any], do
         if known is None:
             free = {*numbers.values(), *taken}
             as_number = was if was not in free else next_generation(connection, owner.id)
-            run_id = past.put_back(connection, owner, as_number, other)
+            run_id = superseded.put_back(connection, owner, as_number, other)
             known = connection.execute(_BY_ID, {"run": run_id}).one()
             taken.add(as_number)
             done.superseded += 1
@@ -268,7 +269,7 @@ def _restore_lines(connection: Connection, run_id: int, entry: Mapping[str, Any]
     for line in entry.get("overwritten") or []:
         if line["generation"] not in there:
             values = {name: line[name] for name in _LINE if name in line}
-            times = {name: past.time_of(line[name]) for name in _LINE if name in line and name.endswith("_at")}
+            times = {name: superseded.time_of(line[name]) for name in _LINE if name in line and name.endswith("_at")}
             connection.execute(insert(table).values(run_id=run_id, **values | times))
 
 
@@ -287,7 +288,7 @@ def _restore_added(
 ) -> None:
     """Put back what people added; `numbers` are those of the contents now, `removed` whether it may be removed."""
     if removed and entry.get("removed") and run.removed_at is None:
-        values = {"removed_at": past.time_of(entry["removed"])}
+        values = {"removed_at": superseded.time_of(entry["removed"])}
         connection.execute(update(models.runs).where(models.runs.c.id == run.id).values(**values))
         done.removed += 1
     if entry.get("archived") and not run.archived:
@@ -300,13 +301,17 @@ def _restore_added(
             done.tags += 1
     written = {(note.created_at, note.text) for note in _rows(connection, models.notes, run.id)}
     for note in entry.get("notes") or []:
-        at, text = past.time_of(note["at"]), str(note["text"])
+        at, text = superseded.time_of(note["at"]), str(note["text"])
         if (at, text) not in written:
             connection.execute(insert(models.notes).values(run_id=run.id, text=text, created_at=at))
             done.notes += 1
     recorded = {(e.created_at, e.snapshot_path, e.seconds) for e in _rows(connection, models.evaluations, run.id)}
     for evaluation in entry.get("evaluations") or []:
-        if (past.time_of(evaluation["created_at"]), evaluation["snapshot_path"], evaluation["seconds"]) not in recorded:
+        if (
+            superseded.time_of(evaluation["created_at"]),
+            evaluation["snapshot_path"],
+            evaluation["seconds"],
+        ) not in recorded:
             was = evaluation.get("generation", 0)
             _restore_evaluation(connection, run.id, {**evaluation, "generation": numbers.get(was, was)})
             done.evaluations += 1
@@ -315,7 +320,7 @@ def _restore_added(
 def _restore_evaluation(connection: Connection, run_id: int, entry: Mapping[str, Any]) -> None:
     values = {name: entry.get(name) for name in _EVALUATION if name in entry}
     values |= {
-        "created_at": past.time_of(entry["created_at"]),
+        "created_at": superseded.time_of(entry["created_at"]),
         "versions": json.dumps(entry["versions"], sort_keys=True),
         "episodes": len(entry["episodes"]),
     }

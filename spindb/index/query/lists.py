@@ -1,7 +1,7 @@
 """Conditions of any number of values or parts.
 
 Databases limit the parameters of a statement, and SQLite how deep an expression is: a thousand terms with ``OR``
-between are a thousand deep. Long lists travel as one JSON parameter, many parts are put together in portions.
+between are a thousand deep. Long lists travel as one JSON parameter, many parts are put together in chunks.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def one_of(backend: Backend, column: ColumnElement[Any], values: Sequence[int] |
 def all_of(parts: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
     """That all parts hold. The first of many stay as they are, so that an index can answer them."""
     first = list(parts)
-    rest = [_portions(and_, first[_FEW:])] if len(first) > _FEW else []
+    rest = [_chunks(and_, first[_FEW:])] if len(first) > _FEW else []
     return and_(*first[:_FEW], *rest) if first else true()
 
 
 def any_of(parts: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
     """That one of the parts holds."""
     found = list(parts)
-    return _portions(or_, found) if found else false()
+    return _chunks(or_, found) if found else false()
 
 
-def _portions(join: Callable[..., ColumnElement[bool]], parts: list[ColumnElement[bool]]) -> ColumnElement[bool]:
+def _chunks(join: Callable[..., ColumnElement[bool]], parts: list[ColumnElement[bool]]) -> ColumnElement[bool]:
     while len(parts) > _FEW:
-        # A call around each portion keeps it apart: ORs beside each other are one row of ORs again.
+        # A call around each chunk keeps it apart: ORs beside each other are one row of ORs again.
         parts = [func.coalesce(join(*parts[n : n + _FEW]), false()) for n in range(0, len(parts), _FEW)]
     return join(*parts)

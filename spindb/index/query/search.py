@@ -107,15 +107,15 @@ class _Search:
 
     def page(self) -> tuple[list[int], dict[Field, list[Any]], _Matching]:
         """The ids of the page, the values of each column, and what is known of all runs that match."""
-        first, *more = _portions(self.columns)
+        first, *more = _chunks(self.columns)
         if sum(_tables(found) for found, _ in self.sort) > MAX_JOINS:
             ids, total = self.sorted_here()
             return ids, self.values_of(ids, self.columns), _Matching(total)
         rows, matching = self.rows(first)
         ids = [row[0] for row in rows]
         values = dict(zip(first, _values(rows, first), strict=True))
-        for portion in more:
-            values |= self.values_of(ids, portion)
+        for chunk in more:
+            values |= self.values_of(ids, chunk)
         return ids, values, matching
 
     def meaning(self, ids: Sequence[int], found: _Matching) -> dict[str, tuple[str, ...]]:
@@ -229,14 +229,14 @@ class _Search:
     def values_of(self, ids: Sequence[int], columns: Sequence[Field]) -> dict[Field, list[Any]]:
         """The values of columns for these runs, in order."""
         values: dict[Field, list[Any]] = {}
-        for portion in _portions(columns):
+        for chunk in _chunks(columns):
             sources = Sources()
-            cells = [cell for found in portion for cell in sources.cells(found)]
+            cells = [cell for found in chunk for cell in sources.cells(found)]
             labelled = [cell.label(f"c{place}") for place, cell in enumerate(cells)]
             statement = select(runs.c.id, *labelled).select_from(sources.tables())
             rows = self.connection.execute(statement.where(one_of(self.backend, runs.c.id, ids)))
             by_id = {row[0]: row for row in rows}
-            values |= dict(zip(portion, _values([by_id[run_id] for run_id in ids], portion), strict=True))
+            values |= dict(zip(chunk, _values([by_id[run_id] for run_id in ids], chunk), strict=True))
         return values
 
 
@@ -244,17 +244,17 @@ def _tables(found: Field) -> int:
     return len(alternatives(found))
 
 
-def _portions(columns: Iterable[Field]) -> list[list[Field]]:
-    """The different fields, cut into portions that one statement takes; one portion at least."""
-    portions: list[list[Field]] = [[]]
+def _chunks(columns: Iterable[Field]) -> list[list[Field]]:
+    """The different fields, cut into chunks that one statement takes; one chunk at least."""
+    chunks: list[list[Field]] = [[]]
     tables = cells = 0
     for found in dict.fromkeys(columns):
         tables, cells = tables + _tables(found), cells + width(found)
-        if portions[-1] and (tables > MAX_JOINS or cells > _MAX_CELLS):
-            portions.append([])
+        if chunks[-1] and (tables > MAX_JOINS or cells > _MAX_CELLS):
+            chunks.append([])
             tables, cells = _tables(found), width(found)
-        portions[-1].append(found)
-    return portions
+        chunks[-1].append(found)
+    return chunks
 
 
 def _values(rows: Sequence[Any], columns: Sequence[Field]) -> list[list[Any]]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from spindb.index.database.batches import batches
 from spindb.index.database.models import evaluations, runs
-from spindb.index.read.asked import Asked, asked
+from spindb.index.read.evaluation_options import EvaluationOptions, options_of
 from spindb.index.read.sample import sample_of
 
 
@@ -37,14 +37,14 @@ class Evaluated:
     engine: str
 
     @property
-    def asked(self) -> Asked:
+    def options(self) -> EvaluationOptions:
         """What was asked for when it was made."""
-        return asked(self.env_id, self.env_source, self.engine)
+        return options_of(self.env_id, self.env_source, self.engine)
 
     @property
     def terms(self) -> tuple[str, ...]:
         """Arguments of the environment, wrappers left out or of rewards, contact forces or a rule that were chosen."""
-        rule = self.asked.action
+        rule = self.options.action
         return (*self.env_source.split("; ")[1:], *((f"--action {rule}",) if rule else ()))
 
     @property
@@ -53,7 +53,7 @@ class Evaluated:
         itr = () if self.itr is None else (f"--itr {self.itr}",)
         length = () if self.max_ep_len is None else (f"--len {self.max_ep_len}",)
         drawn = ("-d",) if self.deterministic else ()
-        return " ".join(("spindb test-policy", str(self.run_id), *itr, *length, *drawn, *self.asked.flags))
+        return " ".join(("spindb test-policy", str(self.run_id), *itr, *length, *drawn, *self.options.flags))
 
     @property
     def standard_error(self) -> float | None:

@@ -2,10 +2,11 @@
 
 The seed is the unit of replication: ``n`` counts distinct seeds of distinct content. By default a run's group is all
 that its configuration says (by `spindb.canonical`), its algorithm, its environment and its experiment's name, without
-what belongs to the run itself (`spindb.index.read.own`); or just the fields that are asked for. The group of a run is a
-function of that run alone: further runs change neither the groups of others nor their numbers, only which fields are
-shown to tell groups apart. There is one exception, which no selection changes: a seed that is marked in the name of an
-experiment is cut off as long as no run of that name in the database has another seed (`spindb.index.read.sample`).
+what belongs to the run itself (`spindb.index.read.run_specific`); or just the fields that are asked for. The group of a
+run is a function of that run alone: further runs change neither the groups of others nor their numbers, only which
+fields are shown to tell groups apart. There is one exception, which no selection changes: a seed that is marked in the
+name of an experiment is cut off as long as no run of that name in the database has another seed
+(`spindb.index.read.sample`).
 
 Unknown is not equal to unknown: runs of unknown environment are of one environment within one experiment at most.
 """
@@ -25,11 +26,11 @@ from sqlalchemy import Connection
 from spindb.canonical import visible
 from spindb.index.database.unknown import json_value
 from spindb.index.read.continued import Extent, chains, extents_of
+from spindb.index.read.distinguishing import ALGORITHM, EXPERIMENT, distinguishing_fields
 from spindb.index.read.equal_rows import equal_rows
 from spindb.index.read.repeated import Repeats, repeats_of
 from spindb.index.read.sample import RunFacts, Sample, Seed, plural, sample_of
 from spindb.index.read.settings import ENVIRONMENT, Arena, Settings, arena_of, settings_of
-from spindb.index.read.telling import ALGORITHM, EXPERIMENT, telling
 
 _MAX_NAMES = 2
 
@@ -225,7 +226,7 @@ def _keys(groups: Sequence[Group]) -> list[str]:
     arenas: dict[tuple[Arena, ...], list[Mapping[str, str]]] = {}
     for group in groups:
         arenas.setdefault(group.arenas, []).append(group.texts)
-    within = {key for settings in arenas.values() for key in telling(settings)}
+    within = {key for settings in arenas.values() for key in distinguishing_fields(settings)}
     if sum(arena[0].env is None for arena in arenas) > 1:
         within.add(EXPERIMENT)
     own = [ENVIRONMENT] if len(arenas) > 1 else []

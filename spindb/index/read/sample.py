@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from spindb.index.database.batches import batches
 from spindb.index.database.models import configs, runs
-from spindb.index.read.own import stem
+from spindb.index.read.run_specific import stem
 from spindb.seedkeys import seed_key
 
 Seed = int | str

@@ -15,9 +15,9 @@ from spindb.index.database.models import runs as runs_table
 from spindb.index.query.fields import Names
 from spindb.index.query.question import about_ids
 from spindb.index.query.search import fields_of, run_ids
-from spindb.index.read.own import depends_on_run, setting_text, stem
+from spindb.index.read.distinguishing import ALGORITHM, EXPERIMENT
+from spindb.index.read.run_specific import depends_on_run, setting_text, stem
 from spindb.index.read.sample import RunFacts, Sample
-from spindb.index.read.telling import ALGORITHM, EXPERIMENT
 
 ENVIRONMENT = "env"
 _SAID_BY_COLUMNS = {

@@ -13,7 +13,7 @@ from spindb.records import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StoredVerdict:
     """A verdict and the conditions under which it was given."""
 
     evaluation_id: int
@@ -25,7 +25,7 @@ class Given:
     digest: str | None
 
 
-def verdicts(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str], Given]:
+def verdicts(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str], StoredVerdict]:
     """The last verdict on each snapshot of these runs' present content, by run and the snapshot's path.
 
     Evaluations that were interrupted are not among them.
@@ -33,7 +33,7 @@ def verdicts(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str]
     e, r = evaluations.c, runs.c
     statement = select(evaluations).join(runs, (r.id == e.run_id) & (r.generation == e.generation))
     statement = statement.where(e.verdict.is_not(None), e.partial.is_(False)).order_by(e.id)
-    found: dict[tuple[int, str], Given] = {}
+    found: dict[tuple[int, str], StoredVerdict] = {}
     for batch in batches(ids):
         for row in connection.execute(statement.where(e.run_id.in_(batch))):
             error = None
@@ -55,7 +55,7 @@ def verdicts(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str]
                 error=row.difference_error,
                 power=row.power,
             )
-            found[row.run_id, row.snapshot_path] = Given(
+            found[row.run_id, row.snapshot_path] = StoredVerdict(
                 row.id, verdict, row.env_id, row.env_source, row.engine, row.seed, row.snapshot_digest
             )
     return found

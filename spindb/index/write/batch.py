@@ -30,7 +30,7 @@ from spindb.machine import now
 from spindb.records import Verdict
 
 
-class Known(NamedTuple):
+class IndexedRun(NamedTuple):
     """What the database knows of a run directory when an ingest begins; ``path`` is relative to its root."""
 
     path: str
@@ -77,7 +77,7 @@ class Evaluation:
     """Whether it agrees with the training log; None where that was not asked."""
 
 
-def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
+def known_runs(connection: Connection, root_id: int) -> dict[str, IndexedRun]:
     """Every run of a root by its relative path; not what directories held before."""
     runs = models.runs.c
     columns = select(
@@ -85,7 +85,7 @@ def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
         runs.removed_at.is_not(None),
     )
     found = connection.execute(columns.where(runs.root_id == root_id, runs.status != "superseded"))
-    return {row[0]: Known._make(row) for row in found.all()}
+    return {row[0]: IndexedRun._make(row) for row in found.all()}
 
 
 class Batch:
@@ -145,7 +145,7 @@ class Batch:
     def keep(self, run_id: int, rows: RunRows, signature: str | None) -> None:
         """A run that can't be read now: what was read before stays; without a signature the next ingest tries again."""
         self._unread.append({"run": run_id, "now": signature})
-        self._belongings["problems"] += [(run_id, *row) for row in rows.belongings["problems"]]
+        self._belongings["problems"] += [(run_id, *row) for row in rows.child_rows["problems"]]
 
     def set_aside(self, past: Past) -> int | None:
         """Keep what a run's directory held before, as a run of its own; returns its id, None if it was empty."""
@@ -163,7 +163,7 @@ class Batch:
         return {"signature": signature, "removed_at": removed_at, **rows.run, **self._common}
 
     def _take(self, run_id: int, rows: RunRows) -> None:
-        for table, belonging in rows.belongings.items():
+        for table, belonging in rows.child_rows.items():
             self._belongings[table] += [(run_id, *row) for row in belonging]
 
     def write(self) -> None:

@@ -33,16 +33,16 @@ def rank(run_id: int, *, missing: bool, removed: bool) -> tuple[bool, bool, int]
     return removed, missing, run_id
 
 
-def is_telling(rows: RunRows) -> bool:
+def is_distinctive(rows: RunRows) -> bool:
     """Whether the content of a run that was read tells it from others."""
     record = rows.record
     if record.rows:
         return True
-    has_config = record.content.config not in ("", DIGEST_OF_NOTHING) and bool(rows.belongings["configs"])
-    return record.status != "broken" and (has_config or bool(rows.belongings["snapshots"]))
+    has_config = record.content.config not in ("", DIGEST_OF_NOTHING) and bool(rows.child_rows["configs"])
+    return record.status != "broken" and (has_config or bool(rows.child_rows["snapshots"]))
 
 
-def telling() -> ColumnElement[bool]:
+def distinctive() -> ColumnElement[bool]:
     """The same of runs in the database; what a directory held before is no copy of anything."""
     has_policy = exists().where(snapshots.c.run_id == runs.c.id)
     has_values = exists().where(configs.c.run_id == runs.c.id)  # "{}" says nothing
@@ -58,7 +58,9 @@ def link_copies(connection: Connection, *, dry_run: bool = False) -> int:
     if not connection.execute(_ANY).scalar():
         return 0
     shared = select(c.fingerprint).group_by(c.fingerprint).having(func.count() > 1).scalar_subquery()
-    wanted = select(c.id, c.fingerprint, c.status, c.removed_at, c.copy_of).where(c.fingerprint.in_(shared), telling())
+    wanted = select(c.id, c.fingerprint, c.status, c.removed_at, c.copy_of).where(
+        c.fingerprint.in_(shared), distinctive()
+    )
     alike: defaultdict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(wanted):
         alike[row.fingerprint].append(row)

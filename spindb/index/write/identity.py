@@ -30,7 +30,7 @@ from spindb.index.database import series
 from spindb.index.database.batches import batches
 from spindb.index.database.models import metrics, problems, roots, runs
 from spindb.index.write.contents import Past, next_generation
-from spindb.index.write.copies import DIGEST_OF_NOTHING, is_telling, rank, telling
+from spindb.index.write.copies import DIGEST_OF_NOTHING, distinctive, is_distinctive, rank
 from spindb.index.write.roots import Place
 from spindb.index.write.rows import COLUMNS, RunRows
 from spindb.machine import this_host
@@ -90,14 +90,14 @@ class Recogniser:
         self._place = place
         places = {"root": place.root_id, "paths": [rows.record.path for rows in batch]}
         self._here = {row.path: row for row in connection.execute(_AT, places)}
-        strange = [rows for rows in batch if rows.record.path not in self._here]
-        self.strange = len(strange)
+        unseen = [rows for rows in batch if rows.record.path not in self._here]
+        self.unseen = len(unseen)
         """How many of the records are at places where the index has no run."""
-        told = [rows.record for rows in batch if is_telling(rows)]
-        self._equal = _equal(connection, told)
-        grown = [rows.record for rows in strange if is_telling(rows) and rows.record.rows]
+        distinctive_records = [rows.record for rows in batch if is_distinctive(rows)]
+        self._equal = _equal(connection, distinctive_records)
+        grown = [rows.record for rows in unseen if is_distinctive(rows) and rows.record.rows]
         self._shorter = _shorter(connection, grown)
-        self._removed = _removed(connection, [record for record in told if record.rows], removed)
+        self._removed = _removed(connection, [record for record in distinctive_records if record.rows], removed)
 
     def identify(self, rows: RunRows, start: DigestOfStart) -> Identity:
         """The run that a directory is which was read as `rows`."""
@@ -146,7 +146,7 @@ class Recogniser:
         if rows.record.rows < known.rows:
             return False
         name, packed, odd = map(COLUMNS["metrics"].index, ("name", "series", "odd_cells"))
-        fresh = {row[name]: (row[packed], row[odd]) for row in rows.belongings["metrics"]}
+        fresh = {row[name]: (row[packed], row[odd]) for row in rows.child_rows["metrics"]}
         whole = known.rows - self._connection.execute(_CUT_OFF, {"run": known.id}).scalar_one()
         kept = self._connection.execute(_SERIES, {"run": known.id}).all()
         return bool(kept) and all(
@@ -173,14 +173,14 @@ class Recogniser:
     def _elsewhere(self, rows: RunRows, start: DigestOfStart, here: int | None = None) -> Identity:
         """The run by its content alone; `here` is one that it is not."""
         record = rows.record
-        if not is_telling(rows):
+        if not is_distinctive(rows):
             return Identity()
         alike = [candidate for candidate in self._equal.get(record.content.whole, {}).values() if candidate.id != here]
         equal = [candidate for candidate in alike if not candidate.past]
         gone = [candidate for candidate in equal if not candidate.exists or self._is_here(candidate, record)]
         if gone:
-            likest = min(gone, key=lambda c: (c.name != record.name, c.removed_at is not None, c.id))
-            return Identity(likest.id, moved_from=likest.root_id, removed_at=likest.removed_at)
+            closest = min(gone, key=lambda c: (c.name != record.name, c.removed_at is not None, c.id))
+            return Identity(closest.id, moved_from=closest.root_id, removed_at=closest.removed_at)
         if equal:
             original = min(equal, key=_rank)
             return Identity(copy_of=original.id, removed_at=original.removed_at)
@@ -217,7 +217,7 @@ class Recogniser:
                 if stays and before is not None and before.removed_at is not None:
                     group[other] = replace(before, past=True)
         record = rows.record
-        if is_telling(rows) and not identity.unread:
+        if is_distinctive(rows) and not identity.unread:
             content = record.content
             facts = (run_id, self._place.root_id, record.name, os.path.join(self._place.root, record.path), True)
             now = _Candidate(*facts, content.size, content.metrics, False, identity.removed_at)
@@ -241,7 +241,7 @@ _ANY = (
 _REMOVED = runs.c.removed_at.is_not(None)
 _EQUAL = _ANY.where(
     runs.c.fingerprint.in_(bindparam("sought", expanding=True)),
-    or_(telling(), and_(runs.c.status == "superseded", _REMOVED)),
+    or_(distinctive(), and_(runs.c.status == "superseded", _REMOVED)),
 )
 # Two lists, since SQLite takes no index for pairs in a list of pairs.
 _SHORTER = _ANY.where(

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 from spindb.errors import NotFoundError
 from spindb.index.database.batches import batches
 from spindb.index.database.models import roots, runs
-from spindb.index.write.copies import link_copies, telling
+from spindb.index.write.copies import distinctive, link_copies
 from spindb.machine import now, this_host
 
 
@@ -85,7 +85,7 @@ def bring_back(connection: Connection, words: Sequence[str]) -> list[Removed]:
             raise NotFoundError(f"no removed run has the id, directory or name {word!r}", hint=_listed(there))
         found.update({run.id: run for run in meant})
     for run in found.values():
-        alike = and_(runs.c.fingerprint == run.fingerprint, or_(telling(), runs.c.status == "superseded"))
+        alike = and_(runs.c.fingerprint == run.fingerprint, or_(distinctive(), runs.c.status == "superseded"))
         went_along = and_(or_(runs.c.superseded_by == run.id, alike), runs.c.removed_at == run.removed_at)
         connection.execute(update(runs).where(or_(runs.c.id == run.id, went_along)).values(removed_at=None))
     link_copies(connection)

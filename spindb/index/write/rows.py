@@ -37,18 +37,18 @@ class RunRows(NamedTuple):
 
     record: RunRecord
     run: Mapping[str, Any]
-    belongings: Mapping[str, list[Row]]
+    child_rows: Mapping[str, list[Row]]
 
 
 def rows_of(record: RunRecord, dialect: str) -> RunRows:
     """The rows of a record for that kind of database."""
-    belongings = {
+    child_rows = {
         "configs": config_rows(record),
         "metrics": metric_rows(record, dialect),
         "snapshots": _snapshot_rows(record),
         "problems": _problem_rows(record),
     }
-    return RunRows(record._replace(config=(), metrics=(), snapshots=()), _run_values(record), belongings)
+    return RunRows(record._replace(config=(), metrics=(), snapshots=()), _run_values(record), child_rows)
 
 
 @lru_cache(maxsize=64)  # most runs have the metrics of the run before

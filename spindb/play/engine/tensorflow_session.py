@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
-from spindb.extras import installing
+from spindb.extras import install_command
 from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
 
 _IN_THIS_THREAD = -1
@@ -39,7 +39,7 @@ def import_tensorflow() -> Any:
         with _without_chatter():
             tensorflow = importlib.import_module("tensorflow")
     except ImportError as error:
-        raise PolicyError(f"TensorFlow can't be imported: {error}", hint=installing("tensorflow")) from error
+        raise PolicyError(f"TensorFlow can't be imported: {error}", hint=install_command("tensorflow")) from error
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from spindb.disk.regular import check_regular
 from spindb.disk.run_directory import listed
 from spindb.errors import PolicyError
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.play.policies.forms import Form
 from spindb.records import SnapshotRecord
 
@@ -142,7 +142,7 @@ def load_snapshot(
     way = "trusted" if trust and engine == "auto" and "trusted" in loaders else engine
     module, _, function = loaders[way].partition(":")
     _require_regular(place)
-    with needing():
+    with require_extra():
         load = getattr(importlib.import_module(module), function)
     policy: Policy = load(place, snapshot, deterministic=deterministic, trust=trust)
     return policy

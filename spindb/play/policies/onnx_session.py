@@ -14,7 +14,7 @@ import numpy as np
 
 from spindb.disk.codecs.onnx import Model
 from spindb.errors import PolicyError
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.engine.operations import draw_categories
 from spindb.play.policies.onnx_graph import BESIDE, form_of
@@ -33,7 +33,7 @@ class OnnxPolicy(ArrayPolicy):
         Raises:
             PolicyError: it is no policy, or onnxruntime can't load it.
         """
-        with needing():
+        with require_extra():
             import onnxruntime
         super().__init__(save, deterministic)
         options = onnxruntime.SessionOptions()

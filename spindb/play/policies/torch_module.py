@@ -19,7 +19,7 @@ import numpy as np
 
 from spindb.disk.codecs.torchfiles import holds_script
 from spindb.errors import PolicyError
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.environments.importable import class_of_script, current_directory_importable
 from spindb.play.policies.forms import Form
@@ -50,7 +50,7 @@ class TorchPolicy(ArrayPolicy):
     engine = "torch"
 
     def __init__(self, save: Path, deterministic: bool) -> None:
-        with needing():
+        with require_extra():
             import torch
         self._torch = torch
         with current_directory_importable():

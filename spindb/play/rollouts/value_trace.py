@@ -14,7 +14,7 @@ from spindb.disk import limits
 from spindb.disk.configs import ConfigText, number_of
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError, UsageError
-from spindb.files import written_whole
+from spindb.files import atomic_write
 from spindb.play.policies import Policy
 
 USUAL_GAMMA = 0.99
@@ -98,7 +98,7 @@ class ValueTrace:
             UsageError: it can't be written there.
         """
         try:
-            with written_whole(path) as beside, beside.open("w", newline="") as file:
+            with atomic_write(path) as beside, beside.open("w", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(Point.__slots__)
                 writer.writerows([p.episode, p.step, p.predicted, p.realised] for p in self.points)

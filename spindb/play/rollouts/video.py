@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spindb.errors import EnvironmentBuildError, UsageError
-from spindb.extras import needing
+from spindb.extras import require_extra
 from spindb.play.environments.adapter import Environment
 from spindb.play.policies import Policy
 
@@ -33,7 +33,7 @@ class Recorder:
     """
 
     def __init__(self, environment: Environment, path: Path, captions: Policy | None = None) -> None:
-        with needing():
+        with require_extra():
             import imageio.v2 as imageio
         self._environment = environment
         self._captions = captions

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from spindb.index.read.asked import recorded_rule
+from spindb.index.read.evaluation_options import recorded_rule
 from spindb.play.evaluating import environment_as_asked
 from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Line, Log, log_of
@@ -17,7 +17,7 @@ from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted,
 from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 if TYPE_CHECKING:
-    from spindb.index.read.verdicts import Given
+    from spindb.index.read.verdicts import StoredVerdict
     from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.locate import Playable
@@ -127,7 +127,7 @@ def is_as_saved(session: Session) -> bool:
     return not flags.imports or type(inner).__module__.partition(".")[0] in _LIBRARIES
 
 
-def serves(given: Given, plan: Plan) -> bool:
+def serves(given: StoredVerdict, plan: Plan) -> bool:
     """Whether a verdict that was given is what a plan would give: by the same draws, with nothing left to play."""
     flags, verdict = plan.flags, given.verdict
     same = (given.seed, recorded_rule(given.engine)) == (flags.seed, flags.action)

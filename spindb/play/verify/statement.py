@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spindb.errors import UsageError
-from spindb.files import written_whole
+from spindb.files import atomic_write
 from spindb.play.verify.words import as_dict
 from spindb.records import Verdict
 
@@ -74,7 +74,7 @@ def write(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
     """
     text = json.dumps({"format": _FORMAT, "version": _VERSION, "snapshots": list(entries)}, indent=2)
     try:
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from None

@@ -16,7 +16,7 @@ Values = Mapping[str, str]
 """The fields of a setting and their canonical texts; a field that it lacks is not there."""
 
 
-def telling(settings: Sequence[Values]) -> list[str]:
+def distinguishing_fields(settings: Sequence[Values]) -> list[str]:
     """The fields that tell these settings apart.
 
     All that take several values, since any of them may be the cause. A field that most settings of its algorithms lack,

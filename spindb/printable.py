@@ -18,33 +18,33 @@ _CONTINUED = re.compile("\n(?=  )")
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
-def legible(text: str) -> str:
+def printable(text: str) -> str:
     """The text on one line, each character that can't be seen spelled out."""
     if text.isprintable() and (text.isascii() or not _UNSEEN.search(text)):
         return text
     return "".join(char if _is_seen(text, at) else _spelled(char) for at, char in enumerate(text))
 
 
-def legible_lines(text: str) -> str:
+def printable_lines(text: str) -> str:
     """The same for a text of several lines, of which we made the line ends."""
-    return "\n".join(map(legible, text.split("\n")))
+    return "\n".join(map(printable, text.split("\n")))
 
 
-def legible_message(text: str) -> str:
+def printable_message(text: str) -> str:
     """The same for words of ours whose further lines are indented; no text within them begins a line of its own."""
-    return "\n".join(map(legible, _CONTINUED.split(text)))
+    return "\n".join(map(printable, _CONTINUED.split(text)))
 
 
-def legible_styled(text: str) -> str:
+def printable_styled(text: str) -> str:
     """The same for lines with colours that we put there: sequences that style text are kept, and no others."""
     pieces, end = [], 0
     for style in _STYLE.finditer(text):
-        pieces += [legible_lines(text[end : style.start()]), style[0]]
+        pieces += [printable_lines(text[end : style.start()]), style[0]]
         end = style.end()
-    return "".join([*pieces, legible_lines(text[end:])])
+    return "".join([*pieces, printable_lines(text[end:])])
 
 
-def legible_json(text: str) -> str:
+def printable_json(text: str) -> str:
     """JSON text that means the same, with such characters written as JSON's escapes."""
     return "\n".join(_escaped(line) for line in text.split("\n"))
 

@@ -82,9 +82,9 @@ def put_back(connection: Connection, owner: Any, generation: int, values: Mappin
     inserted = connection.execute(insert(runs).values(**facts, **place, **kept))
     assert inserted.inserted_primary_key is not None
     run_id = int(inserted.inserted_primary_key[0])
-    belongings = rows_of(record, backend_of(connection).name).belongings
+    child_rows = rows_of(record, backend_of(connection).name).child_rows
     for table in (configs, metrics, problems):
-        rows = [(run_id, *row) for row in belongings[table.name]]
+        rows = [(run_id, *row) for row in child_rows[table.name]]
         insert_rows(connection, table, ("run_id", *COLUMNS[table.name]), rows)
     return run_id
 

@@ -16,7 +16,7 @@ _FACTORY = "--env-factory "
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EvaluationOptions:
     """``env`` and ``factory`` where the user named the environment, and the flags by their names."""
 
     env: str | None
@@ -38,7 +38,7 @@ class Asked:
         return (*given, *(("--without-wrappers",) if self.without_wrappers else ()))
 
 
-def engine_with(engine: str, rule: str | None) -> str:
+def engine_text(engine: str, rule: str | None) -> str:
     """An engine and the rule that was asked for, in one text."""
     return engine if rule is None else f"{engine}{_RULE}{rule}"
 
@@ -48,7 +48,7 @@ def recorded_rule(engine: str) -> str | None:
     return engine.partition(_RULE)[2] or None
 
 
-def asked(env_id: str | None, env_source: str, engine: str = "") -> Asked:
+def options_of(env_id: str | None, env_source: str, engine: str = "") -> EvaluationOptions:
     """What was asked for.
 
     Args:
@@ -57,7 +57,7 @@ def asked(env_id: str | None, env_source: str, engine: str = "") -> Asked:
         engine: with the rule.
     """
     source, *terms = env_source.split("; ")
-    return Asked(
+    return EvaluationOptions(
         env_id if source == "--env" else None,
         source.removeprefix(_FACTORY) if source.startswith(_FACTORY) else None,
         recorded_rule(engine),
