@@ -66,7 +66,7 @@ _LONGEST_SHOWN = 500  # characters of a query
 class FilterError(UsageError):
     """A query that can't be read or names something unknown.
 
-    ``text[start:end]`` is the part that is meant; ``str(error)`` shows it with a caret line.
+    ``text[start:end]`` is the part that it is about; ``str(error)`` shows it with a caret line.
     """
 
     def __init__(self, message: str, text: str, start: int, end: int | None = None, *, hint: str | None = None) -> None:
@@ -77,12 +77,12 @@ class FilterError(UsageError):
 
     def __str__(self) -> str:
         first, last = 0, len(self.text)
-        if last > _LONGEST_SHOWN:  # the part around what is meant
+        if last > _LONGEST_SHOWN:  # the part around what it is about
             first = max(0, self.start - _LONGEST_SHOWN // 4)
             last = first + _LONGEST_SHOWN
-        begun, ended = "… " if first else "", " …" if last < len(self.text) else ""
-        marks = " " * (self.start - first + len(begun)) + "^" * (min(self.end, max(last, self.start + 1)) - self.start)
-        return f"{self.message}\n  {begun}{self.text[first:last]}{ended}\n  {marks}"
+        before, after = "… " if first else "", " …" if last < len(self.text) else ""
+        marks = " " * (self.start - first + len(before)) + "^" * (min(self.end, max(last, self.start + 1)) - self.start)
+        return f"{self.message}\n  {before}{self.text[first:last]}{after}\n  {marks}"
 
 
 class NotFoundError(SpindbError):

@@ -1,4 +1,4 @@
-"""Libraries that only some jobs need are extras of the package; whoever lacks one is told how to get it."""
+"""Libraries that only some jobs need are extras of the package; an error says how to install one that is missing."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def escaped(path: str) -> str:
 def atomic_write(path: Path, *, private: bool = False, devices: bool = True) -> Iterator[Path]:
     """A file beside `path` to write, which takes its place when the ``with`` ends well and is gone when it does not.
 
-    The file has a name that can't be guessed and is made by us alone, so that nobody leads the writing elsewhere by a
-    link. Where `path` is a link, the link is replaced, not followed. Permissions are those of the file that is
+    The file has a name that can't be guessed and is made by us alone, so that no other process can redirect the writing
+    by a link. Where `path` is a link, the link is replaced, not followed. Permissions are those of the file that is
     replaced, else what the umask leaves. A device or a pipe (``/dev/stdout``) is written directly. What a killed
     process left beside `path` is removed.
 
@@ -62,7 +62,7 @@ def atomic_write(path: Path, *, private: bool = False, devices: bool = True) -> 
         finally:
             os.close(held)
             beside.unlink(missing_ok=True)
-    except BrokenPipeError:  # whoever reads the pipe has read enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         raise
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror or error}") from None

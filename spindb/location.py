@@ -45,9 +45,9 @@ def find_database(given: str | None) -> str:
 
 
 def _require_own(path: Path) -> None:
-    """A file that nobody named is used only where this user, or root, made it; a link to it, likewise.
+    """A file that was found, not named, is used only where this user, or root, made it; a link to it, likewise.
 
-    Under sudo the files of whoever called it are theirs.
+    Under sudo the files of the user who called it are trusted too.
     """
     if not hasattr(os, "geteuid"):
         return

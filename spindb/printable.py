@@ -1,4 +1,4 @@
-"""Text from files and databases, made safe to show: what a terminal acts on, or nobody can see, is spelled out.
+"""Text from files and databases, made safe to show: what a terminal acts on, or is invisible, is escaped.
 
 Control characters and escapes move the cursor, retitle the window or answer in the reader's name; bidirectional
 overrides reorder what is read; characters without width hide. Each is shown as Python would write it (``\\x1b``,

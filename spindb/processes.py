@@ -47,7 +47,7 @@ def command_of(module: str) -> list[str]:
 def end_with_parent() -> None:
     """End this process as soon as the one that started it is gone, killed (SIGKILL) included.
 
-    Standard input is a pipe of which the other process holds the end and into which it writes nothing. The kernel tells
+    Standard input is a pipe of which the other process holds the end and into which it writes nothing. The kernel says
     that end by a signal, so that code which never returns to Python ends too.
     """
     import fcntl

@@ -72,7 +72,7 @@ def end_at_once() -> None:
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     # Not by an exception: imports and the end of the interpreter, where this is the handler, swallow or print them.
     name = signal.Signals(number).name
-    with suppress(OSError):  # nobody is there to read it
+    with suppress(OSError):  # the other end is closed
         os.write(2, f"{words(name)}\n".encode())
     os._exit(exit_code(name))
 
@@ -188,7 +188,7 @@ def die_with_parent(*_: Any) -> None:
     """End this process as soon as the one that started it is gone, killed (SIGKILL) included.
 
     For the initializer of a pool. Workers wait for tasks on a pipe that they hold open themselves, so that they would
-    wait for ever. A thread waits for the parent's end, which the operating system tells: nothing is polled.
+    wait for ever. A thread waits for the parent's end, which the operating system reports: nothing is polled.
     """
     from multiprocessing import parent_process  # which querying does without
 
@@ -199,4 +199,4 @@ def die_with_parent(*_: Any) -> None:
 
 def _end_after(parent: BaseProcess) -> None:
     parent.join()
-    os._exit(1)  # not sys.exit: the main thread may be anywhere, and nobody is left to take its result
+    os._exit(1)  # not sys.exit: the main thread may be anywhere, and there is no one left to take its result

@@ -105,7 +105,7 @@ class Nowhere:
 
 
 class _Connected(ABC):
-    """What a database is asked, whether or not it is written."""
+    """What both sinks with a database have in common."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -272,7 +272,7 @@ def _same(task: Task, rows: RunRows) -> Outcome | None:
 
 
 def _digests(reader: Reader, run: ToRead, record: RunRecord) -> DigestOfStart:
-    """Digests of the first bytes of the metrics: the one that was asked for when the record was read is at hand, any
+    """Digests of the first bytes of the metrics: the one that was computed when the record was read is at hand, any
     other takes another look."""
 
     def digest(size: int) -> str | None:

@@ -98,7 +98,7 @@ def rebuild(location: str | Path, *, jobs: int = 1, progress: Progress | None = 
         if gone or not own:
             raise NotFoundError(
                 f"roots that are gone: {', '.join(gone)}" if gone else f"no root lies on this host ({this_host()})",
-                hint="spindb relocate OLD NEW tells where a root is now, spindb db info lists them",
+                hint="spindb relocate OLD NEW says where a root is now, spindb db info lists them",
             )
         ids = select(roots.c.id).where(roots.c.host == this_host())
         connection.execute(update(runs).where(runs.c.root_id.in_(ids)).values(signature=None))

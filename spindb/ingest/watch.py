@@ -151,7 +151,7 @@ class _Follower:
 
 
 def _changed_paths(roots: Sequence[Path], stop: threading.Event) -> Iterator[list[Path] | None]:
-    """What changes below the roots: paths, none of them now and then; None, at the end, for one that can't be told.
+    """What changes below the roots: paths, none of them now and then; None, at the end, where one can't be watched.
 
     Raises:
         SpindbError: the system can't watch that many directories.

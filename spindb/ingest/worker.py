@@ -48,7 +48,7 @@ def main() -> None:
         with timed():
             while True:
                 _serve(setup, items.get(), results)
-    except OSError:  # nobody reads the results
+    except OSError:  # the other end is closed
         pass
     finally:
         os._exit(1)

@@ -12,7 +12,7 @@ MOST_MEMORY = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A statement's columns, and its rows as the database gives them: each is read when it is asked for."""
+    """A statement's columns, and its rows as the database gives them: each is read when it is taken."""
 
     titles: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]]

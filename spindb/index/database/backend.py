@@ -1,4 +1,4 @@
-"""What differs between the databases, asked of one object for each: `spindb.index.database.sqlite` and `.postgresql`.
+"""What differs between the databases, as one object for each: `spindb.index.database.sqlite` and `.postgresql`.
 
 Only the one that is used is imported.
 """
@@ -127,7 +127,7 @@ def backend_named(name: str) -> Backend:
         DatabaseError: spindb does not support it.
     """
     if name == "sqlite":
-        from spindb.index.database.sqlite import SQLITE
+        from spindb.index.database.sqlite import SQLITE  # the other one costs start time
 
         return SQLITE
     if name == "postgresql":

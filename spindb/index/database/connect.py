@@ -1,6 +1,6 @@
 """A connection to a database of this spindb's schema, for the length of a ``with``.
 
-The one way in for whoever asks or records; `spindb.ingest` alone opens its own, since it may create the
+The one way in for questions and records; `spindb.ingest` alone opens its own, since it may create the
 database and goes through many transactions.
 """
 
@@ -21,13 +21,13 @@ from spindb.index.database.engine import database_errors, open_engine, shown
 from spindb.index.database.unknown import noted
 
 _MAX_NAMED = 3
-# What code raises that met a value of another type than the column's.
+# What code raises that got a value of another type than the column's.
 _OF_DAMAGE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, DBAPIError)
 
 
 @contextmanager
 def _damage_in_words(connection: Connection, name: str) -> Iterator[None]:
-    """Warn of values that were taken for unknown; say which ones stand behind an error that nobody foresaw."""
+    """Warn of values that were taken for unknown; say which ones caused an unexpected error."""
     try:
         yield
     except _OF_DAMAGE as error:

@@ -1,6 +1,6 @@
 """Refuses databases that hold what spindb did not make and what would run or answer in its name.
 
-Triggers run with each write, with the rights of whoever writes. A view may stand where a table is expected, or in
+Triggers run with each write, with the rights of the user who writes. A view may stand where a table is expected, or in
 place of ``metric_points``. A database is a file that anyone may have made, so its schema is read before it is used.
 """
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 _LIMIT_EXCEEDED = "54000"  # the code for text that is too long for an index
 
-# For one transaction. A question that is asked often is still planned for what it asks: a plan for any hyperparameter
-# takes ten times as long. A narrow one is answered before a second process would have started.
+# For one transaction. A statement that is sent often is still planned for its own values: a plan for any
+# hyperparameter takes ten times as long. A narrow one is answered before a second process would have started.
 _PLAN_AS_ASKED = """
     SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('parallel_setup_cost', '2500', true)
 """

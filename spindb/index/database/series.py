@@ -28,7 +28,7 @@ import orjson
 
 from spindb.index.database.unknown import json_object, json_value, noted
 
-if TYPE_CHECKING:  # whoever unpacks a curve needs no records
+if TYPE_CHECKING:  # to unpack a curve takes no records
     from spindb.records import Cell
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

@@ -177,14 +177,14 @@ class SQLite:
         )
 
     def limit_reader(self, connection: Connection) -> None:
-        from spindb.index.database.sqlite_prompt import limit_memory  # few questions are typed as SQL
+        from spindb.index.database import sqlite_prompt  # few questions are typed as SQL
 
-        limit_memory(_driver(connection))
+        sqlite_prompt.limit_memory(_driver(connection))
 
     def answer(
         self, connection: Connection, text: str, seconds: float, give_up: GiveUp | None
     ) -> AbstractContextManager[Answer]:
-        from spindb.index.database import sqlite_prompt
+        from spindb.index.database import sqlite_prompt  # as above
 
         return sqlite_prompt.answer(connection, text, seconds, give_up)
 

@@ -3,7 +3,7 @@
 A read-only transaction is not enough: within one, COPY runs programs, functions read the server's files, end other
 sessions and run SQL out of text, wherever the role may. The statement is therefore cut into tokens as PostgreSQL cuts
 it (its manual, "Lexical Structure") and each name before a parenthesis must be on a list. Tokens are enough for that,
-and what they do not tell is asked of the server or refused. A parser of another dialect would have to be trusted to
+and what they leave open is looked up on the server or refused. A parser of another dialect would have to be trusted to
 cut exactly alike; PostgreSQL's own is a compiled library under the GPL.
 """
 
@@ -55,7 +55,7 @@ _END = Token("end", "")
 
 
 class Statement(NamedTuple):
-    """A statement that may be asked, as far as its tokens tell; what only the server knows is still to be checked."""
+    """A statement that may run, as far as its tokens say; what only the server knows is still to be checked."""
 
     names: frozenset[str]
     schemas: frozenset[str]
@@ -94,7 +94,7 @@ def require_known(statement: Statement, schemas: Collection[str], foreign: Colle
 
     Args:
         statement: what was typed.
-        schemas: those whose tables may not be asked.
+        schemas: those whose tables may not be read.
         foreign: relations, functions and operators beside ours that may not be used.
 
     Raises:

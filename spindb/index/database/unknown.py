@@ -1,7 +1,7 @@
 """What stands in an answer for a stored value that can't be what its column holds.
 
 SQLite takes any value into any column, and files get damaged. Such a cell must not take the answer away from all
-other runs: it is read as unknown, and noted here; whoever opened the connection then warns, naming the rows.
+other runs: it is read as unknown, and noted here; `spindb.index.database.connect` then warns, naming the rows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNKNOWN_NUMBER = _UnknownNumber("nan")
 
 
 class Noted:
-    """Whether unfit values were met since the count began."""
+    """How many unfit values were read since the count was taken last."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -42,7 +42,7 @@ class Noted:
         self.count += 1
 
     def taken(self) -> int:
-        """How many were met; the count begins anew."""
+        """How many were read; the count starts again from 0."""
         count, self.count = self.count, 0
         return count
 

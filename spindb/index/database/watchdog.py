@@ -29,7 +29,7 @@ GiveUp = Callable[[str | None], None]
 
 
 class Watch:
-    """Iterates over rows so that it is known whether SQLite is at work or whoever prints them."""
+    """Iterates over rows so that it is known whether SQLite is at work or the caller, who prints them."""
 
     def __init__(self, driver: sqlite3.Connection, seconds: float, give_up: GiveUp | None) -> None:
         self._driver = driver
@@ -44,7 +44,7 @@ class Watch:
         self._inside = False
 
     def rows(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
-        """The cursor's rows, each read when it is asked for."""
+        """The cursor's rows, each read when it is taken."""
         while True:
             self._inside = True
             row = next(cursor, None)

@@ -104,7 +104,7 @@ def _against_checks(connection: Connection, table: Table) -> Iterator[Finding]:
 
 
 def _judge(connection: Connection, column: Column[Any]) -> Judge:
-    """What tells whether a cell is what the column holds."""
+    """Decides whether a cell is what the column holds."""
     inner = _by_type(connection, column)
 
     def judge(cell: Any) -> str | None:

@@ -80,7 +80,7 @@ Condition = Compared | Present | Tagged | AllOf | AnyOf | Negated | Ids | Separa
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A filter as it will be asked.
+    """A filter as it will be answered.
 
     ``selective`` says whether all results have a certain value of some hyperparameter. ``fields`` has what each name
     stood for, in the order of the filter. ``left_out`` are the kinds of runs (see `spindb.index.query.visibility`) that
@@ -99,7 +99,7 @@ def analyse(tree: Filter, names: Names, *, everything: bool = False) -> Plan:
 
     Args:
         tree: with saved queries expanded.
-        names: of the database that is asked.
+        names: of the database.
         everything: leave out no kind of runs.
 
     Raises:

@@ -13,7 +13,7 @@ from spindb.index.query.sources import has, keys_used
 
 def meaning_of(
     connection: Connection,
-    asked: Mapping[str, Field],
+    named: Mapping[str, Field],
     among: ColumnElement[bool] | None,
     *,
     one_performance: bool = False,
@@ -24,7 +24,7 @@ def meaning_of(
     does not where the caller knows of `one_performance`.
     """
     meaning = {}
-    for name, found in asked.items():
+    for name, found in named.items():
         fields = alternatives(found)
         if isinstance(found, MetricField) and found.metric is None:
             used = () if among is None or one_performance else tuple(_performances(connection, among))

@@ -11,17 +11,17 @@ from spindb.index.query.fields import run_field
 
 def unknown_codes(connection: Connection, tree: language.Filter) -> tuple[list[str], list[str]]:
     """The codes that a filter compares ``problem`` with and no run has, and those that runs have, sorted."""
-    asked: list[str] = []
+    compared: list[str] = []
     for test in language.tests_in(tree):
         match test:
             case language.Comparison(name, "=" | "!=", value) if _is_problem(name):
-                asked.append(value.text)
+                compared.append(value.text)
             case language.Membership(name, values) if _is_problem(name):
-                asked += [value.text for value in values]
-    if not asked:
+                compared += [value.text for value in values]
+    if not compared:
         return [], []
     known = list(connection.execute(select(problems.c.code).distinct().order_by(problems.c.code)).scalars())
-    return sorted(set(asked) - set(known)), known
+    return sorted(set(compared) - set(known)), known
 
 
 def _is_problem(name: language.Name) -> bool:

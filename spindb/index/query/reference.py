@@ -1,4 +1,4 @@
-"""Which run is meant, decided once, where words are read.
+"""Which run a word refers to, decided once, where words are read.
 
 =================== ================================== =============================================
 what is typed       means                              why

@@ -60,7 +60,7 @@ class RunInfo:
 
 
 def find_run(connection: Connection, run: RunRef | str) -> RunInfo:
-    """The run that is meant; a word is read as `spindb.index.query.reference.parse` reads it.
+    """The run that is referred to; a word is read as `spindb.index.query.reference.parse` reads it.
 
     Raises:
         NotFoundError: there is no such run; the nearest names are given.
@@ -139,8 +139,8 @@ def run_by_id(connection: Connection, run_id: int) -> RunInfo:
 
 def missing(connection: Connection, ids: Sequence[int]) -> NotFoundError:
     """That no run has these ids, removed runs named as such, and which ids there are."""
-    asked = one_of(backend_of(connection), runs.c.id, [i for i in ids if i <= LARGEST])
-    gone = set(connection.execute(select(runs.c.id).where(asked, runs.c.removed_at.is_not(None))).scalars())
+    given = one_of(backend_of(connection), runs.c.id, [i for i in ids if i <= LARGEST])
+    gone = set(connection.execute(select(runs.c.id).where(given, runs.c.removed_at.is_not(None))).scalars())
     if gone:
         which = f"run{'s' if len(gone) > 1 else ''} {shorten(sorted(gone))}"
         undo = f"spindb rm --undo {' '.join(map(str, sorted(gone)[:_MAX_LISTED]))} brings back what was removed"

@@ -42,9 +42,9 @@ class Result(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What is asked for: a filter, columns and sort keys by name (a leading ``-`` sorts downwards).
+    """What is searched for: a filter, columns and sort keys by name (a leading ``-`` sorts downwards).
 
-    A filter that several things are asked of is read once, by `spindb.index.query.question.question`; as text it is
+    A filter of several questions is read once, by `spindb.index.query.question.question`; as text it is
     read here, and hidden runs are left out unless it is about ``everything``.
     """
 
@@ -61,7 +61,7 @@ class Query(NamedTuple):
 def search(connection: Connection, query: Query) -> Result:
     """Run a query, of any number of terms, columns and sort keys.
 
-    Which runs are left out unless `everything` is asked for or the filter itself speaks of them:
+    Which runs are left out unless `everything` is set or the filter itself speaks of them:
     `spindb.index.query.visibility`.
 
     Raises:
@@ -302,13 +302,13 @@ class TermCount(NamedTuple):
 
 def explain(connection: Connection, filter: str | Question, *, everything: bool = False) -> list[TermCount]:
     """Why a filter finds what it finds: each of its terms by itself, and all but it. Nothing for very many terms."""
-    asked = question(connection, filter, everything=everything)
-    terms = language.terms_of(asked.tree, asked.text)
+    whole = question(connection, filter, everything=everything)
+    terms = language.terms_of(whole.tree, whole.text)
     if len(terms) > _MAX_EXPLAINED:
         return []
 
     def held_by(*trees: language.Filter) -> int:
-        plan = planned(connection, language.All(trees), asked.names, everything=asked.everything)
+        plan = planned(connection, language.All(trees), whole.names, everything=whole.everything)
         return _counted(connection, plan).total
 
     trees = [term.tree for term in terms]

@@ -1,4 +1,4 @@
-"""Which runs are meant where a command takes several: a filter, ids, names or directories."""
+"""Which runs a command is about that takes several: a filter, ids, names or directories."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def references(
         connection: to read from.
         words: as they were typed.
         everything: of the runs under a directory, hidden ones too.
-        notice: told how a word was read, where that may surprise.
+        notice: called with how a word was read, where that may surprise.
 
     Raises:
         NotFoundError: an id, directory or name that the index does not have.
@@ -118,7 +118,7 @@ def _ids(connection: Connection, words: Iterable[str]) -> dict[str, list[int]]:
     absent = [low for low, high in pairs if low == high and low not in known]
     absent += [low for low, high in pairs if low < high and not _between(there, low, high)]
     if absent:
-        from spindb.index.query.runs import missing
+        from spindb.index.query.runs import missing  # most filters do without, and start sooner
 
         raise missing(connection, sorted(set(absent)))
     return {word: [run_id for pair in found for run_id in _between(there, *pair)] for word, found in ranges.items()}
@@ -159,7 +159,7 @@ def _under(connection: Connection, directory: Path, everything: bool) -> list[in
     Raises:
         NotFoundError: there is none.
     """
-    from spindb.index.query.runs import run_at
+    from spindb.index.query.runs import run_at  # as above
 
     found = run_at(connection, directory)
     if found is not None:

@@ -74,7 +74,7 @@ class Evaluation:
     snapshot_digest: str | None = None
     partial: bool = False
     verdict: Verdict | None = None
-    """Whether it agrees with the training log; None where that was not asked."""
+    """Whether it agrees with the training log; None where that was not compared."""
 
 
 def known_runs(connection: Connection, root_id: int) -> dict[str, IndexedRun]:
@@ -100,7 +100,7 @@ class Batch:
         Args:
             connection: in a transaction that keeps other writers out.
             root_id: the root that the runs' paths are relative to.
-            new: how many ids may be asked for.
+            new: how many ids may be taken.
         """
         self._connection = connection
         self._common = {"root_id": root_id, "ingested_at": now()}

@@ -34,7 +34,7 @@ def rank(run_id: int, *, missing: bool, removed: bool) -> tuple[bool, bool, int]
 
 
 def is_distinctive(rows: RunRows) -> bool:
-    """Whether the content of a run that was read tells it from others."""
+    """Whether the content of a run that was read distinguishes it from others."""
     record = rows.record
     if record.rows:
         return True

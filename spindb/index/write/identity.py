@@ -76,7 +76,7 @@ class _Candidate:
 
 
 class Recogniser:
-    """Tells which runs the records of a batch are; knows what the batch itself has put."""
+    """Decides which runs the records of a batch are; knows what the batch itself has put."""
 
     def __init__(self, connection: Connection, place: Place, batch: Sequence[RunRows], removed: RemovedRuns) -> None:
         """Look up what the index has at the places of `batch`, and like it.
@@ -289,7 +289,7 @@ def _shorter(connection: Connection, records: Sequence[RunRecord]) -> _Groups:
 
 
 def removed_by_config(connection: Connection) -> RemovedRuns:
-    """The runs that a person removed and that have a config by which they can be told from others."""
+    """The runs that a person removed and that have a config that distinguishes them from others."""
     found: defaultdict[str, list[int]] = defaultdict(list)
     for row in connection.execute(select(runs.c.config_digest, runs.c.id).where(_REMOVED, runs.c.rows > 0)):
         if row.config_digest not in ("", DIGEST_OF_NOTHING):
@@ -335,7 +335,7 @@ def _rank(candidate: _Candidate) -> tuple[bool, bool, int]:
 def drop_emptied_roots(connection: Connection, emptied: Iterable[int]) -> None:
     """Forget those roots out of which the last run was moved.
 
-    Only they: a root that another ingest has just begun with is empty too.
+    Only they: a root that another ingest has just started with is empty too.
     """
     held = exists().where(runs.c.root_id == roots.c.id)
     connection.execute(delete(roots).where(roots.c.id.in_(list(emptied)), not_(held)))

@@ -1,4 +1,4 @@
-"""Runs that a person removed: hidden everywhere until asked back, with all that people wrote.
+"""Runs that a person removed: hidden everywhere until they are brought back, with all that people wrote.
 
 The mark belongs to a content. It goes with a run that is moved or renamed, into the directory of another run too, and
 to a copy of it that is found where no other run has that content. A training that overwrites the directory of a removed
@@ -72,7 +72,7 @@ def when_removed(connection: Connection, ids: Sequence[int]) -> dict[int, dateti
 
 
 def bring_back(connection: Connection, words: Sequence[str]) -> list[Removed]:
-    """Bring removed runs back, each meant by its id, its directory or its name, with what went with them.
+    """Bring removed runs back, each given by its id, its directory or its name, with what went with them.
 
     Raises:
         NotFoundError: no removed run has that id, directory or name.
@@ -80,10 +80,10 @@ def bring_back(connection: Connection, words: Sequence[str]) -> list[Removed]:
     there = removed_runs(connection)
     found: dict[int, Removed] = {}
     for word in words:
-        meant = [run for run in there if _is(run, word)]
-        if not meant:
+        matching = [run for run in there if _is(run, word)]
+        if not matching:
             raise NotFoundError(f"no removed run has the id, directory or name {word!r}", hint=_listed(there))
-        found.update({run.id: run for run in meant})
+        found.update({run.id: run for run in matching})
     for run in found.values():
         alike = and_(runs.c.fingerprint == run.fingerprint, or_(distinctive(), runs.c.status == "superseded"))
         went_along = and_(or_(runs.c.superseded_by == run.id, alike), runs.c.removed_at == run.removed_at)

@@ -55,8 +55,8 @@ def _siblings() -> Select[Any]:
     """
     runs = models.runs
     says_nothing = _says_nothing()
-    tells = and_(runs.c.env_id.is_not(None), not_(says_nothing))
-    told = case((tells, runs.c.env_id))
+    known = and_(runs.c.env_id.is_not(None), not_(says_nothing))
+    env_id = case((known, runs.c.env_id))
     guessed = case((says_nothing, runs.c.env_id))
 
     def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -67,9 +67,9 @@ def _siblings() -> Select[Any]:
         select(
             runs.c.root_id,
             runs.c.exp_name,
-            func.min(told),
-            func.count(told.distinct()),
-            count(and_(tells, func.coalesce(runs.c.env_source, "") != "name")),
+            func.min(env_id),
+            func.count(env_id.distinct()),
+            count(and_(known, func.coalesce(runs.c.env_source, "") != "name")),
             count(and_(runs.c.env_id.is_(None), runs.c.env_classes.is_not(None))),
             count(and_(says_nothing, runs.c.env_id.is_(None))),
             func.min(guessed),
