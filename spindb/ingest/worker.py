@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from spindb.ingest.deadline import timed
 from spindb.processes import limit_memory
@@ -63,7 +63,7 @@ def _take(items: SimpleQueue[list[Any]]) -> None:
         os._exit(0)
 
 
-def _serve(setup: Setup, items: list[Any], into: Any) -> None:
+def _serve(setup: Setup, items: list[Any], into: IO[bytes]) -> None:
     done, sent = [], time.monotonic()
     for item in items:
         _limit_time(setup.seconds + GRACE)
@@ -74,14 +74,14 @@ def _serve(setup: Setup, items: list[Any], into: Any) -> None:
     _send(into, done)
 
 
-def _send(into: Any, message: Any) -> None:
+def _send(into: IO[bytes], message: object) -> None:
     pickle.dump(message, into, protocol=5)
     into.flush()
 
 
 def _limit_time(seconds: float) -> None:
     try:
-        import resource
+        import resource  # Unix has it
     except ImportError:
         return
     usage = resource.getrusage(resource.RUSAGE_SELF)

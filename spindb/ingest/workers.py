@@ -228,7 +228,7 @@ def _not_started(how: str) -> SpindbError:
     return SpindbError(f"a process that reads runs can't be started: {how}", hint="--jobs 1 reads in this one")
 
 
-def _send(process: subprocess.Popen[bytes], message: Any) -> None:
+def _send(process: subprocess.Popen[bytes], message: object) -> None:
     pipe = cast("IO[bytes]", process.stdin)
     pickle.dump(message, pipe, protocol=5)
     pipe.flush()

@@ -18,21 +18,21 @@ from spindb.index.database.unknown import UNKNOWN, UNKNOWN_NUMBER, noted
 _PLAIN_NUMBERS = (int, float, type(None))
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     if value.__class__ in _PLAIN_NUMBERS:
         return value
     noted.unfit()
     return UNKNOWN_NUMBER
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     if value.__class__ is not bytes:
         return value
     noted.unfit()
     return UNKNOWN
 
 
-def _flag(value: Any) -> bool | None:
+def _flag(value: object) -> bool | None:
     if value is None or value == 0 or value == 1:
         return None if value is None else bool(value)
     noted.unfit()

@@ -24,6 +24,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     Integer,
+    Row,
     Table,
     Text,
     literal_column,
@@ -80,11 +81,11 @@ def _of_table(connection: Connection, table: Table) -> Iterator[Finding]:
     yield from _against_checks(connection, table)
 
 
-def _row(columns: list[Column[Any]], keys: list[int], row: Any) -> str:
+def _row(columns: list[Column[Any]], keys: list[int], row: Row[Any]) -> str:
     return ", ".join(f"{columns[key].name} {shown(row[key])}" for key in keys)
 
 
-def _points_to_itself(table: Table, columns: list[Column[Any]], keys: list[int], row: Any) -> Iterator[Finding]:
+def _points_to_itself(table: Table, columns: list[Column[Any]], keys: list[int], row: Row[Any]) -> Iterator[Finding]:
     for position, column in enumerate(columns):
         own = any(key.column.table is table for key in column.foreign_keys)
         if own and row[position] is not None and row[position] == row[keys[0]]:
@@ -107,7 +108,7 @@ def _judge(connection: Connection, column: Column[Any]) -> Judge:
     """Decides whether a cell is what the column holds."""
     inner = _by_type(connection, column)
 
-    def judge(cell: Any) -> str | None:
+    def judge(cell: object) -> str | None:
         if cell is None:
             return None if column.nullable else "is NULL, where something is needed"
         return inner(cell)
@@ -136,30 +137,30 @@ def _reference(connection: Connection, column: Column[Any]) -> Judge:
     target = key.column
     known = set(connection.exec_driver_sql(f'SELECT "{target.name}" FROM "{target.table.name}"').scalars())  # noqa: S608
 
-    def judge(cell: Any) -> str | None:
+    def judge(cell: object) -> str | None:
         return None if cell in known else f"is {shown(cell)}, which is no row of {target.table.name}"
 
     return judge
 
 
-def _flag(cell: Any) -> str | None:
+def _flag(cell: object) -> str | None:
     is_flag = isinstance(cell, bool) or (type(cell) is int and cell in (0, 1))
     return None if is_flag else _not("true or false", cell)
 
 
-def _any_whole(cell: Any) -> str | None:
+def _any_whole(cell: object) -> str | None:
     return None if type(cell) is int else _not("a whole number", cell)
 
 
-def _count(cell: Any) -> str | None:
+def _count(cell: object) -> str | None:
     return None if type(cell) is int and cell >= 0 else _not("a whole number of 0 or more", cell)
 
 
-def _number(cell: Any) -> str | None:
+def _number(cell: object) -> str | None:
     return None if type(cell) in (int, float) else _not("a number", cell)
 
 
-def _time(cell: Any) -> str | None:
+def _time(cell: object) -> str | None:
     if isinstance(cell, datetime):
         return None
     try:
@@ -170,12 +171,12 @@ def _time(cell: Any) -> str | None:
     return _not("a time", cell)
 
 
-def _text(cell: Any) -> str | None:
+def _text(cell: object) -> str | None:
     return None if isinstance(cell, str) else _not("text", cell)
 
 
 def _json(kind: type[object]) -> Judge:
-    def judge(cell: Any) -> str | None:
+    def judge(cell: object) -> str | None:
         if not isinstance(cell, str):
             return _not("text", cell)
         try:
@@ -189,11 +190,11 @@ def _json(kind: type[object]) -> Judge:
 _NAMES: dict[type[object], str] = {object: "JSON", list: "a JSON list", dict: "a JSON object"}
 
 
-def _not(what: str, cell: Any) -> str:
+def _not(what: str, cell: object) -> str:
     return f"is not {what}: {shown(cell)}"
 
 
-def shown(cell: Any) -> str:
+def shown(cell: object) -> str:
     """A cell in words."""
     if isinstance(cell, Undecodable):
         return f"a text that is no UTF-8 ({bytes(cell)[:_MAX_SHOWN]!r})"

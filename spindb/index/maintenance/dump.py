@@ -22,7 +22,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from spindb.errors import UsageError
 from spindb.index.database import models
@@ -47,7 +60,7 @@ def dump(connection: Connection) -> str:
     Raises:
         ValueError: some of it can't be read.
     """
-    import yaml
+    import yaml  # to dump and restore alone
 
     runs, roots, other = models.runs, models.roots, models.runs.alias("other")
     tables = (models.tags, models.notes, models.evaluations, models.superseded)
@@ -68,12 +81,12 @@ def dump(connection: Connection) -> str:
     return _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _holds(run: Any, other: Any) -> ColumnElement[bool]:
+def _holds(run: FromClause, other: FromClause) -> ColumnElement[bool]:
     held: ColumnElement[bool] = other.c.superseded_by == run.c.id
     return held
 
 
-def _run_as_dict(connection: Connection, row: Any) -> dict[str, Any]:
+def _run_as_dict(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     facts = {"run": row.path, "root": row.root, "host": row.host, "fingerprint": row.fingerprint}
     earlier = select(models.runs).where(models.runs.c.superseded_by == row.id).order_by(models.runs.c.generation)
     lines = select(models.superseded).where(models.superseded.c.run_id == row.id)
@@ -91,7 +104,7 @@ def _run_as_dict(connection: Connection, row: Any) -> dict[str, Any]:
     return facts | _added(connection, row) | {name: value for name, value in kept.items() if value}
 
 
-def _added(connection: Connection, row: Any) -> dict[str, Any]:
+def _added(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     """What people added to a run, and whether they removed it."""
     added = {
         "removed": _plain(row.removed_at),
@@ -106,7 +119,7 @@ def _added(connection: Connection, row: Any) -> dict[str, Any]:
     return {name: value for name, value in added.items() if value}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return superseded.time_text(value) if isinstance(value, datetime) else value
 
 
@@ -119,7 +132,7 @@ def _column(connection: Connection, table: Table, name: str, run_id: int) -> Seq
     return connection.execute(select(column).where(table.c.run_id == run_id).order_by(column)).scalars().all()
 
 
-def _evaluation_as_dict(connection: Connection, row: Any) -> dict[str, Any]:
+def _evaluation_as_dict(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     c = models.episodes.c
     episodes = select(c.ep_return, c.length, c.ending).where(c.evaluation_id == row.id).order_by(c.number)
     values = {name: getattr(row, name) for name in _EVALUATION}
@@ -174,7 +187,7 @@ def restore(connection: Connection, text: str) -> Restored:
 
 
 def _parsed(text: str) -> Mapping[str, Any]:
-    import yaml
+    import yaml  # to dump and restore alone
 
     try:
         content = yaml.safe_load(text)
@@ -210,7 +223,7 @@ def _find(connection: Connection, entry: Mapping[str, Any]) -> Any:
         and_(runs.c.path == entry["run"], runs.c.status != "superseded"),
     )
 
-    def likeness(row: Any) -> tuple[bool, bool, bool, bool, bool, int]:
+    def likeness(row: Row[Any]) -> tuple[bool, bool, bool, bool, bool, int]:
         same, present = row.fingerprint == entry["fingerprint"], row.status != "superseded"
         return same, present, row.path == entry["run"], row.root == entry["root"], row.host == entry["host"], -row.id
 
@@ -222,7 +235,7 @@ def _find(connection: Connection, entry: Mapping[str, Any]) -> Any:
     return best
 
 
-def _restore_run(connection: Connection, run: Any, entry: Mapping[str, Any], done: Restored) -> None:
+def _restore_run(connection: Connection, run: Row[Any], entry: Mapping[str, Any], done: Restored) -> None:
     same = run.fingerprint == entry["fingerprint"]
     numbers = _restore_past(connection, run, entry, done)
     _restore_lines(connection, run.id, entry)
@@ -231,7 +244,7 @@ def _restore_run(connection: Connection, run: Any, entry: Mapping[str, Any], don
     _restore_added(connection, run, entry, done, numbers, removed=same)
 
 
-def _restore_past(connection: Connection, run: Any, entry: Mapping[str, Any], done: Restored) -> dict[int, int]:
+def _restore_past(connection: Connection, run: Row[Any], entry: Mapping[str, Any], done: Restored) -> dict[int, int]:
     """Put back what the run's directory held before; returns the numbers of its contents now, by those in the dump."""
     runs = models.runs
     owner = run if run.superseded_by is None else connection.execute(_BY_ID, {"run": run.superseded_by}).one()
@@ -279,7 +292,7 @@ _EARLIER = select(models.runs).where(models.runs.c.superseded_by == bindparam("r
 
 def _restore_added(
     connection: Connection,
-    run: Any,
+    run: Row[Any],
     entry: Mapping[str, Any],
     done: Restored,
     numbers: Mapping[int, int],

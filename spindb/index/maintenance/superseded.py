@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, insert, select
+from sqlalchemy import Connection, DateTime, Row, insert, select
 
 from spindb.canonical import canonical
 from spindb.index.database import series
@@ -32,7 +32,7 @@ _PROBLEM = ("code", "message", "path", "line")
 _EXACT = 2**53
 
 
-def as_values(connection: Connection, run: Any) -> dict[str, Any]:
+def as_values(connection: Connection, run: Row[Any]) -> dict[str, Any]:
     """A superseded run, a row of `runs`, as a dump has it."""
     facts = {str(column.name): getattr(run, column.name) for column in _FACTS}
     return {
@@ -56,7 +56,7 @@ def as_values(connection: Connection, run: Any) -> dict[str, Any]:
     }
 
 
-def put_back(connection: Connection, owner: Any, generation: int, values: Mapping[str, Any]) -> int:
+def put_back(connection: Connection, owner: Row[Any], generation: int, values: Mapping[str, Any]) -> int:
     """Let a superseded run of a dump be one of `owner`, a row of `runs`, with that generation; returns its id.
 
     Raises:

@@ -40,7 +40,7 @@ def _first(fields: Sequence[ConfigField | MetricField]) -> Callable[[Sequence[An
         places.append((place, place + 1 + width(one), converter(one)))
         place += 1 + width(one)
 
-    def first(cells: Sequence[Any]) -> Any:
+    def first(cells: Sequence[Any]) -> object:
         for begin, end, convert in places:
             if cells[begin] is not None:
                 return cells[begin + 1] if convert is None else convert(cells[begin + 1 : end])

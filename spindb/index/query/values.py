@@ -116,7 +116,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def compare(column: ColumnElement[Any], comparator: str, value: Any) -> ColumnElement[bool]:
+def compare(column: ColumnElement[Any], comparator: str, value: object) -> ColumnElement[bool]:
     """The column beside a value, by a comparator as it is typed."""
     condition: ColumnElement[bool] = _OPERATORS[comparator](column, value)
     return condition

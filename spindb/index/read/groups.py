@@ -195,7 +195,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return {key: key.rpartition(".")[2] if ends[key.rpartition(".")[2]] == 1 else key for key in keys}
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A hyperparameter as it can be typed into a filter: numbers with all their digits."""
     if isinstance(value, float):
         near = f"{value:.5g}"
@@ -214,7 +214,7 @@ def value_of(group: Group, key: str) -> str:
     return shown(_value(group, key)) if key in group.texts else "-"
 
 
-def _value(group: Group, key: str) -> Any:
+def _value(group: Group, key: str) -> object:
     return group.name if key == EXPERIMENT and "*" in group.texts[key] else json_value(group.texts[key])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, exists, select
 
@@ -154,7 +154,7 @@ def _asked(connection: Connection, settings: Settings, group_by: Sequence[str]) 
                 settings.apart[run_id] = _experiment(runs[run_id])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value if isinstance(value, (str, int, float, list, tuple, dict, type(None))) else str(value)
 
 

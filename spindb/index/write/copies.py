@@ -13,7 +13,7 @@ from collections import defaultdict
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, or_, select, text, update
 
 from spindb.index.database.models import configs, runs, snapshots
 from spindb.index.write.rows import RunRows
@@ -79,5 +79,5 @@ def link_copies(connection: Connection, *, dry_run: bool = False) -> int:
     return len(changes)
 
 
-def _rank(row: Any) -> tuple[bool, bool, int]:
+def _rank(row: Row[Any]) -> tuple[bool, bool, int]:
     return rank(row.id, missing=row.status == "missing", removed=row.removed_at is not None)
