@@ -19,7 +19,7 @@ from spindb.index.query.language import (
     Saved,
     Tagged,
     parse,
-    terms,
+    terms_of,
 )
 
 
@@ -173,7 +173,7 @@ def test_what_errors_say(text: str, message: str, hint: str | None) -> None:
     ],
 )
 def test_the_terms_of_a_filter_as_they_were_typed(text: str, parts: list[str]) -> None:
-    assert terms(text) == parts
+    assert [term.text for term in terms_of(parse(text), text)] == parts
 
 
 def test_levels_are_counted_whatever_makes_them() -> None:

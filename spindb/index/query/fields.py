@@ -242,6 +242,7 @@ class Names:
     ) -> Field | None:
         """These as one field, None where there is none."""
         between = tuple(of_metrics)
+        # Keys that no metric stands between are one field, which is one look into an index rather than two.
         parts = [(keys + more, ())] if not between else [(keys, between), (more, ())]
         fields: list[ConfigField | MetricField] = []
         for some, then in parts:

@@ -174,11 +174,6 @@ def terms_of(tree: Filter, text: str) -> list[Term]:
     return [Term(text.strip(), tree)]
 
 
-def terms(query: str) -> list[str]:
-    """The texts of `terms_of`."""
-    return [term.text for term in terms_of(parse(query), query)]
-
-
 class _Parser:
     """Recursive descent over the text; ``position`` always stands on something that is no blank."""
 

@@ -138,9 +138,12 @@ class _Search:
             matching = _Matching(len(rows) + query.offset, _only({row[-1] for row in rows} - {None}))
             return rows, matching if rows or not query.offset else self.count()
         if self.question.plan.selective:
+            # Few runs match: all are found anyway, so the same statement counts them.
             totals = [part.over() for part in _TOTALS]
             rows = self.sorted_page(wanted.add_columns(*totals))
             return rows, _matching(rows[0][-len(totals) :]) if rows else self.count() if query.offset else _Matching(0)
+        # Many may match: counted apart, by sets instead of joins; a page is read off an index where there are many,
+        # since the first rows in its order are then near its beginning, and sorted where there are few.
         matching = self.count()
         rows = self.read_off(wanted) if matching.total > _MANY else []
         return (rows if len(rows) >= query.limit else self.sorted_page(wanted)), matching

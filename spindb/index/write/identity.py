@@ -100,21 +100,28 @@ class Recogniser:
         self._removed = _removed(connection, [record for record in distinctive_records if record.rows], removed)
 
     def identify(self, rows: RunRows, start: DigestOfStart) -> Identity:
-        """The run that a directory is which was read as `rows`."""
+        """The run that a directory is which was read as `rows`.
+
+        The rules stand in the order of their evidence: the first that holds decides. A run of the same directory comes
+        before runs elsewhere, so that copying or moving other directories never changes what this one is.
+        """
         record = rows.record
         known = self._here.get(record.path)
-        if known is None:
+        if known is None:  # a new place: its content alone can say what it is
             return self._elsewhere(rows, start)
+        # Files that can't be read now are no evidence against what was read of them before.
         if record.status == "broken" and known.rows and not record.rows:
             return Identity(known.id, removed_at=known.removed_at, unread=True)
         if known.rows and self._grown(known, rows, start):
             return Identity(known.id, removed_at=known.removed_at)
+        # It holds something else now. An earlier content of its own comes before that of another directory: a
+        # training that is restored from a backup is no move.
         back = self._back(known, record, start) if record.rows and (known.rows or known.generation) else None
         arrived = self._arrived(known, rows, start) if back is None else None
         if arrived is not None:
             return arrived
         if known.rows == 0:
-            return self._begun(known, record, back)
+            return self._started(known, record, back)
         return self._overwritten(known, back)
 
     def _arrived(self, known: Any, rows: RunRows, start: DigestOfStart) -> Identity | None:
@@ -127,7 +134,7 @@ class Recogniser:
         following = next_generation(self._connection, known.id)
         return replace(other, past=Past(known.id, known.generation, following, apart=True))
 
-    def _begun(self, known: Any, record: RunRecord, back: Any) -> Identity:
+    def _started(self, known: Any, record: RunRecord, back: Any) -> Identity:
         """The directory held no row before: there is nothing to keep, but an earlier content may be back."""
         if not record.rows:
             return Identity(known.id, removed_at=known.removed_at)
@@ -178,6 +185,8 @@ class Recogniser:
         alike = [candidate for candidate in self._equal.get(record.content.whole, {}).values() if candidate.id != here]
         equal = [candidate for candidate in alike if not candidate.past]
         gone = [candidate for candidate in equal if not candidate.exists or self._is_here(candidate, record)]
+        # A directory that is gone explains where this one came from, so a move comes before a copy; and equal content
+        # before content that only begins alike, which two reruns of one training may do.
         if gone:
             closest = min(gone, key=lambda c: (c.name != record.name, c.removed_at is not None, c.id))
             return Identity(closest.id, moved_from=closest.root_id, removed_at=closest.removed_at)
