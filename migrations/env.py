@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from spindb.index.database.engine import migrating, open_engine
 from spindb.index.database.models import metadata
-from spindb.location import located
+from spindb.location import find_database
 
 
 def run(connection: Connection) -> None:
@@ -25,5 +25,5 @@ if given is not None:
     run(given)
 else:
     named = context.get_x_argument(as_dictionary=True).get("db") or context.config.get_main_option("sqlalchemy.url")
-    with migrating(open_engine(located(named), write=True)) as opened:
+    with migrating(open_engine(find_database(named), write=True)) as opened:
         run(opened)
