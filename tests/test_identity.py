@@ -868,10 +868,10 @@ _KILLED = """
 import os, signal, sys
 from spindb.index.write import batch
 from spindb.index.write.contents import Contents
-from spindb.ingest import pipeline
+from spindb.ingest import sinks
 from spindb.ingest.pipeline import ingest
 name = sys.argv[3]
-owner = next(one for one in (Contents, pipeline, batch) if hasattr(one, name))
+owner = next(one for one in (Contents, sinks, batch) if hasattr(one, name))
 done = getattr(owner, name)
 def killed(*arguments, **options):
     if sys.argv[4] == "late":
