@@ -41,7 +41,7 @@ def require_extra() -> Iterator[None]:
         raise SpindbError(f"this needs {module}, which is not installed", hint=install_command(module)) from None
 
 
-def require(*modules: str) -> None:
+def require_modules(*modules: str) -> None:
     """Make sure that modules are installed, without importing them.
 
     Raises:

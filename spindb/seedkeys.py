@@ -14,7 +14,7 @@ _OF_OTHERS = frozenset({  # seeds of what a training is given or judged by, whic
 
 
 @lru_cache(maxsize=65536)
-def words(key: str) -> tuple[str, ...]:
+def words_of_key(key: str) -> tuple[str, ...]:
     """The words of a key's last part, in lower case: of ``args.saveDir`` and ``save_dir`` they are save, dir."""
     return tuple(word.lower() for word in _WORD.findall(key.rpartition(".")[2]))
 
@@ -22,7 +22,7 @@ def words(key: str) -> tuple[str, ...]:
 @lru_cache(maxsize=65536)
 def is_seed(key: str) -> bool:
     """Whether a key names a seed: ``seed``, ``SEED``, ``args.seed``, ``env_seed``; not ``n_seed``, ``seed_steps``."""
-    found = words(key)
+    found = words_of_key(key)
     return bool(found) and found[-1] == "seed" and found[0] not in _COUNTS
 
 
@@ -35,9 +35,9 @@ def seed_key(keys: Iterable[str]) -> str | None:
 
 
 def _rank(key: str) -> tuple[bool, bool, int, bool, str]:
-    found = words(key)
+    found = words_of_key(key)
     return len(found) > 1, "env" in found, key.count("."), key != key.lower(), key
 
 
 def _of_others(key: str) -> bool:
-    return any(not _OF_OTHERS.isdisjoint(words(part)) for part in key.split("."))
+    return any(not _OF_OTHERS.isdisjoint(words_of_key(part)) for part in key.split("."))

@@ -133,15 +133,15 @@ def test_d6_filters_that_are_too_deep_are_an_error_in_words(connection: Connecti
 def _chain(writing: Connection, letter: str, text: str) -> None:
     """Queries that stand for the one before them."""
     for n in range(1, 60):
-        saved.save(writing, f"{letter}{n}", text.format(f"{letter}{n - 1}"))
+        saved.save_query(writing, f"{letter}{n}", text.format(f"{letter}{n - 1}"))
 
 
 def test_d6_saved_queries_that_grow_are_an_error_in_words(place: Path) -> None:
     with connected(place, write=True) as writing:
-        saved.save(writing, "q0", "h0=1 or h1=2")
+        saved.save_query(writing, "q0", "h0=1 or h1=2")
         with pytest.raises(FilterError, match="10000 times"):
             _chain(writing, "q", "@{0} or @{0} h2=3")
-        saved.save(writing, "d0", "h0=1")
+        saved.save_query(writing, "d0", "h0=1")
         with pytest.raises(FilterError, match="more than 100 levels"):
             _chain(writing, "d", "not @{0}")
         assert run_ids(writing, "@d40") == run_ids(writing, "h0=1")

@@ -382,7 +382,7 @@ def test_carets_below_a_sort_key_stand_below_its_name(two_hosts: Path) -> None:
 
 def test_carets_of_a_saved_query_stand_below_its_own_text(two_hosts: Path) -> None:
     with open_engine(two_hosts, write=True).begin() as connection:
-        saved.save(connection, "broken", "seed=0 rows>high")
+        saved.save_query(connection, "broken", "seed=0 rows>high")
     with connected(two_hosts) as connection, pytest.raises(FilterError) as caught:
         run_ids(connection, "name=a_s0 and @broken")
     assert (caught.value.text, caught.value.start, caught.value.end) == ("seed=0 rows>high", 12, 16)

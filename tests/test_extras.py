@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spindb.errors import SpindbError
-from spindb.extras import _EXTRAS, install_command, require, require_extra
+from spindb.extras import _EXTRAS, install_command, require_extra, require_modules
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_a_module_of_no_extra_is_named_itself() -> None:
 
 def test_what_is_needed_is_asked_for_at_once(installed_from: Any) -> None:
     installed_from(None)
-    require("json", "re")
+    require_modules("json", "re")
     with pytest.raises(SpindbError, match="this needs left_pad, which is not installed"):
-        require("json", "left_pad")
+        require_modules("json", "left_pad")
     assert install_command("tensorflow", "scipy", "matplotlib") == "pip install 'spindb[analysis,tensorflow]'"
 
 

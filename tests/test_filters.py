@@ -10,14 +10,14 @@ from spindb.errors import FilterError
 from spindb.index.query.language import (
     EVERYTHING,
     All,
-    Comparison,
     Either,
     Filter,
     Membership,
     Not,
     Presence,
-    Saved,
+    SavedQuery,
     Tagged,
+    ValueTest,
     parse,
     terms_of,
 )
@@ -32,7 +32,7 @@ def plain(tree: Filter) -> object:
             return ("or", *map(plain, items))
         case Not(item):
             return ("not", plain(item))
-        case Comparison(name, comparator, value):
+        case ValueTest(name, comparator, value):
             return (name.text, comparator, value.text)
         case Membership(name, values):
             return (name.text, "in", *(v.text for v in values))
@@ -188,7 +188,7 @@ def test_quotes_are_remembered_and_places_are_those_of_the_text() -> None:
     tree = parse("""  'my metric' = "a b" rows in (1,'2')""")
     assert isinstance(tree, All)
     first, second = tree.items
-    assert isinstance(first, Comparison)
+    assert isinstance(first, ValueTest)
     assert isinstance(second, Membership)
     assert (first.name.text, first.name.start, first.name.end, first.name.quoted) == ("my metric", 2, 13, True)
     assert (first.value.text, first.value.start, first.value.end, first.value.quoted) == ("a b", 16, 21, True)
@@ -196,13 +196,13 @@ def test_quotes_are_remembered_and_places_are_those_of_the_text() -> None:
     assert [(v.text, v.start, v.end, v.quoted) for v in second.values] == [("1", 31, 32, False), ("2", 33, 36, True)]
     listed = parse("x=[1, 'a]'] y=2")
     assert isinstance(listed, All)
-    assert [(c.value.text, c.value.start, c.value.end) for c in listed.items if isinstance(c, Comparison)] == [
+    assert [(c.value.text, c.value.start, c.value.end) for c in listed.items if isinstance(c, ValueTest)] == [
         ("[1, 'a]']", 2, 11),
         ("2", 14, 15),
     ]
     saved = parse("a=1 @late")
     assert isinstance(saved, All)
-    assert saved.items[1] == Saved("late", 4, 9)
+    assert saved.items[1] == SavedQuery("late", 4, 9)
     presence = parse("ac_kwargs:alpha:None")
     assert isinstance(presence, Presence)
     assert (presence.name.text, presence.name.start, presence.name.end) == ("ac_kwargs:alpha", 0, 15)

@@ -26,7 +26,7 @@ from spindb.disk.formats import recognise
 from spindb.disk.regular import NotRegularError, TooLargeError, open_regular, read_regular
 from spindb.disk.scan import scan
 from spindb.disk.told import told
-from spindb.ingest.deadline import TooSlowError, within
+from spindb.ingest.deadline import TooSlowError, within_seconds
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.reading import Reader, ToRead
 from spindb.ingest.workers import Loss, Workers
@@ -264,9 +264,9 @@ def _busy(_: object) -> str:
 def test_j4_python_code_that_does_not_end_is_interrupted() -> None:
     began = time.process_time()
     with pytest.raises(TooSlowError):
-        within(0.2, _busy, None)
+        within_seconds(0.2, _busy, None)
     assert time.process_time() - began < 5
-    assert within(0.2, len, "ab") == 2
+    assert within_seconds(0.2, len, "ab") == 2
     assert signal.getsignal(signal.SIGPROF) == signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 

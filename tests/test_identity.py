@@ -24,7 +24,7 @@ from spindb.index.write import batch as store
 from spindb.index.write.copies import DIGEST_OF_NOTHING
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.reading import Reader
-from spindb.ingest.verify import deviations
+from spindb.ingest.verify import deviations_from_disk
 
 Write = Callable[..., Path]
 Cli = Callable[..., Outcome]
@@ -68,7 +68,7 @@ def visible(database: Path) -> list[tuple[Any, ...]]:
 def sound(database: Path) -> None:
     with connected(database) as connection:
         assert list(damage(connection)) == []
-        assert list(deviations(connection)) == []
+        assert list(deviations_from_disk(connection)) == []
 
 
 # F1: what was overwritten.
@@ -910,7 +910,7 @@ def test_f1_a_kill_within_an_overwrite_leaves_it_as_before(
 def deviations_of(database: Path) -> list[Any]:
     with connected(database) as connection:
         assert list(damage(connection)) == []
-        return list(deviations(connection))
+        return list(deviations_from_disk(connection))
 
 
 def test_a2_broken_runs_are_copies_of_nothing(run_directory: Write, take: Any, database: Path) -> None:

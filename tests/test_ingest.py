@@ -22,7 +22,7 @@ from spindb.index.database.models import tags
 from spindb.index.database.planner import statistics_behind
 from spindb.index.write.batch import Batch, EpisodeResult, add_evaluation
 from spindb.index.write.identity import Recogniser
-from spindb.index.write.roots import Place
+from spindb.index.write.roots import RootPlace
 from spindb.index.write.rows import RunRows
 from spindb.index.write.rows import rows_of as rows_of_record
 from spindb.ingest.pipeline import _Ingest, ingest
@@ -236,7 +236,7 @@ def test_what_runs_may_be_is_looked_up_by_indexes(run_directory: Write, database
     ingest(database, [tmp_path / "data"])
     asked: list[tuple[str, Any]] = []
     record = RunRecord("b/a_s0", "a_s0", "spinningup", "ok", rows=3, content=Content("whole", 9, "metrics", "config"))
-    place = Place(1, tmp_path / "data", ".")
+    place = RootPlace(1, tmp_path / "data", ".")
     with connected(database) as connection:
         event.listen(connection, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
         Recogniser(connection, place, [rows_of_record(record, "sqlite")], removed={})  # looked up once an ingest

@@ -16,7 +16,7 @@ from spindb.disk.regular import read_regular
 from spindb.disk.scan import scan
 from spindb.index.database.connect import connected
 from spindb.ingest.pipeline import ingest
-from spindb.ingest.verify import deviations
+from spindb.ingest.verify import deviations_from_disk
 from spindb.logger import Logger
 
 Write = Callable[..., Path]
@@ -79,7 +79,7 @@ def test_11_links_within_the_root_are_followed(run_directory: Write, database: P
     ingest(database, [data / "sub"])  # the root is the same, so is the rule
     assert rows_of(database, "SELECT status, rows FROM runs") == [("ok", 3)]
     with connected(database) as connection:
-        assert list(deviations(connection)) == []
+        assert list(deviations_from_disk(connection)) == []
 
 
 def test_11_a_root_that_is_reached_by_a_link(run_directory: Write, database: Path, data: Path, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def filled(place: Path, numbers: range, dice: random.Random) -> Records:
             for tag in run.tags:
                 connection.execute(insert(models.tags).values(run_id=columns["id"], tag=tag))
         for name, tree in SAVED.items():
-            saved.save(connection, name, naive.text(tree))
+            saved.save_query(connection, name, naive.text(tree))
     return Records([run for run, _ in pairs], SAVED)
 
 

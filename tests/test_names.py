@@ -288,7 +288,7 @@ def test_an_error_in_a_saved_query_shows_its_own_text(
     run_directory("a", config={"lr": 1})
     assert cli("ingest", "data").code == 0
     with connected("spindb.db", write=True) as connection:
-        saved.save(connection, "mine", "lr<3 seed=abc")
+        saved.save_query(connection, "mine", "lr<3 seed=abc")
     outcome = cli("runs", "algo=ppo @mine")
     assert outcome.code == 2
     lines = outcome.err.splitlines()

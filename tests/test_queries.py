@@ -38,7 +38,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]
     with connected(database, write=True) as writing:
         tag_runs(writing, [1, 6], ["paper"], [])
         add_note(writing, [11], "the disk was full")
-        saved.save(writing, "best", "Performance>300")
+        saved.save_query(writing, "best", "Performance>300")
     with connected(database) as reading:
         yield reading
 

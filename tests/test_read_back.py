@@ -16,7 +16,7 @@ from spindb.errors import DatabaseError, FilterError, UsageError
 from spindb.index.database import batches, engine, migrate
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
-from spindb.index.maintenance.copy import copy_all, differences, verified_copy
+from spindb.index.maintenance.copy import copy_all, differing_tables, verified_copy
 from spindb.index.read import curves, overview
 from spindb.index.read import run as browse
 from spindb.index.read.evaluations import evaluated
@@ -258,11 +258,11 @@ def test_a_copy_counts_what_it_holds(filled: Path, tmp_path: Path) -> None:
             UsageError, match=r"^the target holds roots already: only an empty database is copied into$"
         ):
             copy_all(source, connection)
-        assert differences(source, connection) == []
+        assert differing_tables(source, connection) == []
     with target.begin() as changing:
         changing.exec_driver_sql("UPDATE metrics SET mean = 1234.5 WHERE run_id = 2 AND name = 'Epoch'")
     with connected(filled) as source, target.begin() as connection:
-        (line,) = differences(source, connection)
+        (line,) = differing_tables(source, connection)
     assert line.startswith("metrics: row ")
     target.dispose()
 

@@ -13,7 +13,7 @@ from conftest import Outcome, settle
 from spindb.errors import FilterError, NotFoundError, UsageError
 from spindb.index.database.connect import connected
 from spindb.index.query.find import shortest_names
-from spindb.index.query.reference import RunDirectory, RunId, RunName, parse, reference
+from spindb.index.query.reference import RunId, RunName, RunPath, parse_reference, reference
 from spindb.index.query.runs import find_run
 from spindb.index.query.selection import selected
 
@@ -25,12 +25,12 @@ TABLE = [
     ("027", RunId(27)),
     ("27 ", RunId(27)),
     ("0", RunId(0)),
-    ("./27", RunDirectory(Path("./27"))),
-    ("27/", RunDirectory(Path("27"))),
-    ("data/ppo_s0", RunDirectory(Path("data/ppo_s0"))),
-    ("/data/ppo_s0", RunDirectory(Path("/data/ppo_s0"))),
-    (".", RunDirectory(Path("."))),
-    ("..", RunDirectory(Path(".."))),
+    ("./27", RunPath(Path("./27"))),
+    ("27/", RunPath(Path("27"))),
+    ("data/ppo_s0", RunPath(Path("data/ppo_s0"))),
+    ("/data/ppo_s0", RunPath(Path("/data/ppo_s0"))),
+    (".", RunPath(Path("."))),
+    ("..", RunPath(Path(".."))),
     ("ppo_s0", RunName("ppo_s0")),
     ("-3", RunName("-3")),
     ("2.5", RunName("2.5")),
@@ -40,23 +40,23 @@ TABLE = [
 
 @pytest.mark.parametrize(("word", "meant"), TABLE)
 def test_c1_a_word_means_one_thing(word: str, meant: object) -> None:
-    assert parse(word) == meant
+    assert parse_reference(word) == meant
 
 
 def test_c1_values_of_python_mean_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
-    assert parse("~") == RunDirectory(Path("/home/someone"))
-    assert parse("~/runs") == RunDirectory(Path("/home/someone/runs"))
+    assert parse_reference("~") == RunPath(Path("/home/someone"))
+    assert parse_reference("~/runs") == RunPath(Path("/home/someone/runs"))
     assert reference(27) == reference("27") == reference(RunId(27)) == RunId(27)
-    assert reference(Path("27")) == RunDirectory(Path("27"))
+    assert reference(Path("27")) == RunPath(Path("27"))
     numpy = pytest.importorskip("numpy")
     assert reference(numpy.int64(27)) == RunId(27)
     for nothing in ("", "  "):
         with pytest.raises(UsageError):
-            parse(nothing)
+            parse_reference(nothing)
     with pytest.raises(UsageError, match="not by a float"):
         reference(2.5)  # type: ignore[arg-type]
-    assert parse("9" * 100_000) == RunId(int("9" * 20))
+    assert parse_reference("9" * 100_000) == RunId(int("9" * 20))
 
 
 @pytest.fixture

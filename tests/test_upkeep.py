@@ -20,7 +20,7 @@ from spindb.index.database.backup import back_up
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import REVISIONS
-from spindb.index.maintenance.copy import differences
+from spindb.index.maintenance.copy import differing_tables
 from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
 
@@ -211,8 +211,8 @@ def test_a_lab_moves_to_a_server_and_back(study: Path, database: Path, url: str,
     back = tmp_path / "back.db"
     assert cli("db", "copy", url, back).code == 0
     with connected(database) as first, connected(back) as last, connected(url) as between:
-        assert differences(first, last) == []
-        assert differences(first, between) == []
+        assert differing_tables(first, last) == []
+        assert differing_tables(first, between) == []
     assert cli("--db", back, "db", "check", "--deep").code == 0
     cell = "SELECT text FROM metric_points WHERE run_id = 1 AND name = 'AverageEpRet' AND row = 3"
     assert rows_of(back, cell) == [("text",)]
@@ -238,13 +238,13 @@ def test_a_copy_that_differs_is_seen(study: Path, database: Path, tmp_path: Path
         with connected(other, write=True) as connection:
             connection.exec_driver_sql(change)
     with connected(database) as left, connected(other) as right:
-        assert [line.partition(":")[0] for line in differences(left, right)] == ["metrics", "tags"]
+        assert [line.partition(":")[0] for line in differing_tables(left, right)] == ["metrics", "tags"]
 
 
 def test_a_copy_that_fails_leaves_nothing(
     study: Path, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
-    monkeypatch.setattr("spindb.index.maintenance.copy.differences", lambda *_: ["runs: row 1 differs"])
+    monkeypatch.setattr("spindb.index.maintenance.copy.differing_tables", lambda *_: ["runs: row 1 differs"])
     outcome = cli("db", "copy", database, tmp_path / "other.db")
     assert outcome.code == 4
     assert "the copy differs from its source" in outcome.err

@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from spindb.errors import UsageError
 from spindb.extras import require_extra
 from spindb.index.database.connect import connected
-from spindb.index.database.engine import shown
+from spindb.index.database.engine import shown_location
 from spindb.index.query.selection import selected
 from spindb.index.read.exports import EXPORTS, column_names, config_values
 from spindb.printable import printable
@@ -49,13 +49,13 @@ class Database:
             pass
 
     def __repr__(self) -> str:
-        return f"spindb.open({shown(self.location)!r})"
+        return f"spindb.open({shown_location(self.location)!r})"
 
     def _repr_html_(self) -> str:
-        from spindb.index.maintenance.describe import describe
+        from spindb.index.maintenance.describe import describe_database
 
         with self._reading() as connection:
-            facts = describe(connection, self.location)
+            facts = describe_database(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
         cells = "".join(
             f"<tr><th>{name}</th><td>{html.escape(printable(str(facts[name])))}</td></tr>" for name in names

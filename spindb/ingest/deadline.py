@@ -57,7 +57,7 @@ def timed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def within(seconds: float, function: Callable[..., _Result], *arguments: Any) -> _Result:
+def within_seconds(seconds: float, function: Callable[..., _Result], *arguments: Any) -> _Result:
     """The function's result. Where `timed` changes nothing there is no limit.
 
     Raises:
@@ -68,7 +68,7 @@ def within(seconds: float, function: Callable[..., _Result], *arguments: Any) ->
         return function(*arguments)
     if not _handled:
         with timed():
-            return within(seconds, function, *arguments) if _handled else function(*arguments)
+            return within_seconds(seconds, function, *arguments) if _handled else function(*arguments)
     _armed = True
     try:
         signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)

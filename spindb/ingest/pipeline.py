@@ -22,7 +22,7 @@ from spindb.errors import UsageError
 from spindb.files import escaped, is_utf8
 from spindb.index.database.engine import database_errors
 from spindb.index.write.batch import IndexedRun
-from spindb.index.write.roots import Place
+from spindb.index.write.roots import RootPlace
 from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.places import join, outermost, under
 from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
@@ -185,7 +185,7 @@ class _Ingest:
             path: run for path, run in known.items() if (path + "/").startswith(prefix) and not under(path, hidden)
         }
 
-    def look(self, place: Place, known: dict[str, IndexedRun], tasks: Tasks) -> list[str]:
+    def look(self, place: RootPlace, known: dict[str, IndexedRun], tasks: Tasks) -> list[str]:
         """Add what is to be read to `tasks` and take what was found out of `known`; returns what can't be looked at."""
         seen = [os.path.relpath(other, self.directory) for other in self.before if self.directory in other.parents]
         hidden = [join(place.inside, path) for path in seen]
@@ -226,7 +226,7 @@ class _Ingest:
             zone = zone_of_source(known.started_source)
         return Task(ToRead(found.path, path, found.format.name, size, found.size, zone), signature, known)
 
-    def write_all(self, place: Place, tasks: Tasks) -> None:
+    def write_all(self, place: RootPlace, tasks: Tasks) -> None:
         one, other = tee(tasks)
         records = zip(one, self.reader.read_all(task.run for task in other), strict=True)
         done = 0

@@ -18,7 +18,7 @@ from spindb.disk.formats import format_named
 from spindb.disk.regular import follow_links_within
 from spindb.disk.run_directory import why_failed
 from spindb.index.write.rows import RunRows, rows_of
-from spindb.ingest.deadline import SECONDS, TooSlowError, within
+from spindb.ingest.deadline import SECONDS, TooSlowError, within_seconds
 from spindb.ingest.workers import MEMORY, Loss, Workers
 from spindb.records import Problem, RunRecord
 
@@ -79,7 +79,7 @@ class Reader:
     def read(self, run: ToRead) -> RunRows:
         """Read one run; whatever goes wrong is said in its rows and hides no other run."""
         try:
-            return within(self.time_limit, self.rows, run)
+            return within_seconds(self.time_limit, self.rows, run)
         except TooSlowError:
             return self.broken(run, "too-slow", self.too_slow())
         except Exception as error:  # a defect of a reader must not end the ingest of all other runs
@@ -101,7 +101,7 @@ class Reader:
     def begins(self, run: ToRead, size: int) -> str | None:
         """The digest of the first `size` bytes of a run's metrics, None where it can't be told."""
         try:
-            return within(self.time_limit, self.record, run, size).content.begins
+            return within_seconds(self.time_limit, self.record, run, size).content.begins
         except (TooSlowError, Exception):
             return None
 

@@ -19,7 +19,7 @@ from spindb.disk.told import text_of
 from spindb.index.database import migrate
 from spindb.index.database.backend import backend_of
 from spindb.index.database.deferred_indexes import complete_indexes, indexed_afterwards
-from spindb.index.database.engine import database_url, open_engine, shown, sqlite_path
+from spindb.index.database.engine import database_url, open_engine, shown_location, sqlite_path
 from spindb.index.database.places import roots_here
 from spindb.index.database.planner import refresh_statistics, statistics_behind
 from spindb.index.write.batch import Batch, IndexedRun, drop_runs, known_runs, mark_missing, prunable, set_signatures
@@ -33,7 +33,7 @@ from spindb.index.write.identity import (
     removed_by_config,
 )
 from spindb.index.write.recognised import write_as
-from spindb.index.write.roots import Place, place_of, planned_place
+from spindb.index.write.roots import RootPlace, place_of, planned_place
 from spindb.index.write.rows import RunRows
 from spindb.index.write.siblings import environments_from_siblings
 from spindb.ingest.reading import Reader, ToRead
@@ -64,7 +64,7 @@ class Sink(Protocol):
     def backend(self) -> str:
         """The name of the database that rows are made for."""
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
+    def place(self, directory: Path) -> tuple[RootPlace, dict[str, IndexedRun]]:
         """Where a directory lies in the index, and the runs of its root by their paths."""
 
     def is_root(self, directory: Path) -> bool:
@@ -73,7 +73,7 @@ class Sink(Protocol):
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         """Around the writing of so many runs."""
 
-    def put(self, place: Place, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
         """Recognise runs and put them; `reader` reads again what that takes."""
 
     def settle(self, unseen: Unseen, *, prune: bool) -> int | None:
@@ -88,8 +88,8 @@ class Nowhere:
 
     backend = "sqlite"
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
-        return Place(0, directory, "."), {}
+    def place(self, directory: Path) -> tuple[RootPlace, dict[str, IndexedRun]]:
+        return RootPlace(0, directory, "."), {}
 
     def is_root(self, directory: Path) -> bool:
         return False
@@ -97,7 +97,7 @@ class Nowhere:
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def put(self, place: Place, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
         return [Outcome(task, rows.record, Identity()) for task, rows in batch]
 
     def settle(self, unseen: Unseen, *, prune: bool) -> int | None:
@@ -115,7 +115,7 @@ class _Connected(ABC):
         with self.connection.begin():
             return directory in roots_here(self.connection)
 
-    def put(self, place: Place, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
         try:
             return self._put(place, batch, reader)
@@ -129,10 +129,10 @@ class _Connected(ABC):
             return self._put(place, [(task, reader.broken(task.run, "unreadable-run", reason))], reader)
 
     @abstractmethod
-    def _put(self, place: Place, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def _put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
         """Recognise runs and put them, in one transaction."""
 
-    def recogniser(self, place: Place, batch: Sequence[Read], same: Sequence[Outcome | None]) -> Recogniser:
+    def recogniser(self, place: RootPlace, batch: Sequence[Read], same: Sequence[Outcome | None]) -> Recogniser:
         """What recognises the runs of a batch that are not the `same`, in the transaction that will write them."""
         fresh = [rows for (_, rows), outcome in zip(batch, same, strict=True) if outcome is None]
         return Recogniser(self.connection, place, fresh, self.removed)
@@ -146,7 +146,7 @@ class _Connected(ABC):
 class DryRun(_Connected):
     """Says what would become of the runs; nothing is written."""
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
+    def place(self, directory: Path) -> tuple[RootPlace, dict[str, IndexedRun]]:
         with self.connection.begin():
             place = planned_place(self.connection, directory)
             return place, known_runs(self.connection, place.root_id)
@@ -154,7 +154,7 @@ class DryRun(_Connected):
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def _put(self, place: Place, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def _put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
         proven = [_same(task, rows) for task, rows in batch]
         with self.connection.begin():
             recogniser = self.recogniser(place, batch, proven)
@@ -173,7 +173,7 @@ class DryRun(_Connected):
 class DatabaseSink(_Connected):
     """Writes runs into a database."""
 
-    def place(self, directory: Path) -> tuple[Place, dict[str, IndexedRun]]:
+    def place(self, directory: Path) -> tuple[RootPlace, dict[str, IndexedRun]]:
         with self.connection.begin():
             place = place_of(self.connection, directory)
             return place, known_runs(self.connection, place.root_id)
@@ -181,7 +181,7 @@ class DatabaseSink(_Connected):
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return indexed_afterwards(self.connection, runs)
 
-    def _put(self, place: Place, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def _put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
         proven = [_same(task, rows) for task, rows in batch]
         with self.connection.begin():
             recogniser = self.recogniser(place, batch, proven)
@@ -239,9 +239,9 @@ def sink_of(location: str | Path, summary: Summary, *, dry_run: bool) -> Iterato
     with engine.connect() as connection:
         absent = migrate.state(connection) == "absent"
         if dry_run or not absent:
-            migrate.check(connection, shown(location), write=not dry_run)
+            migrate.check(connection, shown_location(location), write=not dry_run)
     if absent:
-        migrate.upgrade(engine, shown(location))
+        migrate.upgrade(engine, shown_location(location))
     # One connection for all: opening costs, and SQLite tidies its log away when the last one closes.
     with engine.connect() as connection:
         if dry_run:

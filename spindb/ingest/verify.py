@@ -16,7 +16,7 @@ from spindb.index.database import series
 from spindb.index.database.connect import connected
 from spindb.index.database.models import configs, metrics, roots, runs
 from spindb.index.write.rows import COLUMNS, Row, config_rows, metric_rows
-from spindb.ingest.deadline import SECONDS, TooSlowError, within
+from spindb.ingest.deadline import SECONDS, TooSlowError, within_seconds
 from spindb.ingest.pipeline import Progress, ingest
 from spindb.ingest.summary import Summary
 from spindb.machine import this_host
@@ -31,7 +31,7 @@ class Deviation:
     what: str
 
 
-def deviations(connection: Connection) -> Iterator[Deviation]:
+def deviations_from_disk(connection: Connection) -> Iterator[Deviation]:
     """Read every run of this host again and compare; those that changed since the last ingest deviate too.
 
     Left out are runs that were missing, overwritten or removed: no files say what they are.
@@ -47,7 +47,7 @@ def deviations(connection: Connection) -> Iterator[Deviation]:
             continue
         follow_links_within(run.root)
         try:
-            record = within(SECONDS, format_named(run.format).read, directory, run.path)
+            record = within_seconds(SECONDS, format_named(run.format).read, directory, run.path)
         except (TooSlowError, OSError) as error:
             why = why_failed(error) if isinstance(error, OSError) else f"takes more than {SECONDS:g} seconds to read"
             yield Deviation(run.id, directory, why)
@@ -83,7 +83,7 @@ def _unpacked(rows: list[Row]) -> list[Row]:
     return unpacked
 
 
-def rebuild(location: str | Path, *, jobs: int = 1, progress: Progress | None = None) -> Summary:
+def rebuild_index(location: str | Path, *, jobs: int = 1, progress: Progress | None = None) -> Summary:
     """Read every run of this host again into the same rows: ids stay, and what people added to them.
 
     Runs of other hosts stay as they are.

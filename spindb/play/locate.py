@@ -15,7 +15,7 @@ from spindb.disk.regular import follow_links_within, read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, NotFoundError, UsageError
 from spindb.index.database.connect import connected
-from spindb.index.query.reference import RunDirectory, RunName, RunRef, reference
+from spindb.index.query.reference import RunName, RunPath, RunRef, reference
 from spindb.index.query.runs import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.location import find_database
 from spindb.machine import this_host
@@ -66,7 +66,7 @@ def locate(
         DatabaseError: the database can't be used.
     """
     ref = reference(run)
-    if isinstance(ref, RunDirectory):
+    if isinstance(ref, RunPath):
         return _locate_directory(ref.path, itr, _id_at(ref.path, db) if run_id is None else run_id)
     try:
         with connected(find_database(None if db is None else str(db))) as connection:

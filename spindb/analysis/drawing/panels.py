@@ -15,9 +15,9 @@ from spindb.errors import UsageError
 from spindb.index.database.batches import batches
 from spindb.index.database.models import runs
 from spindb.index.database.unknown import json_value
-from spindb.index.query.runs import short_names
+from spindb.index.query.runs import short_run_names
 from spindb.index.read.curves import EPOCH, ROW, STEPS, RawCurve, curves_by_id
-from spindb.index.read.groups import Grouping, groups_of, labelled, shown
+from spindb.index.read.groups import Grouping, groups_of, labelled, shown_field
 from spindb.index.read.sample import sample_of
 from spindb.index.read.settings import ENVIRONMENT, settings_of
 
@@ -196,7 +196,7 @@ def _lines(
     """Trainings by the label of their line. Settings that the facet alone tells apart share one."""
     found: dict[str, Sequence[_Member]] = {}
     if wanted.each:
-        names = short_names(connection, sorted(set().union(*facets.values())))
+        names = short_run_names(connection, sorted(set().union(*facets.values())))
         twice = len(set(names.values())) < len(names)
         trainings = [(chain, one) for group in grouping.groups for one in group.replicates for chain in one.chains]
         for chain, one in sorted(trainings, key=lambda training: training[0]):
@@ -234,7 +234,7 @@ def _facets(connection: Connection, ids: Sequence[int], facet: str | None) -> di
     for run_id in sorted(ids, key=lambda run_id: _by_size(texts[run_id])):
         text = texts[run_id]
         absent = "environment unknown" if facet == ENVIRONMENT else f"{facet}=-"
-        found.setdefault(absent if text is None else f"{facet}={shown(json_value(text))}", set()).add(run_id)
+        found.setdefault(absent if text is None else f"{facet}={shown_field(json_value(text))}", set()).add(run_id)
     return found
 
 

@@ -289,7 +289,7 @@ def _remove(ctx: typer.Context, words: Sequence[str], yes: bool, everything: boo
         say("nothing was removed")
         raise typer.Exit(1)
     with connected(location, write=True) as connection:
-        count = removal.remove(connection, ids)
+        count = removal.remove_runs(connection, ids)
     say(f"{plural(count, 'run')} removed: spindb rm --undo brings them back")
 
 

@@ -118,11 +118,11 @@ def _left_out(row: Row, found: Comparison) -> dict[str, Any]:
 def _flat(row: Row, found: Comparison) -> dict[str, Any]:
     from spindb.analysis.statistics import Statistics
     from spindb.index.read.exports import column_names
-    from spindb.index.read.groups import shown
+    from spindb.index.read.groups import shown_field
 
     names = Statistics.__slots__
     statistics = asdict(row.statistics) if row.statistics else dict.fromkeys(names) | {"n": 0}
-    values = {key: shown(None) if value is None else value for key, value in row.setting.values.items()}
+    values = {key: shown_field(None) if value is None else value for key, value in row.setting.values.items()}
     rest = {"left_out": row.left_out, "p": row.p, "verdict": row.verdict, "runs": list(row.setting.runs)}
     more = {"environment": row.setting.environment, "metric": row.metric, "p_alone": row.p_alone, "tests": row.tests}
     numbers = {**statistics, **rest, **more, **_left_out(row, found)}

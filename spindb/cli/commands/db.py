@@ -27,11 +27,11 @@ def register(app: typer.Typer) -> None:
 def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     """Where the database is, how large, and how much it holds."""
     from spindb.index.database.connect import connected
-    from spindb.index.maintenance.describe import describe
+    from spindb.index.maintenance.describe import describe_database
 
     location = database(ctx, db)
     with connected(location) as connection:
-        facts = describe(connection, location)
+        facts = describe_database(connection, location)
     if as_json:
         print_json(facts)
         return
@@ -49,17 +49,17 @@ def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
 def upgrade(ctx: typer.Context, db: Db = None) -> None:
     """Bring the schema up to date, or create it; nothing else is touched."""
     from spindb.index.database import migrate
-    from spindb.index.database.engine import database_errors, open_engine, shown
+    from spindb.index.database.engine import database_errors, open_engine, shown_location
 
     location = database(ctx, db)
     with database_errors(location):
         engine = open_engine(location, write=True)
-        before, after = migrate.upgrade(engine, shown(location))
+        before, after = migrate.upgrade(engine, shown_location(location))
         engine.dispose()
     if before == after:
-        say(f"{shown(location)} is up to date: schema {after}")
+        say(f"{shown_location(location)} is up to date: schema {after}")
     else:
-        say(f"{shown(location)}: schema {before or 'none'} -> {after}")
+        say(f"{shown_location(location)}: schema {before or 'none'} -> {after}")
 
 
 @db_app.command("check")
@@ -76,7 +76,7 @@ def check(
     from spindb.index.database.connect import connected
     from spindb.index.database.damage import damage
     from spindb.index.database.deferred_indexes import missing_indexes
-    from spindb.index.database.engine import shown
+    from spindb.index.database.engine import shown_location
 
     location = database(ctx, db)
     with connected(location) as connection:
@@ -84,9 +84,9 @@ def check(
         unindexed = missing_indexes(connection)
         astray: list[str] = []
         if deep and not found:
-            from spindb.ingest.verify import deviations
+            from spindb.ingest.verify import deviations_from_disk
 
-            astray = [f"run {d.run_id}: {d.what} ({d.directory})" for d in deviations(connection)]
+            astray = [f"run {d.run_id}: {d.what} ({d.directory})" for d in deviations_from_disk(connection)]
     if as_json:
         print_json({"damage": found + astray})
     for line in (found + astray)[:_MAX_LINES]:
@@ -98,10 +98,10 @@ def check(
         raise typer.Exit(1)
     if found:
         raise DatabaseError(
-            f"{shown(location)} is damaged",
+            f"{shown_location(location)} is damaged",
             hint="keep a copy; spindb ingest into a new one reads all files again, db dump and restore carry the rest",
         )
-    say(f"{shown(location)} is sound")
+    say(f"{shown_location(location)} is sound")
     if unindexed:
         say("an ingest was interrupted or is still at work: questions are slow until spindb ingest has ended")
 
@@ -142,23 +142,23 @@ def copy(
     """
     from spindb.index.database import migrate
     from spindb.index.database.connect import connected
-    from spindb.index.database.engine import database_errors, open_engine, shown
+    from spindb.index.database.engine import database_errors, open_engine, shown_location
     from spindb.index.database.planner import refresh_statistics
     from spindb.index.maintenance.copy import verified_copy
 
     with connected(source) as reading, database_errors(target):
         engine = open_engine(target, write=True)
-        migrate.upgrade(engine, shown(target))
+        migrate.upgrade(engine, shown_location(target))
         with engine.begin() as writing:
             counts = verified_copy(reading, writing)
         refresh_statistics(engine)
         engine.dispose()
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    say(f"{shown(target)} holds what {shown(source)} holds, compared row by row: {told}")
+    say(f"{shown_location(target)} holds what {shown_location(source)} holds, compared row by row: {told}")
 
 
 @db_app.command("rebuild")
-def rebuild(
+def rebuild_index(
     ctx: typer.Context,
     jobs: Annotated[int, typer.Option(help="Processes that read. (default: as many as cores)", min=0)] = 0,
     db: Db = None,
@@ -169,7 +169,7 @@ def rebuild(
     """
     from spindb.index.database.backup import back_up, beside
     from spindb.index.database.engine import database_errors, database_url, sqlite_path
-    from spindb.ingest.verify import rebuild as read_again
+    from spindb.ingest.verify import rebuild_index as read_again
 
     location = database(ctx, db)
     path = sqlite_path(database_url(location))
@@ -220,7 +220,7 @@ def restore(
     except (OSError, UnicodeDecodeError) as error:
         raise NotFoundError(f"{path} can't be read: {error}") from None
     with connected(database(ctx, db), write=True) as connection:
-        done = keepsakes.restore(connection, text)
+        done = keepsakes.restore_dump(connection, text)
     say(
         f"{plural(done.runs, 'run')}: {plural(done.tags, 'tag')}, {plural(done.notes, 'note')}, "
         f"{plural(done.evaluations, 'evaluation')}, {plural(done.archived, 'archive mark')} added; "

@@ -11,7 +11,7 @@ import typer
 
 from spindb.cli.terminal.tables import echo, say
 from spindb.errors import SpindbError, UsageError
-from spindb.extras import require
+from spindb.extras import require_modules
 from spindb.files import is_utf8
 from spindb.signals import active
 
@@ -31,7 +31,7 @@ def demo(
     """
     if not is_utf8(os.path.abspath(directory)):
         raise UsageError(f"the path of {directory} is not UTF-8", hint="rename it, or name another directory")
-    require("tensorflow", "scipy", "matplotlib")
+    require_modules("tensorflow", "scipy", "matplotlib")
     data, location = directory / "data", str(directory / "spindb.db")
     _train(data, jobs)
     _step("Every run under a directory goes into a database; the files are only read.")

@@ -63,7 +63,7 @@ def diff(
     """
     from spindb.analysis.differences import differences
     from spindb.index.database.connect import connected
-    from spindb.index.query.runs import names_of
+    from spindb.index.query.runs import shortest_run_names
 
     at_most_one(json=as_json, csv=as_csv)
     with connected(database(ctx, db)) as connection:
@@ -76,7 +76,7 @@ def diff(
     elif as_csv:
         print_csv(("key", *titles), ((row.key, *row.exact) for row in rows))
     elif rows:
-        for run, name in zip(found, names_of(found), strict=True):
+        for run, name in zip(found, shortest_run_names(found), strict=True):
             say(f"{run.id:>5}  {name}")
         table = [["-" if value is None else value for value in row.values] for row in rows]
         _side_by_side([row.key for row in rows], titles, table)

@@ -88,9 +88,9 @@ def _print(found: Sequence[Usage], shown: Sequence[Usage]) -> None:
 
 
 def _size(saved: Sequence[SnapshotRecord]) -> str:
-    from spindb.index.read.usage import bytes_of
+    from spindb.index.read.usage import stored_bytes
 
-    return size(bytes_of(saved)) if saved else ""
+    return size(stored_bytes(saved)) if saved else ""
 
 
 def _copy(usage: Usage) -> str:

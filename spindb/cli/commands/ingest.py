@@ -208,9 +208,9 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     if not summary.total and not summary.missing and not summary.removed:
         say(f"no runs under {', '.join(map(str, paths))}: a run is a directory with a progress.txt or a saved policy")
     if not dry_run:
-        from spindb.index.database.engine import shown
+        from spindb.index.database.engine import shown_location
 
-        say(f"database: {shown(location)}")
+        say(f"database: {shown_location(location)}")
         _say_network(location)
 
 

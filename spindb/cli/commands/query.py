@@ -38,13 +38,13 @@ def save_query(
     """
     from spindb.index.database.connect import connected
     from spindb.index.query import saved as queries
-    from spindb.index.query.question import read
+    from spindb.index.query.question import question_of_tree
     from spindb.index.query.search import count
 
     text = " ".join(words)
     with connected(database(ctx, db), write=True) as connection:
-        tree = queries.save(connection, name, text)
-        found = count(connection, read(connection, tree))
+        tree = queries.save_query(connection, name, text)
+        found = count(connection, question_of_tree(connection, tree))
     say(f"@{name} is {text!r}: {plural(found, 'run')} now")
 
 
@@ -81,5 +81,5 @@ def remove_query(
     from spindb.index.query import saved as queries
 
     with connected(database(ctx, db), write=True) as connection:
-        queries.remove(connection, name.removeprefix("@"))
+        queries.remove_query(connection, name.removeprefix("@"))
     say(f"@{name.removeprefix('@')} is forgotten")

@@ -258,10 +258,10 @@ def _write_values(trace: ValueTrace, path: Path) -> None:
 
 
 def _find(run: str | None, run_id: int | None, itr: int | None, location: str) -> Playable:
-    from spindb.index.query.reference import RunId, parse
+    from spindb.index.query.reference import RunId, parse_reference
     from spindb.play.locate import locate
 
-    return locate(RunId(run_id) if run_id is not None else parse(run or ""), itr, db=location)
+    return locate(RunId(run_id) if run_id is not None else parse_reference(run or ""), itr, db=location)
 
 
 def _announce(playable: Playable, chosen: bool) -> None:

@@ -72,9 +72,9 @@ def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
 
 def _cell(row: Row, key: str) -> str:
     """A hyperparameter as it can be typed; ``-`` where the setting has none."""
-    from spindb.index.read.groups import value_of
+    from spindb.index.read.groups import field_value
 
-    return value_of(row.setting, key)
+    return field_value(row.setting, key)
 
 
 def _is_number(row: Row, key: str) -> bool:

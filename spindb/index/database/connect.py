@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from spindb.errors import DamagedWarning, DatabaseError
 from spindb.index.database import migrate
-from spindb.index.database.engine import database_errors, open_engine, shown
+from spindb.index.database.engine import database_errors, open_engine, shown_location
 from spindb.index.database.unknown import noted
 
 _MAX_NAMED = 3
@@ -71,10 +71,10 @@ def connected(location: str | Path, *, write: bool = False) -> Iterator[Connecti
         engine = open_engine(location, write=write)
         try:
             with engine.begin() if write else engine.connect() as connection:
-                migrate.check(connection, shown(location), write=write)
+                migrate.check(connection, shown_location(location), write=write)
                 noted.taken()
                 noted.last_warning = ""
-                with _damage_in_words(connection, shown(location)):
+                with _damage_in_words(connection, shown_location(location)):
                     yield connection
         finally:
             engine.dispose()

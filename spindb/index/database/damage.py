@@ -11,7 +11,7 @@ from spindb.index.database import models, series
 from spindb.index.database.backend import backend_of
 from spindb.index.database.guard import foreign
 from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
-from spindb.index.database.wrong_cells import findings, shown
+from spindb.index.database.wrong_cells import findings, shown_value
 from spindb.index.database.wrong_links import wrong_links
 from spindb.records import MetricSeries
 
@@ -43,7 +43,7 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
         noted.taken()
         cells = series.decode(packed, odd)
         if noted.taken() or not all(isinstance(value, (int, float, str, type(None))) for value in cells):
-            yield f"{cell}: series is not a list of cells: {shown(packed)}"
+            yield f"{cell}: series is not a list of cells: {shown_value(packed)}"
             continue
         if len(cells) != rows and rows is not UNKNOWN_NUMBER:
             yield f"{cell}: series has {len(cells)} cells, the run has {rows} rows"
@@ -54,7 +54,7 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
             continue
         for column, kept in zip(_OF_SERIES, stored, strict=True):
             if kept is not UNKNOWN_NUMBER and not _same(getattr(summary, column), kept):
-                yield f"{cell}: {column} is {shown(kept)}, the series says {getattr(summary, column)!r}"
+                yield f"{cell}: {column} is {shown_value(kept)}, the series says {getattr(summary, column)!r}"
 
 
 def _same(computed: object, kept: object) -> bool:

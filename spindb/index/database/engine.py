@@ -49,7 +49,7 @@ def _absolute(path: str) -> str:
     return absolute
 
 
-def shown(location: str | Path) -> str:
+def shown_location(location: str | Path) -> str:
     """How a database is named in what is printed: as it was given, its password left out."""
     text = str(location)
     return text if "://" not in text else database_url(text).render_as_string(hide_password=True)
@@ -104,5 +104,5 @@ def _explained(error: BaseException | None, location: str | Path) -> DatabaseErr
     """What went wrong, and what to do."""
     url = database_url(location)
     backend = backend_named(url.get_backend_name())
-    shown = str(backend.file(url) or url.render_as_string(hide_password=True).removeprefix("sqlite:///"))
-    return backend.explained(shown, str(error).strip())
+    name = str(backend.file(url) or url.render_as_string(hide_password=True).removeprefix("sqlite:///"))
+    return backend.explained(name, str(error).strip())

@@ -15,7 +15,7 @@ from spindb.index.database.backend import Backend, backend_of
 from spindb.index.database.models import metadata
 
 
-class Made(NamedTuple):
+class ForeignObject(NamedTuple):
     """Something beside the tables of a database."""
 
     kind: str
@@ -38,14 +38,14 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def foreign(connection: Connection) -> list[Made]:
+def foreign(connection: Connection) -> list[ForeignObject]:
     """What somebody else made beside the tables and the view of spindb."""
     backend = backend_of(connection)
     rows = connection.execute(text(backend.made_beside))
-    return [made for made in map(Made._make, rows) if not _is_ours(made, backend)]
+    return [made for made in map(ForeignObject._make, rows) if not _is_ours(made, backend)]
 
 
-def _is_ours(made: Made, backend: Backend) -> bool:
+def _is_ours(made: ForeignObject, backend: Backend) -> bool:
     if made.kind != "view" or made.name not in backend.views:
         return False
     written = backend.views[made.name]
@@ -72,7 +72,7 @@ def refuse_foreign(connection: Connection, name: str, *, write: bool) -> None:
     )
 
 
-def _stands_in_the_way(made: Made, backend: Backend, write: bool) -> bool:
+def _stands_in_the_way(made: ForeignObject, backend: Backend, write: bool) -> bool:
     if made.name in metadata.tables or made.name in backend.views:
         return True
     return write and backend.acts_on_writes(made.kind, on_ours=made.table in metadata.tables)

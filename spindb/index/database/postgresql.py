@@ -206,7 +206,7 @@ class PostgreSQL:
     ) -> AbstractContextManager[Answer]:
         from spindb.index.database import postgresql_prompt  # few questions are typed as SQL
 
-        return postgresql_prompt.answer(connection, text, seconds)
+        return postgresql_prompt.postgresql_answer(connection, text, seconds)
 
 
 POSTGRESQL = PostgreSQL()

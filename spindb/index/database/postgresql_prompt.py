@@ -29,9 +29,9 @@ _FOR_ONE_STATEMENT = """
 
 
 @contextmanager
-def answer(connection: Connection, text: str, seconds: float) -> Iterator[Answer]:
+def postgresql_answer(connection: Connection, text: str, seconds: float) -> Iterator[Answer]:
     """The answer to one statement; see `spindb.index.query.sql.ask`."""
-    statement = statements.read(text)
+    statement = statements.read_statement(text)
     connection.rollback()
     driver: Any = connection.connection.driver_connection
     try:

@@ -179,14 +179,14 @@ class SQLite:
     def limit_reader(self, connection: Connection) -> None:
         from spindb.index.database import sqlite_prompt  # few questions are typed as SQL
 
-        sqlite_prompt.limit_memory(_driver(connection))
+        sqlite_prompt.limit_sqlite_memory(_driver(connection))
 
     def answer(
         self, connection: Connection, text: str, seconds: float, give_up: GiveUp | None
     ) -> AbstractContextManager[Answer]:
         from spindb.index.database import sqlite_prompt  # as above
 
-        return sqlite_prompt.answer(connection, text, seconds, give_up)
+        return sqlite_prompt.sqlite_answer(connection, text, seconds, give_up)
 
 
 SQLITE = SQLite()

@@ -22,7 +22,7 @@ _LARGEST_CELL = 100_000_000  # bytes
 _OF_JSON = "SELECT 1 FROM json_each('[]'), json_tree('[]')"
 
 
-def limit_memory(driver: sqlite3.Connection) -> None:
+def limit_sqlite_memory(driver: sqlite3.Connection) -> None:
     """Limit what one statement may take."""
     driver.execute(f"PRAGMA hard_heap_limit = {MOST_MEMORY}")
     if sys.version_info >= (3, 11):
@@ -32,7 +32,7 @@ def limit_memory(driver: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def answer(connection: Connection, text: str, seconds: float, give_up: GiveUp | None) -> Iterator[Answer]:
+def sqlite_answer(connection: Connection, text: str, seconds: float, give_up: GiveUp | None) -> Iterator[Answer]:
     """The answer to one statement; see `spindb.index.query.sql.ask`."""
     if not connection.in_transaction():
         connection.begin()  # an action of its own, which the authorizer would refuse

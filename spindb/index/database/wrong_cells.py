@@ -39,7 +39,7 @@ Judge = Callable[[Any], str | None]
 """Why a cell is not what its column holds, None where it is."""
 
 
-class Finding(NamedTuple):
+class WrongCell(NamedTuple):
     """A cell that is not what its column holds."""
 
     table: str
@@ -55,7 +55,7 @@ class Undecodable(bytes):
     """A text that is no UTF-8."""
 
 
-def findings(connection: Connection, limit: int | None = None) -> Iterator[Finding]:
+def findings(connection: Connection, limit: int | None = None) -> Iterator[WrongCell]:
     """The wrong cells of all tables, at most `limit`; each is read once, but for the series of metrics."""
     found = 0
     with _any_text(connection):
@@ -67,7 +67,7 @@ def findings(connection: Connection, limit: int | None = None) -> Iterator[Findi
                     return
 
 
-def _of_table(connection: Connection, table: Table) -> Iterator[Finding]:
+def _of_table(connection: Connection, table: Table) -> Iterator[WrongCell]:
     columns = [column for column in table.columns if column.type is not SERIES]
     keys = [columns.index(column) for column in table.primary_key.columns]
     judges = [_judge(connection, column) for column in columns]
@@ -76,32 +76,32 @@ def _of_table(connection: Connection, table: Table) -> Iterator[Finding]:
     for row in connection.exec_driver_sql(f'SELECT {names} FROM "{table.name}"'):  # noqa: S608 - our own names
         for column, cell, judge in zip(columns, row, judges, strict=True):
             if (why := judge(cell)) is not None:
-                yield Finding(table.name, _row(columns, keys, row), column.name, why)
+                yield WrongCell(table.name, _row(columns, keys, row), column.name, why)
         yield from _points_to_itself(table, columns, keys, row)
     yield from _against_checks(connection, table)
 
 
 def _row(columns: list[Column[Any]], keys: list[int], row: Row[Any]) -> str:
-    return ", ".join(f"{columns[key].name} {shown(row[key])}" for key in keys)
+    return ", ".join(f"{columns[key].name} {shown_value(row[key])}" for key in keys)
 
 
-def _points_to_itself(table: Table, columns: list[Column[Any]], keys: list[int], row: Row[Any]) -> Iterator[Finding]:
+def _points_to_itself(table: Table, columns: list[Column[Any]], keys: list[int], row: Row[Any]) -> Iterator[WrongCell]:
     for position, column in enumerate(columns):
         own = any(key.column.table is table for key in column.foreign_keys)
         if own and row[position] is not None and row[position] == row[keys[0]]:
-            yield Finding(table.name, _row(columns, keys, row), column.name, "is the row itself")
+            yield WrongCell(table.name, _row(columns, keys, row), column.name, "is the row itself")
 
 
-def _against_checks(connection: Connection, table: Table) -> Iterator[Finding]:
+def _against_checks(connection: Connection, table: Table) -> Iterator[WrongCell]:
     keys = list(table.primary_key.columns)
     for constraint in table.constraints:
         if isinstance(constraint, CheckConstraint):
             wrong = text(f"NOT ({constraint.sqltext})")
             cells: list[ColumnElement[Any]] = [literal_column(f'"{key.name}"') for key in keys]
             for row in connection.execute(select(*cells).select_from(text(table.name)).where(wrong)):
-                named = ", ".join(f"{key.name} {shown(cell)}" for key, cell in zip(keys, row, strict=True))
+                named = ", ".join(f"{key.name} {shown_value(cell)}" for key, cell in zip(keys, row, strict=True))
                 what = str(constraint.name).removeprefix(f"ck_{table.name}_")
-                yield Finding(table.name, named, what, f"is none of those that there are: {constraint.sqltext}")
+                yield WrongCell(table.name, named, what, f"is none of those that there are: {constraint.sqltext}")
 
 
 def _judge(connection: Connection, column: Column[Any]) -> Judge:
@@ -138,7 +138,7 @@ def _reference(connection: Connection, column: Column[Any]) -> Judge:
     known = set(connection.exec_driver_sql(f'SELECT "{target.name}" FROM "{target.table.name}"').scalars())  # noqa: S608
 
     def judge(cell: object) -> str | None:
-        return None if cell in known else f"is {shown(cell)}, which is no row of {target.table.name}"
+        return None if cell in known else f"is {shown_value(cell)}, which is no row of {target.table.name}"
 
     return judge
 
@@ -191,10 +191,10 @@ _NAMES: dict[type[object], str] = {object: "JSON", list: "a JSON list", dict: "a
 
 
 def _not(what: str, cell: object) -> str:
-    return f"is not {what}: {shown(cell)}"
+    return f"is not {what}: {shown_value(cell)}"
 
 
-def shown(cell: object) -> str:
+def shown_value(cell: object) -> str:
     """A cell in words."""
     if isinstance(cell, Undecodable):
         return f"a text that is no UTF-8 ({bytes(cell)[:_MAX_SHOWN]!r})"

@@ -45,7 +45,7 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
     return counts
 
 
-def differences(left: Connection, right: Connection) -> list[str]:
+def differing_tables(left: Connection, right: Connection) -> list[str]:
     """What two databases do not hold alike, row by row: one line per table that differs."""
     found = []
     for table in metadata.sorted_tables:
@@ -67,7 +67,7 @@ def verified_copy(source: Connection, target: Connection) -> dict[str, int]:
     counts = copy_all(source, target)
     if noted.count:
         raise ValueError("unknown values can't be copied")
-    wrong = differences(source, target)
+    wrong = differing_tables(source, target)
     if wrong:
         raise DatabaseError(
             f"the copy differs from its source: {'; '.join(wrong)}", hint="nothing was kept: please report this"

@@ -162,7 +162,7 @@ class Restored:
     changed: list[str] = field(default_factory=list)
 
 
-def restore(connection: Connection, text: str) -> Restored:
+def restore_dump(connection: Connection, text: str) -> Restored:
     """Add what a dump holds and the database lacks.
 
     Raises:

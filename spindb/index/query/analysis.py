@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from spindb.index.query import language
 from spindb.index.query.fields import Alternatives, ConfigField, Field, MetricField, Names, RunField, join_key
-from spindb.index.query.language import Comparator, Comparison, Filter, Membership, Presence, Tagged, Value
+from spindb.index.query.language import Comparator, Filter, Membership, Presence, Tagged, Value, ValueTest
 from spindb.index.query.visibility import hidden_kinds
 
 MAX_JOINS = 20
@@ -79,7 +79,7 @@ Condition = Compared | Present | Tagged | AllOf | AnyOf | Negated | Ids | Separa
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QueryPlan:
     """A filter as it will be answered.
 
     ``selective`` says whether all results have a certain value of some hyperparameter. ``fields`` has what each name
@@ -94,7 +94,7 @@ class Plan:
     deep: bool = False
 
 
-def analyse(tree: Filter, names: Names, *, everything: bool = False) -> Plan:
+def analyse(tree: Filter, names: Names, *, everything: bool = False) -> QueryPlan:
     """Look up what a filter names and decide how each of its tests is answered.
 
     Args:
@@ -109,7 +109,7 @@ def analyse(tree: Filter, names: Names, *, everything: bool = False) -> Plan:
     condition = analysis.outermost(tree)
     named = {found.name for found in analysis.used.values() if isinstance(found, RunField)}
     left_out = hidden_kinds(named, everything=everything)
-    return Plan(condition, analysis.selective, analysis.used, left_out, analysis.deep)
+    return QueryPlan(condition, analysis.selective, analysis.used, left_out, analysis.deep)
 
 
 class _Analysis:
@@ -130,7 +130,7 @@ class _Analysis:
         return found[0] if len(found) == 1 else AllOf(tuple(found))
 
     def required(self, tree: Filter | _NoneOf) -> Condition:
-        if not isinstance(tree, (Comparison, Membership, _NoneOf)):
+        if not isinstance(tree, (ValueTest, Membership, _NoneOf)):
             return self.measured(tree)[0]
         one = self.compared(tree)
         if isinstance(one.field, (ConfigField, Alternatives)) and one.comparator == "=":
@@ -162,7 +162,7 @@ class _Analysis:
             case Presence(name, present):
                 there = Present(self.find(name))
                 return (there if present else Negated(there)), 0
-            case language.Saved(name):
+            case language.SavedQuery(name):
                 raise AssertionError(f"@{name} should have been expanded")
             case _:
                 return self.compared(tree), 0
@@ -177,9 +177,9 @@ class _Analysis:
         self.deep = True
         return Separate(condition), 0
 
-    def compared(self, tree: Comparison | Membership | _NoneOf) -> Compared:
+    def compared(self, tree: ValueTest | Membership | _NoneOf) -> Compared:
         match tree:
-            case Comparison(name, comparator, value):
+            case ValueTest(name, comparator, value):
                 return Compared(self.find(name), comparator, (value,))
             case Membership(name, values):
                 return Compared(self.find(name), "=", values)
@@ -216,10 +216,10 @@ def _gathered(items: Iterable[Filter], comparator: Comparator) -> list[Filter | 
 
     A thousand values are one look into an index so, not a thousand.
     """
-    together: dict[tuple[str, bool], list[Comparison]] = {}
+    together: dict[tuple[str, bool], list[ValueTest]] = {}
     others: list[Filter | _NoneOf] = []
     for item in items:
-        if isinstance(item, Comparison) and item.comparator == comparator:
+        if isinstance(item, ValueTest) and item.comparator == comparator:
             together.setdefault((item.name.text, item.name.quoted), []).append(item)
         else:
             others.append(item)

@@ -19,7 +19,7 @@ from spindb.index.database.backend import Backend
 from spindb.index.query.fields import MetricField, RunField
 from spindb.index.query.language import Comparator, Value
 from spindb.index.query.lists import any_of, one_of
-from spindb.index.query.values import as_number, canonical_texts, compare, displayed, glob, number_of, period
+from spindb.index.query.values import as_number, canonical_texts, compare_column, displayed, glob, period, typed_number
 
 _RANGE = re.compile(r"(.*?)\.\.(.*)\Z", re.DOTALL)
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -49,7 +49,7 @@ class Test:
         return self.value.error(message, hint)
 
 
-def of_column(field: RunField, column: ColumnElement[Any], test: Test) -> ColumnElement[bool]:
+def column_test(field: RunField, column: ColumnElement[Any], test: Test) -> ColumnElement[bool]:
     """That a column of the run passes the test."""
     if field.kind == "bytes":
         test = test.of(*map(_in_bytes, test.values))
@@ -65,11 +65,11 @@ def of_column(field: RunField, column: ColumnElement[Any], test: Test) -> Column
     if field.kind == "time":
         return _time(column, test.comparator, test.value)
     if field.kind in ("number", "bytes"):
-        return compare(column, test.comparator, _typed(_number(test.value, field.name)))
-    return compare(column, test.comparator, test.value.text)
+        return compare_column(column, test.comparator, _typed(_number(test.value, field.name)))
+    return compare_column(column, test.comparator, test.value.text)
 
 
-def of_config(alias: FromClause, test: Test) -> ColumnElement[bool]:
+def config_test(alias: FromClause, test: Test) -> ColumnElement[bool]:
     """That a hyperparameter passes the test."""
     if test.comparator == "~":
         return matches(displayed(alias), test)
@@ -88,14 +88,14 @@ def of_config(alias: FromClause, test: Test) -> ColumnElement[bool]:
     return _config_order(alias, test.comparator, test.value)
 
 
-def of_metric(field: MetricField, alias: FromClause, test: Test, *, few: bool = False) -> ColumnElement[bool]:
+def metric_test(field: MetricField, alias: FromClause, test: Test, *, few: bool = False) -> ColumnElement[bool]:
     """That a metric passes the test. For `few` rows, which were found otherwise, its index stays out of it."""
     column: ColumnElement[Any] = alias.c[field.statistic] + 0 if few else alias.c[field.statistic]
     if test.comparator == "~":
         raise test.error(f"{field.shown} is a metric: ~ compares text")
     if test.comparator not in ("=", "!="):
         number = _number(test.value, field.shown, "METRIC=nan finds NaN")
-        return compare(column, test.comparator, _double(number))
+        return compare_column(column, test.comparator, _double(number))
     equal = any_of(_equal_metric(field, alias, column, test))
     if test.comparator == "=":
         return equal
@@ -121,16 +121,16 @@ def _equal_column(field: RunField, column: ColumnElement[Any], test: Test) -> It
         if field.kind == "flag":
             if value.text.lower() not in _TRUTH:
                 raise value.error(f"{field.name} is true or false")
-            yield compare(column, "=", _TRUTH[value.text.lower()])
+            yield compare_column(column, "=", _TRUTH[value.text.lower()])
         elif field.kind == "time":
             bounds = _range(value)
             yield _time(column, "=", value) if bounds is None else and_(*(_time(column, c, v) for c, v in bounds))
         elif bounds := _range(value, _is_number):
-            yield and_(*(compare(column, c, _typed(_number(v, field.name))) for c, v in bounds))
+            yield and_(*(compare_column(column, c, _typed(_number(v, field.name))) for c, v in bounds))
         else:
             number = _number(value, field.name)
             if isinstance(number, float):
-                yield compare(column, "=", _typed(number))
+                yield compare_column(column, "=", _typed(number))
             else:
                 whole.append(number)
     if whole:
@@ -143,9 +143,9 @@ def _equal_metric(
     numbers: list[float] = []
     for value in test.values:
         if bounds := _range(value, _is_number):
-            yield and_(*(compare(column, c, _double(_number(v, field.shown))) for c, v in bounds))
+            yield and_(*(compare_column(column, c, _double(_number(v, field.shown))) for c, v in bounds))
             continue
-        number = number_of(value, field.shown)
+        number = typed_number(value, field.shown)
         if not math.isnan(number):
             numbers.append(float(number))
         elif field.statistic == "last":
@@ -153,7 +153,7 @@ def _equal_metric(
         else:
             raise value.error("NaN can only be looked for in the last value: METRIC=nan")
     if len(numbers) == 1:
-        yield compare(column, "=", _double(numbers[0]))
+        yield compare_column(column, "=", _double(numbers[0]))
     elif numbers:
         doubles = [_double(number) for number in numbers]
         yield from (column.in_(doubles[n : n + 100]) for n in range(0, len(doubles), 100))
@@ -163,7 +163,7 @@ def _config_order(alias: FromClause, comparator: Comparator, value: Value) -> Co
     number = as_number(value)
     if number is None or math.isnan(number):
         raise value.error(f"{comparator} needs a number, not {value.text!r}")
-    return compare(alias.c.number, comparator, float(number))
+    return compare_column(alias.c.number, comparator, float(number))
 
 
 def _time(column: ColumnElement[Any], comparator: Comparator, value: Value) -> ColumnElement[bool]:
@@ -207,7 +207,7 @@ def _is_number(value: Value) -> bool:
 
 def _number(value: Value, name: str, hint: str | None = None) -> float | int:
     """The number that is typed; a whole one as such, however it is spelled."""
-    number = number_of(value, name)
+    number = typed_number(value, name)
     if math.isnan(number):
         raise value.error(f"{name} can't be compared with NaN like that", hint)
     if isinstance(number, float) and number.is_integer() and abs(number) < 2**63:

@@ -19,8 +19,8 @@ from spindb.index.query.analysis import (
     Condition,
     Ids,
     Negated,
-    Plan,
     Present,
+    QueryPlan,
     Separate,
 )
 from spindb.index.query.comparisons import Test
@@ -43,7 +43,7 @@ from spindb.records import VERDICTS
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class SqlCondition:
     """A plan as SQL.
 
     ``said`` is what the filter says, for all runs that were not removed; ``hidden`` the condition of each kind of runs
@@ -60,7 +60,7 @@ class Statement:
         return and_(self.said, *map(not_, self.hidden.values()))
 
 
-def to_sql(plan: Plan, backend: Backend, *, counting: bool = False) -> Statement:
+def to_sql(plan: QueryPlan, backend: Backend, *, counting: bool = False) -> SqlCondition:
     """The SQL of a plan; the same for the same plan.
 
     Args:
@@ -74,14 +74,14 @@ def to_sql(plan: Plan, backend: Backend, *, counting: bool = False) -> Statement
     """
     writer = _Writer(plan, backend, joining=plan.selective or not counting)
     said = and_(writer.condition(plan.condition), THERE)
-    return Statement(said, {kind: KINDS[kind].condition for kind in plan.left_out}, writer.sources)
+    return SqlCondition(said, {kind: KINDS[kind].condition for kind in plan.left_out}, writer.sources)
 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
     """Writes the conditions of one plan; ``sources`` gathers the tables that they need."""
 
-    plan: Plan
+    plan: QueryPlan
     backend: Backend
     joining: bool
     sources: Sources = field(default_factory=Sources)
@@ -119,13 +119,13 @@ class _Writer:
             case RunField(kind="codes") as found:
                 return _of_codes(found, test)
             case RunField() as found:
-                return comparisons.of_column(found, self.sources.column(found), test)
+                return comparisons.column_test(found, self.sources.column(found), test)
             case MetricField() as metric:
                 # Few are left, to be looked up one by one: adding nothing keeps the metric's index out of it.
                 few = node.joined and self.plan.selective
-                return self.where(metric, node, lambda alias: comparisons.of_metric(metric, alias, test, few=few))
+                return self.where(metric, node, lambda alias: comparisons.metric_test(metric, alias, test, few=few))
             case ConfigField() as key:
-                return self.where(key, node, lambda alias: comparisons.of_config(alias, test))
+                return self.where(key, node, lambda alias: comparisons.config_test(alias, test))
             case Alternatives(fields):
                 return _of_alternatives(fields, test)
 
@@ -171,7 +171,7 @@ def _of_codes(found: RunField, test: Test) -> ColumnElement[bool]:
         test = test.of(*map(_verdict, test.values))
     match test.comparator:
         case "=" | "!=":
-            row = comparisons.of_column(found, code, replace(test, comparator="="))
+            row = comparisons.column_test(found, code, replace(test, comparator="="))
         case "~":
             row = glob(code, test.value.text)
         case _:
@@ -200,5 +200,5 @@ def _in_set(found: Stored, test: RowTest, better: Sequence[Stored] = ()) -> Colu
 
 def _row_test(found: Stored, test: Test, alias: FromClause) -> ColumnElement[bool]:
     if isinstance(found, ConfigField):
-        return comparisons.of_config(alias, test)
-    return comparisons.of_metric(found, alias, test)
+        return comparisons.config_test(alias, test)
+    return comparisons.metric_test(found, alias, test)

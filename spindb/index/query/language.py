@@ -28,7 +28,7 @@ Comparator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class FilterToken:
     """A part of a filter: ``source[start:end]``, without its quotes in ``text``. An error about it shows it there."""
 
     text: str
@@ -42,7 +42,7 @@ class Token:
         return FilterError(message, self.source, self.start, self.end, hint=hint)
 
 
-class Name(Token):
+class Name(FilterToken):
     """A field as it was typed."""
 
     __slots__ = ()
@@ -53,20 +53,20 @@ class Name(Token):
         return cls(text, 0, len(text), source=text)
 
 
-class Value(Token):
+class Value(FilterToken):
     """A value as it was typed."""
 
     __slots__ = ()
 
 
-class Saved(Token):
+class SavedQuery(FilterToken):
     """A saved query by its name."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ValueTest:
     name: Name
     comparator: Comparator
     value: Value
@@ -107,7 +107,7 @@ class Either:
     items: tuple[Filter, ...]
 
 
-Filter = Comparison | Membership | Presence | Tagged | Saved | Not | All | Either
+Filter = ValueTest | Membership | Presence | Tagged | SavedQuery | Not | All | Either
 
 EVERYTHING = All(())
 """The filter of an empty query."""
@@ -147,7 +147,7 @@ def parse(query: str) -> Filter:
     return tree
 
 
-def tests_in(tree: Filter) -> Iterator[Comparison | Membership | Presence | Tagged | Saved]:
+def tests_in(tree: Filter) -> Iterator[ValueTest | Membership | Presence | Tagged | SavedQuery]:
     """The single tests that a filter is made of; those of saved queries too where they were expanded."""
     waiting = [tree]
     while waiting:
@@ -260,7 +260,7 @@ class _Parser:
         if match := _COMPARATOR.match(self.query, self.position):
             self.position = match.end()
             comparator = "=" if match[1] == "==" else match[1]
-            return Comparison(name, comparator, self.value(_BARE_VALUE))  # type: ignore[arg-type]
+            return ValueTest(name, comparator, self.value(_BARE_VALUE))  # type: ignore[arg-type]
         self.skip()
         return self.colon(name)
 
@@ -282,7 +282,7 @@ class _Parser:
             shorter = Name(head, name.start, name.start + len(head), source=self.query)
             return Presence(shorter, tail.lower() == "any")
         if name.text.startswith("@") and len(name.text) > 1 and not name.quoted:
-            return Saved(name.text[1:], name.start, name.end, source=self.query)
+            return SavedQuery(name.text[1:], name.start, name.end, source=self.query)
         tag = name.text.removeprefix("tag:")
         if tag and tag != name.text and not name.quoted:
             return Tagged(tag)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_
 
 from spindb.index.database.backend import backend_of
 from spindb.index.database.models import runs
-from spindb.index.query.compiler import Statement, to_sql
+from spindb.index.query.compiler import SqlCondition, to_sql
 from spindb.index.query.question import Question, question
 
 _SAMPLE = 500
@@ -66,7 +66,7 @@ def outline(connection: Connection, filter: str | Question, *, everything: bool 
     return Outline(total, _hidden(connection, sql, ask), common, [row[0] for row in rows], sampled)
 
 
-def _hidden(connection: Connection, sql: Statement, ask: Callable[..., Select[Any]]) -> dict[str, int]:
+def _hidden(connection: Connection, sql: SqlCondition, ask: Callable[..., Select[Any]]) -> dict[str, int]:
     """How many runs of each kind are left out; one of several kinds counts once."""
     kinds = sql.hidden
     if not kinds:

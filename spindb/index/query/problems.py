@@ -14,7 +14,7 @@ def unknown_codes(connection: Connection, tree: language.Filter) -> tuple[list[s
     compared: list[str] = []
     for test in language.tests_in(tree):
         match test:
-            case language.Comparison(name, "=" | "!=", value) if _is_problem(name):
+            case language.ValueTest(name, "=" | "!=", value) if _is_problem(name):
                 compared.append(value.text)
             case language.Membership(name, values) if _is_problem(name):
                 compared += [value.text for value in values]

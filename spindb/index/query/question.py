@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from spindb.index.database.backend import backend_of
 from spindb.index.database.models import runs
 from spindb.index.query import language, saved
-from spindb.index.query.analysis import AllOf, AnyOf, Condition, Ids, Negated, Plan, Present, Separate, analyse
+from spindb.index.query.analysis import AllOf, AnyOf, Condition, Ids, Negated, Present, QueryPlan, Separate, analyse
 from spindb.index.query.compiler import to_sql
 from spindb.index.query.fields import Names
 from spindb.index.query.language import Filter, Name
@@ -26,7 +26,7 @@ class Question:
 
     text: str
     tree: Filter
-    plan: Plan
+    plan: QueryPlan
     names: Names
     everything: bool = False
 
@@ -39,10 +39,11 @@ def question(connection: Connection, filter: str | Question, *, everything: bool
     """
     if isinstance(filter, Question):
         return filter
-    return read(connection, saved.expanded(connection, language.parse(filter)), filter, everything=everything)
+    tree = saved.expanded(connection, language.parse(filter))
+    return question_of_tree(connection, tree, filter, everything=everything)
 
 
-def read(connection: Connection, tree: Filter, text: str = "", *, everything: bool = False) -> Question:
+def question_of_tree(connection: Connection, tree: Filter, text: str = "", *, everything: bool = False) -> Question:
     """A question of a filter that was parsed, its saved queries expanded."""
     names = Names(connection)
     return Question(text, tree, planned(connection, tree, names, everything=everything), names, everything)
@@ -50,7 +51,7 @@ def read(connection: Connection, tree: Filter, text: str = "", *, everything: bo
 
 def everything(connection: Connection, *, hidden: bool = False) -> Question:
     """A question about all runs; with `hidden` about those too that questions leave out."""
-    return read(connection, language.EVERYTHING, everything=hidden)
+    return question_of_tree(connection, language.EVERYTHING, everything=hidden)
 
 
 def about_ids(names: Names, ids: Iterable[int], *, having: str | None = None) -> Question:
@@ -62,10 +63,10 @@ def about_ids(names: Names, ids: Iterable[int], *, having: str | None = None) ->
     condition: Condition = Ids(tuple(ids))
     if having is not None:
         condition = AllOf((condition, Present(names.find(Name.whole(having)))))
-    return Question("", language.EVERYTHING, Plan(condition), names, everything=True)
+    return Question("", language.EVERYTHING, QueryPlan(condition), names, everything=True)
 
 
-def planned(connection: Connection, tree: Filter, names: Names, *, everything: bool = False) -> Plan:
+def planned(connection: Connection, tree: Filter, names: Names, *, everything: bool = False) -> QueryPlan:
     """The plan of a filter, parts that are too deep for one statement answered."""
     plan = analyse(tree, names, everything=everything)
     return replace(plan, condition=_answered(connection, plan.condition), deep=False) if plan.deep else plan
@@ -80,7 +81,7 @@ def _answered(connection: Connection, node: Condition) -> Condition:
         case Negated(item):
             return Negated(_answered(connection, item))
         case Separate(item):
-            sql = to_sql(Plan(_answered(connection, item)), backend_of(connection))
+            sql = to_sql(QueryPlan(_answered(connection, item)), backend_of(connection))
             statement = select(runs.c.id).select_from(sql.sources.tables()).where(sql.said)
             return Ids(tuple(connection.execute(statement).scalars()))
     return node

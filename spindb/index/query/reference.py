@@ -37,7 +37,7 @@ class RunId:
 
 
 @dataclass(frozen=True, slots=True)
-class RunDirectory:
+class RunPath:
     """The run in this directory."""
 
     path: Path
@@ -50,12 +50,12 @@ class RunName:
     text: str
 
 
-RunRef = RunId | RunDirectory | RunName
+RunRef = RunId | RunPath | RunName
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
-def parse(text: str) -> RunRef:
+def parse_reference(text: str) -> RunRef:
     """What a word means as a run; see the table above.
 
     Raises:
@@ -67,20 +67,20 @@ def parse(text: str) -> RunRef:
     if word.isascii() and word.isdigit():
         return RunId(int(word.lstrip("0")[:20] or "0"))  # no id has twenty digits: int() takes long for very many
     if text.startswith("~"):
-        return RunDirectory(Path(text).expanduser())
+        return RunPath(Path(text).expanduser())
     if text in (os.curdir, os.pardir) or any(separator in text for separator in _SEPARATORS):
-        return RunDirectory(Path(text))
+        return RunPath(Path(text))
     return RunName(text)
 
 
 def reference(run: RunRef | SupportsIndex | str | Path) -> RunRef:
     """What a value means as a run: a whole number of any kind, a path, or a word as `parse` reads it."""
-    if isinstance(run, (RunId, RunDirectory, RunName)):
+    if isinstance(run, (RunId, RunPath, RunName)):
         return run
     if isinstance(run, Path):
-        return RunDirectory(run)
+        return RunPath(run)
     if isinstance(run, str):
-        return parse(run)
+        return parse_reference(run)
     try:
         return RunId(operator.index(run))
     except TypeError:

@@ -20,9 +20,9 @@ from spindb.index.database.unknown import json_object, json_texts
 from spindb.index.query.fields import nearest
 from spindb.index.query.find import shortest_names
 from spindb.index.query.lists import one_of
-from spindb.index.query.reference import RunDirectory, RunId, RunName, RunRef, reference
+from spindb.index.query.reference import RunId, RunName, RunPath, RunRef, reference
 from spindb.index.query.search import fields_of
-from spindb.index.query.visibility import THERE, visible
+from spindb.index.query.visibility import THERE, visible_runs
 from spindb.machine import real
 from spindb.records import EnvironmentHint, SnapshotRecord, latest
 
@@ -60,7 +60,7 @@ class RunInfo:
 
 
 def find_run(connection: Connection, run: RunRef | str) -> RunInfo:
-    """The run that is referred to; a word is read as `spindb.index.query.reference.parse` reads it.
+    """The run that is referred to; a word is read as `spindb.index.query.reference.parse_reference` reads it.
 
     Raises:
         NotFoundError: there is no such run; the nearest names are given.
@@ -69,7 +69,7 @@ def find_run(connection: Connection, run: RunRef | str) -> RunInfo:
     match reference(run):
         case RunId(number):
             return run_by_id(connection, number)
-        case RunDirectory(path):
+        case RunPath(path):
             found = run_at(connection, path)
             if found is None:
                 there = os.path.isdir(path)
@@ -91,7 +91,7 @@ def _by_name(connection: Connection, name: str) -> RunInfo:
             return replace(here, note=f"no run is called {name!r}: the run in the directory {name} is meant")
     if found:
         listed = found[:_MAX_LISTED]
-        lines = [f"  {run.id:>5}  {place}" for run, place in zip(listed, names_of(listed), strict=True)]
+        lines = [f"  {run.id:>5}  {place}" for run, place in zip(listed, shortest_run_names(listed), strict=True)]
         more = f"\n  … and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
         raise UsageError(f"{name!r} means {len(found)} runs:\n" + "\n".join(lines) + more, hint="name one by its id")
     near = nearest(name, (str(known) for known in connection.execute(select(runs.c.name).distinct()).scalars()))
@@ -108,12 +108,12 @@ def named(connection: Connection, name: str) -> tuple[list[RunInfo], bool]:
     return exact or _preferred(connection, func.substr(runs.c.name, 1, len(name)) == name), bool(exact)
 
 
-def names_of(found: Sequence[RunInfo]) -> list[str]:
+def shortest_run_names(found: Sequence[RunInfo]) -> list[str]:
     """The shortest trailing paths that tell these runs apart."""
     return shortest_names([run.directory for run in found])
 
 
-def short_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+def short_run_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """The shortest trailing paths that tell these runs apart, by id."""
     places = fields_of(connection, ids, ("root", "path"))
     paths = [os.path.normpath(os.path.join(root, path)) for root, path in places.values()]
@@ -122,7 +122,7 @@ def short_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
 
 def _preferred(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:
     """Runs that are shown by default, else those that are hidden."""
-    return _select(connection, and_(condition, *visible())) or _select(connection, condition)
+    return _select(connection, and_(condition, *visible_runs())) or _select(connection, condition)
 
 
 def run_by_id(connection: Connection, run_id: int) -> RunInfo:

@@ -24,7 +24,7 @@ def saved(connection: Connection) -> dict[str, str]:
     return {row.name: row.text for row in connection.execute(select(c.name, c.text).order_by(c.name))}
 
 
-def save(connection: Connection, name: str, text: str) -> Filter:
+def save_query(connection: Connection, name: str, text: str) -> Filter:
     """Give a filter a name; a query that had it before is replaced. Returns what the filter was read as.
 
     Raises:
@@ -40,7 +40,7 @@ def save(connection: Connection, name: str, text: str) -> Filter:
     return tree
 
 
-def remove(connection: Connection, name: str) -> None:
+def remove_query(connection: Connection, name: str) -> None:
     """Forget a saved query.
 
     Raises:
@@ -76,12 +76,12 @@ class _Expansion:
                 return language.Either(tuple(self.of(item, within, depth + 1) for item in items))
             case language.Not(item):
                 return language.Not(self.of(item, within, depth + 1))
-            case language.Saved():
+            case language.SavedQuery():
                 return self.saved(tree, within, depth + 1)
         self.tests += 1
         return tree
 
-    def saved(self, query: language.Saved, within: tuple[str, ...], depth: int) -> Filter:
+    def saved(self, query: language.SavedQuery, within: tuple[str, ...], depth: int) -> Filter:
         name = query.text
         if name in within:
             raise query.error(f"@{name} refers to itself")

@@ -11,7 +11,7 @@ from spindb.index.database.backend import backend_of
 from spindb.index.database.batches import batches
 from spindb.index.database.models import LARGEST, runs
 from spindb.index.query import language
-from spindb.index.query.analysis import MAX_JOINS, Plan
+from spindb.index.query.analysis import MAX_JOINS, QueryPlan
 from spindb.index.query.cells import converter, width
 from spindb.index.query.compiler import to_sql
 from spindb.index.query.fields import Field, Names, alternatives
@@ -330,7 +330,7 @@ _OWN = runs.c.performance
 _TOTALS = (func.count(), func.min(_OWN), func.max(_OWN))
 
 
-def _counted(connection: Connection, plan: Plan) -> _Matching:
+def _counted(connection: Connection, plan: QueryPlan) -> _Matching:
     sql = to_sql(plan, backend_of(connection), counting=True)
     statement = select(*_TOTALS).select_from(sql.sources.tables()).where(sql.selected)
     return _matching(connection.execute(statement).one())

@@ -17,9 +17,9 @@ from spindb.index.database.places import roots_here
 from spindb.index.query.fields import Names
 from spindb.index.query.lists import any_of, one_of
 from spindb.index.query.question import Question, about_ids, question
-from spindb.index.query.reference import RunDirectory, RunName, parse
+from spindb.index.query.reference import RunName, RunPath, parse_reference
 from spindb.index.query.search import run_ids
-from spindb.index.query.visibility import THERE, visible
+from spindb.index.query.visibility import THERE, visible_runs
 from spindb.machine import real
 
 _IDS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*,?\Z")
@@ -90,9 +90,9 @@ def _is_reference(word: str) -> bool:
         return True
     if not word.strip():
         return False
-    run = parse(word)
+    run = parse_reference(word)
     signs = any(sign in word.removeprefix("~") for sign in _SIGNS)
-    if isinstance(run, RunDirectory):
+    if isinstance(run, RunPath):
         return not signs or os.path.isdir(run.path)
     return not signs and word.lower() not in _KEYWORDS
 
@@ -140,8 +140,8 @@ def _named(connection: Connection, word: str, everything: bool, notice: Notice |
     """The run of that name, or the runs of that directory."""
     from spindb.index.query.runs import find_run, named  # most filters do without, and start sooner
 
-    run = parse(word)
-    if isinstance(run, RunDirectory):
+    run = parse_reference(word)
+    if isinstance(run, RunPath):
         return _under(connection, run.path, everything)
     assert isinstance(run, RunName)
     found, exact = named(connection, run.text)
@@ -173,7 +173,7 @@ def _under(connection: Connection, directory: Path, everything: bool) -> list[in
             begins = func.substr(runs.c.path, 1, len(beginning)) == beginning
             inside.append(and_(runs.c.root_id == root_id, begins))
     lies = any_of(inside)
-    ids = list(connection.execute(select(runs.c.id).where(lies, *visible(everything=everything))).scalars())
+    ids = list(connection.execute(select(runs.c.id).where(lies, *visible_runs(everything=everything))).scalars())
     if ids:
         return ids
     hidden = connection.execute(select(func.count()).select_from(runs).where(lies, THERE)).scalar_one()

@@ -84,7 +84,7 @@ def canonical_texts(value: Value) -> list[str]:
     return found if literal is None or literal in found else [literal, *found]
 
 
-def number_of(value: Value, name: str) -> float | int:
+def typed_number(value: Value, name: str) -> float | int:
     """The number that is typed. Raises `FilterError` where it is none."""
     number = as_number(value)
     if number is None:
@@ -116,7 +116,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def compare(column: ColumnElement[Any], comparator: str, value: object) -> ColumnElement[bool]:
+def compare_column(column: ColumnElement[Any], comparator: str, value: object) -> ColumnElement[bool]:
     """The column beside a value, by a comparator as it is typed."""
     condition: ColumnElement[bool] = _OPERATORS[comparator](column, value)
     return condition

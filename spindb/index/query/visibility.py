@@ -53,6 +53,6 @@ def hidden_kinds(named: Collection[str] = (), *, everything: bool = False) -> tu
     return tuple(name for name, kind in KINDS.items() if not set(kind.fields) & set(named))
 
 
-def visible(named: Collection[str] = (), *, everything: bool = False) -> list[ColumnElement[bool]]:
+def visible_runs(named: Collection[str] = (), *, everything: bool = False) -> list[ColumnElement[bool]]:
     """Conditions on runs that a question keeps to; arguments as `hidden_kinds` has them."""
     return [THERE, *(not_(KINDS[name].condition) for name in hidden_kinds(named, everything=everything))]

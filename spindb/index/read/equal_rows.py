@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, select
 
 from spindb.index.database.batches import batches
 from spindb.index.database.models import metrics, runs
-from spindb.index.read.repeated import rows_of, without_clock
+from spindb.index.read.repeated import stored_rows, without_clock
 from spindb.index.read.sample import Seed
 
 Seeds = Sequence[tuple[int, Seed | None]]
@@ -23,7 +23,7 @@ def equal_rows(connection: Connection, settings: Sequence[Seeds]) -> list[tuple[
     several = [seeds if len({seed for _, seed in seeds if seed is not None}) > 1 else () for seeds in settings]
     outlines = _outlines(connection, [run_id for seeds in several for run_id, seed in seeds if seed is not None])
     suspects = [_alike(seeds, outlines) for seeds in several]
-    rows = rows_of(connection, {run_id for found in suspects for members in found for run_id, _ in members})
+    rows = stored_rows(connection, {run_id for found in suspects for members in found for run_id, _ in members})
     cells = {run_id: {name: tuple(of_run[name]) for name in without_clock(of_run)} for run_id, of_run in rows.items()}
     exact = {run_id: tuple(sorted(of_run.items())) for run_id, of_run in cells.items()}
     return [

@@ -29,7 +29,7 @@ from spindb.index.read.continued import Extent, chains, extents_of
 from spindb.index.read.distinguishing import ALGORITHM, EXPERIMENT, distinguishing_fields
 from spindb.index.read.equal_rows import equal_rows
 from spindb.index.read.repeated import Repeats, repeats_of
-from spindb.index.read.sample import RunFacts, Sample, Seed, plural, sample_of
+from spindb.index.read.sample import RunFacts, Sample, Seed, counted, sample_of
 from spindb.index.read.settings import ENVIRONMENT, Arena, Settings, arena_of, settings_of
 
 _MAX_NAMES = 2
@@ -136,10 +136,10 @@ class Grouping:
         equal = sum(len(same) for group in self.groups for same in group.equal_rows)
         seeds = f"{twice} seed{' was' if twice == 1 else 's were'}"
         found = [
-            (reruns, f"{seeds} trained several times ({plural(reruns, 'run')}): averaged, and counted once"),
-            (continued, f"{plural(continued, 'run')} go on in one another: a training that was resumed is one run"),
-            (assumed, f"{plural(assumed, 'run')} of unknown seed: assumed to be of different seeds"),
-            (equal, f"{plural(equal, 'run')} of different seeds have equal rows: counted as different seeds"),
+            (reruns, f"{seeds} trained several times ({counted(reruns, 'run')}): averaged, and counted once"),
+            (continued, f"{counted(continued, 'run')} go on in one another: a training that was resumed is one run"),
+            (assumed, f"{counted(assumed, 'run')} of unknown seed: assumed to be of different seeds"),
+            (equal, f"{counted(equal, 'run')} of different seeds have equal rows: counted as different seeds"),
         ]
         return [*self.sample.notes, *(words for count, words in found if count)]
 
@@ -178,7 +178,7 @@ def labelled(groups: Sequence[Group], keys: Sequence[str]) -> list[Group]:
     for group in groups:
         own = sorted(group.texts.keys() & place.keys(), key=place.__getitem__)
         values = {key: _value(group, key) for key in own}
-        found.append((group, values, " ".join(f"{names[key]}={shown(value)}" for key, value in values.items())))
+        found.append((group, values, " ".join(f"{names[key]}={shown_field(value)}" for key, value in values.items())))
     times = Counter(label for _, _, label in found)
     return [_labelled(group, values, label, names if times[label] > 1 else {}) for group, values, label in found]
 
@@ -195,7 +195,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return {key: key.rpartition(".")[2] if ends[key.rpartition(".")[2]] == 1 else key for key in keys}
 
 
-def shown(value: object) -> str:
+def shown_field(value: object) -> str:
     """A hyperparameter as it can be typed into a filter: numbers with all their digits."""
     if isinstance(value, float):
         near = f"{value:.5g}"
@@ -209,9 +209,9 @@ def seed_order(seed: Seed | None) -> tuple[bool, bool, int, str]:
     return seed is None, is_text, seed if isinstance(seed, int) else 0, seed if isinstance(seed, str) else ""
 
 
-def value_of(group: Group, key: str) -> str:
+def field_value(group: Group, key: str) -> str:
     """A field of a setting as a table has it: ``-`` where the setting lacks it, ``null`` where it is null."""
-    return shown(_value(group, key)) if key in group.texts else "-"
+    return shown_field(_value(group, key)) if key in group.texts else "-"
 
 
 def _value(group: Group, key: str) -> object:

@@ -12,7 +12,7 @@ from spindb.index.database import series
 from spindb.index.database.batches import batches
 from spindb.index.database.models import metrics
 from spindb.index.read.continued import Extent
-from spindb.seedkeys import words
+from spindb.seedkeys import words_of_key
 
 _OF_THE_CLOCK = frozenset({"duration", "elapsed", "fps", "hours", "minutes", "seconds", "sps", "time", "walltime"})
 Rows = Mapping[str, Sequence[Any]]
@@ -51,7 +51,7 @@ def repeats_of(
     begins = _begins(connection, [run_id for runs in (*known, *unknown) for run_id in runs])
     alike = [_alike(runs, begins) for runs in (*known, *unknown)]
     overlaps = [pair for runs in known for pair in _overlapping(runs, extents)]
-    rows = rows_of(connection, {run_id for pairs in (*alike, overlaps) for pair in pairs for run_id in pair})
+    rows = stored_rows(connection, {run_id for pairs in (*alike, overlaps) for pair in pairs for run_id in pair})
     copies: dict[int, int] = {}
     earlier: dict[int, int] = {}
     for number, pairs in enumerate(alike):
@@ -106,7 +106,7 @@ def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, Begin]:
     return dict(found)
 
 
-def rows_of(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, list[Any]]]:
+def stored_rows(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, list[Any]]]:
     """All cells of these runs; NaN is a text that equals itself."""
     found: dict[int, dict[str, list[Any]]] = {run_id: {} for run_id in ids}
     c = metrics.c
@@ -163,4 +163,4 @@ def _are_equal(before: Rows, after: Rows, place: int) -> bool:
 
 def without_clock(rows: Rows) -> list[str]:
     """The metrics that are not measured by a clock: it never shows the same twice."""
-    return [name for name in rows if _OF_THE_CLOCK.isdisjoint(words(name))]
+    return [name for name in rows if _OF_THE_CLOCK.isdisjoint(words_of_key(name))]

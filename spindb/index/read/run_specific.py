@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from spindb.index.database.unknown import json_value
-from spindb.seedkeys import is_seed, words
+from spindb.seedkeys import is_seed, words_of_key
 
 _TEXT_OF_THE_RUN = frozenset({
     "argv", "cmd", "cmdline", "command", "commandline", "guid", "host", "hostname", "jobid", "jobname", "nodelist",
@@ -114,7 +114,7 @@ def setting_text(key: str, text: str, seed: int | None, names: Sequence[str] = (
         The canonical text to compare settings by; None where the value belongs to the run.
     """
     if text in ("true", "false"):
-        return None if "".join(words(key)) in _RESUMED else text
+        return None if "".join(words_of_key(key)) in _RESUMED else text
     if is_seed(key):
         return None
     if text[0] == '"':
@@ -147,7 +147,7 @@ def without_seed(name: str, seed: int | None) -> str:
 
 def _text(key: str, text: str, seed: int | None, names: Sequence[str]) -> str | None:
     value = json_value(text)
-    said = words(key)
+    said = words_of_key(key)
     if _is_text_of_the_run(said, value) or _is_moment(said, value) or _is_own_path(said, value, names):
         return None
     if _GPU.fullmatch(value):
@@ -180,7 +180,7 @@ def _is_text_of_the_run(said: Sequence[str], value: str) -> bool:
 
 
 def _is_number_of_the_run(key: str, text: str) -> bool:
-    joined = "".join(words(key))
+    joined = "".join(words_of_key(key))
     if joined in _RESUMED:
         return text == "null" or joined == "resumeepoch"
     return joined in _NUMBER_OF_THE_RUN and bool(_WHOLE.fullmatch(text))
@@ -210,7 +210,7 @@ def _is_moment(said: Sequence[str], value: str) -> bool:
 
 def _is_time(key: str, text: str) -> bool:
     """Whether a number counts seconds or milliseconds since 1970, or spells a date, under a key that says so."""
-    if not text[0].isdigit() or not _says_time(words(key)):
+    if not text[0].isdigit() or not _says_time(words_of_key(key)):
         return False
     try:
         number = float(text)

@@ -36,10 +36,10 @@ class Usage:
     @property
     def size(self) -> int:
         """Bytes of all."""
-        return bytes_of(self.saved)
+        return stored_bytes(self.saved)
 
 
-def bytes_of(saved: Sequence[SnapshotRecord]) -> int:
+def stored_bytes(saved: Sequence[SnapshotRecord]) -> int:
     """Bytes of these together."""
     return sum(snapshot.size for snapshot in saved)
 

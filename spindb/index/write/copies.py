@@ -28,7 +28,7 @@ _ANY = text(
 )  # whether runs share their contents, or did
 
 
-def rank(run_id: int, *, missing: bool, removed: bool) -> tuple[bool, bool, int]:
+def copy_rank(run_id: int, *, missing: bool, removed: bool) -> tuple[bool, bool, int]:
     """The least of several runs with the same content is the original."""
     return removed, missing, run_id
 
@@ -80,4 +80,4 @@ def link_copies(connection: Connection, *, dry_run: bool = False) -> int:
 
 
 def _rank(row: Row[Any]) -> tuple[bool, bool, int]:
-    return rank(row.id, missing=row.status == "missing", removed=row.removed_at is not None)
+    return copy_rank(row.id, missing=row.status == "missing", removed=row.removed_at is not None)

@@ -30,8 +30,8 @@ from spindb.index.database import series
 from spindb.index.database.batches import batches
 from spindb.index.database.models import metrics, problems, roots, runs
 from spindb.index.write.contents import Past, next_generation
-from spindb.index.write.copies import DIGEST_OF_NOTHING, distinctive, is_distinctive, rank
-from spindb.index.write.roots import Place
+from spindb.index.write.copies import DIGEST_OF_NOTHING, copy_rank, distinctive, is_distinctive
+from spindb.index.write.roots import RootPlace
 from spindb.index.write.rows import COLUMNS, RunRows
 from spindb.machine import this_host
 from spindb.records import Cell, RunRecord
@@ -78,7 +78,9 @@ class _Candidate:
 class Recogniser:
     """Decides which runs the records of a batch are; knows what the batch itself has put."""
 
-    def __init__(self, connection: Connection, place: Place, batch: Sequence[RunRows], removed: RemovedRuns) -> None:
+    def __init__(
+        self, connection: Connection, place: RootPlace, batch: Sequence[RunRows], removed: RemovedRuns
+    ) -> None:
         """Look up what the index has at the places of `batch`, and like it.
 
         `removed` is what `removed_by_config` gives: all runs are looked through for it, so once an ingest.
@@ -338,7 +340,7 @@ def _candidate(row: Any) -> _Candidate:
 
 
 def _rank(candidate: _Candidate) -> tuple[bool, bool, int]:
-    return rank(candidate.id, missing=candidate.missing, removed=candidate.removed_at is not None)
+    return copy_rank(candidate.id, missing=candidate.missing, removed=candidate.removed_at is not None)
 
 
 def drop_emptied_roots(connection: Connection, emptied: Iterable[int]) -> None:

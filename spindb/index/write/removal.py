@@ -34,7 +34,7 @@ class Removed:
     fingerprint: str
 
 
-def remove(connection: Connection, ids: Sequence[int]) -> int:
+def remove_runs(connection: Connection, ids: Sequence[int]) -> int:
     """Remove runs, and what their directories held before; returns how many were not removed before."""
     at, count = now(), 0
     for batch in batches(ids):

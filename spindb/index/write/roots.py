@@ -22,7 +22,7 @@ from spindb.index.write.contents import merge
 from spindb.machine import real, this_host
 
 
-class Place(NamedTuple):
+class RootPlace(NamedTuple):
     """Where an ingested directory lies: its root, and its path relative to that, ``.`` for the root."""
 
     root_id: int
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     inside: str
 
 
-def place_of(connection: Connection, directory: Path) -> Place:
+def place_of(connection: Connection, directory: Path) -> RootPlace:
     """The root for a real directory on this host, made or found."""
     stored = stored_roots(connection)
     if _store_real_paths(connection, stored):
@@ -45,12 +45,12 @@ def place_of(connection: Connection, directory: Path) -> Place:
     for path, inner_id in known.items():
         if directory in path.parents:
             _absorb(connection, inner_id, root_id, path.relative_to(directory).as_posix())
-    return Place(root_id, directory, ".")
+    return RootPlace(root_id, directory, ".")
 
 
-def planned_place(connection: Connection, directory: Path) -> Place:
+def planned_place(connection: Connection, directory: Path) -> RootPlace:
     """The root that `place_of` would find, writing nothing; id 0 where it would make one."""
-    return _inside(roots_here(connection), directory) or Place(0, directory, ".")
+    return _inside(roots_here(connection), directory) or RootPlace(0, directory, ".")
 
 
 def relocate_root(connection: Connection, old: Path, new: Path) -> int:
@@ -83,10 +83,10 @@ def relocate_root(connection: Connection, old: Path, new: Path) -> int:
     return int(connection.execute(select(func.count()).where(*held)).scalar_one())
 
 
-def _inside(known: dict[Path, int], directory: Path) -> Place | None:
+def _inside(known: dict[Path, int], directory: Path) -> RootPlace | None:
     for root in (directory, *directory.parents):
         if root in known:
-            return Place(known[root], root, directory.relative_to(root).as_posix())
+            return RootPlace(known[root], root, directory.relative_to(root).as_posix())
     return None
 
 
