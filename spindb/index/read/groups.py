@@ -29,7 +29,7 @@ from spindb.index.read.continued import Extent, chains, extents_of
 from spindb.index.read.distinguishing import ALGORITHM, EXPERIMENT, distinguishing_fields
 from spindb.index.read.equal_rows import equal_rows
 from spindb.index.read.repeated import Repeats, repeats_of
-from spindb.index.read.sample import RunFacts, Sample, Seed, counted, sample_of
+from spindb.index.read.sample import RunFacts, Sample, Seed, sample_of, with_count
 from spindb.index.read.settings import ENVIRONMENT, Arena, Settings, arena_of, settings_of
 
 _MAX_NAMES = 2
@@ -136,10 +136,10 @@ class Grouping:
         equal = sum(len(same) for group in self.groups for same in group.equal_rows)
         seeds = f"{twice} seed{' was' if twice == 1 else 's were'}"
         found = [
-            (reruns, f"{seeds} trained several times ({counted(reruns, 'run')}): averaged, and counted once"),
-            (continued, f"{counted(continued, 'run')} go on in one another: a training that was resumed is one run"),
-            (assumed, f"{counted(assumed, 'run')} of unknown seed: assumed to be of different seeds"),
-            (equal, f"{counted(equal, 'run')} of different seeds have equal rows: counted as different seeds"),
+            (reruns, f"{seeds} trained several times ({with_count(reruns, 'run')}): averaged, and counted once"),
+            (continued, f"{with_count(continued, 'run')} go on in one another: a training that was resumed is one run"),
+            (assumed, f"{with_count(assumed, 'run')} of unknown seed: assumed to be of different seeds"),
+            (equal, f"{with_count(equal, 'run')} of different seeds have equal rows: counted as different seeds"),
         ]
         return [*self.sample.notes, *(words for count, words in found if count)]
 

@@ -62,10 +62,10 @@ class Sample(NamedTuple):
             (len(self.earlier), "earlier states of runs that count"),
             (len(self.overwritten), "overwritten by later trainings"),
         ]
-        return [f"{counted(count, 'run')} left out: {why}" for count, why in found if count]
+        return [f"{with_count(count, 'run')} left out: {why}" for count, why in found if count]
 
 
-def counted(count: int, word: str) -> str:
+def with_count(count: int, word: str) -> str:
     """``1 run``, ``2 runs``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
 
