@@ -76,10 +76,11 @@ def _comparable(rows: list[Row]) -> list[str]:
 def _unpacked(rows: list[Row]) -> list[Row]:
     """Metrics with the cells of their series, whole numbers as floats, which an array makes of them."""
     unpacked = []
-    for *summary, packed, odd_cells in rows:
+    for *summary, packed, odd_cells, steps in rows:
         cells = series.decode(packed, odd_cells)
         exact = [float(c) if isinstance(c, (int, float)) and abs(c) < 2**53 else c for c in cells]
-        unpacked.append((*summary, exact))
+        own = series.steps_of(steps)
+        unpacked.append((*summary, exact, None if own is None else list(map(float, own))))
     return unpacked
 
 

@@ -20,21 +20,27 @@ _VERSION = Table(
 
 # One row per logged value. `value` is NULL where the cell is no number; then `text` says what it is
 # ("NaN", or what was written), and both are NULL where the cell was empty. `epoch` is the cell of the
-# run's axis in the same row, or the row number where the run has none.
+# run's axis in the same row, or the row number where the run has none; a metric with steps of its own
+# has no rows in common with the axis. `step` is its own step, or what the run's steps count in that row.
 _BESIDE_TABLES = {
     "sqlite": (
         f"PRAGMA application_id = {APPLICATION_ID}",
         """
         CREATE VIEW metric_points AS
         SELECT m.run_id, m.name, p.key AS row,
-               CASE WHEN a.series IS NULL THEN p.key ELSE json_extract(a.series, '$[' || p.key || ']') END AS epoch,
+               CASE WHEN m.steps IS NOT NULL OR a.steps IS NOT NULL THEN NULL
+                    WHEN a.series IS NULL THEN p.key
+                    ELSE json_extract(a.series, '$[' || p.key || ']') END AS epoch,
                CASE WHEN p.type IN ('integer', 'real') THEN p.value
                     WHEN p.value = 'Infinity' THEN 9e999
                     WHEN p.value = '-Infinity' THEN -9e999 END AS value,
-               CASE WHEN p.type = 'text' AND p.value NOT IN ('Infinity', '-Infinity') THEN p.value END AS text
+               CASE WHEN p.type = 'text' AND p.value NOT IN ('Infinity', '-Infinity') THEN p.value END AS text,
+               CASE WHEN m.steps IS NOT NULL THEN json_extract(m.steps, '$[' || p.key || ']')
+                    WHEN s.steps IS NULL THEN json_extract(s.series, '$[' || p.key || ']') END AS step
         FROM metrics AS m
         JOIN runs AS r ON r.id = m.run_id
         LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
+        LEFT JOIN metrics AS s ON s.run_id = m.run_id AND s.name = r.steps
         JOIN json_each(m.series) AS p
         """,
     ),
@@ -42,13 +48,18 @@ _BESIDE_TABLES = {
         """
         CREATE VIEW metric_points AS
         SELECT m.run_id, m.name, (p.number - 1)::integer AS row,
-               CASE WHEN a.series IS NULL THEN p.number - 1 ELSE a.series[p.number] END AS epoch,
+               CASE WHEN m.steps IS NOT NULL OR a.steps IS NOT NULL THEN NULL
+                    WHEN a.series IS NULL THEN p.number - 1
+                    ELSE a.series[p.number] END AS epoch,
                CASE WHEN p.cell <> 'NaN' THEN p.cell END AS value,
                CASE WHEN p.cell = 'NaN' THEN 'NaN'
-                    WHEN p.cell IS NULL THEN m.odd_cells::json ->> (p.number - 1)::text END AS text
+                    WHEN p.cell IS NULL THEN m.odd_cells::json ->> (p.number - 1)::text END AS text,
+               CASE WHEN m.steps IS NOT NULL THEN m.steps[p.number]
+                    WHEN s.steps IS NULL THEN s.series[p.number] END AS step
         FROM metrics AS m
         JOIN runs AS r ON r.id = m.run_id
         LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
+        LEFT JOIN metrics AS s ON s.run_id = m.run_id AND s.name = r.steps
         CROSS JOIN LATERAL unnest(m.series) WITH ORDINALITY AS p (cell, number)
         """,
         # Which values are frequent per hyperparameter: by itself it takes the two columns for independent.
@@ -59,8 +70,22 @@ _BESIDE_TABLES = {
     ),
 }
 
-VIEWS = {"metric_points": _BESIDE_TABLES["sqlite"][1].strip()}
-"""The views of SQLite files, with the statements that make them."""
+_BEFORE_0004 = """
+    CREATE VIEW metric_points AS
+    SELECT m.run_id, m.name, p.key AS row,
+           CASE WHEN a.series IS NULL THEN p.key ELSE json_extract(a.series, '$[' || p.key || ']') END AS epoch,
+           CASE WHEN p.type IN ('integer', 'real') THEN p.value
+                WHEN p.value = 'Infinity' THEN 9e999
+                WHEN p.value = '-Infinity' THEN -9e999 END AS value,
+           CASE WHEN p.type = 'text' AND p.value NOT IN ('Infinity', '-Infinity') THEN p.value END AS text
+    FROM metrics AS m
+    JOIN runs AS r ON r.id = m.run_id
+    LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
+    JOIN json_each(m.series) AS p
+    """
+
+VIEWS = {"metric_points": (_BESIDE_TABLES["sqlite"][1].strip(), _BEFORE_0004.strip())}
+"""The views of SQLite files, each with the statement that makes it, and those of earlier schemas."""
 
 
 def create(connection: Connection) -> None:

@@ -65,8 +65,8 @@ def foreign(connection: Connection) -> list[Made]:
 
 
 def _is_ours(made: Made, on_server: bool) -> bool:
-    known = VIEWS.get(made.name) if made.kind == "view" else None
-    return known is not None and (on_server or " ".join(made.sql.split()) == " ".join(known.split()))
+    known = VIEWS.get(made.name, ()) if made.kind == "view" else ()
+    return bool(known) and (on_server or made.sql.split() in [statement.split() for statement in known])
 
 
 def refuse_foreign(connection: Connection, name: str, *, write: bool) -> None:
