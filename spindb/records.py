@@ -319,6 +319,18 @@ def file_of(part: str) -> str:
     return file if mark else part
 
 
+def path_of(directory: str, part: str | None) -> str:
+    """The path of a run in a directory, ``.`` for the root: behind that comes its part where it has one."""
+    if part is None:
+        return directory
+    return part if directory == "." else f"{directory}/{part}"
+
+
+def directory_of(path: str, part: str | None) -> str:
+    """The directory of a run at `path`, which ends with its part where it has one."""
+    return path if part is None else path[: -len(part)].rstrip("/") or "."
+
+
 def latest(snapshots: Sequence[SnapshotRecord]) -> SnapshotRecord | None:
     """The snapshot that is played when no itr is named.
 

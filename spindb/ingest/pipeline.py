@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,8 +20,8 @@ from tempfile import SpooledTemporaryFile
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
-from spindb.disk.scan import Foreign, FoundRun, check_root, scan
-from spindb.disk.times import has_stamp, zone_named, zone_of_source
+from spindb.disk.scan import Foreign, check_root, scan
+from spindb.disk.times import zone_named
 from spindb.disk.told import text_of
 from spindb.errors import UsageError
 from spindb.files import is_text, spelled
@@ -33,7 +33,6 @@ from spindb.index.database.planner import refresh_statistics, statistics_behind
 from spindb.index.write.batch import Batch, Known, drop_runs, known_runs, mark_missing, prunable, set_signatures
 from spindb.index.write.copies import link_copies
 from spindb.index.write.identity import (
-    DigestOfStart,
     Identity,
     Recogniser,
     RemovedRuns,
@@ -42,14 +41,13 @@ from spindb.index.write.identity import (
 )
 from spindb.index.write.recognised import write_as
 from spindb.index.write.roots import Place, place_of, planned_place
-from spindb.index.write.rows import RunRows
 from spindb.index.write.siblings import environments_from_siblings
 from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.places import join, outermost, under
-from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
+from spindb.ingest.reading import Reader, garbage_seldom_collected
 from spindb.ingest.summary import Kept, Outcome, RunProblem, Summary
-from spindb.ingest.tasks import UNSETTLED, Task, Tasks
-from spindb.records import Problem, RunRecord
+from spindb.ingest.tasks import ReadRun, Tasks, shared_directories, task_of
+from spindb.records import Problem
 
 _LIMIT_EXCEEDED = "54000"  # PostgreSQL's code for text that is too long for an index
 _BATCH = 100  # runs per transaction
@@ -60,8 +58,6 @@ Progress = Callable[[int, int], None]
 
 Wrote = Callable[[Path], None]
 """Called with the directory of a run that was written."""
-
-_Read = tuple[Task, RunRows]
 
 
 def ingest(
@@ -239,6 +235,7 @@ class _Ingest:
     root: Path | None = None
     leads: list[Path] = field(default_factory=list)
     gone: dict[str, Known] = field(default_factory=dict)
+    done: int = 0  # directories
 
     def __post_init__(self) -> None:
         self.connection, self.summary, self.dry_run = self.whole.connection, self.whole.summary, self.whole.dry_run
@@ -252,7 +249,7 @@ class _Ingest:
             with self.room_for(len(tasks)):
                 self.write_all(place, tasks)
         prefix = "" if place.inside == "." else place.inside + "/"
-        self.gone = {
+        self.gone |= {
             path: run for path, run in known.items() if (path + "/").startswith(prefix) and not under(path, hidden)
         }
 
@@ -262,6 +259,7 @@ class _Ingest:
         hidden = [join(place.inside, path) for path in seen]
         if not self.directory.is_dir():  # a link led there, and it is gone
             return hidden
+        shared = shared_directories(known)
         for found in scan(self.directory, self.leads):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
@@ -273,15 +271,23 @@ class _Ingest:
                 hidden.append(path)
                 self.summary.problems.append(RunProblem(self.directory / found.path, replace(found, path="")))
                 continue
-            before = known.pop(path, None)
-            task = self.task(found, path, before)
+            before = {at: known.pop(at) for at in (path, *shared.get(path, ())) if at in known}
+            task = task_of(found, path, before, self.whole.time_limit is not None, self.whole.stamp_zone)
             if task is not None:
                 tasks.add(task)
-            elif before is not None and before.removed:
+            else:
+                self.leave(before)
+        return hidden
+
+    def leave(self, known: Mapping[str, Known]) -> None:
+        """Count the runs of a directory that is as it was; those that are missing were missing before."""
+        for path, run in known.items():
+            if run.status == "missing":
+                self.gone[path] = run
+            elif run.removed:
                 self.summary.removed += 1
             else:
                 self.summary.unchanged += 1
-        return hidden
 
     def place(self) -> tuple[Place, dict[str, Known]]:
         if self.connection is None:
@@ -291,35 +297,27 @@ class _Ingest:
             place = find(self.connection, self.directory)
             return place, known_runs(self.connection, place.root_id)
 
-    def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
-        """What is to be read, or None where the run is as it was."""
-        again = self.whole.time_limit is not None and known is not None and known.status == "broken"
-        zone = self.whole.stamp_zone
-        if zone is not None and known is not None and has_stamp(os.path.basename(path)):
-            again = again or zone_of_source(known.started_source) != zone
-        if known is not None and known.status != "missing" and known.signature == found.signature and not again:
-            return None
-        signature = found.signature if found.settled else UNSETTLED + found.signature
-        size = known.metrics_size if known else None
-        if zone is None and known is not None:
-            zone = zone_of_source(known.started_source)
-        return Task(ToRead(found.path, path, found.format.name, size, found.size, zone), signature, known)
-
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         if self.connection is None or self.dry_run:
             return nullcontext()
         return indexed_afterwards(self.connection, runs)
 
     def write_all(self, place: Place, tasks: Tasks) -> None:
-        one, other = tee(tasks)
-        records = zip(one, self.reader.read_all(task.run for task in other), strict=True)
-        done = 0
+        records = self.read_all(tasks)
         while batch := list(islice(records, _BATCH)):
-            done += len(batch)
             for outcome in self.write(place, batch):
                 self.count(outcome)
             if self.whole.progress:
-                self.whole.progress(done, len(tasks))
+                self.whole.progress(self.done, len(tasks))
+
+    def read_all(self, tasks: Tasks) -> Iterator[ReadRun]:
+        """Read the runs of all directories; those that are no longer in theirs are gone."""
+        one, other = tee(tasks)
+        for task, found in zip(one, self.reader.read_each(task.run for task in other), strict=True):
+            self.done += 1
+            there = {rows.record.path for rows in found}
+            self.gone.update((path, known) for path, known in task.all_known().items() if path not in there)
+            yield from (ReadRun(task, rows, len(found)) for rows in found)
 
     @cached_property
     def reader(self) -> Reader:
@@ -327,10 +325,10 @@ class _Ingest:
         limit = SECONDS if self.whole.time_limit is None else self.whole.time_limit
         return Reader(self.directory, dialect, self.whole.jobs, limit, self.root)
 
-    def write(self, place: Place, batch: list[_Read]) -> list[Outcome]:
+    def write(self, place: Place, batch: list[ReadRun]) -> list[Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
         if self.connection is None:
-            return [Outcome(task, rows.record, Identity()) for task, rows in batch]
+            return [_outcome(read, Identity()) for read in batch]
         try:
             with self.connection.begin():
                 return self.put(self.connection, place, batch)
@@ -339,55 +337,48 @@ class _Ingest:
                 raise
             if len(batch) > 1:
                 return [outcome for item in batch for outcome in self.write(place, [item])]
-            task, _ = batch[0]
+            (read,) = batch
             reason = f"can't be stored ({type(error).__name__}: {text_of(error)}): please report this"
             with self.connection.begin():
-                rows = self.reader.broken(task.run, "unreadable-run", reason)
-                return self.put(self.connection, place, [(task, rows)])
+                rows = self.reader.broken_run(read.task.run, read.rows.record.part, "unreadable-run", reason)
+                return self.put(self.connection, place, [read._replace(rows=rows)])
 
-    def put(self, connection: Connection, place: Place, batch: list[_Read]) -> list[Outcome]:
+    def put(self, connection: Connection, place: Place, batch: list[ReadRun]) -> list[Outcome]:
         """Tell which runs they are and, unless this is a dry run, write them."""
-        proven = [task.proven_same(rows.record) for task, rows in batch]
-        fresh = [rows for (_, rows), same in zip(batch, proven, strict=True) if same is None]
+        proven = [read.task.proven_same(read.rows.record) for read in batch]
+        fresh = [read.rows for read, same in zip(batch, proven, strict=True) if same is None]
         if self.whole.removed is None:
             self.whole.removed = removed_by_config(connection)
         recogniser = Recogniser(connection, place, fresh, self.whole.removed)
         writing = Batch(connection, place.root_id, 0 if self.dry_run else recogniser.strange)
         outcomes, signatures = [], {}
-        for (task, rows), same in zip(batch, proven, strict=True):
-            record = rows.record
+        for read, same in zip(batch, proven, strict=True):
             if same is not None:
-                signatures[same] = task.signature
-                outcomes.append(Outcome(task, record, Identity(same), same=True))
+                signatures[same] = read.signature
+                outcomes.append(_outcome(read, Identity(same), same=True))
                 continue
-            identity = recogniser.identify(rows, self.start_of(task.run, record))
+            identity = recogniser.identify(read.rows, read.start_by(self.reader))
             if self.dry_run:
-                outcomes.append(Outcome(task, record, identity))
+                outcomes.append(_outcome(read, identity))
                 continue
-            run_id, kept = write_as(writing, identity, rows, task.signature)
-            outcomes.append(Outcome(task, record, identity, kept=None if kept is None else Kept(run_id, kept)))
-            recogniser.put(run_id, rows, identity)
+            run_id, kept = write_as(writing, identity, read.rows, read.signature)
+            outcomes.append(_outcome(read, identity, kept=None if kept is None else Kept(run_id, kept)))
+            recogniser.put(run_id, read.rows, identity)
         if not self.dry_run:
             set_signatures(connection, signatures)
             writing.write()
         return outcomes
-
-    def start_of(self, run: ToRead, record: RunRecord) -> DigestOfStart:
-        """Digests of the first bytes of the metrics: the one that was asked for when the record was read is
-        at hand, any other takes another look."""
-
-        def digest(size: int) -> str | None:
-            if run.previous_size == size:
-                return record.content.begins
-            return self.reader.begins(run, size)
-
-        return digest
 
     def count(self, outcome: Outcome) -> None:
         identity = outcome.identity
         if identity.moved_from is not None and identity.run_id is not None:
             self.whole.moved_ids.add(identity.run_id)
             self.whole.emptied_roots.add(identity.moved_from)
-        directory = self.directory / outcome.task.run.path
+        directory = self.directory / outcome.directory / (outcome.record.part or "")
         if self.summary.count(outcome, directory) and self.whole.wrote:
             self.whole.wrote(directory)
+
+
+def _outcome(read: ReadRun, identity: Identity, *, same: bool = False, kept: Kept | None = None) -> Outcome:
+    record = read.rows.record
+    return Outcome(read.task.run.path, read.task.known_as(record.path), record, identity, same, kept)

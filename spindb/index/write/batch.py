@@ -39,6 +39,7 @@ class Known(NamedTuple):
     metrics_size: int
     started_source: str | None = None
     removed: bool = False
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
     runs = models.runs.c
     columns = select(
         *(runs.path, runs.id, runs.signature, runs.status, runs.fingerprint, runs.metrics_size, runs.started_source),
-        runs.removed_at.is_not(None),
+        *(runs.removed_at.is_not(None), runs.part),
     )
     found = connection.execute(columns.where(runs.root_id == root_id, runs.status != "superseded"))
     return {path: Known(*of_it) for path, *of_it in found}

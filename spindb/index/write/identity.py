@@ -34,7 +34,7 @@ from spindb.index.write.copies import DIGEST_OF_NOTHING, is_telling, rank, telli
 from spindb.index.write.roots import Place
 from spindb.index.write.rows import COLUMNS, Row, RunRows
 from spindb.machine import this_host
-from spindb.records import Cell, RunRecord
+from spindb.records import Cell, RunRecord, directory_of, file_of
 
 RemovedRuns = Mapping[str, Sequence[int]]
 """Ids of the runs that a person removed, by the digest of their config."""
@@ -228,7 +228,7 @@ _AT = (
 )
 _ANY = (
     select(runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest)
-    .add_columns(runs.c.status, runs.c.removed_at, runs.c.fingerprint, runs.c.config_digest)
+    .add_columns(runs.c.status, runs.c.removed_at, runs.c.fingerprint, runs.c.config_digest, runs.c.part)
     .add_columns(roots.c.path.label("root"), roots.c.host)
     .join(roots, roots.c.id == runs.c.root_id, isouter=True)  # never led by roots, once for each of them
     .order_by(runs.c.id)
@@ -327,12 +327,16 @@ def _likeness(record: RunRecord) -> tuple[str, str]:
 
 def _candidate(row: Any) -> _Candidate:
     directory = os.path.join(row.root, row.path)
+    if row.part is None:
+        exists = os.path.isdir(directory)
+    else:  # in its file, if that is there: which runs are in it only its layout knows
+        exists = os.path.lexists(os.path.join(row.root, directory_of(row.path, row.part), file_of(row.part)))
     return _Candidate(
         id=row.id,
         root_id=row.root_id,
         name=row.name,
         directory=directory,
-        exists=row.host != this_host() or os.path.isdir(directory),
+        exists=row.host != this_host() or exists,
         size=row.metrics_size,
         metrics=row.metrics_digest,
         missing=row.status == "missing",
