@@ -157,6 +157,7 @@ class _Whole:
     stamp_zone: str | None
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
+    stand_ins: set[int] = field(default_factory=set)  # for directories that could not be read, until their runs were
     removed: RemovedRuns | None = None  # as they were when this began
 
     def run(self, directories: Sequence[Path]) -> None:
@@ -203,6 +204,9 @@ class _Whole:
         with self.connection.begin():
             connection = self.connection
             mark_missing(connection, fresh)
+            in_vain = prunable(connection, self.stand_ins)
+            drop_runs(connection, in_vain)
+            seen = [run for run in seen if run.id not in in_vain]
             dropped = prunable(connection, list(gone)) if self.prune else []
             drop_runs(connection, dropped)
             link_copies(connection)
@@ -317,6 +321,8 @@ class _Ingest:
             self.done += 1
             there = {rows.record.path for rows in found}
             self.gone.update((path, known) for path, known in task.all_known().items() if path not in there)
+            if found and task.known is not None and not task.known.fingerprint and task.run.place not in there:
+                self.whole.stand_ins.add(task.known.id)
             yield from (ReadRun(task, rows, len(found)) for rows in found)
 
     @cached_property
