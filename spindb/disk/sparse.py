@@ -8,6 +8,8 @@ from spindb.records import Cell, MetricSeries
 
 _EXACT = 2**53  # beyond, a database that keeps steps as doubles would round whole numbers
 
+_NOT_FINITE: dict[str, Cell] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
 
 class SparseMetrics:
     """Gathers values by metric, in the order in which they come.
@@ -20,13 +22,16 @@ class SparseMetrics:
         self.left_out = 0
 
     def add(self, name: str, step: object, value: Cell) -> None:
-        """Put a value behind those that the metric has."""
+        """Put a value behind those that the metric has.
+
+        NaN and the infinities may be spelled as Python's and JavaScript's JSON have them.
+        """
         at = finite_step(step)
         if at is None:
             self.left_out += 1
             return
         values, steps = self._points.setdefault(name, ([], []))
-        values.append(value)
+        values.append(_NOT_FINITE.get(value, value) if isinstance(value, str) else value)
         steps.append(at)
 
     def series(self) -> tuple[MetricSeries, ...]:
