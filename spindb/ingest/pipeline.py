@@ -264,16 +264,21 @@ class _Ingest:
         if not self.directory.is_dir():  # a link led there, and it is gone
             return hidden
         shared = shared_directories(known)
+        usual = self.whole.time_limit is None and self.whole.stamp_zone is None
         for found in scan(self.directory, self.leads):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
                 continue
-            path = join(place.inside, found.path or ".")
-            if under(path, hidden):
+            path = join(place.inside, found.path)
+            if hidden and under(path, hidden):
                 continue
             if isinstance(found, Problem):
                 hidden.append(path)
                 self.summary.problems.append(RunProblem(self.directory / found.path, replace(found, path="")))
+                continue
+            alone = known.get(path)
+            if usual and alone is not None and alone.signature == found.signature and path not in shared:
+                self.leave({path: known.pop(path)})  # as nearly all are
                 continue
             before = {at: known.pop(at) for at in (path, *shared.get(path, ())) if at in known}
             task = task_of(found, path, before, self.whole.time_limit is not None, self.whole.stamp_zone)
