@@ -27,7 +27,7 @@ from spindb.index.write.annotations import tag_runs
 from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.summary import Summary
-from spindb.ingest.watch import _affected
+from spindb.ingest.watch import _affected, _changes
 from spindb.play.locate import digest_of, locate
 from spindb.play.rollouts.value_trace import gamma_of
 from spindb.play.verify.logged import log_of
@@ -479,3 +479,52 @@ def test_layouts_side_by_side(data: Path, database: Path, run_directory: Write, 
     assert is_sound(cli, database)
     for command in ("runs", "compare", "doctor", "best", "du", "params"):
         assert cli("--db", database, command).code == 0, command
+
+
+def test_a_file_of_runs_is_followed_rebuilt_and_read_by_newer_readers(
+    data: Path, database: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    deep(data)
+    ingest(database, [data])
+    file = several(data, "a", "b")
+    assert counted(ingest(database, [data], dry_run=True)) == {"new": 2, "unchanged": 1}
+    written: list[Path] = []
+    ingest(database, [data], wrote=written.append)
+    changes = _changes(database, written)
+    assert [(change.run_id, change.name, change.rows, change.last) for change in changes] == [
+        (2, "a", 2, 7.5),
+        (3, "b", 2, 7.5),
+    ]
+    assert cli("--db", database, "db", "rebuild").code == 0
+    assert [row[0] for row in rows_of(database, PLACES)] == [1, 2, 3]
+    monkeypatch.setattr("spindb.disk.scan.READERS", 99)
+    monkeypatch.setattr("spindb.ingest.tasks._READ_BY", "@99")
+    assert counted(ingest(database, [data])) == {"changed": 3}
+    assert counted(ingest(database, [data])) == {"unchanged": 3}
+    assert file.is_file()
+
+
+def test_a_file_written_just_now_is_read_again(data: Path, database: Path) -> None:
+    file = several(data, "a", "b")
+    os.utime(file)
+    assert counted(ingest(database, [data])) == {"new": 2}
+    assert {signature[:1] for (signature,) in rows_of(database, "SELECT signature FROM runs")} == {"?"}
+    with file.open("a") as more:
+        more.write(line("b", 30, 8.0))
+    assert counted(ingest(database, [data])) == {"changed": 1, "unchanged": 1}
+    put(file, "", more=True)
+    assert counted(ingest(database, [data])) == {"unchanged": 2}
+    assert {signature[:1] == "?" for (signature,) in rows_of(database, "SELECT signature FROM runs")} == {False}
+
+
+def test_what_a_layout_can_not_watch_is_read_each_time(
+    data: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Sequence[str]:
+        raise RuntimeError("a defect")
+
+    deep(data)
+    scalars(data)
+    monkeypatch.setattr(layouts.Scalars, "watched", fail)
+    assert counted(ingest(database, [data])) == {"new": 2}
+    assert counted(ingest(database, [data])) == {"unchanged": 2}

@@ -111,8 +111,9 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
     stack = [("", False)]
     while stack:
         relative, in_a_run = stack.pop()
+        directory = f"{base}/{relative}" if relative else base
         try:
-            with os.scandir(f"{base}/{relative}" if relative else base) as listing:
+            with os.scandir(directory) as listing:
                 entries = sorted(islice(listing, limits.DIRECTORY + 1), key=_BY_NAME)
             if len(entries) > limits.DIRECTORY:
                 raise OSError(errno.EFBIG, f"more than {limits.DIRECTORY:,} entries")
@@ -125,7 +126,7 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         if found is None and not in_a_run:
             label = _foreign_label(set(names))
             if label is None or label == _EVENTS:
-                found = recognise(names, f"{base}/{relative}" if relative else base)
+                found = recognise(names, directory)
             if found is None and label:
                 yield Foreign(relative or ".", label)
         if found is None:
@@ -133,7 +134,7 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
             yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
         elif is_text(relative):
-            yield _found(relative, f"{base}/{relative}" if relative else base, found, names)
+            yield _found(relative, directory, found, names)
         else:
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", spelled(relative))
         try:

@@ -71,8 +71,12 @@ _METRICS = (
     TypedColumn("run_id", "int", "the run"),
     TypedColumn("metric", "text", "name of the metric"),
     TypedColumn("row", "int", "row number, from 0"),
-    TypedColumn("epoch", "float", "the run's Epoch in that row, or what else numbers its rows; NaN where a metric has steps of its own"),
-    TypedColumn("steps", "float", "interactions with the environment so far, where they were logged; a metric's own steps"),
+    TypedColumn(
+        "epoch",
+        "float",
+        "the run's Epoch in that row, or what else numbers its rows; NaN beside own steps",
+    ),
+    TypedColumn("steps", "float", "interactions with the environment so far, if logged, or the metric's own steps"),
     TypedColumn("value", "float", "the value; NaN is NaN, nothing where the cell is empty or text"),
     TypedColumn("text", "text", "the cell where it is text"),
 )
