@@ -132,7 +132,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     from spindb.disk.configs import ConfigText
     from spindb.disk.environments import attributes_in_state, environment_in_state, random_in_state
     from spindb.disk.extent import check_extent
-    from spindb.disk.formats import format_named
+    from spindb.disk.formats import layout_named, read_run
     from spindb.disk.regular import TooLargeError
     from spindb.disk.saved_environment import saved_environment
     from spindb.disk.tables import read_table
@@ -217,7 +217,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
                 (run / name).parent.mkdir(parents=True, exist_ok=True)
                 (run / name).write_bytes(content)
         run.mkdir(exist_ok=True)
-        record = format_named("spinningup").read(run, "run")
+        record = read_run(layout_named("spinningup"), run, "run")
         rows_of(record, "sqlite")
         rows_of(record, "postgresql")
         for problem in record.problems:

@@ -75,10 +75,15 @@ class MetricSummary(NamedTuple):
 
 
 class MetricSeries(NamedTuple):
-    """One column of ``progress.txt``, one cell per kept row."""
+    """One metric, one cell per kept row of the run's table.
+
+    Where a metric was logged at steps of its own (its length is its own, too), ``steps`` holds the step of each cell:
+    finite numbers, as many as there are cells.
+    """
 
     name: str
     values: Sequence[Cell]
+    steps: Sequence[float] | None = None
 
     def summary(self) -> MetricSummary:
         values = self.values
@@ -265,7 +270,13 @@ NO_CONTENT = Content("", 0, "", "")
 
 
 class RunRecord(NamedTuple):
-    """One run directory, read."""
+    """One run, read.
+
+    ``path`` is its place relative to the root: its directory, and behind that ``part`` where one directory holds
+    several runs (see `part_of`). ``rows`` is the number of rows of its table; without one, the length of its longest
+    metric. ``axis`` and ``steps`` are the metrics that number the rows and count interactions; a metric with steps of
+    its own counts interactions by those unless ``steps`` names a metric.
+    """
 
     path: str
     name: str
@@ -288,6 +299,36 @@ class RunRecord(NamedTuple):
     metrics: tuple[MetricSeries, ...] = ()
     snapshots: tuple[SnapshotRecord, ...] = ()
     problems: tuple[Problem, ...] = ()
+    part: str | None = None
+
+
+def part_of(file: str, key: str | int | None = None) -> str:
+    """The name of a run that shares its directory with others: its file, relative to the directory, and a key in it.
+
+    Written as ``runs.jsonl#3``. The key is quoted so that it holds neither ``#`` nor ``/``.
+    """
+    if key is None:
+        return f"{file}#" if "#" in file else file
+    quoted = str(key).replace("%", "%25").replace("#", "%23").replace("/", "%2F")
+    return f"{file}#{quoted}"
+
+
+def file_of(part: str) -> str:
+    """The file of a run that `part_of` named so, relative to its directory."""
+    file, mark, _ = part.rpartition("#")
+    return file if mark else part
+
+
+def path_of(directory: str, part: str | None) -> str:
+    """The path of a run in a directory, ``.`` for the root: behind that comes its part where it has one."""
+    if part is None:
+        return directory
+    return part if directory == "." else f"{directory}/{part}"
+
+
+def directory_of(path: str, part: str | None) -> str:
+    """The directory of a run at `path`, which ends with its part where it has one."""
+    return path if part is None else path[: -len(part)].rstrip("/") or "."
 
 
 def latest(snapshots: Sequence[SnapshotRecord]) -> SnapshotRecord | None:

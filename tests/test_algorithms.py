@@ -11,7 +11,7 @@ import torchlike
 from test_reading import saved_model
 
 from spindb.disk.algorithms import class_of_module
-from spindb.disk.formats import format_named
+from spindb.disk.formats import layout_named, read_run
 from spindb.records import RunRecord, latest
 
 Write = Callable[..., Path]
@@ -22,7 +22,7 @@ TWIN = {"pi": "pi:0", "q1": "q1:0", "q2": "q2:0"}
 
 
 def read(directory: Path) -> RunRecord:
-    return format_named("spinningup").read(directory, "x")
+    return read_run(layout_named("spinningup"), directory, "x")
 
 
 def module(path: str) -> torchlike.Network:

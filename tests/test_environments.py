@@ -17,7 +17,7 @@ from gymlike import TIME_LIMIT, limited, state_of
 
 from spindb.disk.configs import environment_id
 from spindb.disk.environments import environment_in_name, environment_in_state
-from spindb.disk.formats import format_named
+from spindb.disk.formats import layout_named, read_run
 from spindb.disk.gymarguments import DEFAULTS, WITHOUT_EFFECT
 from spindb.disk.gymclasses import REGISTERED, identify
 from spindb.ingest.pipeline import ingest
@@ -30,7 +30,7 @@ GYMNASIUM_0 = "gymnasium.wrappers.time_limit.TimeLimit"
 
 
 def read(directory: Path) -> RunRecord:
-    return format_named("spinningup").read(directory, "x")
+    return read_run(layout_named("spinningup"), directory, "x")
 
 
 HOPPER_3 = {

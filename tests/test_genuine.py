@@ -164,11 +164,12 @@ def test_outputs_equal_those_of_the_old_stack(entry: dict[str, str], name: str) 
 
 def load(entry: dict[str, str], name: str, *, deterministic: bool, engine: Any = "tensorflow") -> Any:
     """The policy of one save by its name: stale ones too, which an itr alone would not tell."""
+    from spindb.disk.formats import read_run
     from spindb.disk.formats.spinningup import SpinningUp
     from spindb.play.policies import load_snapshot
 
     directory = directory_of(entry)
-    (snapshot,) = [s for s in SpinningUp().read(directory, ".").snapshots if s.path == name]
+    (snapshot,) = [s for s in read_run(SpinningUp(), directory, ".").snapshots if s.path == name]
     return load_snapshot(directory, snapshot, deterministic=deterministic, engine=engine)
 
 

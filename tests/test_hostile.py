@@ -22,7 +22,7 @@ from conftest import PPO_CONFIG, REPOSITORY, Outcome, rows_of, settle
 from spindb.cli.commands.ingest import _place
 from spindb.disk import limits
 from spindb.disk.codecs.pickles import PickleError, read_pickle
-from spindb.disk.formats import recognise
+from spindb.disk.formats import read_run, recognise
 from spindb.disk.regular import NotRegularError, TooLargeError, open_regular, read_regular
 from spindb.disk.scan import scan
 from spindb.disk.told import told
@@ -236,7 +236,7 @@ def _whole_save() -> dict[str, bytes]:
 def _read(run: Path) -> Any:
     found = recognise(os.listdir(run))
     assert found is not None
-    return found.read(run, run.name)
+    return read_run(found, run, run.name)
 
 
 def test_j4_names_without_number_are_counted(
@@ -366,7 +366,7 @@ def test_j4_a_large_run_is_read_in_a_process_of_its_own(run_directory: Write, tm
     before = _children(os.getpid())
     reader = Reader(tmp_path / "data", "sqlite", 1)
     seen: list[set[int]] = []
-    for rows in reader.read_all([ToRead("a", "a", "spinningup", None, 3 << 20)]):
+    for (rows,) in reader.read_each([ToRead("a", "a", "spinningup", None, 3 << 20)]):
         seen.append(_children(os.getpid()) - before)
         assert rows.record.rows == 30_000
     assert len(seen[0]) == 1

@@ -228,7 +228,7 @@ def test_f1_a_reader_that_fails_takes_no_curve(
     take()
     with monkeypatch.context() as patch:
         fail = lambda reader, runs: (reader.broken(run, code, "it failed") for run in runs)  # noqa: E731
-        patch.setattr(Reader, "read_all", fail)
+        patch.setattr(Reader, "read_each", fail)
         assert take().changed == 1
         assert rows_of(database, RUNS) == [(1, "a", "broken", None, 0, 3)]
         assert curve(database, 1) == [1.5, 2.5, 3.5]

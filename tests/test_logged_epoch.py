@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spindb.disk.formats import recognise
+from spindb.disk.formats import read_run, recognise
 from spindb.play.verify.logged import Log, episodes_within, log_of, said_of
 from spindb.records import SnapshotRecord
 
@@ -25,7 +25,7 @@ def record(tmp_path: Path, rows: list[dict[str, Any]], **config: Any) -> Any:
     (directory / "config.json").write_text(json.dumps({"seed": 0, **config}))
     found = recognise(["progress.txt", "config.json"], directory)
     assert found is not None
-    return found.read(directory, ".")
+    return read_run(found, directory, ".")
 
 
 def on_policy(epochs: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from spindb.disk.environments import environment_in_state
-from spindb.disk.formats import recognise
+from spindb.disk.formats import read_run, recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.errors import UsageError
 from spindb.logger import EpochLogger, Logger, data_directory, setup_logger_kwargs
@@ -158,12 +158,12 @@ def test_f1_a_run_beside_another_keeps_seed_and_experiment(tmp_path: Path) -> No
     for name in ("ppo_s0", "ppo_s0.2", "ppo_s0.17", "2024-01-31_12-00-00-ppo_s0.3"):
         log(tmp_path / name, 1.0)
         (tmp_path / name / "config.json").unlink()
-        record = SpinningUp().read(tmp_path / name, name)
+        record = read_run(SpinningUp(), tmp_path / name, name)
         assert (record.seed, record.exp_name) == (0, "ppo"), name
     for name in ("ppo_s0.5e", "ppo_s0.02", "ppo_s0.1", "ppo_s0.", "ppo.2"):  # no names of ours
         log(tmp_path / name, 1.0)
         (tmp_path / name / "config.json").unlink()
-        assert SpinningUp().read(tmp_path / name, name).seed is None, name
+        assert read_run(SpinningUp(), tmp_path / name, name).seed is None, name
 
 
 @pytest.mark.parametrize("progress", [None, b"", b"Epoch\tValue\n", b"\0\0", b"\n \n", b"Epoch,Q1\r\n"])
@@ -335,7 +335,7 @@ def test_what_cannot_be_saved_is_reported_in_the_run(tmp_path: Path) -> None:
         assert "generator" in (run / "vars5.pkl.problem").read_text()
         found = recognise([path.name for path in run.iterdir()])
         assert found is not None
-        record = found.read(run, ".")
+        record = read_run(found, run, ".")
         assert [p.code for p in record.problems] == ["state-not-saved", "config-missing"]
         logger.save_state({"env": PlainEnv()}, 5)
     assert not (run / "vars5.pkl.problem").exists()
@@ -352,4 +352,7 @@ def test_pytorch_modules(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "run" / "pyt_save" / "model7.pt", weights_only=False).in_features == 4
     found = recognise(["progress.txt"])
     assert found is not None
-    assert [(s.itr, s.unloadable) for s in found.read(tmp_path / "run", ".").snapshots] == [(None, None), (7, None)]
+    assert [(s.itr, s.unloadable) for s in read_run(found, tmp_path / "run", ".").snapshots] == [
+        (None, None),
+        (7, None),
+    ]

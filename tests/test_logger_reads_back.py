@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spindb.disk.formats import read_run
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.errors import PolicyError
 from spindb.logger import EpochLogger
@@ -279,7 +280,7 @@ def test_f2_the_spread_of_a_traced_gaussian_is_drawn(code: Any, tmp_path: Path) 
 def test_f2_a_twin_is_no_snapshot_of_its_own(code: Any, tmp_path: Path) -> None:
     save(tmp_path / "run", code.MLPActor(), save_onnx=True)
     assert sorted(path.name for path in (tmp_path / "run/pyt_save").iterdir()) == ["model.onnx", "model.pt"]
-    record = SpinningUp().read(tmp_path / "run", ".")
+    record = read_run(SpinningUp(), tmp_path / "run", ".")
     assert [snapshot.path for snapshot in record.snapshots] == ["pyt_save/model.pt"]
     assert record.problems == ()
 

@@ -14,7 +14,7 @@ from conftest import REPOSITORY, Outcome, rows_of, settle
 from test_algorithms import module
 from test_reading import found_under, saved_model
 
-from spindb.disk.formats import format_named, recognise
+from spindb.disk.formats import layout_named, read_run, recognise
 from spindb.disk.scan import Foreign, scan
 
 Cli = Callable[..., Outcome]
@@ -59,7 +59,7 @@ def test_b7_a_save_without_metrics_is_a_policy(tmp_path: Path, files: dict[str, 
     assert found_under(tmp_path) == ["data/hopper_s3"]
     found = recognise(os.listdir(directory), directory)
     assert found is not None
-    record = found.read(directory, "x")
+    record = read_run(found, directory, "x")
     assert (record.status, record.rows, record.metrics, record.updated_at) == ("policy", 0, (), None)
     assert (record.exp_name, record.seed, len(record.snapshots)) == ("hopper", 3, 1)
     assert {p.code for p in record.problems} <= {"config-missing", "state-unreadable", "snapshot-unloadable"}
@@ -131,5 +131,5 @@ def test_b7_a_policy_is_swept_and_the_best_is_named(published: Path, cli: Cli) -
 
 def test_b7_the_reader_named_outright_says_what_lacks(tmp_path: Path) -> None:
     directory = place(tmp_path / "half", {"config.json": b"{}", "tf1_save/variables/variables.index": b""})
-    record = format_named("spinningup").read(directory, "x")
+    record = read_run(layout_named("spinningup"), directory, "x")
     assert [s.unloadable is not None for s in record.snapshots] == [True]

@@ -18,7 +18,7 @@ from torchlike import SMALLEST as WHOLE
 
 from spindb.disk import limits
 from spindb.disk.codecs.savedmodel import SavedModelError, check_variables, read_signature
-from spindb.disk.formats import recognise
+from spindb.disk.formats import read_run, recognise
 from spindb.disk.scan import FoundRun, check_root, scan
 from spindb.errors import NotFoundError, UsageError
 from spindb.records import Problem, RunRecord
@@ -29,7 +29,7 @@ Write = Callable[..., Path]
 def read(directory: Path) -> RunRecord:
     found = recognise(os.listdir(directory))
     assert found is not None
-    return found.read(directory, "x")
+    return read_run(found, directory, "x")
 
 
 def found_under(root: Path) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import Outcome, rows_of
 
-from spindb.disk.formats import format_named
+from spindb.disk.formats import layout_named, read_run
 from spindb.disk.metricnames import performance_of, steps_of
 from spindb.disk.times import FileTimes, run_time, seconds_of, utc, zone_named
 from spindb.errors import UsageError
@@ -255,5 +255,5 @@ def test_a13_steps_in_any_spelling() -> None:
 
 
 def test_a14_the_format_takes_a_zone(run_directory: Write) -> None:
-    record = format_named("spinningup").read(run_directory(NAME), "x", stamp_zone="-05:00")
+    record = read_run(layout_named("spinningup"), run_directory(NAME), "x", stamp_zone="-05:00")
     assert (record.started_at, record.started_source) == (datetime(2026, 7, 1, 19, 30), "name in -05:00")

@@ -43,7 +43,7 @@ def counting_problems(columns: Sequence[MetricSeries], lines: Sequence[int], pat
     place = counter_of(names_of(columns))
     if place is None:
         return ()
-    name, values = columns[place]
+    name, values, _ = columns[place]
     if _rises(values):
         return ()
     steps = _steps_between(values)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from spindb.disk import limits
+from spindb.disk.content import content_of, digest_of_saves
 from spindb.disk.regular import LinkError, NotRegularError, TooLargeError, read_with_time
 from spindb.disk.told import text_of
-from spindb.records import Problem
+from spindb.records import Content, Problem
 
 _name_of: Callable[[os.DirEntry[str]], str] = attrgetter("name")
 _Part = TypeVar("_Part")
@@ -24,13 +25,19 @@ _Absent = TypeVar("_Absent")
 
 
 class RunDirectory:
-    """Names and contents of a run directory's files, and the problems that were met."""
+    """Names and contents of a run directory's files, and the problems that were met.
 
-    def __init__(self, directory: Path) -> None:
+    ``names`` are its entries, sorted; ``stamp_zone`` is the time zone of a stamp in its name, None for this machine's.
+    Paths of files are relative to the directory.
+    """
+
+    def __init__(self, directory: Path, stamp_zone: str | None = None) -> None:
         """
         Raises:
             OSError: the directory can't be listed.
         """
+        self.directory = directory
+        self.stamp_zone = stamp_zone
         self._base = os.fspath(directory)
         self.problems: list[Problem] = []
         self.unreadable: set[str] = set()
@@ -71,6 +78,22 @@ class RunDirectory:
                 return None
         return self._times[name]
 
+    def files(self, depth: int, within: str = "") -> list[str]:
+        """The paths of all files down to so many directories below, as `files_below` has them."""
+        return files_below(self._base, depth, within)
+
+    def content(self, metrics: bytes, config: bytes, previous: int | None = None, saves: Iterable[str] = ()) -> Content:
+        """Digests by which the run is known again.
+
+        Args:
+            metrics: what its metrics are made of, so that those of a run that grew begin with what they were.
+            config: what its hyperparameters are made of.
+            previous: how many bytes of metrics there were when it was read before.
+            saves: paths of the saved policies of a run without rows, which are all that may tell it from others.
+        """
+        paths = tuple(saves)
+        return content_of(metrics, config, previous, digest_of_saves(self.directory, paths) if paths else "")
+
     def part(self, name: str, code: str, absent: _Absent, read: Callable[[], _Part]) -> _Part | _Absent:
         """What `read` gives; `absent` and a problem with that code where it fails.
 
@@ -97,6 +120,30 @@ def listed(directory: str | os.PathLike[str]) -> tuple[list[str], bool]:
         names = list(map(_name_of, islice(entries, limits.ENTRIES + 1)))
     more = len(names) > limits.ENTRIES
     return sorted(names[: limits.ENTRIES]), more
+
+
+def files_below(directory: str | os.PathLike[str], depth: int, within: str = "") -> list[str]:
+    """The paths of the files in a directory and down to so many below, relative to it, sorted.
+
+    There are at most `limits.ENTRIES`. `within` is a directory below to begin with. Directories that are links are not
+    entered, those that can't be listed are left out.
+    """
+    base = os.fspath(directory)
+    found: list[str] = []
+    pending = [(within, depth)]
+    while pending and len(found) < limits.ENTRIES:
+        inside, left = pending.pop()
+        try:
+            with os.scandir(f"{base}/{inside}" if inside else base) as entries:
+                for entry in islice(entries, limits.ENTRIES - len(found)):
+                    path = f"{inside}/{entry.name}" if inside else entry.name
+                    if not entry.is_dir(follow_symlinks=False):
+                        found.append(path)
+                    elif left:
+                        pending.append((path, left - 1))
+        except OSError:
+            continue
+    return sorted(found)
 
 
 def why_unreadable(error: OSError) -> tuple[str, str]:

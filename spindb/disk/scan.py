@@ -7,7 +7,7 @@ Symbolic links to directories are followed once: a link that leads to a place al
 place that the walk reaches anyway, is left alone, so loops end. Who asks for the places that links lead to gets them
 instead, to walk them as roots of their own. A directory that can't be listed is reported and skipped.
 
-A run's *signature* digests name, size and mtime (nanoseconds) of the files that matter to it, and the
+A run's *signature* digests path, size and mtime (nanoseconds) of what its layout watches, and the
 version of the readers (`formats.READERS`). Where it equals the stored one the run is unchanged. A file
 written in the very instant of a scan may change again without its mtime moving on; a signature that
 contains such a young file is *unsettled* and must not be trusted the next time.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +27,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spindb.disk import limits
-from spindb.disk.formats import READERS, Format, recognise
+from spindb.disk.formats import READERS, recognise
+from spindb.disk.formats.base import Layout
 from spindb.disk.regular import OF_THE_KERNEL
 from spindb.errors import NotFoundError, UsageError
 from spindb.files import escaped, is_utf8
@@ -45,7 +45,7 @@ class FoundRun(NamedTuple):
     """
 
     path: str
-    format: Format
+    layout: Layout
     signature: str
     settled: bool
     size: int = 0
@@ -111,8 +111,9 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
     stack = [("", False)]
     while stack:
         relative, in_a_run = stack.pop()
+        directory = f"{base}/{relative}" if relative else base
         try:
-            with os.scandir(f"{base}/{relative}" if relative else base) as listing:
+            with os.scandir(directory) as listing:
                 entries = sorted(islice(listing, limits.DIRECTORY + 1), key=_BY_NAME)
             if len(entries) > limits.DIRECTORY:
                 raise OSError(errno.EFBIG, f"more than {limits.DIRECTORY:,} entries")
@@ -125,7 +126,7 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         if found is None and not in_a_run:
             label = _foreign_label(set(names))
             if label is None or label == _EVENTS:
-                found = recognise(names, f"{base}/{relative}" if relative else base)
+                found = recognise(names, directory)
             if found is None and label:
                 yield Foreign(relative or ".", label)
         if found is None:
@@ -133,7 +134,7 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         elif len(relative) > limits.PATH // 4 and len(os.fsencode(relative)) > limits.PATH:
             yield Problem("path-too-long", f"its path is longer than {limits.PATH:,} bytes: left out", relative)
         elif is_utf8(relative):
-            yield _found(relative, found, entries)
+            yield _found(relative, directory, found, names)
         else:
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", escaped(relative))
         try:
@@ -159,7 +160,7 @@ def _foreign_label(names: set[str]) -> str | None:
 
 
 def _enter(
-    entry: os.DirEntry[str], found: Format | None, real_root: str, seen_links: set[str], leads: list[Path] | None
+    entry: os.DirEntry[str], found: Layout | None, real_root: str, seen_links: set[str], leads: list[Path] | None
 ) -> bool:
     """Whether the walk goes on in a directory or link, within a directory of a format, or of none."""
     if found is not None and found.is_save(entry.name):
@@ -184,33 +185,22 @@ def _leads_on(link: os.DirEntry[str], real_root: str, seen_links: set[str]) -> b
     return True
 
 
-def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> FoundRun:
+def _found(relative: str, directory: str, found: Layout, names: list[str]) -> FoundRun:
     facts: list[tuple[str, int, int]] = []
     youngest = size = 0
-    for entry in entries:
-        name = entry.name
-        if not found.matters(name):
-            continue
+    try:
+        watched = list(islice(found.watched(directory, names), limits.DIRECTORY))
+    except Exception:  # the reader, which meets the same, says what it is; until then the run is read each time
+        return FoundRun(relative or ".", found, "", False)
+    for path in watched:
         try:
-            status = entry.stat()
-            facts.append((name, status.st_size, status.st_mtime_ns))
-            if status.st_mtime_ns > youngest:
-                youngest = status.st_mtime_ns
-            size += status.st_size
-            if stat.S_ISDIR(status.st_mode) and found.is_save(name):
-                inside = _facts_inside(entry)
-                youngest = max(youngest, *(mtime for _, _, mtime in inside), 0)
-                facts += inside
-                size += sum(length for _, length, _ in inside)
+            status = os.stat(f"{directory}/{path}")
         except OSError as error:  # it vanished, or may not be looked at: the reader will say so
-            facts.append((name, -1, error.errno or 0))
+            facts.append((path, -1, error.errno or 0))
+            continue
+        facts.append((path, status.st_size, status.st_mtime_ns))
+        if status.st_mtime_ns > youngest:
+            youngest = status.st_mtime_ns
+        size += status.st_size
     digest = blake2b(repr((READERS, facts)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     return FoundRun(relative or ".", found, digest, youngest < time.time_ns() - _SETTLING_NS, size)
-
-
-def _facts_inside(save: os.DirEntry[str]) -> list[tuple[str, int, int]]:
-    """Name, size and mtime of what lies directly in a save directory."""
-    with os.scandir(save.path) as inside:
-        entries = sorted(islice(inside, limits.ENTRIES), key=_BY_NAME)
-    status = [(item.name, item.stat()) for item in entries]
-    return [(f"{save.name}/{name}", found.st_size, found.st_mtime_ns) for name, found in status]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import repeat
 
 import orjson
 
@@ -19,7 +20,7 @@ from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.rows import read_rows
 from spindb.records import MetricSeries, Problem
 
-_column = partial(tuple.__new__, MetricSeries)  # of a pair; the class's own call takes three times as long
+_column = partial(tuple.__new__, MetricSeries)  # of a triple; the class's own call takes three times as long
 _PLAIN = b"0123456789+-.eE\t\n"
 _NO_NAME = ('"', "'", "#", "//")  # what begins a quoted name or a comment
 
@@ -52,7 +53,7 @@ def _read_fast(header: bytes, body: bytes, path: str = "progress.txt") -> Table 
     text = body[:-1].replace(b"\t", b",").replace(b"\n", b"],[")
     try:
         rows = orjson.loads(b"[[" + text + b"]]")
-        columns = tuple(map(_column, zip(names, zip(*rows, strict=True), strict=True)))
+        columns = tuple(map(_column, zip(names, zip(*rows, strict=True), repeat(None, len(names)), strict=True)))
     except ValueError:  # no JSON after all, or rows of several lengths
         return None
     return Table(columns, len(rows), counting_problems(columns, range(2, len(rows) + 2), path))

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, tee
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
-from spindb.disk.scan import Foreign, FoundRun, check_root, scan
-from spindb.disk.times import has_stamp, zone_named, zone_of_source
+from spindb.disk.scan import Foreign, check_root, scan
+from spindb.disk.times import zone_named
 from spindb.errors import UsageError
 from spindb.files import escaped, is_utf8
 from spindb.index.database.engine import database_errors
@@ -25,10 +25,10 @@ from spindb.index.write.batch import IndexedRun
 from spindb.index.write.roots import RootPlace
 from spindb.ingest.deadline import SECONDS, timed
 from spindb.ingest.places import join, outermost, under
-from spindb.ingest.reading import Reader, ToRead, garbage_seldom_collected
+from spindb.ingest.reading import Reader, garbage_seldom_collected
 from spindb.ingest.sinks import Sink, Unseen, sink_of
 from spindb.ingest.summary import Outcome, RunProblem, Summary
-from spindb.ingest.tasks import UNSETTLED, Task, Tasks
+from spindb.ingest.tasks import ReadRun, Tasks, shared_directories, task_of
 from spindb.records import Problem
 
 _BATCH = 100  # runs per transaction
@@ -117,6 +117,7 @@ class _Whole:
     options: Options
     moved_ids: set[int] = field(default_factory=set)
     emptied_roots: set[int] = field(default_factory=set)
+    stand_ins: set[int] = field(default_factory=set)  # for directories that could not be read, until their runs were
 
     def run(self, directories: Sequence[Path]) -> None:
         waiting, done = deque(directories), list[_Ingest]()
@@ -148,12 +149,13 @@ class _Whole:
     def settle(self, done: Sequence[_Ingest]) -> None:
         """Count the runs that were not seen, and let the sink do what takes all runs."""
         gone = {run.id: run for one in done for run in one.gone.values() if run.id not in self.moved_ids}
-        unseen = Unseen(list(gone.values()), self.emptied_roots, {one.root_id for one in done})
-        dropped = self.sink.settle(unseen, prune=self.options.prune)
-        missing = sum(not run.removed for run in unseen.runs) - (dropped or 0)
-        self.summary.pruned += dropped or 0
+        ingested = {one.root_id for one in done}
+        unseen = Unseen(list(gone.values()), self.stand_ins, self.emptied_roots, ingested)
+        settled = self.sink.settle(unseen, prune=self.options.prune)
+        missing = sum(not run.removed and run.id not in settled.replaced for run in unseen.runs) - settled.pruned
+        self.summary.pruned += settled.pruned
         self.summary.missing += missing
-        if self.options.prune and dropped is not None:
+        if self.options.prune and settled.written:
             self.summary.spared += missing
 
 
@@ -168,6 +170,7 @@ class _Ingest:
     root: Path | None = None
     leads: list[Path] = field(default_factory=list)
     gone: dict[str, IndexedRun] = field(default_factory=dict)
+    done: int = 0  # directories
 
     def __post_init__(self) -> None:
         self.sink, self.summary, self.options = self.whole.sink, self.whole.summary, self.whole.options
@@ -181,7 +184,7 @@ class _Ingest:
             with self.sink.room_for(len(tasks)):
                 self.write_all(place, tasks)
         prefix = "" if place.inside == "." else place.inside + "/"
-        self.gone = {
+        self.gone |= {
             path: run for path, run in known.items() if (path + "/").startswith(prefix) and not under(path, hidden)
         }
 
@@ -191,6 +194,8 @@ class _Ingest:
         hidden = [join(place.inside, path) for path in seen]
         if not self.directory.is_dir():  # a link led there, and it is gone
             return hidden
+        shared = shared_directories(known)
+        usual = self.options.time_limit is None and self.options.stamp_zone is None
         for found in scan(self.directory, self.leads):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
@@ -202,40 +207,46 @@ class _Ingest:
                 hidden.append(path)
                 self.summary.problems.append(RunProblem(self.directory / found.path, replace(found, path="")))
                 continue
-            before = known.pop(path, None)
-            task = self.task(found, path, before)
+            alone = known.get(path)
+            if usual and alone is not None and alone.signature == found.signature and path not in shared:
+                self.leave({path: known.pop(path)})  # as nearly all are
+                continue
+            before = {at: known.pop(at) for at in (path, *shared.get(path, ())) if at in known}
+            task = task_of(found, path, before, self.options.time_limit is not None, self.options.stamp_zone)
             if task is not None:
                 tasks.add(task)
-            elif before is not None and before.removed:
+            else:
+                self.leave(before)
+        return hidden
+
+    def leave(self, known: Mapping[str, IndexedRun]) -> None:
+        """Count the runs of a directory that is as it was; those that are missing were missing before."""
+        for path, run in known.items():
+            if run.status == "missing":
+                self.gone[path] = run
+            elif run.removed:
                 self.summary.removed += 1
             else:
                 self.summary.unchanged += 1
-        return hidden
-
-    def task(self, found: FoundRun, path: str, known: IndexedRun | None) -> Task | None:
-        """What is to be read, or None where the run is as it was."""
-        zone = self.options.stamp_zone
-        again = self.options.time_limit is not None and known is not None and known.status == "broken"
-        if zone is not None and known is not None and has_stamp(os.path.basename(path)):
-            again = again or zone_of_source(known.started_source) != zone
-        if known is not None and known.status != "missing" and known.signature == found.signature and not again:
-            return None
-        signature = found.signature if found.settled else UNSETTLED + found.signature
-        size = known.metrics_size if known else None
-        if zone is None and known is not None:
-            zone = zone_of_source(known.started_source)
-        return Task(ToRead(found.path, path, found.format.name, size, found.size, zone), signature, known)
 
     def write_all(self, place: RootPlace, tasks: Tasks) -> None:
-        one, other = tee(tasks)
-        records = zip(one, self.reader.read_all(task.run for task in other), strict=True)
-        done = 0
+        records = self.read_all(tasks)
         while batch := list(islice(records, _BATCH)):
-            done += len(batch)
             for outcome in self.sink.put(place, batch, self.reader):
                 self.count(outcome)
             if self.options.progress:
-                self.options.progress(done, len(tasks))
+                self.options.progress(self.done, len(tasks))
+
+    def read_all(self, tasks: Tasks) -> Iterator[ReadRun]:
+        """Read the runs of all directories; those that are no longer in theirs are gone."""
+        one, other = tee(tasks)
+        for task, found in zip(one, self.reader.read_each(task.run for task in other), strict=True):
+            self.done += 1
+            there = {rows.record.path for rows in found}
+            self.gone.update((path, known) for path, known in task.all_known().items() if path not in there)
+            if found and task.known is not None and not task.known.fingerprint and task.run.place not in there:
+                self.whole.stand_ins.add(task.known.id)
+            yield from (ReadRun(task, rows, len(found)) for rows in found)
 
     @cached_property
     def reader(self) -> Reader:
@@ -247,6 +258,6 @@ class _Ingest:
         if identity.moved_from is not None and identity.run_id is not None:
             self.whole.moved_ids.add(identity.run_id)
             self.whole.emptied_roots.add(identity.moved_from)
-        directory = self.directory / outcome.task.run.path
+        directory = self.directory / outcome.directory / (outcome.record.part or "")
         if self.summary.count(outcome, directory) and self.options.wrote:
             self.options.wrote(directory)

@@ -7,20 +7,20 @@ process of its own even where nothing else is: there memory is limited, and C co
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from spindb.disk.formats import format_named
+from spindb.disk.formats import Previous, layout_named, read_runs
 from spindb.disk.regular import follow_links_within
 from spindb.disk.run_directory import why_failed
 from spindb.index.write.rows import RunRows, rows_of
 from spindb.ingest.deadline import SECONDS, TooSlowError, within_seconds
 from spindb.ingest.workers import MEMORY, Loss, Workers
-from spindb.records import Problem, RunRecord
+from spindb.records import Problem, RunRecord, path_of
 
 _WORTH_A_POOL = 300  # below that, starting processes costs more than it gives
 _LARGE = 2 << 20  # bytes of a run's files: what lies in less can't take long, or much memory
@@ -31,7 +31,8 @@ class ToRead(NamedTuple):
     """A run directory to read: ``path`` is relative to what is ingested, ``place`` to the root, which may lie above.
 
     ``previous_size`` is how many bytes its metrics had when they were read before, ``size`` how many all of its files
-    have now; ``stamp_zone`` is the time zone of a stamp in its name, None for this machine's.
+    have now; ``stamp_zone`` is the time zone of a stamp in its name, None for this machine's. ``parts`` holds the
+    previous sizes of those runs that share the directory, by their parts.
     """
 
     path: str
@@ -40,6 +41,16 @@ class ToRead(NamedTuple):
     previous_size: int | None
     size: int = 0
     stamp_zone: str | None = None
+    parts: Mapping[str, int] | None = None
+
+    @property
+    def previous(self) -> Previous:
+        """The previous sizes of all runs of the directory."""
+        found: dict[str | None, int] = {}
+        found.update(self.parts or {})
+        if self.previous_size is not None:
+            found[None] = self.previous_size
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,8 @@ class Reader:
     time_limit: float = SECONDS
     root: Path | None = None
 
-    def read_all(self, runs: Iterable[ToRead]) -> Iterator[RunRows]:
-        """The rows of each, in order.
+    def read_each(self, runs: Iterable[ToRead]) -> Iterator[list[RunRows]]:
+        """The rows of each directory's runs, in order.
 
         Raises:
             SpindbError: no process can be started.
@@ -76,32 +87,38 @@ class Reader:
                 else:
                     yield self.read(run)
 
-    def read(self, run: ToRead) -> RunRows:
-        """Read one run; whatever goes wrong is said in its rows and hides no other run."""
+    def read(self, run: ToRead) -> list[RunRows]:
+        """Read the runs of one directory; whatever goes wrong is said in their rows and hides no other run."""
+        found: list[RunRows] = []
         try:
-            return within_seconds(self.time_limit, self.rows, run)
+            within_seconds(self.time_limit, self.rows, run, found)
         except TooSlowError:
-            return self.broken(run, "too-slow", self.too_slow())
+            return self.broken(run, "too-slow", self.too_slow(), found)
         except Exception as error:  # a defect of a reader must not end the ingest of all other runs
-            return self.broken(run, "unreadable-run", why_failed(error))
+            return self.broken(run, "unreadable-run", why_failed(error), found)
+        return found
 
-    def rows(self, run: ToRead) -> RunRows:
-        """The rows of a run, as far as its files can be read.
+    def rows(self, run: ToRead, into: list[RunRows]) -> None:
+        """Add the rows of the directory's runs, as far as its files can be read.
 
         Raises:
-            OSError: its directory can't be listed.
+            OSError: the directory can't be listed.
         """
-        return rows_of(self.record(run, run.previous_size), self.dialect)
+        into.extend(rows_of(record, self.dialect) for record in self.records(run, run.previous))
 
-    def record(self, run: ToRead, previous_size: int | None) -> RunRecord:
-        """What the run's files say."""
+    def records(self, run: ToRead, previous: Previous) -> Iterator[RunRecord]:
+        """What the files of the directory say."""
         follow_links_within(self.root or self.directory)
-        return format_named(run.format).read(self.directory / run.path, run.place, previous_size, run.stamp_zone)
+        return read_runs(layout_named(run.format), self.directory / run.path, run.place, previous, run.stamp_zone)
 
-    def begins(self, run: ToRead, size: int) -> str | None:
-        """The digest of the first `size` bytes of a run's metrics, None where it can't be told."""
+    def begins(self, run: ToRead, part: str | None, size: int) -> str | None:
+        """The digest of the first `size` bytes of the metrics of a directory's run, None where it can't be told."""
+
+        def digest() -> str | None:
+            return next((r.content.begins for r in self.records(run, {part: size}) if r.part == part), None)
+
         try:
-            return within_seconds(self.time_limit, self.record, run, size).content.begins
+            return within_seconds(self.time_limit, digest)
         except (TooSlowError, Exception):
             return None
 
@@ -109,18 +126,26 @@ class Reader:
         """What is said of a run that takes too long."""
         return f"takes more than {self.time_limit:g} seconds to read: given up (--time-limit SECONDS allows more)"
 
-    def lost(self, run: ToRead, loss: Loss) -> RunRows:
-        """What is known of a run with which the process that read it ended."""
+    def lost(self, run: ToRead, loss: Loss) -> list[RunRows]:
+        """What is known of the runs with which the process that read them ended."""
         if loss.slow:
             return self.broken(run, "too-slow", self.too_slow())
         reason = f"the process that read it ended ({loss.how}), and so did a second one: given up"
         return self.broken(run, "reader-died", f"{reason}; it may take more than {MEMORY >> 30} GiB of memory")
 
-    def broken(self, run: ToRead, code: str, reason: str) -> RunRows:
-        """What is known of a run that could not be read or stored: that it is there, and why not more."""
-        problem = Problem(code, reason)
-        name = (self.directory / run.path).name
-        return rows_of(RunRecord(run.place, name, run.format, "broken", problems=(problem,)), self.dialect)
+    def broken(self, run: ToRead, code: str, reason: str, found: Sequence[RunRows] = ()) -> list[RunRows]:
+        """What was read of a directory, and what is known of its other runs: that they are there, and why not more."""
+        read = {rows.record.part for rows in found}
+        unread: list[str | None] = [part for part in run.parts or {} if part not in read]
+        return [*found, *(self.broken_run(run, part, code, reason) for part in unread or [None])]
+
+    def broken_run(self, run: ToRead, part: str | None, code: str, reason: str) -> RunRows:
+        """What is known of a run that could not be read or stored."""
+        name = part or (self.directory / run.path).name
+        record = RunRecord(
+            path_of(run.place, part), name, run.format, "broken", problems=(Problem(code, reason),), part=part
+        )
+        return rows_of(record, self.dialect)
 
 
 @contextmanager

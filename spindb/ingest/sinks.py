@@ -25,7 +25,6 @@ from spindb.index.database.planner import refresh_statistics, statistics_behind
 from spindb.index.write.batch import Batch, IndexedRun, drop_runs, known_runs, mark_missing, prunable, set_signatures
 from spindb.index.write.copies import link_copies
 from spindb.index.write.identity import (
-    DigestOfStart,
     Identity,
     Recogniser,
     RemovedRuns,
@@ -34,27 +33,34 @@ from spindb.index.write.identity import (
 )
 from spindb.index.write.recognised import write_as
 from spindb.index.write.roots import RootPlace, place_of, planned_place
-from spindb.index.write.rows import RunRows
 from spindb.index.write.siblings import environments_from_siblings
-from spindb.ingest.reading import Reader, ToRead
+from spindb.ingest.reading import Reader
 from spindb.ingest.summary import Kept, Outcome, Summary
-from spindb.ingest.tasks import Task
-from spindb.records import RunRecord
-
-Read = tuple[Task, RunRows]
-"""A run that was read."""
+from spindb.ingest.tasks import ReadRun
 
 _REFUSALS = (ValueError, TypeError, OverflowError, DataError, IntegrityError, OperationalError)
 """What is raised where a value can't be stored."""
 
 
 class Unseen(NamedTuple):
-    """Runs of the index that an ingest did not find; ``emptied`` are roots that runs moved away from, ``ingested``
-    those that were looked through."""
+    """Runs of the index that an ingest did not find.
+
+    ``stand_ins`` are ids of runs that stood for directories which could not be read, and now were; ``emptied`` are
+    roots that runs moved away from, ``ingested`` those that were looked through.
+    """
 
     runs: Sequence[IndexedRun]
+    stand_ins: Collection[int]
     emptied: Collection[int]
     ingested: Collection[int]
+
+
+class Settled(NamedTuple):
+    """What became of the runs that were not found: ids of stand-ins that were dropped, how many others were pruned."""
+
+    replaced: Collection[int] = ()
+    pruned: int = 0
+    written: bool = False
 
 
 class Sink(Protocol):
@@ -73,14 +79,11 @@ class Sink(Protocol):
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         """Around the writing of so many runs."""
 
-    def put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
         """Recognise runs and put them; `reader` reads again what that takes."""
 
-    def settle(self, unseen: Unseen, *, prune: bool) -> int | None:
-        """What can only be said when every run was seen: which are missing, which are copies, what siblings know.
-
-        Returns how many runs were dropped; None where none ever are.
-        """
+    def settle(self, unseen: Unseen, *, prune: bool) -> Settled:
+        """What can only be said when every run was seen: which are missing, which are copies, what siblings know."""
 
 
 class Nowhere:
@@ -97,11 +100,11 @@ class Nowhere:
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
-        return [Outcome(task, rows.record, Identity()) for task, rows in batch]
+    def put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
+        return [_outcome(read, Identity()) for read in batch]
 
-    def settle(self, unseen: Unseen, *, prune: bool) -> int | None:
-        return None
+    def settle(self, unseen: Unseen, *, prune: bool) -> Settled:
+        return Settled()
 
 
 class _Connected(ABC):
@@ -115,7 +118,7 @@ class _Connected(ABC):
         with self.connection.begin():
             return directory in roots_here(self.connection)
 
-    def put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
         """Put a batch in one transaction; a run that the database refuses is put as broken, the others as they are."""
         try:
             return self._put(place, batch, reader)
@@ -124,17 +127,18 @@ class _Connected(ABC):
                 raise
             if len(batch) > 1:
                 return [outcome for one in batch for outcome in self.put(place, [one], reader)]
-            task, _ = batch[0]
+            (read,) = batch
             reason = f"can't be stored ({type(error).__name__}: {text_of(error)}): please report this"
-            return self._put(place, [(task, reader.broken(task.run, "unreadable-run", reason))], reader)
+            rows = reader.broken_run(read.task.run, read.rows.record.part, "unreadable-run", reason)
+            return self._put(place, [read._replace(rows=rows)], reader)
 
     @abstractmethod
-    def _put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
+    def _put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
         """Recognise runs and put them, in one transaction."""
 
-    def recogniser(self, place: RootPlace, batch: Sequence[Read], same: Sequence[Outcome | None]) -> Recogniser:
+    def recogniser(self, place: RootPlace, batch: Sequence[ReadRun], same: Sequence[Outcome | None]) -> Recogniser:
         """What recognises the runs of a batch that are not the `same`, in the transaction that will write them."""
-        fresh = [rows for (_, rows), outcome in zip(batch, same, strict=True) if outcome is None]
+        fresh = [read.rows for read, outcome in zip(batch, same, strict=True) if outcome is None]
         return Recogniser(self.connection, place, fresh, self.removed)
 
     @cached_property
@@ -154,20 +158,17 @@ class DryRun(_Connected):
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def _put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
-        proven = [_same(task, rows) for task, rows in batch]
+    def _put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
+        proven = [_same(read) for read in batch]
         with self.connection.begin():
             recogniser = self.recogniser(place, batch, proven)
             return [
-                same or self._outcome(task, rows, recogniser, reader)
-                for (task, rows), same in zip(batch, proven, strict=True)
+                same or _outcome(read, recogniser.identify(read.rows, read.start_by(reader)))
+                for read, same in zip(batch, proven, strict=True)
             ]
 
-    def _outcome(self, task: Task, rows: RunRows, recogniser: Recogniser, reader: Reader) -> Outcome:
-        return Outcome(task, rows.record, recogniser.identify(rows, _digests(reader, task.run, rows.record)))
-
-    def settle(self, unseen: Unseen, *, prune: bool) -> int | None:
-        return None
+    def settle(self, unseen: Unseen, *, prune: bool) -> Settled:
+        return Settled()
 
 
 class DatabaseSink(_Connected):
@@ -181,39 +182,43 @@ class DatabaseSink(_Connected):
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return indexed_afterwards(self.connection, runs)
 
-    def _put(self, place: RootPlace, batch: Sequence[Read], reader: Reader) -> list[Outcome]:
-        proven = [_same(task, rows) for task, rows in batch]
+    def _put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
+        proven = [_same(read) for read in batch]
         with self.connection.begin():
             recogniser = self.recogniser(place, batch, proven)
             writing = Batch(self.connection, place.root_id, recogniser.unseen)
             outcomes = [
-                same or self._written(writing, task, rows, recogniser, reader)
-                for (task, rows), same in zip(batch, proven, strict=True)
+                same or self._written(writing, read, recogniser, reader)
+                for read, same in zip(batch, proven, strict=True)
             ]
-            signatures = {one.identity.run_id: one.task.signature for one in outcomes if one.same}
+            signatures = {
+                one.identity.run_id: read.signature for read, one in zip(batch, outcomes, strict=True) if one.same
+            }
             set_signatures(self.connection, {run: text for run, text in signatures.items() if run is not None})
             writing.write()
         return outcomes
 
-    def _written(self, writing: Batch, task: Task, rows: RunRows, recogniser: Recogniser, reader: Reader) -> Outcome:
-        identity = recogniser.identify(rows, _digests(reader, task.run, rows.record))
-        run_id, kept_as = write_as(writing, identity, rows, task.signature)
-        recogniser.put(run_id, rows, identity)
-        return Outcome(task, rows.record, identity, kept=None if kept_as is None else Kept(run_id, kept_as))
+    def _written(self, writing: Batch, read: ReadRun, recogniser: Recogniser, reader: Reader) -> Outcome:
+        identity = recogniser.identify(read.rows, read.start_by(reader))
+        run_id, kept_as = write_as(writing, identity, read.rows, read.signature)
+        recogniser.put(run_id, read.rows, identity)
+        return _outcome(read, identity, kept=None if kept_as is None else Kept(run_id, kept_as))
 
-    def settle(self, unseen: Unseen, *, prune: bool) -> int | None:
+    def settle(self, unseen: Unseen, *, prune: bool) -> Settled:
         """Looked for even where nothing changed: an earlier ingest may have died before it came here."""
         fresh = [run.id for run in unseen.runs if run.status != "missing"]
         if not (fresh or (unseen.runs and prune) or self._unsettled(unseen.emptied)):
-            return 0
+            return Settled()
         with self.connection.begin():
             mark_missing(self.connection, fresh)
+            replaced = prunable(self.connection, unseen.stand_ins)
+            drop_runs(self.connection, replaced)
             dropped = prunable(self.connection, [run.id for run in unseen.runs]) if prune else []
             drop_runs(self.connection, dropped)
             link_copies(self.connection)
             environments_from_siblings(self.connection)
             drop_emptied_roots(self.connection, set(unseen.emptied) - set(unseen.ingested))
-        return len(dropped)
+        return Settled(replaced, len(dropped), written=True)
 
     def _unsettled(self, emptied: Collection[int]) -> bool:
         """Whether moves, copies or what siblings know leave something to do."""
@@ -265,19 +270,12 @@ def _behind(connection: Connection, summary: Summary) -> bool:
         return statistics_behind(connection, summary.written)
 
 
-def _same(task: Task, rows: RunRows) -> Outcome | None:
+def _same(read: ReadRun) -> Outcome | None:
     """The outcome of a run that was read in the instant it was written before and proves to be the same."""
-    same = task.proven_same(rows.record)
-    return None if same is None else Outcome(task, rows.record, Identity(same), same=True)
+    same = read.task.proven_same(read.rows.record)
+    return None if same is None else _outcome(read, Identity(same), same=True)
 
 
-def _digests(reader: Reader, run: ToRead, record: RunRecord) -> DigestOfStart:
-    """Digests of the first bytes of the metrics: the one that was computed when the record was read is at hand, any
-    other takes another look."""
-
-    def digest(size: int) -> str | None:
-        if run.previous_size == size:
-            return record.content.begins
-        return reader.begins(run, size)
-
-    return digest
+def _outcome(read: ReadRun, identity: Identity, *, same: bool = False, kept: Kept | None = None) -> Outcome:
+    record = read.rows.record
+    return Outcome(read.task.run.path, read.task.known_as(record.path), record, identity, same, kept)

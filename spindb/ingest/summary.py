@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from spindb.index.write.batch import IndexedRun
 from spindb.index.write.identity import Identity
-from spindb.ingest.tasks import Task
 from spindb.records import Problem, RunRecord
 
 
@@ -20,9 +20,10 @@ class Kept(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a run that was read; ``same`` where it proved to be as it was."""
+    """What became of a run that was read; ``known`` is what the index knew, ``same`` says that it proved to be so."""
 
-    task: Task
+    directory: str
+    known: IndexedRun | None
     record: RunRecord
     identity: Identity
     same: bool = False
@@ -74,18 +75,18 @@ class Summary:
 
     def count(self, outcome: Outcome, directory: Path) -> bool:
         """Count the run at `directory`; returns whether it was written into view, that is, new or not as it was."""
-        task, record, identity, same, kept = outcome
+        known, record, identity, same, kept = outcome[1:]
         if kept is not None:
             self.kept.append(kept)
-        if identity.removed_at is not None or (same and task.known is not None and task.known.removed):
+        if identity.removed_at is not None or (same and known is not None and known.removed):
             self.removed += 1
             return False
         if identity.moved_from is not None:
             self.moved += 1
-        elif task.known is None:
+        elif known is None:
             self.new += 1
             self.copies += identity.copy_of is not None
-        elif task.known.status == "missing":
+        elif known.status == "missing":
             self.returned += 1
         elif same:
             self.unchanged += 1

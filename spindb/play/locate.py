@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import SupportsIndex
 
 from spindb.disk import limits
-from spindb.disk.formats import recognise
-from spindb.disk.formats.spinningup import SpinningUp
+from spindb.disk.formats import LAYOUTS, files_of, layout_of, read_runs
 from spindb.disk.regular import follow_links_within, read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, NotFoundError, UsageError
@@ -22,7 +21,6 @@ from spindb.machine import this_host
 from spindb.records import EnvironmentHint, SnapshotRecord
 
 _MAX_LISTED = 5
-_SPINNING_UP = SpinningUp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +109,25 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
         raise (UsageError if is_file else NotFoundError)(
             f"{directory} is a file, not an output directory" if is_file else f"no such directory: {directory}"
         )
-    names = os.listdir(directory)
-    found = recognise(names, directory)
-    if found is None and not any(map(_SPINNING_UP.is_save, names)):
+    layout = layout_of(directory)
+    if layout is None:
         raise NotFoundError(
             f"{directory} is no output directory: it has no progress.txt and no save",
             hint=_near(directory) or "spindb runs lists the runs that are known, spindb ingest DATA_DIR finds others",
         )
     follow_links_within(directory)
-    record = (found or _SPINNING_UP).read(directory, ".")
+    records = list(read_runs(layout, directory))
+    if len(records) != 1:
+        why = f"{directory} holds {len(records)} runs: name one by its id"
+        raise UsageError(why, hint=f"spindb ingest {directory} indexes them, spindb runs lists their ids")
+    (record,) = records
     chosen = pick_snapshot(record.snapshots, itr, directory)
     return Playable(directory, chosen, record.env, run_id, tuple(record.snapshots))
 
 
 def _near(directory: Path) -> str | None:
     """Output directories below, or the one that this save belongs to."""
-    if _SPINNING_UP.is_save(directory.name):
+    if any(layout.is_save(directory.name) for layout in LAYOUTS):
         return f"its run is {directory.parent}: name that, and --itr for the snapshot"
     below = []
     for run in scan(directory):
@@ -139,12 +140,13 @@ def _near(directory: Path) -> str | None:
 
 def digest_of(playable: Playable) -> str | None:
     """A digest of the policy's files, so that a result stays tied to what was played; None where they can't be read."""
-    place = playable.directory / playable.snapshot.path
-    files = [place] if place.is_file() else [place / "saved_model.pb", *sorted((place / "variables").glob("*"))]
+    files = files_of(playable.directory, playable.snapshot).digested
+    if not files:
+        return None
     digest = blake2b(digest_size=16)
     try:
         for file in files:
-            digest.update(read_regular(file, limits.MODULE))
+            digest.update(read_regular(playable.directory / file, limits.MODULE))
     except OSError:
         return None
     return digest.hexdigest()

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from spindb.disk.codecs.onnx import OnnxError, read_onnx
-from spindb.disk.formats import recognise
-from spindb.disk.formats.spinningup import SpinningUp
+from spindb.disk.formats import layout_of, read_run
 from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError, SpindbError
 from spindb.play.actions import settle
 from spindb.play.engine.problems import UnsupportedGraphError
@@ -41,7 +40,9 @@ def unplayable(directory: Path, path: str, env: Any = None) -> list[str]:
         path: of the save, relative to it.
         env: the environment that was saved beside it, which is neither stepped nor reset.
     """
-    record = (recognise(os.listdir(directory), directory) or SpinningUp()).read(directory, ".")
+    layout = layout_of(directory)
+    assert layout is not None  # its logger has just written it
+    record = read_run(layout, directory)
     snapshot = next(item for item in record.snapshots if item.path == path)
     playable = Playable(directory, snapshot, record.env, None, tuple(record.snapshots))
     found: list[tuple[str, PlaybackError]] = []

@@ -156,7 +156,7 @@ def _kind(curve: RawCurve, steps: str | None, axis: str) -> str:
         return ROW
     if axis not in (STEPS, EPOCH):
         return axis
-    return STEPS if axis == STEPS and curve.axis == steps else EPOCH
+    return STEPS if axis == STEPS and curve.axis in (steps, STEPS) else EPOCH
 
 
 def _kind_place(part: tuple[str, str]) -> tuple[str, int, str]:

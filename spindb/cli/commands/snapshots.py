@@ -42,9 +42,9 @@ def path(
 
     with connected(database(ctx, db)) as connection:
         found = run_meant(connection, run)
-        place = found.directory
+        place = found.files
         if itr is not None:
-            place = place / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
+            place = found.directory / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
     if not os.path.exists(place):
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
     echo_path(str(place))

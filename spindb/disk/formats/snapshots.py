@@ -53,6 +53,20 @@ def is_state(name: str) -> bool:
     return bool(_STATE.match(name))
 
 
+def latest_states(names: Collection[str]) -> list[str]:
+    """The saved states among the entries of a run directory: the unnumbered one first, then the latest."""
+    found = filter(is_state, names)
+    return sorted(found, key=lambda name: (any(map(str.isdigit, name)), -len(name), [-ord(letter) for letter in name]))
+
+
+def policy_files(directory: str, snapshot: SnapshotRecord) -> tuple[str, ...]:
+    """The files that make up a saved policy, relative to the run: of a SavedModel the graph and the variables."""
+    if os.path.isfile(os.path.join(directory, snapshot.path)):
+        return (snapshot.path,)
+    variables = sorted(Path(directory, snapshot.path, "variables").glob("*"))
+    return f"{snapshot.path}/{_SAVED_MODEL}", *(f"{snapshot.path}/variables/{file.name}" for file in variables)
+
+
 def holds_policy(directory: str | os.PathLike[str], names: Collection[str]) -> bool:
     """Whether a directory with these entries holds a saved policy by itself, without the metrics of a run.
 

@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import cast
 
 from spindb.disk import configs, limits, tables
 from spindb.disk.algorithms import in_config, judge, why_of_another_run
 from spindb.disk.codecs.pickles import PickleError
-from spindb.disk.content import content_of, digest_of_saves
 from spindb.disk.counters import counts_by_one
 from spindb.disk.environments import classes_begun, environment_in_name, environment_in_state
 from spindb.disk.extent import check_extent
-from spindb.disk.formats.snapshots import RunTimes, find_snapshots, holds_policy, is_save, is_state, odd_modules
+from spindb.disk.formats.base import Previous, SnapshotFiles
+from spindb.disk.formats.snapshots import (
+    RunTimes,
+    find_snapshots,
+    holds_policy,
+    is_save,
+    is_state,
+    latest_states,
+    odd_modules,
+    policy_files,
+)
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
 from spindb.disk.metricnames import performance_of, steps_of
-from spindb.disk.run_directory import RunDirectory, bounded, why_failed
+from spindb.disk.run_directory import RunDirectory, bounded, listed, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
 from spindb.disk.told import longer_than, size_of, told_text
 from spindb.records import (
@@ -54,60 +63,56 @@ _NO_CONFIG = configs.ConfigText(b"{}")
 
 
 class SpinningUp:
-    """See `spindb.disk.formats.Format`."""
+    """See `spindb.disk.formats.base.Layout`."""
 
     name = "spinningup"
 
     def recognise(self, names: Collection[str], directory: str | os.PathLike[str] | None = None) -> bool:
         return _PROGRESS in names or (directory is not None and holds_policy(directory, names))
 
-    def matters(self, name: str) -> bool:
-        return name in _TEXT_FILES or is_save(name) or is_state(name) or bool(_PROBLEM_FILE.match(name))
-
     def is_save(self, name: str) -> bool:
         return is_save(name)
 
-    def read(
-        self, directory: Path, path: str, previous_size: int | None = None, stamp_zone: str | None = None
-    ) -> RunRecord:
-        reader = _Reader(directory)
-        table = reader.part(_PROGRESS, "unreadable-file", _NO_TABLE, reader.table)
-        config = reader.part(_CONFIG, "config-broken", _NO_CONFIG, reader.config)
-        axis = _axis(table.columns)
-        configured = in_config(config.values)
-        times = RunTimes(reader.mtime(_CONFIG), reader.mtime(_PROGRESS), _last_epoch(axis, table.rows))
-        why_other = partial(why_of_another_run, configured=configured)
-        snapshots = reader.part(
-            "", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times, why_other)
-        )
-        for odd in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
-            reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", odd)
-        name = directory.name
-        stem, seed = _name_and_seed(name)
+    def watched(self, directory: str, names: Sequence[str]) -> Iterator[str]:
+        for name in names:
+            if name in _TEXT_FILES or is_state(name) or _PROBLEM_FILE.match(name):
+                yield name
+            elif is_save(name):
+                yield name
+                with suppress(OSError):
+                    yield from (f"{name}/{inside}" for inside in listed(f"{directory}/{name}")[0])
+
+    def snapshot_files(self, directory: str, snapshot: SnapshotRecord | None) -> SnapshotFiles:
+        try:
+            names, _ = listed(directory)
+        except OSError:
+            names = []
+        own = snapshot.state_path if snapshot is not None else None
+        states = (name for name in dict.fromkeys([own, *latest_states(names)]) if name is not None)
+        config = _CONFIG if _CONFIG in names else None
+        return SnapshotFiles(policy_files(directory, snapshot) if snapshot else (), tuple(states), config)
+
+    def read(self, run: RunDirectory, previous: Previous) -> Iterator[RunRecord]:
+        reader = _Reader(run)
+        table, config, axis = reader.table, reader.config, reader.axis
+        snapshots = reader.snapshots()
         exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")
-        experiment = stem if exp_name is None else exp_name
-        verdict = judge(configured, latest(snapshots), directory, table.columns, (name, experiment))
-        if verdict.contradiction:
-            reader.report("algo-differs", verdict.contradiction, "")
-        if message := _beyond(table, config.values.get("epochs")):
-            reader.report("rows-beyond-epochs", message, _PROGRESS)
-        algo = reader.text(verdict.algo, "the algorithm's name")
-        when = run_time(name, FileTimes(times.config, times.progress), table.columns, stamp_zone)
-        env = reader.part("", "state-unreadable", _UNKNOWN, lambda: reader.environment(config.values, snapshots))
-        if (env_id := reader.text(env.id, "the environment's id")) != env.id:
-            env = replace(env, id=env_id)
-        leaves = reader.part(_CONFIG, "config-broken", (), config.leaves)
-        if env.id is None and not env.unclear and (named := environment_in_name(f"{name} {exp_name}", env.classes)):
-            env = replace(env, id=named, source="name")
-        return RunRecord(
-            path=path,
-            name=name,
+        experiment = reader.stem if exp_name is None else exp_name
+        algo, algo_source = reader.algorithm(snapshots, experiment)
+        when = run_time(run.directory.name, reader.files, table.columns, run.stamp_zone)
+        env = reader.environment(snapshots)
+        leaves = run.part(_CONFIG, "config-broken", (), config.leaves)
+        if env.id is None and not env.unclear:
+            env = _environment_by_name(env, f"{run.directory.name} {exp_name}")
+        yield RunRecord(
+            path=".",
+            name=run.directory.name,
             format=self.name,
-            status=_status(reader, table, config),
+            status=reader.status,
             exp_name=experiment,
-            seed=reader.seed(configs.seed(config.values, leaves), seed),
+            seed=reader.seed(configs.seed(config.values, leaves)),
             algo=algo,
-            algo_source=verdict.source if algo is not None else None,
+            algo_source=algo_source,
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
@@ -116,36 +121,42 @@ class SpinningUp:
             started_at=when.started_at,
             started_source=when.started_source,
             updated_at=when.updated_at,
-            content=reader.content(previous_size, _saves_of(directory, table, snapshots)),
+            content=reader.content(previous, snapshots),
             config=leaves,
             metrics=table.columns,
             snapshots=snapshots,
-            problems=bounded((*reader.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots))),
+            problems=bounded((*run.problems, *table.problems, *config.problems, *_snapshot_problems(snapshots))),
         )
 
 
-class _Reader(RunDirectory):
+class _Reader:
     """What the files of a run directory say."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        for name in self.names:
-            if _PROBLEM_FILE.match(name) and (text := self.data(name, limits.STATE_PROBLEM)):
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+        for name in run.names:
+            if _PROBLEM_FILE.match(name) and (text := run.data(name, limits.STATE_PROBLEM)):
                 reason = text.decode("utf-8", "replace").strip()
-                self.report("state-not-saved", f"the environment was not saved: {reason}", name)
+                run.report("state-not-saved", f"the environment was not saved: {reason}", name)
+        self.table = run.part(_PROGRESS, "unreadable-file", _NO_TABLE, self._table)
+        self.config = run.part(_CONFIG, "config-broken", _NO_CONFIG, self._config)
+        self.axis = _axis(self.table.columns)
+        self.configured = in_config(self.config.values)
+        self.files = FileTimes(run.mtime(_CONFIG), run.mtime(_PROGRESS))
+        self.stem, self._named_seed = _name_and_seed(run.directory.name)
 
-    def table(self) -> tables.Table:
+    def _table(self) -> tables.Table:
         """``progress.txt``; no table where there is none, and where it can't be read, which is a problem already."""
-        if _PROGRESS not in self.names:
+        if _PROGRESS not in self.run.names:
             return _NO_TABLE
-        data = self.data(_PROGRESS)
-        if _PROGRESS in self.unreadable:
+        data = self.run.data(_PROGRESS)
+        if _PROGRESS in self.run.unreadable:
             return _NO_TABLE
         check_extent(data)
         table = tables.read_table(data, _PROGRESS)
         left_out = _too_long(names_of(table.columns))
         for name in left_out:
-            self.report(
+            self.run.report(
                 "column-name-too-long", f"{told_text(name, 50)} has {size_of(name):,} bytes: left out", _PROGRESS
             )
         if not left_out:
@@ -157,15 +168,15 @@ class _Reader(RunDirectory):
         if not isinstance(value, str):
             return None
         if len(value) > limits.TEXT:
-            self.report("config-text-too-long", f"{what} has {len(value):,} characters: left out", _CONFIG)
+            self.run.report("config-text-too-long", f"{what} has {len(value):,} characters: left out", _CONFIG)
             return None
         return value
 
-    def config(self) -> configs.ConfigText:
+    def _config(self) -> configs.ConfigText:
         """``config.json``, and what only the files that some projects write beside or instead know."""
-        named = [name for name in (_CONFIG, *_OTHER_CONFIGS) if name in self.names]
-        contents = [(name, self.data(name)) for name in named]
-        files = [(name, data) for name, data in contents if name not in self.unreadable]
+        named = [name for name in (_CONFIG, *_OTHER_CONFIGS) if name in self.run.names]
+        contents = [(name, self.run.data(name)) for name in named]
+        files = [(name, data) for name, data in contents if name not in self.run.unreadable]
         config = configs.ConfigText(files[0][1], files[0][0]) if files else configs.ConfigText(b"{}", _CONFIG)
         for name, data in files[1:]:
             config.add(configs.ConfigText(data, name))
@@ -173,50 +184,89 @@ class _Reader(RunDirectory):
             config.problems.append(Problem("config-missing", "no config.json: no hyperparameters are known", _CONFIG))
         return config
 
-    def environment(self, values: dict[str, object], snapshots: tuple[SnapshotRecord, ...]) -> EnvironmentHint:
+    def snapshots(self) -> tuple[SnapshotRecord, ...]:
+        """The saved policies; those whose names tell no itr are problems."""
+        run = self.run
+        times = RunTimes(self.files.config, self.files.progress, _last_epoch(self.axis, self.table.rows))
+        why_other = partial(why_of_another_run, configured=self.configured)
+        found = run.part(
+            "", "snapshots-unreadable", (), lambda: find_snapshots(run.directory, run.names, times, why_other)
+        )
+        for odd in run.part("", "snapshots-unreadable", (), lambda: odd_modules(run.directory, run.names)):
+            run.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", odd)
+        return found
+
+    def algorithm(self, snapshots: tuple[SnapshotRecord, ...], experiment: str) -> tuple[str | None, str | None]:
+        """The algorithm, and what says so."""
+        run, names = self.run, (self.run.directory.name, experiment)
+        verdict = judge(self.configured, latest(snapshots), run.directory, self.table.columns, names)
+        if verdict.contradiction:
+            run.report("algo-differs", verdict.contradiction, "")
+        if message := _beyond(self.table, self.config.values.get("epochs")):
+            run.report("rows-beyond-epochs", message, _PROGRESS)
+        algo = self.text(verdict.algo, "the algorithm's name")
+        return algo, verdict.source if algo is not None else None
+
+    def environment(self, snapshots: tuple[SnapshotRecord, ...]) -> EnvironmentHint:
         """From the saved states, the one of the latest snapshot first, else from the config."""
+        env = self.run.part("", "state-unreadable", _UNKNOWN, lambda: self._environment(self.config.values, snapshots))
+        env_id = self.text(env.id, "the environment's id")
+        return env if env_id == env.id else replace(env, id=env_id)
+
+    def _environment(self, values: dict[str, object], snapshots: tuple[SnapshotRecord, ...]) -> EnvironmentHint:
         best = latest(snapshots)
         preferred = [best.state_path] if best and best.state_path else []
-        states = [*preferred, *(n for n in self.names if is_state(n) and n not in preferred)]
+        states = [*preferred, *(n for n in self.run.names if is_state(n) and n not in preferred)]
         hint = _UNKNOWN
         for state in states:
-            data = self.data(state)
-            if state in self.unreadable:
+            data = self.run.data(state)
+            if state in self.run.unreadable:
                 continue
             try:
                 hint = environment_in_state(data)
             except PickleError as error:
                 code = "lfs-pointer" if is_lfs_pointer(data) else "state-unreadable"
-                self.report(code, f"the environment in it can't be read: {error}", state)
+                self.run.report(code, f"the environment in it can't be read: {error}", state)
                 hint = EnvironmentHint(None, None, hint.classes or classes_begun(error.classes))
                 continue
             except Exception as error:  # a bad state is a problem of the state alone
-                self.report("state-unreadable", why_failed(error), state)
+                self.run.report("state-unreadable", why_failed(error), state)
                 continue
             if hint.id or hint.classes:
                 break
         if hint.unclear:
-            self.report("environment-unclear", hint.unclear, state)
+            self.run.report("environment-unclear", hint.unclear, state)
         named = configs.environment_id(values)
         if named and not hint.id:
             return EnvironmentHint(named, "config") if hint is _UNKNOWN else replace(hint, id=named, source="config")
         if named and hint.id and named != hint.id and _VERSIONED.match(named):
             message = f"the config says {named}, the saved environment is {hint.id}: the latter counts"
-            self.report("environment-differs", message, _CONFIG)
+            self.run.report("environment-differs", message, _CONFIG)
         return hint
 
-    def seed(self, configured: object, named: int | None) -> int | None:
+    def seed(self, configured: object) -> int | None:
         """The seed in the config, else the one in the name."""
-        whole = configs.whole_number(configured)
+        whole, named = configs.whole_number(configured), self._named_seed
         if whole is None:
             return named
         if named is not None and whole != named:
-            self.report("seed-differs", f"the name says seed {named}, the config {whole}: the config counts", _CONFIG)
+            self.run.report(
+                "seed-differs", f"the name says seed {named}, the config {whole}: the config counts", _CONFIG
+            )
         return whole
 
-    def content(self, previous_size: int | None, saves: str) -> Content:
+    def content(self, previous: Previous, snapshots: tuple[SnapshotRecord, ...]) -> Content:
         """Digests of metrics and config, and of the saves that tell a run without rows from others."""
-        return content_of(self.data(_PROGRESS), self.data(_CONFIG), previous_size, saves)
+        saves = () if self.table.rows else (snapshot.path for snapshot in snapshots)
+        return self.run.content(self.run.data(_PROGRESS), self.run.data(_CONFIG), previous.get(None), saves)
+
+    @property
+    def status(self) -> Status:
+        if _PROGRESS in self.run.unreadable or not self.table.readable or not self.config.readable:
+            return "broken"
+        if _PROGRESS not in self.run.names:
+            return "policy"
+        return "ok" if self.table.rows else "empty"
 
 
 @lru_cache(maxsize=64)  # most runs have the header of the run before
@@ -224,17 +274,10 @@ def _too_long(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if longer_than(name, limits.KEY))
 
 
-def _saves_of(directory: Path, table: tables.Table, snapshots: Sequence[SnapshotRecord]) -> str:
-    """A digest of the saves of a run without rows, which are all that may tell it from others."""
-    return digest_of_saves(directory, (s.path for s in snapshots)) if snapshots and not table.rows else ""
-
-
-def _status(reader: _Reader, table: tables.Table, config: configs.ConfigText) -> Status:
-    if _PROGRESS in reader.unreadable or not table.readable or not config.readable:
-        return "broken"
-    if _PROGRESS not in reader.names:
-        return "policy"
-    return "ok" if table.rows else "empty"
+def _environment_by_name(env: EnvironmentHint, names: str) -> EnvironmentHint:
+    """The environment with the id that the names of directory and experiment give it, if they do."""
+    named = environment_in_name(names, env.classes)
+    return replace(env, id=named, source="name") if named else env
 
 
 def _axis(columns: tuple[MetricSeries, ...]) -> MetricSeries | None:

@@ -50,8 +50,9 @@ class Backend(Protocol):
         """Statements that make what stands beside the tables, run after them."""
 
     @property
-    def views(self) -> Mapping[str, str | None]:
-        """The views that those make; with their text where the database keeps it as it was written."""
+    def views(self) -> Mapping[str, Sequence[str]]:
+        """The views that those make; with their texts, earlier ones too, where the database keeps them as they were
+        written."""
 
     @property
     def made_beside(self) -> str:

@@ -13,7 +13,7 @@ from spindb.index.database.guard import foreign
 from spindb.index.database.unknown import UNKNOWN_NUMBER, noted
 from spindb.index.database.wrong_cells import findings, shown_value
 from spindb.index.database.wrong_links import wrong_links
-from spindb.records import MetricSeries
+from spindb.records import Cell, MetricSeries
 
 _OF_SERIES = ("count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax")
 
@@ -35,18 +35,19 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
     """Metrics whose stored summary is not that of their stored series, or whose length is not the run's."""
     metrics, runs = models.metrics.c, models.runs.c
     kept = (metrics[column] for column in _OF_SERIES)
-    statement = select(metrics.run_id, metrics.name, metrics.series, metrics.odd_cells, runs.rows, *kept).join(
+    cells_of = (metrics.series, metrics.odd_cells, metrics.steps)
+    statement = select(metrics.run_id, metrics.name, *cells_of, runs.rows, *kept).join(
         models.runs, runs.id == metrics.run_id
     )
-    for run_id, name, packed, odd, rows, *stored in connection.execute(statement):
+    for run_id, name, packed, odd, own, rows, *stored in connection.execute(statement):
         cell = f"metrics, run_id {run_id}, name {name!r}"
         noted.taken()
         cells = series.decode(packed, odd)
         if noted.taken() or not all(isinstance(value, (int, float, str, type(None))) for value in cells):
             yield f"{cell}: series is not a list of cells: {shown_value(packed)}"
             continue
-        if len(cells) != rows and rows is not UNKNOWN_NUMBER:
-            yield f"{cell}: series has {len(cells)} cells, the run has {rows} rows"
+        if (wrong := _wrong_length(cells, own, rows)) is not None:
+            yield f"{cell}: {wrong}"
             continue
         try:
             summary = MetricSeries(name, cells).summary()
@@ -55,6 +56,17 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
         for column, kept in zip(_OF_SERIES, stored, strict=True):
             if kept is not UNKNOWN_NUMBER and not _same(getattr(summary, column), kept):
                 yield f"{cell}: {column} is {shown_value(kept)}, the series says {getattr(summary, column)!r}"
+
+
+def _wrong_length(cells: list[Cell], own: series.Packed | None, rows: object) -> str | None:
+    """Why a series has not one cell for each of its steps, or of the run's rows where it has no steps of its own."""
+    if own is None:
+        fits = len(cells) == rows or rows is UNKNOWN_NUMBER
+        return None if fits else f"series has {len(cells)} cells, the run has {rows} rows"
+    steps = series.steps_of(own) or []
+    if noted.taken() or not all(map(math.isfinite, steps)):
+        return f"steps is not a list of finite numbers: {shown_value(own)}"
+    return None if len(steps) == len(cells) else f"series has {len(cells)} cells and {len(steps)} steps"
 
 
 def _same(computed: object, kept: object) -> bool:

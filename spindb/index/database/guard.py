@@ -48,8 +48,8 @@ def foreign(connection: Connection) -> list[ForeignObject]:
 def _is_ours(made: ForeignObject, backend: Backend) -> bool:
     if made.kind != "view" or made.name not in backend.views:
         return False
-    written = backend.views[made.name]
-    return written is None or made.sql.split() == written.split()
+    written = [statement.split() for statement in backend.views[made.name]]
+    return not written or made.sql.split() in written
 
 
 def refuse_foreign(connection: Connection, name: str, *, write: bool) -> None:

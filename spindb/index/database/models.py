@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 __all__ = ["REVISIONS", "metadata"]
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Schema revisions, oldest first. A database at any other revision comes from a newer spindb."""
 
 TEXT = Text().with_variant(Text(collation="C"), "postgresql")
@@ -102,6 +102,7 @@ runs = Table(
     # The run that the directory holds now, where another training overwrote this one.
     Column("superseded_by", ForeignKey("runs.id", ondelete="CASCADE"), index=True),
     Column("removed_at", DateTime),  # when a person removed it from the index; none: it is there
+    Column("part", TEXT),  # the end of path that names one of several runs of a directory; none: it has it alone
     UniqueConstraint("root_id", "path", "generation"),
     CheckConstraint("status IN ('ok', 'empty', 'broken', 'policy', 'missing', 'superseded')", name="status"),
     Index("ix_runs_name_config_digest", "name", "config_digest"),  # by which a run that moved is known
@@ -150,6 +151,7 @@ metrics = Table(
     Column(
         "odd_cells", TEXT, info={"json": dict}
     ),  # JSON, row -> cell: what an array of numbers can't hold; none: it holds all
+    Column("steps", SERIES),  # the step of each cell; none: the cells are those of the run's rows
     Index("ix_metrics_name_last_run_id", "name", "last", "run_id"),
     Index("ix_metrics_name_max_run_id", "name", "max", "run_id"),
 )

@@ -49,13 +49,18 @@ _BESIDE_TABLES = (
     """
     CREATE VIEW metric_points AS
     SELECT m.run_id, m.name, (p.number - 1)::integer AS row,
-           CASE WHEN a.series IS NULL THEN p.number - 1 ELSE a.series[p.number] END AS epoch,
+           CASE WHEN m.steps IS NOT NULL OR a.steps IS NOT NULL THEN NULL
+                WHEN a.series IS NULL THEN p.number - 1
+                ELSE a.series[p.number] END AS epoch,
            CASE WHEN p.cell <> 'NaN' THEN p.cell END AS value,
            CASE WHEN p.cell = 'NaN' THEN 'NaN'
-                WHEN p.cell IS NULL THEN m.odd_cells::json ->> (p.number - 1)::text END AS text
+                WHEN p.cell IS NULL THEN m.odd_cells::json ->> (p.number - 1)::text END AS text,
+           CASE WHEN m.steps IS NOT NULL THEN m.steps[p.number]
+                WHEN s.steps IS NULL THEN s.series[p.number] END AS step
     FROM metrics AS m
     JOIN runs AS r ON r.id = m.run_id
     LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
+    LEFT JOIN metrics AS s ON s.run_id = m.run_id AND s.name = r.steps
     CROSS JOIN LATERAL unnest(m.series) WITH ORDINALITY AS p (cell, number)
     """,
     # Which values are frequent per hyperparameter: by itself it takes the two columns for independent.
@@ -123,8 +128,8 @@ class PostgreSQL:
         return _BESIDE_TABLES
 
     @property
-    def views(self) -> Mapping[str, str | None]:
-        return {"metric_points": None}
+    def views(self) -> Mapping[str, Sequence[str]]:
+        return {"metric_points": ()}
 
     @property
     def made_beside(self) -> str:

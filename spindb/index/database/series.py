@@ -14,6 +14,8 @@ text           the text (none of the three above: those spellings are numbers in
 
 PostgreSQL: ``double precision[]`` with NULL for what is empty; cells that such an array can't hold, text and whole
 numbers beyond 2⁵³, stand in ``odd_cells``, a JSON object from row to cell. Text is NULL in the array.
+
+The steps of a metric that has its own are kept likewise: an array of finite numbers, one for each cell.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import orjson
 from spindb.index.database.unknown import json_object, json_value, noted
 
 if TYPE_CHECKING:  # to unpack a curve takes no records
-    from spindb.records import Cell
+    from spindb.records import Cell, MetricSeries
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -60,6 +62,20 @@ def packed(values: Sequence[Cell], dialect: str, *, finite: bool = False) -> tup
         return encode(values), None
     odd = {row: cell for row, cell in enumerate(values) if _is_odd(cell)}
     return f"{{{','.join(map(_literal, values))}}}", json.dumps(odd) if odd else None
+
+
+def packed_steps(metric: MetricSeries, dialect: str) -> str | None:
+    """What is written for the steps of a metric, None where it has none of its own.
+
+    Raises:
+        ValueError: they are not as many finite numbers as the metric has cells.
+    """
+    if metric.steps is None:
+        return None
+    steps = [step if abs(step) <= _EXACT else float(step) for step in metric.steps]
+    if len(steps) != len(metric.values) or not all(map(math.isfinite, steps)):
+        raise ValueError(f"the steps of {metric.name!r} are not a finite number for each of its cells")
+    return packed(steps, dialect, finite=True)[0]
 
 
 def _is_odd(cell: Cell) -> bool:
@@ -114,6 +130,11 @@ def unpacked(text: str, odd_cells: str | None) -> list[Cell]:
         return decode(text, odd_cells)
     literals = text[1:-1].split(",") if len(text) > len("{}") else []
     return decode([None if literal == "NULL" else float(literal) for literal in literals], odd_cells)
+
+
+def steps_of(packed: Packed | None) -> list[float] | None:
+    """The steps of a metric's cells out of its column ``steps``, None where its cells are those of the run's rows."""
+    return None if packed is None else curve(packed)
 
 
 def last_cell(last: float | None, text: str | None) -> float | str | None:

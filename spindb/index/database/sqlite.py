@@ -54,20 +54,39 @@ _MAPPED = "mmap_size = 4294967296"  # bytes: pages are looked at where they lie
 
 # One row per logged value. `value` is NULL where the cell is no number; then `text` says what it is
 # ("NaN", or what was written), and both are NULL where the cell was empty. `epoch` is the cell of the
-# run's axis in the same row, or the row number where the run has none.
+# run's axis in the same row, or the row number where the run has none; a metric with steps of its own
+# has no rows in common with the axis. `step` is its own step, or what the run's steps count in that row.
 _METRIC_POINTS = """
-        CREATE VIEW metric_points AS
-        SELECT m.run_id, m.name, p.key AS row,
-               CASE WHEN a.series IS NULL THEN p.key ELSE json_extract(a.series, '$[' || p.key || ']') END AS epoch,
-               CASE WHEN p.type IN ('integer', 'real') THEN p.value
-                    WHEN p.value = 'Infinity' THEN 9e999
-                    WHEN p.value = '-Infinity' THEN -9e999 END AS value,
-               CASE WHEN p.type = 'text' AND p.value NOT IN ('Infinity', '-Infinity') THEN p.value END AS text
-        FROM metrics AS m
-        JOIN runs AS r ON r.id = m.run_id
-        LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
-        JOIN json_each(m.series) AS p
-        """
+    CREATE VIEW metric_points AS
+    SELECT m.run_id, m.name, p.key AS row,
+           CASE WHEN m.steps IS NOT NULL OR a.steps IS NOT NULL THEN NULL
+                WHEN a.series IS NULL THEN p.key
+                ELSE json_extract(a.series, '$[' || p.key || ']') END AS epoch,
+           CASE WHEN p.type IN ('integer', 'real') THEN p.value
+                WHEN p.value = 'Infinity' THEN 9e999
+                WHEN p.value = '-Infinity' THEN -9e999 END AS value,
+           CASE WHEN p.type = 'text' AND p.value NOT IN ('Infinity', '-Infinity') THEN p.value END AS text,
+           CASE WHEN m.steps IS NOT NULL THEN json_extract(m.steps, '$[' || p.key || ']')
+                WHEN s.steps IS NULL THEN json_extract(s.series, '$[' || p.key || ']') END AS step
+    FROM metrics AS m
+    JOIN runs AS r ON r.id = m.run_id
+    LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
+    LEFT JOIN metrics AS s ON s.run_id = m.run_id AND s.name = r.steps
+    JOIN json_each(m.series) AS p
+    """
+_METRIC_POINTS_BEFORE_0004 = """
+    CREATE VIEW metric_points AS
+    SELECT m.run_id, m.name, p.key AS row,
+           CASE WHEN a.series IS NULL THEN p.key ELSE json_extract(a.series, '$[' || p.key || ']') END AS epoch,
+           CASE WHEN p.type IN ('integer', 'real') THEN p.value
+                WHEN p.value = 'Infinity' THEN 9e999
+                WHEN p.value = '-Infinity' THEN -9e999 END AS value,
+           CASE WHEN p.type = 'text' AND p.value NOT IN ('Infinity', '-Infinity') THEN p.value END AS text
+    FROM metrics AS m
+    JOIN runs AS r ON r.id = m.run_id
+    LEFT JOIN metrics AS a ON a.run_id = m.run_id AND a.name = r.axis
+    JOIN json_each(m.series) AS p
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +124,8 @@ class SQLite:
         return f"PRAGMA application_id = {APPLICATION_ID}", _METRIC_POINTS
 
     @property
-    def views(self) -> Mapping[str, str | None]:
-        return {"metric_points": _METRIC_POINTS}
+    def views(self) -> Mapping[str, Sequence[str]]:
+        return {"metric_points": (_METRIC_POINTS, _METRIC_POINTS_BEFORE_0004)}
 
     @property
     def made_beside(self) -> str:

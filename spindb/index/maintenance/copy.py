@@ -15,6 +15,7 @@ from spindb.index.database.backend import backend_of
 from spindb.index.database.models import metadata, metrics, runs
 from spindb.index.database.unknown import noted
 from spindb.index.write.bulk import insert_rows
+from spindb.records import MetricSeries
 
 _BATCH = 2000  # rows
 _LINKS = ("copy_of", "superseded_by")
@@ -91,6 +92,8 @@ def _written(table: Table, row: dict[str, Any], target: Connection) -> dict[str,
     if table is metrics:
         cells = series.decode(row["series"], row["odd_cells"])
         row["series"], row["odd_cells"] = series.packed(cells, backend_of(target).name)
+        metric = MetricSeries(row["name"], cells, series.steps_of(row["steps"]))
+        row["steps"] = series.packed_steps(metric, backend_of(target).name)
     elif table is runs:
         row |= dict.fromkeys(_LINKS)
     return row
@@ -101,6 +104,7 @@ def _read(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     if table is metrics:
         cells = series.decode(row.pop("series"), row.pop("odd_cells"))
         row["cells"] = ["NaN" if cell != cell else cell for cell in cells]
+        row["steps"] = series.steps_of(row["steps"])
     return row
 
 

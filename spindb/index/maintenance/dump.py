@@ -10,6 +10,7 @@ FORMAT    holds
 1         tags, notes, archive marks, evaluations, saved queries
 2         also ``removed``, ``generation``, ``superseded`` (whole runs) and ``overwritten`` (lines
           that schema 0001 kept of them)
+3         also ``steps`` of metrics that have their own
 ========= =======================================================================================
 """
 
@@ -46,7 +47,7 @@ from spindb.index.write.contents import next_generation
 from spindb.index.write.copies import distinctive, link_copies
 from spindb.machine import now
 
-FORMAT = 2
+FORMAT = 3
 """Version of the dump's layout. A reader refuses a greater one, and takes all before."""
 
 _EVALUATION = tuple(str(c.name) for c in models.evaluations.columns if c.name not in ("id", "run_id"))

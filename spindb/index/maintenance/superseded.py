@@ -8,7 +8,7 @@ What follows from these is made anew: canonical texts and summaries.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,18 @@ from spindb.records import Cell, ConfigLeaf, MetricSeries, Problem, RunRecord
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 """How a dump writes times, which are in UTC."""
 
-_OF_THE_PLACE = ("id", "root_id", "path", "status", "generation", "copy_of", "signature", "archived", "superseded_by")
+_OF_THE_PLACE = (
+    "id",
+    "root_id",
+    "path",
+    "part",
+    "status",
+    "generation",
+    "copy_of",
+    "signature",
+    "archived",
+    "superseded_by",
+)
 _FACTS = tuple(c for c in runs.c if c.name not in (*_OF_THE_PLACE, "removed_at", "ingested_at"))
 _LEAF = ("key", "type", "value", "number", "raw", "internal")
 _PROBLEM = ("code", "message", "path", "line")
@@ -44,7 +55,7 @@ def as_values(connection: Connection, run: Row[Any]) -> dict[str, Any]:
             for row in connection.execute(select(configs).where(configs.c.run_id == run.id).order_by(configs.c.key))
         ],
         "metrics": [
-            {"name": row.name, "series": series.encode(list(map(_exact, series.decode(row.series, row.odd_cells))))}
+            _brief({"name": row.name, "series": _text(series.decode(row.series, row.odd_cells)), "steps": _steps(row)})
             for row in connection.execute(
                 select(metrics).where(metrics.c.run_id == run.id).order_by(metrics.c.position)
             )
@@ -70,14 +81,17 @@ def put_back(connection: Connection, owner: Row[Any], generation: int, values: M
         status="ok",
         rows=facts["rows"],
         config=tuple(map(_leaf, values["config"])),
-        metrics=tuple(MetricSeries(it["name"], series.decode(it["series"])) for it in values["metrics"]),
+        metrics=tuple(
+            MetricSeries(it["name"], series.decode(it["series"]), series.steps_of(it.get("steps")))
+            for it in values["metrics"]
+        ),
         problems=tuple(
             Problem(it["code"], it["message"], it.get("path", ""), it.get("line")) for it in values["problems"]
         ),
     )
-    if any(len(metric.values) != record.rows for metric in record.metrics):
+    if any(metric.steps is None and len(metric.values) != record.rows for metric in record.metrics):
         raise ValueError(f"a metric of {record.name} has not {record.rows} cells")
-    place = {"root_id": owner.root_id, "path": owner.path, "generation": generation}
+    place = {"root_id": owner.root_id, "path": owner.path, "part": owner.part, "generation": generation}
     kept = {"status": "superseded", "superseded_by": owner.id, "ingested_at": time_of(values["until"])}
     inserted = connection.execute(insert(runs).values(**facts, **place, **kept))
     assert inserted.inserted_primary_key is not None
@@ -124,6 +138,15 @@ def _leaf(entry: Mapping[str, Any]) -> ConfigLeaf:
     value = json.loads(entry["value"])
     facts = entry["key"], entry["type"], entry["value"], entry.get("number"), entry.get("raw")
     return ConfigLeaf(*facts, bool(entry.get("internal")), canonical(value))
+
+
+def _text(cells: Sequence[Cell]) -> str:
+    return series.encode(list(map(_exact, cells)))
+
+
+def _steps(row: Any) -> str | None:
+    steps = series.steps_of(row.steps)
+    return None if steps is None else _text(steps)
 
 
 def _exact(cell: Cell) -> Cell:

@@ -24,7 +24,7 @@ from spindb.index.query.reference import RunId, RunName, RunPath, RunRef, refere
 from spindb.index.query.search import fields_of
 from spindb.index.query.visibility import THERE, visible_runs
 from spindb.machine import real
-from spindb.records import EnvironmentHint, SnapshotRecord, latest
+from spindb.records import EnvironmentHint, SnapshotRecord, directory_of, file_of, latest
 
 _MAX_LISTED = 10
 
@@ -57,6 +57,18 @@ class RunInfo:
     superseded_by: int | None = None
     note: str | None = None
     """How the reference was read, where that may surprise."""
+    part: str | None = None
+    """Which of its directory's runs it is, where that holds several."""
+
+    @property
+    def place(self) -> Path:
+        """Its directory, and behind that which of the runs there it is."""
+        return self.directory / (self.part or "")
+
+    @property
+    def files(self) -> Path:
+        """Where its files lie: its directory, or the file that holds several runs."""
+        return self.directory / (file_of(self.part) if self.part else "")
 
 
 def find_run(connection: Connection, run: RunRef | str) -> RunInfo:
@@ -72,6 +84,8 @@ def find_run(connection: Connection, run: RunRef | str) -> RunInfo:
         case RunPath(path):
             found = run_at(connection, path)
             if found is None:
+                if beside := runs_in(connection, path):
+                    raise _several(f"{path} holds", beside)
                 there = os.path.isdir(path)
                 hint = f"spindb ingest {path}" if there else "spindb runs --columns id,root,path says where runs lie"
                 raise NotFoundError(f"no run of the database lies at {path}", hint=hint)
@@ -90,15 +104,19 @@ def _by_name(connection: Connection, name: str) -> RunInfo:
         if here is not None:
             return replace(here, note=f"no run is called {name!r}: the run in the directory {name} is meant")
     if found:
-        listed = found[:_MAX_LISTED]
-        lines = [f"  {run.id:>5}  {place}" for run, place in zip(listed, shortest_run_names(listed), strict=True)]
-        more = f"\n  … and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
-        raise UsageError(f"{name!r} means {len(found)} runs:\n" + "\n".join(lines) + more, hint="name one by its id")
+        raise _several(f"{name!r} means", found)
     near = nearest(name, (str(known) for known in connection.execute(select(runs.c.name).distinct()).scalars()))
     hint = f"did you mean {' or '.join(near)}?" if near else "spindb runs lists what there is"
     if os.path.isdir(name):
         hint = f"the directory {name} is not in the database: spindb ingest {name}"
     raise NotFoundError(f"no run is called {name!r}", hint=hint)
+
+
+def _several(what: str, found: Sequence[RunInfo]) -> UsageError:
+    listed = found[:_MAX_LISTED]
+    lines = [f"  {run.id:>5}  {place}" for run, place in zip(listed, shortest_run_names(listed), strict=True)]
+    more = f"\n  … and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+    return UsageError(f"{what} {len(found)} runs:\n" + "\n".join(lines) + more, hint="name one by its id")
 
 
 def named(connection: Connection, name: str) -> tuple[list[RunInfo], bool]:
@@ -110,7 +128,7 @@ def named(connection: Connection, name: str) -> tuple[list[RunInfo], bool]:
 
 def shortest_run_names(found: Sequence[RunInfo]) -> list[str]:
     """The shortest trailing paths that tell these runs apart."""
-    return shortest_names([run.directory for run in found])
+    return shortest_names([run.place for run in found])
 
 
 def short_run_names(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
@@ -162,6 +180,20 @@ def run_at(connection: Connection, directory: Path) -> RunInfo | None:
     return None
 
 
+def runs_in(connection: Connection, place: Path) -> list[RunInfo]:
+    """The runs that share a directory on this host, or a file."""
+    found: list[RunInfo] = []
+    within = real(place)
+    for root, root_id in roots_here(connection).items():
+        if within == root or root in within.parents:
+            inside = "" if within == root else storable(within.relative_to(root).as_posix())
+            shared = and_(runs.c.root_id == root_id, runs.c.part.is_not(None), runs.c.superseded_by.is_(None))
+            begins = func.substr(runs.c.path, 1, len(inside)) == inside
+            alike = _select(connection, and_(shared, begins))
+            found += [run for run in alike if within in (real(run.directory), real(run.files))]
+    return found
+
+
 def _select(connection: Connection, condition: ColumnElement[bool]) -> list[RunInfo]:
     statement = select(runs, roots.c.path.label("root"), roots.c.host).join(roots, roots.c.id == runs.c.root_id)
     return [_run_info(row) for row in connection.execute(statement.where(condition, THERE).order_by(runs.c.id))]
@@ -172,7 +204,7 @@ def _run_info(row: Row[Any]) -> RunInfo:
     return RunInfo(
         id=row.id,
         name=row.name,
-        directory=Path(os.path.normpath(os.path.join(row.root, row.path))),
+        directory=Path(os.path.normpath(os.path.join(row.root, directory_of(row.path, row.part)))),
         host=row.host,
         status=row.status,
         exp_name=row.exp_name,
@@ -192,6 +224,7 @@ def _run_info(row: Row[Any]) -> RunInfo:
         generation=row.generation,
         copy_of=row.copy_of,
         superseded_by=row.superseded_by,
+        part=row.part,
     )
 
 

@@ -171,6 +171,8 @@ def _under(connection: Connection, directory: Path, everything: bool) -> list[in
         elif root in place.parents:
             beginning = place.relative_to(root).as_posix() + "/"
             begins = func.substr(runs.c.path, 1, len(beginning)) == beginning
+            of_a_file = func.substr(runs.c.path, 1, len(beginning)) == beginning[:-1] + "#"
+            begins = or_(begins, and_(runs.c.part.is_not(None), of_a_file))
             inside.append(and_(runs.c.root_id == root_id, begins))
     lies = any_of(inside)
     ids = list(connection.execute(select(runs.c.id).where(lies, *visible_runs(everything=everything))).scalars())

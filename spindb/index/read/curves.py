@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,11 @@ from spindb.index.query.fields import PERFORMANCE, Names
 from spindb.index.query.language import Name
 
 STEPS = "steps"
-"""The x axis that counts interactions where a run does, else numbers epochs, else rows."""
+"""The x axis that counts interactions where a run does, else numbers epochs, else rows.
+
+A metric with steps of its own counts interactions by these, unless the run names a metric that does and that has steps
+of its own, too.
+"""
 
 EPOCH = "epoch"
 """What numbers a run's rows, its Epoch as a rule, else rows."""
@@ -27,7 +32,8 @@ class RawCurve(NamedTuple):
     """A metric of one run over another, as logged.
 
     ``x`` and ``y`` have one value per row, NaN where a cell is no number. ``metric`` and ``axis`` are the metrics that
-    were meant in this run; ``axis`` is None where rows are counted.
+    were meant in this run; ``axis`` is None where rows are counted, and `STEPS` where the metric has steps of its own.
+    Metrics that have steps of their own meet where their steps are equal; else there is no x.
     """
 
     run_id: int
@@ -68,7 +74,7 @@ def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = S
     """
     metric = metric_of(connection, value)
     y, x = metrics.alias("y"), metrics.alias("x")
-    statement = select(runs.c.id, y.c.name, x.c.name, x.c.series, y.c.series)
+    statement = select(runs.c.id, runs.c.steps, y.c.name, y.c.series, y.c.steps, x.c.name, x.c.series, x.c.steps)
     statement = statement.join(y, and_(y.c.run_id == runs.c.id, _named(y.c.name, metric)))
     is_metric = axis not in _OF_EACH_RUN
     on_axis = _named(x.c.name, metric_of(connection, axis)) if is_metric else _axis(x.c.name, axis)
@@ -77,12 +83,46 @@ def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = S
     found = []
     for batch in batches(ids):
         rows = connection.execute(statement.where(runs.c.id.in_(batch)).order_by(runs.c.id))
-        for run_id, of, name, xs, ys in rows:
-            values = series.curve(ys)
-            places = [float(row) for row in range(len(values))] if xs is None else series.curve(xs)
+        for run_id, counts, of, ys, steps, *on_x in rows:
+            values, own = series.curve(ys), series.steps_of(steps)
+            name, places = axis_of(*on_x).x(axis, counts, len(values), own)
             known = min(len(places), len(values))  # they differ where one of them is damaged, which is noted
             found.append(RawCurve(run_id, of, name, places[:known], values[:known]))
     return found
+
+
+class Axis(NamedTuple):
+    """A metric that others are drawn over, with its steps where it has its own; without a name, the row number."""
+
+    name: str | None = None
+    values: list[float] | None = None
+    steps: list[float] | None = None
+
+    def x(self, axis: str, counts: str | None, count: int, own: list[float] | None) -> tuple[str | None, list[float]]:
+        """What so many cells of a metric are drawn over: its name and the values, NaN where there is none.
+
+        Args:
+            axis: what was asked for: a metric, `STEPS`, `EPOCH` or ``row``.
+            counts: the metric that counts interactions in the run.
+            count: of cells.
+            own: the steps of the metric, where it has its own.
+        """
+        if axis == STEPS and own is not None and not (self.steps and self.name == counts):
+            return STEPS, own
+        if self.values is None:
+            numbered = own is None or axis == ROW  # steps of its own are no epochs
+            return None, [float(row) for row in range(count)] if numbered else [math.nan] * count
+        if own is None and self.steps is None:
+            return self.name, self.values
+        if own is None or self.steps is None:  # rows and steps have nothing in common
+            return self.name, [math.nan] * count
+        at = dict(zip(self.steps, self.values, strict=False))
+        return self.name, [at.get(step, math.nan) for step in own]
+
+
+def axis_of(name: str | None, values: series.Packed | None, steps: series.Packed | None) -> Axis:
+    """The axis that a metric of the database is, by its name, `series` and `steps`."""
+    return Axis() if values is None else Axis(name, series.curve(values), series.steps_of(steps))
 
 
 def curves_by_id(connection: Connection, ids: Sequence[int], value: str, axis: str = STEPS) -> dict[int, RawCurve]:

@@ -107,6 +107,7 @@ def _unfinished(connection: Connection, ids: Sequence[int], followed: Mapping[in
             .join(epochs, and_(epochs.c.run_id == runs.c.id, epochs.c.key == "epochs"))
             .outerjoin(clock, and_(clock.c.run_id == runs.c.id, clock.c.name == "Time"))
             .where(runs.c.id.in_(batch), runs.c.status == "ok", runs.c.rows < epochs.c.number - 1)
+            .where(not_(exists().where(metrics.c.run_id == runs.c.id, metrics.c.steps.is_not(None))))  # no epochs
         )
         for run_id, own, updated, seconds, wanted in connection.execute(statement):
             rows = followed.get(run_id, own)

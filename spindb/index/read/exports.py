@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Literal
 
 from sqlalchemy import Connection, select
@@ -17,6 +18,8 @@ from spindb.index.database.batches import batches
 from spindb.index.database.models import configs, episodes, evaluations, metrics, runs
 from spindb.index.database.unknown import json_value
 from spindb.index.query.search import fields_of
+from spindb.index.read.curves import EPOCH, STEPS, Axis, axis_of
+from spindb.records import Cell
 
 Kind = Literal["int", "float", "text", "bool", "time"]
 
@@ -66,10 +69,14 @@ _CONFIGS = (
 )
 _METRICS = (
     TypedColumn("run_id", "int", "the run"),
-    TypedColumn("metric", "text", "column of progress.txt"),
+    TypedColumn("metric", "text", "name of the metric"),
     TypedColumn("row", "int", "row number, from 0"),
-    TypedColumn("epoch", "float", "the run's Epoch in that row, or what else numbers its rows"),
-    TypedColumn("steps", "float", "interactions with the environment so far, where they were logged"),
+    TypedColumn(
+        "epoch",
+        "float",
+        "the run's Epoch in that row, or what else numbers its rows; NaN beside own steps",
+    ),
+    TypedColumn("steps", "float", "interactions with the environment so far, if logged, or the metric's own steps"),
     TypedColumn("value", "float", "the value; NaN is NaN, nothing where the cell is empty or text"),
     TypedColumn("text", "text", "the cell where it is text"),
 )
@@ -110,18 +117,28 @@ def _metric_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[A
     c = metrics.c
     for run_id in ids:
         axis, steps = connection.execute(select(runs.c.axis, runs.c.steps).where(runs.c.id == run_id)).one()
-        packed = select(c.name, c.series, c.odd_cells).where(c.run_id == run_id).order_by(c.position)
-        columns = {name: series.decode(*cells) for name, *cells in connection.execute(packed)}
-        length = max(map(len, columns.values()), default=0)
-        epochs = series.numbers(columns[axis]) if axis in columns else [float(row) for row in range(length)]
-        counts = series.numbers(columns[steps]) if steps in columns else [None] * length
-        epochs += [math.nan] * (length - len(epochs))  # shorter where it is damaged
-        counts = [*counts, *[math.nan] * (length - len(counts))]
-        for name, cells in columns.items():
-            for row, cell in enumerate(cells):
+        packed = select(c.name, c.series, c.odd_cells, c.steps).where(c.run_id == run_id).order_by(c.position)
+        rows = {name: (cells, odd, own) for name, cells, odd, own in connection.execute(packed)}
+        by_epoch, by_steps = (
+            axis_of(name, rows[name][0], rows[name][2]) if name in rows else Axis() for name in (axis, steps)
+        )
+        for name, (packed_cells, odd, packed_steps) in rows.items():
+            cells, own = series.decode(packed_cells, odd), series.steps_of(packed_steps)
+            epochs = by_epoch.x(EPOCH, steps, len(cells), own)[1]
+            has_steps = own is not None or steps in rows
+            counts = by_steps.x(STEPS, steps, len(cells), own)[1] if has_steps else [None] * len(cells)
+            for row, (cell, epoch, count) in enumerate(
+                zip(cells, _filled(epochs, cells), _filled(counts, cells), strict=False)
+            ):
                 is_text = isinstance(cell, str)
                 number = None if is_text or cell is None else float(cell)
-                yield run_id, name, row, epochs[row], counts[row], number, cell if is_text else None
+                yield run_id, name, row, epoch, count, number, cell if is_text else None
+
+
+def _filled(values: Sequence[float | None], cells: Sequence[Cell]) -> Iterator[float | None]:
+    """A value for each cell: there are fewer where the database is damaged."""
+    known = (None if value is None else float(value) for value in values)
+    return chain(known, repeat(math.nan, len(cells) - len(values)))
 
 
 def _evaluation_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:

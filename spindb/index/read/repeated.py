@@ -107,13 +107,14 @@ def _begins(connection: Connection, ids: Sequence[int]) -> dict[int, Begin]:
 
 
 def stored_rows(connection: Connection, ids: Iterable[int]) -> dict[int, dict[str, list[Any]]]:
-    """All cells of these runs; NaN is a text that equals itself."""
+    """All cells of these runs, each with its step where a metric has its own; NaN is a text that equals itself."""
     found: dict[int, dict[str, list[Any]]] = {run_id: {} for run_id in ids}
     c = metrics.c
     for batch in batches(sorted(found)):
-        wanted = select(c.run_id, c.name, c.series, c.odd_cells).where(c.run_id.in_(batch))
-        for run_id, name, packed, odd in connection.execute(wanted):
-            found[run_id][name] = [cell if cell == cell else "NaN" for cell in series.decode(packed, odd)]
+        wanted = select(c.run_id, c.name, c.series, c.odd_cells, c.steps).where(c.run_id.in_(batch))
+        for run_id, name, packed, odd, steps in connection.execute(wanted):
+            cells = [cell if cell == cell else "NaN" for cell in series.decode(packed, odd)]
+            found[run_id][name] = cells if steps is None else list(zip(series.curve(steps), cells, strict=False))
     return found
 
 

@@ -12,7 +12,7 @@ from spindb.index.database.batches import batches
 from spindb.index.database.models import evaluations, roots, runs
 from spindb.index.query.runs import snapshots_by_run
 from spindb.machine import this_host
-from spindb.records import SnapshotRecord, latest
+from spindb.records import SnapshotRecord, directory_of, latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,10 @@ def usage_of(connection: Connection, ids: Sequence[int]) -> list[Usage]:
         played = evaluations.c
         evaluated = select(played.run_id, played.snapshot_path).where(played.run_id.in_(batch))
         kept = {(row.run_id, row.snapshot_path) for row in connection.execute(evaluated)}
-        columns = (runs.c.id, runs.c.name, roots.c.path.label("root"), roots.c.host, runs.c.path, runs.c.copy_of)
+        place = (roots.c.path.label("root"), roots.c.host, runs.c.path, runs.c.part)
+        columns = (runs.c.id, runs.c.name, *place, runs.c.copy_of)
         statement = select(*columns).join(roots, roots.c.id == runs.c.root_id).where(runs.c.id.in_(list(saved)))
-        for run_id, name, root, host, path, copy_of in connection.execute(statement):
+        for run_id, name, root, host, path, part, copy_of in connection.execute(statement):
             own = saved[run_id]
             stale = tuple(one for one in own if one.stale)
             newest = latest(own)
@@ -62,5 +63,7 @@ def usage_of(connection: Connection, ids: Sequence[int]) -> list[Usage]:
                 one for one in own if not one.stale and one is not newest and (run_id, one.path) not in kept
             )
             here = host == this_host()
-            found.append(Usage(run_id, name, Path(root) / path, copy_of, here, tuple(own), stale, between))
+            found.append(
+                Usage(run_id, name, Path(root) / directory_of(path, part), copy_of, here, tuple(own), stale, between)
+            )
     return sorted(found, key=lambda usage: (-usage.size, usage.run_id))

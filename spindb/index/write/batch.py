@@ -41,6 +41,7 @@ class IndexedRun(NamedTuple):
     metrics_size: int
     started_source: str | None = None
     removed: bool = False
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def known_runs(connection: Connection, root_id: int) -> dict[str, IndexedRun]:
     runs = models.runs.c
     columns = select(
         *(runs.path, runs.id, runs.signature, runs.status, runs.fingerprint, runs.metrics_size, runs.started_source),
-        runs.removed_at.is_not(None),
+        *(runs.removed_at.is_not(None), runs.part),
     )
     found = connection.execute(columns.where(runs.root_id == root_id, runs.status != "superseded"))
     return {row[0]: IndexedRun._make(row) for row in found.all()}

@@ -132,7 +132,7 @@ class Contents:
         for pair in self._apart:
             _displace(self._connection, pair["old"], pair["present"])
         for run_id in self._moved:
-            place = select(runs.c.root_id, runs.c.path, runs.c.name).where(runs.c.id == run_id)
+            place = select(runs.c.root_id, runs.c.path, runs.c.part, runs.c.name).where(runs.c.id == run_id)
             row = self._connection.execute(place).one()
             self._connection.execute(update(runs).where(runs.c.superseded_by == run_id).values(**row._mapping))
 

@@ -32,9 +32,9 @@ from spindb.index.database.models import metrics, problems, roots, runs
 from spindb.index.write.contents import Past, next_generation
 from spindb.index.write.copies import DIGEST_OF_NOTHING, copy_rank, distinctive, is_distinctive
 from spindb.index.write.roots import RootPlace
-from spindb.index.write.rows import COLUMNS, RunRows
+from spindb.index.write.rows import COLUMNS, Row, RunRows
 from spindb.machine import this_host
-from spindb.records import Cell, RunRecord
+from spindb.records import Cell, RunRecord, directory_of, file_of
 
 RemovedRuns = Mapping[str, Sequence[int]]
 """Ids of the runs that a person removed, by the digest of their config."""
@@ -154,15 +154,10 @@ class Recogniser:
             return True
         if rows.record.rows < known.rows:
             return False
-        name, packed, odd = map(COLUMNS["metrics"].index, ("name", "series", "odd_cells"))
-        fresh = {row[name]: (row[packed], row[odd]) for row in rows.child_rows["metrics"]}
+        fresh = {row[_NAME]: row for row in rows.child_rows["metrics"]}
         whole = known.rows - self._connection.execute(_CUT_OFF, {"run": known.id}).scalar_one()
         kept = self._connection.execute(_SERIES, {"run": known.id}).all()
-        return bool(kept) and all(
-            row.name in fresh
-            and _begins(series.unpacked(*fresh[row.name]), series.decode(row.series, row.odd_cells), whole)
-            for row in kept
-        )
+        return bool(kept) and all(row.name in fresh and _goes_on(fresh[row.name], row, whole) for row in kept)
 
     def _overwritten(self, known: Any, back: Any) -> Identity:
         apart = known.removed_at is not None or (back is not None and back.removed_at is not None)
@@ -244,7 +239,7 @@ _AT = (
 )
 _ANY = (
     select(runs.c.id, runs.c.root_id, runs.c.name, runs.c.path, runs.c.metrics_size, runs.c.metrics_digest)
-    .add_columns(runs.c.status, runs.c.removed_at, runs.c.fingerprint, runs.c.config_digest)
+    .add_columns(runs.c.status, runs.c.removed_at, runs.c.fingerprint, runs.c.config_digest, runs.c.part)
     .add_columns(roots.c.path.label("root"), roots.c.host)
     .join(roots, roots.c.id == runs.c.root_id, isouter=True)  # never led by roots, once for each of them
     .order_by(runs.c.id)
@@ -268,11 +263,29 @@ _EARLIER = (
     .where(runs.c.superseded_by == bindparam("run"), runs.c.rows > 0)
     .order_by(runs.c.generation.desc())
 )
-_SERIES = select(metrics.c.name, metrics.c.series, metrics.c.odd_cells).where(metrics.c.run_id == bindparam("run"))
+_SERIES = select(metrics.c.name, metrics.c.series, metrics.c.odd_cells, metrics.c.steps).where(
+    metrics.c.run_id == bindparam("run")
+)
 _CUT_OFF = select(
     exists().where(problems.c.run_id == bindparam("run"), problems.c.code == "no-final-newline").label("cut_off")
 )
 _Groups = dict[Any, dict[int, _Candidate]]
+
+
+_NAME, _CELLS, _ODD, _STEPS = map(COLUMNS["metrics"].index, ("name", "series", "odd_cells", "steps"))
+
+
+def _goes_on(fresh: Row, kept: Any, rows: int) -> bool:
+    """Whether a metric that was read begins with the one that is kept: with all of it where that has its own steps.
+
+    Of the cells of a run's rows `rows` are whole.
+    """
+    cells, before = series.unpacked(fresh[_CELLS], fresh[_ODD]), series.decode(kept.series, kept.odd_cells)
+    own = series.steps_of(kept.steps)
+    if own is None:
+        return fresh[_STEPS] is None and _begins(cells, before, rows)
+    steps = [] if fresh[_STEPS] is None else series.numbers(series.unpacked(fresh[_STEPS], None))
+    return len(cells) >= len(before) and _begins(cells, before, len(before)) and steps[: len(own)] == own
 
 
 def _begins(cells: Sequence[Cell], with_: Sequence[Cell], count: int) -> bool:
@@ -325,12 +338,16 @@ def _likeness(record: RunRecord) -> tuple[str, str]:
 
 def _candidate(row: Any) -> _Candidate:
     directory = os.path.join(row.root, row.path)
+    if row.part is None:
+        exists = os.path.isdir(directory)
+    else:  # in its file, if that is there: which runs are in it only its layout knows
+        exists = os.path.lexists(os.path.join(row.root, directory_of(row.path, row.part), file_of(row.part)))
     return _Candidate(
         id=row.id,
         root_id=row.root_id,
         name=row.name,
         directory=directory,
-        exists=row.host != this_host() or os.path.isdir(directory),
+        exists=row.host != this_host() or exists,
         size=row.metrics_size,
         metrics=row.metrics_digest,
         missing=row.status == "missing",

@@ -19,7 +19,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "configs": ("key", "type", "value", "canonical", "number", "raw", "internal"),
     "metrics": (
         *("name", "position", "count", "first", "last", "last_text", "min", "max", "mean", "argmin", "argmax"),
-        *("series", "odd_cells"),
+        *("series", "odd_cells", "steps"),
     ),
     "snapshots": (
         *("kind", "itr", "path", "size", "saved_at", "state_path", "inputs", "outputs", "framework"),
@@ -86,6 +86,7 @@ def _run_values(record: RunRecord) -> dict[str, Any]:
         "metrics_size": record.content.size,
         "metrics_digest": record.content.metrics,
         "config_digest": record.content.config,
+        "part": record.part,
     }
     return {name: storable(value) if type(value) is str else value for name, value in values.items()}
 
@@ -112,7 +113,8 @@ def metric_rows(record: RunRecord, dialect: str) -> list[Row]:
         if of.last_text is not None:
             of = of._replace(last_text=storable(of.last_text))
         packed = series.packed(metric.values, dialect, finite=of.finite)
-        rows.append((names[position], position, *of[:-1], *packed))
+        steps = None if metric.steps is None else series.packed_steps(metric, dialect)
+        rows.append((names[position], position, *of[:-1], *packed, steps))
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from spindb.disk import limits
 from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.configs import ConfigText, whole_number
 from spindb.disk.environments import attributes_in_state
-from spindb.disk.formats.snapshots import is_state
+from spindb.disk.formats import files_of
 from spindb.disk.regular import read_regular
-from spindb.disk.run_directory import listed
 from spindb.disk.saved_environment import SavedEnvironment, SavedLayer, saved_environment
 from spindb.play.environments.build import Saved
 from spindb.play.environments.values import NotRestoredError, restore
@@ -45,12 +43,8 @@ def saved_of(directory: Path, state_path: str | None, classes: Sequence[str] = (
 
 def _states(directory: Path, preferred: str | None) -> list[Path]:
     """The saved states of a run: that beside the snapshot, then the unnumbered one, then the latest."""
-    try:
-        names = [name for name in listed(directory)[0] if is_state(name)]
-    except OSError:
-        names = []
-    names.sort(key=lambda name: (any(map(str.isdigit, name)), -len(name), [-ord(letter) for letter in name]))
-    return [directory / name for name in dict.fromkeys([preferred, *names]) if name is not None]
+    found = dict.fromkeys([preferred, *files_of(directory).states])
+    return [directory / name for name in found if name is not None]
 
 
 def _of_classes(classes: Sequence[str]) -> SavedEnvironment | None:
@@ -74,11 +68,12 @@ def _arguments(found: SavedEnvironment) -> dict[str, Any]:
 
 
 def _max_ep_len(directory: Path) -> int | None:
-    path = directory / "config.json"
+    config = files_of(directory).config
     try:
-        if not os.path.lexists(path):
+        if config is None:
             return None
-        steps = whole_number(ConfigText(read_regular(path, limits.CONFIG)).values.get("max_ep_len"))
+        data = read_regular(directory / config, limits.CONFIG)
+        steps = whole_number(ConfigText(data, config).values.get("max_ep_len"))
     except OSError:
         return None
     return steps if steps is not None and steps > 0 else None

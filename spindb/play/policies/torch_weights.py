@@ -13,6 +13,7 @@ from pathlib import Path
 from spindb.disk import limits
 from spindb.disk.codecs.torchfiles import Module, Weights
 from spindb.disk.codecs.torchtensors import Tensor
+from spindb.disk.formats import files_of
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
 
@@ -39,9 +40,12 @@ def module_of(save: Path, weights: Weights) -> tuple[Module, str]:
 
 
 def _configured(save: Path) -> str | None:
-    """The one activation that ``config.json`` of the run names."""
+    """The one activation that the config of the run names."""
     try:
-        text = read_regular(save.parent.parent / "config.json", limits.CONFIG).decode("utf-8", "replace")
+        config = files_of(save.parent.parent).config
+        if config is None:
+            return None
+        text = read_regular(save.parent.parent / config, limits.CONFIG).decode("utf-8", "replace")
     except OSError:
         return None
     found = set(_ACTIVATION.findall(text))

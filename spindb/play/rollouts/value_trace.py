@@ -12,6 +12,7 @@ import numpy as np
 
 from spindb.disk import limits
 from spindb.disk.configs import ConfigText, number_of
+from spindb.disk.formats import files_of
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError, UsageError
 from spindb.files import atomic_write
@@ -116,7 +117,11 @@ def _variance(values: list[float]) -> float:
 def gamma_of(directory: Path) -> float | None:
     """The discount in a run's config, None where it says none."""
     try:
-        found = number_of(ConfigText(read_regular(directory / "config.json", limits.CONFIG)).values.get("gamma"))
+        config = files_of(directory).config
+        if config is None:
+            return None
+        data = read_regular(directory / config, limits.CONFIG)
+        found = number_of(ConfigText(data, config).values.get("gamma"))
     except OSError:
         return None
     return found if found is not None and 0 <= found <= 1 else None

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from spindb.disk.formats import recognise
+from spindb.disk.formats import read_runs, recognise
 from spindb.play.verify.verdict import Logged
 from spindb.records import ConfigLeaf, MetricSeries, RunRecord, SnapshotRecord, finite_or_infinite
 
@@ -58,9 +58,11 @@ def log_of(directory: Path, snapshot: SnapshotRecord) -> Log:
         OSError: the directory can't be read.
     """
     found = recognise(os.listdir(directory), directory)
-    if found is None:
+    records = [] if found is None else list(read_runs(found, directory))
+    record = next((r for r in records if any(s.path == snapshot.path for s in r.snapshots)), next(iter(records), None))
+    if record is None:
         return Log((), False, None, "there is no log beside the snapshot")
-    return said_of(found.read(directory, "."), snapshot)
+    return said_of(record, snapshot)
 
 
 def said_of(record: RunRecord, snapshot: SnapshotRecord) -> Log:
@@ -68,6 +70,8 @@ def said_of(record: RunRecord, snapshot: SnapshotRecord) -> Log:
     log = _Reading(record)
     if log.metric is None:
         return Log((), False, log.length, "nothing was logged" if not record.rows else "no return was logged")
+    if log.own_steps:
+        return Log((), log.tests, log.length, f"{log.metric} was logged at steps of its own, not by epochs")
     if snapshot.stale:
         return Log((), log.tests, log.length, f"the snapshot is stale: {snapshot.stale}")
     epochs, unlogged = ([snapshot.itr], None) if snapshot.itr is not None else log.epochs_of_unnumbered(snapshot)
@@ -87,6 +91,11 @@ class _Reading:
         self.record = record
         self._series = {metric.name: metric for metric in record.metrics}
         self.metric = record.performance
+
+    @property
+    def own_steps(self) -> bool:
+        """Whether the returns are not those of the run's rows, which epochs number."""
+        return self.metric is not None and self.metric in self._series and self._series[self.metric].steps is not None
 
     @cached_property
     def tests(self) -> bool:
@@ -195,7 +204,8 @@ class _Reading:
         return cells[row] if row < len(cells) and math.isfinite(cells[row]) else None
 
     def _numbers(self, name: str | None) -> list[float]:
-        return [] if name is None or name not in self._series else _floats(self._series[name])
+        found = None if name is None else self._series.get(name)
+        return [] if found is None or found.steps is not None else _floats(found)
 
     def _config(self, name: str) -> int | None:
         """A whole number of the config; the hyperparameter of that name, else one whose path ends so."""
