@@ -29,7 +29,7 @@ import torchlike
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.signatures import SIGNATURES
-from spindb.play.onnx_plan import plan_of
+from spindb.play.export.onnx_plan import plan_of
 from spindb.play.policies.savedmodel import read_saved
 from spindb.play.policies.torch_mlp import load as load_torch
 from spindb.records import SnapshotRecord

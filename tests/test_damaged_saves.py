@@ -27,7 +27,7 @@ from spindb.play.engine import budget
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.operations import OPERATIONS, RANDOM
 from spindb.play.engine.signatures import SIGNATURES
-from spindb.play.onnx_plan import plan_of
+from spindb.play.export.onnx_plan import plan_of
 from spindb.play.policies import load_snapshot
 from spindb.play.policies.savedmodel import read_saved
 from spindb.records import SnapshotRecord

@@ -17,8 +17,8 @@ from test_engines import EXAMPLE, EXPRESSIONS, OBSERVATIONS, layers, network, sa
 import spindb
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.export import largest_difference, write_npz, write_onnx
-from spindb.play.onnx_plan import plan_of
+from spindb.play.export.onnx_plan import plan_of
+from spindb.play.export.write import largest_difference, write_npz, write_onnx
 from spindb.play.policies.savedmodel import read_saved
 
 TOLD_IN_TENSORFLOW_ALONE = ("one hot", "split, stack", "first part", "last part", "filled", "choices")

@@ -17,8 +17,8 @@ from spindb.files import written_whole
 
 if TYPE_CHECKING:
     from spindb.play.actions import Rule
-    from spindb.play.carried import Carried
     from spindb.play.engine.graph_policy import GraphPolicy
+    from spindb.play.export.wrapped import Carried
     from spindb.play.locate import Playable
 
 
@@ -72,7 +72,7 @@ def export_policy(
     if not with_wrappers:
         _export_network(playable, policy, rule, _place(playable, out, onnx), onnx=onnx)
         return
-    from spindb.play.carried import carried
+    from spindb.play.export.wrapped import carried
 
     choices = Choices(env, env_factory, tuple(imports or ()), contact_forces=forces)
     with carried(playable, policy, choices, rule) as (whole, built):
@@ -92,7 +92,7 @@ def _place(playable: Playable, out: Path | None, onnx: bool) -> Path:
 
 def _export_network(playable: Playable, policy: GraphPolicy, rule: Rule | None, place: Path, *, onnx: bool) -> None:
     """The network alone; what stood around it in training is said."""
-    from spindb.play.carried import alone, not_carried
+    from spindb.play.export.wrapped import alone, not_carried
 
     whole = alone(policy, rule)
     told = {"carried": "; ".join(whole.words)} if whole.words else {}
@@ -107,7 +107,7 @@ def _export_network(playable: Playable, policy: GraphPolicy, rule: Rule | None, 
 def _write_policy(playable: Playable, whole: Carried, carried: dict[str, str], place: Path, *, onnx: bool) -> None:
     plan = whole.plan()
     with needing():
-        from spindb.play.export import largest_difference, write_npz, write_onnx
+        from spindb.play.export.write import largest_difference, write_npz, write_onnx
         from spindb.play.locate import about
     told = ""
     with written_whole(place) as file:

@@ -30,9 +30,9 @@ from spindb.play.environments.packages import is_of_gym
 from spindb.play.environments.state import saved_of
 from spindb.play.environments.wrappers import Values
 from spindb.play.environments.wrapping import Layer
+from spindb.play.export.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.fit import require_fit
 from spindb.play.locate import Playable
-from spindb.play.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.policies import Policy
 
 _UNCONCERNED = ("TimeLimit", "NormalizeReward", "TransformReward", "ClipReward", "SignReward")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
-from spindb.play.carried import Carried
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.onnx_plan import OPSET, Plan
+from spindb.play.export.onnx_plan import OPSET, Plan
+from spindb.play.export.wrapped import Carried
 
 _IR_VERSION = 8  # of the ONNX format that came with opset 18: later runtimes read it too
 _CHECKED = 1000
