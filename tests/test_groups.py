@@ -25,8 +25,8 @@ from spindb.index.read.doctor import examine
 from spindb.index.read.groups import groups_of
 from spindb.index.read.own import setting_text, stem
 from spindb.index.read.telling import needed, telling
-from spindb.index.write.batch import EpisodeResult, add_evaluation
-from spindb.records import MetricSeries
+from spindb.index.write.batch import add_evaluation
+from spindb.records import EpisodeResult, MetricSeries
 
 HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")
 Write = Callable[..., Path]

@@ -27,7 +27,8 @@ from spindb.analysis.drawing.panels import Wanted, panels
 from spindb.index.database.connect import connected
 from spindb.index.database.models import runs
 from spindb.index.query.search import run_ids
-from spindb.index.write.batch import EpisodeResult, add_evaluation
+from spindb.index.write.batch import add_evaluation
+from spindb.records import EpisodeResult
 
 Cli = Callable[..., Outcome]
 Answer = Any

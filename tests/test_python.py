@@ -17,8 +17,9 @@ from spindb.analysis.database import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
 from spindb.extras import installing
 from spindb.index.database.connect import connected
-from spindb.index.write.batch import EpisodeResult, Evaluation, add_evaluation
+from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
+from spindb.records import EpisodeResult, Evaluation
 
 
 @pytest.fixture

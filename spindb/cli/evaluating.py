@@ -10,9 +10,9 @@ from spindb.errors import NotFoundError
 from spindb.signals import active
 
 if TYPE_CHECKING:
-    from spindb.index.write.batch import Evaluation
     from spindb.play.locate import Playable
     from spindb.play.workers import Task
+    from spindb.records import Evaluation
 
 
 def require_runs(ids: list[int], words: list[str] | None) -> None:

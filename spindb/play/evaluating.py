@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spindb.index.read.asked import asked
-from spindb.index.write.batch import EpisodeResult, Evaluation
 from spindb.play.actions import Rule
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.environments.contact_forces import ContactForces
@@ -13,6 +12,7 @@ from spindb.play.locate import Playable, digest_of
 from spindb.play.policies import Engine, Policy
 from spindb.play.rollouts.rollout import Rollout
 from spindb.play.rollouts.versions import versions
+from spindb.records import EpisodeResult, Evaluation
 
 _WITH_FORCES = ("Ant-", "Humanoid-", "HumanoidStandup-")
 

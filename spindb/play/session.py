@@ -18,7 +18,7 @@ from spindb.play.policies import Policy, load_snapshot
 from spindb.play.rollouts.rollout import Rollout, Trace, run_policy
 
 if TYPE_CHECKING:
-    from spindb.index.write.batch import Evaluation
+    from spindb.records import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 
 from spindb.errors import SpindbError
-from spindb.index.write.batch import Evaluation
 from spindb.play.locate import Playable
 from spindb.processes import current_directory_unimportable
+from spindb.records import Evaluation
 from spindb.signals import active, die_with_parent, ignore_interrupts, interrupts
 
 _PATIENCE = 10.0  # seconds that workers have to end their episode once they were interrupted

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from spindb.index.read.evaluations import Evaluated
-    from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.locate import Playable
+    from spindb.records import Evaluation
 
 
 def register(app: typer.Typer) -> None:

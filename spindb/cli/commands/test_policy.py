@@ -34,7 +34,6 @@ from spindb.records import CANT_TELL
 from spindb.signals import active
 
 if TYPE_CHECKING:
-    from spindb.index.write.batch import Evaluation
     from spindb.play.environments.build import BuiltEnvironment, Render
     from spindb.play.locate import Playable
     from spindb.play.policies import Engine, Policy
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from spindb.play.rollouts.value_trace import ValueTrace
     from spindb.play.rollouts.video import Recorder
     from spindb.play.session import Session
-    from spindb.records import Verdict
+    from spindb.records import Evaluation, Verdict
 
 _LATEST = -1
 _VALUE_FILES = (".csv", ".png", ".svg", ".pdf")

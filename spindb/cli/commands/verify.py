@@ -35,11 +35,10 @@ from spindb.signals import active
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.index.write.batch import Evaluation
     from spindb.play.locate import Playable
     from spindb.play.verify.playing import Plan
     from spindb.play.verify.statement import Entry
-    from spindb.records import SnapshotRecord
+    from spindb.records import Evaluation, SnapshotRecord
 
 
 def register(app: typer.Typer) -> None:

@@ -18,11 +18,11 @@ from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 if TYPE_CHECKING:
     from spindb.index.read.verdicts import Given
-    from spindb.index.write.batch import Evaluation
     from spindb.play.evaluating import Flags
     from spindb.play.locate import Playable
     from spindb.play.policies import Policy
     from spindb.play.rollouts.rollout import Rollout
+    from spindb.records import Evaluation
 
 FIRST = 20
 """Episodes that are played before their spread says how many it takes."""

@@ -14,7 +14,7 @@ from spindb.play.verify.words import as_dict
 from spindb.records import Verdict
 
 if TYPE_CHECKING:
-    from spindb.index.write.batch import Evaluation
+    from spindb.records import Evaluation
 
 _FORMAT = "spindb verdicts"
 _VERSION = 1
