@@ -13,7 +13,8 @@ import pytest
 from conftest import REPOSITORY, Outcome, plain_pickle
 
 import spindb
-from spindb.disk.environments import random_in_state
+from spindb.disk.codecs.pickles import PickleError
+from spindb.disk.saved_state import saved_state
 from spindb.errors import EnvironmentBuildError, PolicyError, UsageError
 from spindb.play.environments.replay import OldPendulum, as_the_original_chooses, faithful_environment
 from spindb.play.locate import Playable
@@ -130,14 +131,15 @@ class Wrapper:
 def test_random_states_are_read_and_not_executed() -> None:
     random = np.random.RandomState(7)
     random.normal()  # leaves a second number in store
-    found = random_in_state(plain_pickle({"env": Wrapper(Env(random))}))
+    found = saved_state(plain_pickle({"env": Wrapper(Env(random))})).random
     assert found is not None
     again = np.random.RandomState()
     again.set_state(("MT19937", np.frombuffer(found.key, "<u4"), found.position, found.has_gauss, found.gauss))
     assert (again.normal(size=5) == random.normal(size=5)).all()
-    assert random_in_state(plain_pickle({"env": Wrapper(Env(None))})) is None
-    assert random_in_state(plain_pickle({"env": Wrapper(Env(np.random.default_rng(0)))})) is None
-    assert random_in_state(plain_pickle([1])) is None
+    assert saved_state(plain_pickle({"env": Wrapper(Env(None))})).random is None
+    assert saved_state(plain_pickle({"env": Wrapper(Env(np.random.default_rng(0)))})).random is None
+    with pytest.raises(PickleError, match="holds no environment"):
+        saved_state(plain_pickle([1]))
 
 
 def test_the_pendulum_of_old() -> None:

@@ -18,9 +18,8 @@ from spindb.play.actions import settle
 from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.environments.build import build_environment
 from spindb.play.environments.chain import chain_of, wrapped
-from spindb.play.environments.of_snapshot import earlier_ways
+from spindb.play.environments.of_snapshot import earlier_ways, state_of
 from spindb.play.environments.packages import is_of_gym
-from spindb.play.environments.state import saved_of
 from spindb.play.locate import Playable
 from spindb.play.policies import load_snapshot
 from spindb.play.policies.twin import policy_in
@@ -122,9 +121,11 @@ def _check_tensorflow(playable: Playable, unsupported: UnsupportedGraphError) ->
 def _check_environment(playable: Playable, env: Any) -> None:
     if env is None:  # none was given to be kept
         return
-    saved = saved_of(playable.directory, playable.snapshot.state_path, playable.env.classes)
+    saved = state_of(playable)
     if playable.env.id is None and (saved.environment is None or saved.environment.class_id is None):
-        build_environment(playable.env, saved=saved, earlier=earlier_ways(playable))  # it raises, and builds nothing
+        build_environment(
+            playable.env, saved=saved, earlier=earlier_ways(playable, saved)
+        )  # it raises, and builds nothing
         return
     chain = chain_of(saved.environment, playable.env.max_episode_steps)
     # Around the live one: wrappers of gym and gymnasium alone are made, which look at spaces and step nothing.

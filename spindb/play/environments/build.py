@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spindb.disk.gymclasses import differing
-from spindb.disk.saved_environment import SavedEnvironment, SavedLayer
+from spindb.disk.saved_environment import SavedLayer
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.chain import UNLIMITED, Chain, Stage, chain_of, wrapped
@@ -26,6 +26,7 @@ from spindb.play.environments.making import Render as Render
 from spindb.play.environments.making import change_limit, make, words_of
 from spindb.play.environments.own import call_factory, require_environment_class, unpickled
 from spindb.play.environments.packages import importable_module
+from spindb.play.environments.state import RunState
 from spindb.play.environments.successors import other_dynamics
 from spindb.play.environments.values import NotRestoredError, restore
 from spindb.records import EnvironmentHint
@@ -65,23 +66,6 @@ class BuiltEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """What the state beside a snapshot holds of its environment, and what the run's config adds."""
-
-    environment: SavedEnvironment | None = None
-    path: Path | None = None
-    """Where it stands; None where there is none: then there is nothing to unpickle."""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    """Plain attributes of the innermost environment."""
-    max_ep_len: int | None = None
-    """The steps after which the training itself ended an episode."""
-    whole: bool = False
-    """Whether it could be read to its end: one that is cut off is not worth unpickling."""
-    at_another_time: bool = False
-    """Whether the state is not the one beside the snapshot, which is missing or can't be read."""
-
-
-@dataclass(frozen=True, slots=True)
 class Choices:
     """What the user chose: see `build_environment`."""
 
@@ -98,7 +82,7 @@ def build_environment(
     choices: Choices = Choices(),
     *,
     render: Render = None,
-    saved: Saved = Saved(),
+    saved: RunState = RunState(),  # noqa: B008 - frozen
     earlier: Sequence[str] = (),
     forces_were_zero: Callable[[], bool | None] = lambda: None,
 ) -> BuiltEnvironment:
@@ -184,7 +168,7 @@ def _require_display() -> None:
         )
 
 
-def _id_of_class(saved: Saved) -> str | None:
+def _id_of_class(saved: RunState) -> str | None:
     """An id that the saved environment's class was registered under; its arguments and limit are the saved ones."""
     found = saved.environment
     return found.class_id if found is not None and found.id is None else None
@@ -197,7 +181,7 @@ def _by_id(
     chain: Chain,
     choices: Choices,
     render: Render,
-    saved: Saved,
+    saved: RunState,
     forces_were_zero: Callable[[], bool | None],
 ) -> BuiltEnvironment:
     """What an id stands for, with arguments, limit and wrappers of the saved environment.
@@ -260,7 +244,7 @@ def _also_substituted(built: BuiltEnvironment, why: str) -> BuiltEnvironment:
     return replace(built, substituted="; ".join(filter(None, (built.substituted, why))))
 
 
-def _arguments(env_id: str, saved: Saved, imports: Sequence[str]) -> dict[str, Any]:
+def _arguments(env_id: str, saved: RunState, imports: Sequence[str]) -> dict[str, Any]:
     """The arguments that the saved environment was made with, other than those that the id stands for.
 
     Raises:
@@ -281,7 +265,7 @@ def _arguments(env_id: str, saved: Saved, imports: Sequence[str]) -> dict[str, A
     return found
 
 
-def _without_limit(env: Any, chain: Chain, saved: Saved) -> tuple[str, ...]:
+def _without_limit(env: Any, chain: Chain, saved: RunState) -> tuple[str, ...]:
     """Treat an environment that was saved without a time limit, where its id has one; returns what to say of it.
 
     The training ended episodes by itself then (``max_ep_len``); where that is not known, the id's own limit counts: an
@@ -309,7 +293,7 @@ def _words_of_forces(were_zero: bool | None, zero: bool, chosen: ContactForces |
     return f"contact forces are {'played as 0' if zero else 'real'}{by}; {known}"
 
 
-def _in_wrappers(built: BuiltEnvironment, chain: Chain, choices: Choices, saved: Saved) -> BuiltEnvironment:
+def _in_wrappers(built: BuiltEnvironment, chain: Chain, choices: Choices, saved: RunState) -> BuiltEnvironment:
     """What was built within the wrappers of a chain."""
     found = wrapped(
         built.environment.env,
@@ -346,7 +330,7 @@ def _in_wrappers(built: BuiltEnvironment, chain: Chain, choices: Choices, saved:
     return _also_substituted(whole, f"played without {', '.join(found.left_out)}") if found.left_out else whole
 
 
-def _by_factory(factory: str, source: str, render: Render, saved: Saved) -> BuiltEnvironment:
+def _by_factory(factory: str, source: str, render: Render, saved: RunState) -> BuiltEnvironment:
     made, given = call_factory(factory, render, saved.attributes)
     notes = (f"made with {words_of(given)}, as the saved environment was",) if given else ()
     return BuiltEnvironment(Environment(made, factory), None, source, notes=notes)
@@ -357,7 +341,7 @@ def _by_pickle(path: Path, earlier: Sequence[str]) -> BuiltEnvironment:
     return BuiltEnvironment(made, None, f"{path.name}, unpickled", failed=tuple(earlier))
 
 
-def _what_to_type(class_path: str, saved: Saved) -> str:
+def _what_to_type(class_path: str, saved: RunState) -> str:
     """What helps where no id is known; what can't work is not offered."""
     module = importable_module(class_path)
     factory = f"{module}:{class_path.rpartition('.')[2]}" if module else "your_module:make_env"

@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from spindb.disk import limits
-from spindb.disk.codecs.pickles import PickleError
-from spindb.disk.environments import SavedRandom, random_in_state
-from spindb.disk.regular import read_regular
+from spindb.disk.saved_state import SavedRandom
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import BuiltEnvironment, Choices
-from spindb.play.environments.of_snapshot import environment_of
+from spindb.play.environments.of_snapshot import environment_of, state_of
+from spindb.play.environments.state import RunState
 from spindb.play.locate import Playable
 from spindb.play.policies import Policy
 
@@ -48,18 +46,19 @@ def faithful_environment(
         EnvironmentBuildError: the saved state is missing, can't be read or holds no random state, or the environment
             can't be built.
     """
+    saved = state_of(playable)
     if choices.factory is not None:
-        built = environment_of(playable, choices)
+        built = environment_of(playable, choices, saved=saved)
         with contextlib.suppress(EnvironmentBuildError):  # a user's own may draw from elsewhere, or not at all
-            _give(built.environment.env, _random_state(playable))
+            _give(built.environment.env, _random_state(playable, saved))
         return built
-    random = _random_state(playable)
+    random = _random_state(playable, saved)
     limit = playable.env.max_episode_steps
     if playable.env.id == "Pendulum-v0" and len(playable.env.classes) <= 2:  # nothing but a time limit around it
         return BuiltEnvironment(
             Environment(OldPendulum(random, limit or 200), "Pendulum-v0"), "Pendulum-v0", _SOURCE, "spindb"
         )
-    built = environment_of(playable, choices, policy=policy)
+    built = environment_of(playable, choices, policy=policy, saved=saved)
     _give(built.environment.env, random)
     return replace(built, source=_SOURCE, failed=())
 
@@ -73,24 +72,22 @@ def _give(env: Any, random: Any) -> None:
         inner.np_random = random
 
 
-def _random_state(playable: Playable) -> Any:
+def _random_state(playable: Playable, saved: RunState) -> np.random.RandomState:
     path = playable.snapshot.state_path
     why = "no state was saved beside it"
-    if path is not None:
-        try:
-            found = random_in_state(read_regular(playable.directory / path, limits.STATE))
-            if found is not None:
-                return _generator(found)
-            why = f"{path} holds no random state that was saved (Box2D and MuJoCo begin anew when they are unpickled)"
-        except (OSError, PickleError) as error:
-            why = f"{path}: {error}"
+    if saved.beside is not None and saved.beside.random is not None:
+        return _generator(saved.beside.random)
+    if saved.beside is not None:
+        why = f"{path} holds no random state that was saved (Box2D and MuJoCo begin anew when they are unpickled)"
+    elif saved.unread is not None:
+        why = saved.unread
     raise EnvironmentBuildError(
         f"a faithful replay of {playable.directory / playable.snapshot.path} can't be had: {why}",
         hint="without --faithful it plays",
     )
 
 
-def _generator(saved: SavedRandom) -> Any:
+def _generator(saved: SavedRandom) -> np.random.RandomState:
     generator = np.random.RandomState()
     key = np.frombuffer(saved.key, "<u4")
     generator.set_state(("MT19937", key, saved.position, saved.has_gauss, saved.gauss))

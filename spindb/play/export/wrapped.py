@@ -24,10 +24,9 @@ from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import CONTACT_FORCES_ZERO, BuiltEnvironment, Choices
 from spindb.play.environments.chain import Stage, chain_of
 from spindb.play.environments.contact_forces import FORCES, concerns, were_zero
-from spindb.play.environments.of_snapshot import environment_of
+from spindb.play.environments.of_snapshot import environment_of, state_of
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.packages import is_of_gym
-from spindb.play.environments.state import saved_of
 from spindb.play.environments.wrappers import Values
 from spindb.play.environments.wrapping import Layer
 from spindb.play.export.onnx_plan import Plan, PlanStep, plan_of
@@ -222,7 +221,7 @@ def alone(graph: GraphPolicy, rule: Rule | None = None) -> Carried:
 
 def not_carried(playable: Playable, graph: GraphPolicy) -> tuple[str, ...]:
     """What stood between environment and network in training, and is not in an export of the network alone."""
-    saved = saved_of(playable.directory, playable.snapshot.state_path, playable.env.classes)
+    saved = state_of(playable)
     chain = chain_of(saved.environment, None)
     found = [layer.name for layer in reversed(chain.wrappers) if not _is_unconcerned(layer)]
     trained = playable.env.id
