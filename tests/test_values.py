@@ -16,8 +16,8 @@ import spindb
 from spindb.disk.codecs.pickles import PickleError
 from spindb.disk.saved_state import saved_state
 from spindb.errors import EnvironmentBuildError, PolicyError, UsageError
-from spindb.play.environments.replay import OldPendulum, as_the_original_chooses, faithful_environment
-from spindb.play.locate import Playable
+from spindb.play.environments.replay import OldPendulum, replayed_environment
+from spindb.play.locate import Playable, latest_by_number
 from spindb.play.rollouts.value_trace import Point, ValueTrace, gamma_of
 from spindb.records import EnvironmentHint, SnapshotRecord
 
@@ -168,9 +168,9 @@ def test_a_replay_needs_a_random_state_and_takes_the_originals_snapshot(
 ) -> None:
     saves = tuple(SnapshotRecord("tf1_save", f"tf1_save{itr}", itr) for itr in (3, 9))
     playable = Playable(tmp_path, saves[0], EnvironmentHint("CartPole-v1", "config"), None, saves)
-    assert as_the_original_chooses(playable).snapshot.itr == 9
+    assert latest_by_number(playable).snapshot.itr == 9
     with pytest.raises(EnvironmentBuildError, match="no state was saved beside it") as caught:
-        faithful_environment(playable)
+        replayed_environment(playable)
     assert caught.value.hint == "without --faithful it plays"
     for extra in (("--seed", "1"), ("--env", "CartPole-v1"), ("--engine", "numpy")):
         outcome = cli("test-policy", EXAMPLE, "-nr", "--faithful", *extra)

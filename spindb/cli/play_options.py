@@ -1,15 +1,26 @@
-"""Options of the commands that play: which environment, and how a policy acts in it."""
+"""Options of the commands that play: which environment, and how a policy acts in it.
+
+`spindb.play` brings numpy; it is imported inside the functions that need it, so that help starts without.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spindb.errors import UsageError
+from spindb.extras import needing
 
 if TYPE_CHECKING:
     from spindb.play.environments.contact_forces import ContactForces
+    from spindb.play.policies import Engine
+    from spindb.play.request import PlayOptions
+
+LATEST = -1
+"""What ``--itr`` is for the latest snapshot."""
 
 EnvId = Annotated[str | None, typer.Option(help="Environment id, of gymnasium or gym.")]
 EnvFactory = Annotated[str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")]
@@ -46,6 +57,115 @@ Forces = Annotated[
     ),
 ]
 
+# Of test-policy alone.
+PlayedRun = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="Output directory, or a run's id, name or beginning of a name."),
+]
+RunIdOption = Annotated[int | None, typer.Option("--run-id", help="The run by its id.")]
+Itr = Annotated[int, typer.Option("--itr", "-i", help="Which snapshot; -1: the latest.")]
+Episodes = Annotated[int, typer.Option("--episodes", "-n", help="How many episodes.")]
+NoRender = Annotated[bool, typer.Option("--norender", "-nr", help="Don't show it.")]
+EngineName = Annotated[str, typer.Option(help="What evaluates it: auto, numpy, tensorflow.")]
+Seed = Annotated[int | None, typer.Option(help="Seed the environment and the policy.")]
+Values = Annotated[
+    Path | None,
+    typer.Option("--values", help="Write predicted values beside realised returns: .csv, .png, .svg, .pdf."),
+]
+Gamma = Annotated[
+    float | None, typer.Option(help="Discount of those returns. (default: the config's, else 0.99)", min=0, max=1)
+]
+Faithful = Annotated[
+    bool, typer.Option("--faithful", help="Replay what the original would have printed, draw by draw.")
+]
+Video = Annotated[Path | None, typer.Option("--record", help="Record a video: .mp4 or .gif; needs no display.")]
+Captions = Annotated[bool, typer.Option("--captions", help="Draw episode, return and value on it.")]
+Keep = Annotated[bool, typer.Option(" /--no-record", help="Keep nothing in the database.", show_default=False)]
+
+# Of sweep and verify, which play many snapshots.
+SweepEpisodes = Annotated[int, typer.Option("--episodes", "-n", help="How many for each snapshot.", min=1)]
+SameSeed = Annotated[int, typer.Option(help="Seed environment and policy, the same for each snapshot.", min=0)]
+SweepPlot = Annotated[Path | None, typer.Option("--out", "-o", help="Plot return over itr: .png, .svg or .pdf.")]
+VerifiedItr = Annotated[int, typer.Option("--itr", "-i", help="Which snapshot of each run; -1: the latest.")]
+AllSnapshots = Annotated[bool, typer.Option("--all-snapshots", help="Every snapshot of each run.")]
+FirstEpisodes = Annotated[
+    int,
+    typer.Option("--episodes", "-n", help="How many for each snapshot; more where their spread needs it.", min=1),
+]
+Most = Annotated[int, typer.Option("--most", help="How many at most.", min=1)]
+Strict = Annotated[bool, typer.Option("--strict", help="Where the log is too coarse to tell, don't call it agreement.")]
+Again = Annotated[bool, typer.Option("--again", help="Also what has a verdict already.")]
+Statement = Annotated[
+    Path | None, typer.Option("--statement", metavar="FILE", help="Write the verdicts, to be repeated elsewhere.")
+]
+Check = Annotated[Path | None, typer.Option("--check", metavar="FILE", help="Repeat what such a file says.")]
+
+# Of export-policy.
+ExportItr = Annotated[int | None, typer.Option("--itr", "-i", help="Which snapshot. (default: the latest)")]
+Onnx = Annotated[bool, typer.Option("--onnx", help="As an ONNX model, checked by running it.")]
+Npz = Annotated[bool, typer.Option("--npz", help="As numpy arrays and the list of operations.")]
+WithWrappers = Annotated[
+    bool,
+    typer.Option("--with-wrappers", help="With what the saved wrappers do to observations and actions."),
+]
+InnerEnvId = Annotated[str | None, typer.Option(help="The environment inside the wrappers, by its id.")]
+ExportFile = Annotated[Path | None, typer.Option("--out", "-o", help="The file. (default: the run's name, here)")]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFlags:
+    """What was typed of the environment and of how actions are made, as it was typed."""
+
+    env: str | None = None
+    factory: str | None = None
+    imports: list[str] | None = None
+    trust: bool = False
+    action: str | None = None
+    without_wrappers: bool = False
+    contact_forces: str | None = None
+
+
+def play_options(
+    flags: EnvironmentFlags,
+    *,
+    episodes: int = 10,
+    length: int = 0,
+    deterministic: bool = False,
+    seed: int | None = None,
+    engine: str = "auto",
+) -> PlayOptions:
+    """The options of a session.
+
+    Raises:
+        UsageError: a value is none that there is, or two exclude each other.
+        SpindbError: what plays is not installed.
+    """
+    with needing():
+        import numpy  # noqa: F401 - missed here, and not in every process that plays
+
+        from spindb.play.actions import rule_of
+        from spindb.play.request import PlayOptions
+        from spindb.play.rollouts.rollout import require_seed
+
+    one_environment(flags.env, flags.factory)
+    if episodes < 1:
+        raise UsageError(f"{episodes} episodes: at least one is needed")
+    require_seed(seed)
+    return PlayOptions(
+        episodes,
+        length,
+        deterministic,
+        seed,
+        flags.env,
+        flags.factory,
+        tuple(flags.imports or ()),
+        _engine(engine),
+        flags.trust,
+        rule_of(flags.action),
+        flags.without_wrappers,
+        forces_chosen(flags.contact_forces),
+    )
+
 
 def one_environment(env: str | None, env_factory: str | None) -> None:
     """Refuse two environments.
@@ -55,6 +175,17 @@ def one_environment(env: str | None, env_factory: str | None) -> None:
     """
     if env is not None and env_factory is not None:
         raise UsageError("--env and --env-factory exclude each other")
+
+
+def number_of_itr(itr: int) -> int | None:
+    """The snapshot's number for what was typed for ``--itr``; None for the latest.
+
+    Raises:
+        UsageError: it is less than -1.
+    """
+    if itr < LATEST:
+        raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
+    return None if itr == LATEST else itr
 
 
 def forces_chosen(name: str | None) -> ContactForces | None:
@@ -68,4 +199,13 @@ def forces_chosen(name: str | None) -> ContactForces | None:
     found = next((known for known in CONTACT_FORCES if known == name), None)
     if name is not None and found is None:
         raise UsageError(f"--contact-forces {name}: it is real or zero")
+    return found
+
+
+def _engine(name: str) -> Engine:
+    from spindb.play.policies import ENGINES
+
+    found = next((engine for engine in ENGINES if engine == name), None)
+    if found is None:
+        raise UsageError(f"no engine is called {name!r}", hint=f"engines: {', '.join(ENGINES)}")
     return found

@@ -23,6 +23,7 @@ from spindb.play.environments.packages import is_of_gym
 from spindb.play.locate import Playable
 from spindb.play.policies import load_snapshot
 from spindb.play.policies.twin import policy_in
+from spindb.play.process_state import unchanged_process
 
 _TOLERANCE = 1e-4
 _INSTALLED = ("site-packages", "dist-packages")
@@ -49,7 +50,8 @@ def unplayable(directory: Path, path: str, env: Any = None) -> list[str]:
     except PolicyError as error:
         found.append(("what was saved will not play by itself", error))
     try:
-        _check_environment(playable, env)
+        with unchanged_process():  # it is the training's
+            _check_environment(playable, env)
     except EnvironmentBuildError as error:
         found.append(("the environment that was saved will not be built by itself", error))
     return [f"{what}: {_words(directory, error)}" for what, error in found]

@@ -28,7 +28,7 @@ Task = Callable[[Playable], Evaluation]
 """What a worker does with a snapshot; it can be pickled."""
 
 
-def sweep(playables: Iterable[Playable], task: Task, jobs: int) -> Iterator[tuple[Playable, Result]]:
+def evaluate_all(playables: Iterable[Playable], task: Task, jobs: int) -> Iterator[tuple[Playable, Result]]:
     """Evaluate snapshots over so many processes; each result as it comes.
 
     A worker that is killed or crashes costs the snapshot that it played, and no other. Interrupted, it gives what was

@@ -31,6 +31,8 @@ from spindb.play.environments.successors import other_dynamics
 from spindb.play.environments.values import NotRestoredError, restore
 from spindb.records import EnvironmentHint
 
+WINDOW_VARIABLES = ("SDL_FRAMEBUFFER_ACCELERATION",)
+"""Environment variables that a window needs for as long as it may be opened."""
 CONTACT_FORCES_ZERO = "contact forces of 0"
 _OF_REWARDS = ("NormalizeReward", "TransformReward", "ClipReward", "SignReward")
 

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from spindb.play.process_state import set_by_import
+
 _ERRORS_ONLY = 40
 
 
@@ -23,7 +25,7 @@ def quiet() -> Iterator[None]:
 
 def import_quietly(library: str) -> Any:
     """gym or gymnasium without the notices that they print and the warnings they log."""
-    with quiet():
+    with quiet(), set_by_import():
         module = importlib.import_module(library)
     if hasattr(module.logger, "set_level"):  # gym
         module.logger.set_level(_ERRORS_ONLY)

@@ -26,13 +26,7 @@ from spindb.play.policies import Policy
 _SOURCE = "saved state, replayed"
 
 
-def as_the_original_chooses(playable: Playable) -> Playable:
-    """With the snapshot that the original takes for the latest: the highest number, stale or not, else the other."""
-    best = max(playable.beside, key=lambda snapshot: -1 if snapshot.itr is None else snapshot.itr)
-    return replace(playable, snapshot=best)
-
-
-def faithful_environment(
+def replayed_environment(
     playable: Playable,
     choices: Choices = Choices(),  # noqa: B008 - frozen
     policy: Policy | None = None,

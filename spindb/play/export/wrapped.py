@@ -1,7 +1,7 @@
-"""What is done to observations and actions around a policy, carried into its plan.
+"""A policy with what the saved wrappers do to observations and actions, as one plan.
 
 Between the environment inside of all wrappers and the network stand the wrappers that were saved (and zeros for contact
-forces), and the rule that makes outputs actions (`spindb.play.actions`). Each wrapper that is known is told in ONNX's
+forces), and the rule that makes outputs actions (`spindb.play.actions`). Each known wrapper is written in ONNX's
 operations; one that can't be is refused. The same is also computed here by the wrappers themselves, so that what was
 exported can be compared with what is played.
 """
@@ -33,6 +33,7 @@ from spindb.play.export.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.fit import require_fit
 from spindb.play.locate import Playable
 from spindb.play.policies import Policy
+from spindb.play.process_state import unchanged_process
 
 _UNCONCERNED = ("TimeLimit", "NormalizeReward", "TransformReward", "ClipReward", "SignReward")
 """They change neither observations nor actions."""
@@ -84,7 +85,7 @@ Recipe = Callable[[_Writer, Stage, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class WrappedPolicy:
     """A policy in what stands around it: takes observations of the innermost environment, gives actions for it.
 
     Attributes:
@@ -101,7 +102,7 @@ class Carried:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is carried, in the order in which an observation meets it and an action leaves."""
+        """The wrappers and the rule in it, in the order in which an observation meets it and an action leaves."""
         seen = [stage.words for stage in self.stages if stage.layer.name in _OBSERVATIONS]
         rule = self.policy.notes[len(self.graph.notes) :] if isinstance(self.policy, Decided) else ()
         acted = [stage.words for stage in reversed(self.stages) if stage.layer.name in _ACTIONS]
@@ -111,7 +112,7 @@ class Carried:
         """The policy's plan within the rest.
 
         Raises:
-            PolicyError: the policy can't be told in ONNX's operations.
+            PolicyError: the policy can't be written in ONNX's operations.
         """
         plan = plan_of(self.graph, as_it_is=isinstance(self.policy, Decided))
         before, after = _Writer("before"), _Writer("after")
@@ -182,9 +183,9 @@ class Carried:
 
 
 @contextlib.contextmanager
-def carried(
+def wrapped_policy(
     playable: Playable, graph: GraphPolicy, choices: Choices, rule: Rule | None = None
-) -> Iterator[tuple[Carried, BuiltEnvironment]]:
+) -> Iterator[tuple[WrappedPolicy, BuiltEnvironment]]:
     """A snapshot's policy in what stands around it in its environment, which is closed in the end.
 
     Args:
@@ -194,21 +195,22 @@ def carried(
         rule: what outputs are whose meaning stays open.
 
     Raises:
-        PlaybackError: no environment can be built, the policy does not fit, or a wrapper can't be carried.
+        PlaybackError: no environment can be built, the policy does not fit, or a wrapper has no operations in ONNX.
     """
-    for module in choices.imports:
-        import_environments(module)
-    try:
-        built = environment_of(playable, choices, policy=graph)
-    except EnvironmentBuildError as error:
-        raise EnvironmentBuildError(error.message, hint=_BUILD_HINT) from error
-    try:
-        yield within(graph, require_fit(graph, built, rule), built), built
-    finally:
-        built.environment.close()
+    with unchanged_process():
+        for module in choices.imports:
+            import_environments(module)
+        try:
+            built = environment_of(playable, choices, policy=graph)
+        except EnvironmentBuildError as error:
+            raise EnvironmentBuildError(error.message, hint=_BUILD_HINT) from error
+        try:
+            yield inside_wrappers(graph, require_fit(graph, built, rule), built), built
+        finally:
+            built.environment.close()
 
 
-def alone(graph: GraphPolicy, rule: Rule | None = None) -> Carried:
+def network_alone(graph: GraphPolicy, rule: Rule | None = None) -> WrappedPolicy:
     """A policy without an environment, its outputs made actions by a rule; of values the greatest is taken.
 
     Raises:
@@ -216,10 +218,10 @@ def alone(graph: GraphPolicy, rule: Rule | None = None) -> Carried:
     """
     if rule is None and not graph.form.settled and graph.form.scores == "values":
         rule = "argmax"
-    return Carried(graph, graph if rule is None else settle(graph, None, rule))
+    return WrappedPolicy(graph, graph if rule is None else settle(graph, None, rule))
 
 
-def not_carried(playable: Playable, graph: GraphPolicy) -> tuple[str, ...]:
+def wrappers_left_out(playable: Playable, graph: GraphPolicy) -> tuple[str, ...]:
     """What stood between environment and network in training, and is not in an export of the network alone."""
     saved = state_of(playable)
     chain = chain_of(saved.environment, None)
@@ -229,7 +231,7 @@ def not_carried(playable: Playable, graph: GraphPolicy) -> tuple[str, ...]:
     return (*found, *((CONTACT_FORCES_ZERO,) if zero else ()))
 
 
-def within(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> Carried:
+def inside_wrappers(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> WrappedPolicy:
     """A policy in what stands around it in an environment.
 
     Args:
@@ -238,7 +240,7 @@ def within(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> Carri
         built: the environment, in the wrappers that were saved.
 
     Raises:
-        PolicyError: one of the wrappers can't be carried; the message says which, and why.
+        PolicyError: one of the wrappers can't be written so; the message says which, and why.
     """
     stages = []
     for stage in built.stages:
@@ -253,7 +255,7 @@ def within(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> Carri
             raise PolicyError(f"{layer.class_path} can't be carried into an export: {why}", hint=_HINT)
         stages.append(stage)
     inside = built.stages[0].inside if built.stages else built.environment.env
-    return Carried(graph, policy, tuple(stages), Environment(inside, built.environment.name))
+    return WrappedPolicy(graph, policy, tuple(stages), Environment(inside, built.environment.name))
 
 
 # One function per wrapper.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spindb.index.read.asked import recorded_rule
-from spindb.play.evaluating import environment_as_asked
 from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Line, Log, log_of
 from spindb.play.verify.sample import Drawn
@@ -18,9 +17,9 @@ from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 if TYPE_CHECKING:
     from spindb.index.read.verdicts import Given
-    from spindb.play.evaluating import Flags
     from spindb.play.locate import Playable
     from spindb.play.policies import Policy
+    from spindb.play.request import PlayOptions
     from spindb.play.rollouts.rollout import Rollout
     from spindb.records import Evaluation
 
@@ -36,28 +35,28 @@ _LIBRARIES = ("gymnasium", "gym")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VerifyPlan:
     """How snapshots are verified.
 
-    ``flags`` say which environment, seed and engine; how to act and how long an episode may be follows from the log.
+    ``options`` say which environment, seed and engine; how to act and how long an episode may be follows from the log.
     ``first`` episodes are played in any case, at most ``most``. With ``strict`` a log that is too coarse never agrees.
     """
 
-    flags: Flags
+    options: PlayOptions
     first: int = FIRST
     most: int = MOST
     strict: bool = False
 
 
-def verify(playable: Playable, plan: Plan) -> Evaluation:
+def verify(playable: Playable, plan: VerifyPlan) -> Evaluation:
     """Play a snapshot and compare it with its log; the evaluation has a verdict.
 
     Raises:
         PlaybackError: the policy can't be loaded, or no environment be built.
     """
     log = log_of(playable.directory, playable.snapshot)
-    flags = replace(plan.flags, deterministic=log.deterministic, length=log.length or 0)
-    with opened(playable, flags) as session:
+    options = replace(plan.options, deterministic=log.deterministic, length=log.length or 0)
+    with opened(playable, options) as session:
         worth = ValuesSeen(session.policy) if _values_count(log, session.policy) else None
         traces = [] if worth is None else [worth]
         rollout = session.roll_out(min(plan.first, plan.most), traces=traces)
@@ -88,7 +87,7 @@ def verdict_of(
 
 def compared(session: Session, rollout: Rollout) -> Verdict:
     """The verdict on a rollout as somebody asked for it, where that is how the return was logged."""
-    playable, flags = session.playable, session.flags
+    playable, options = session.playable, session.options
     try:
         log = log_of(playable.directory, playable.snapshot)
     except OSError as error:
@@ -98,7 +97,7 @@ def compared(session: Session, rollout: Rollout) -> Verdict:
         acted = "deterministic actions, with -d" if log.deterministic else "sampled actions, without -d"
         otherwise = f"the logged return is of {acted}"
     elif any(one.ending == "cut" and one.length != log.length for one in rollout.episodes):
-        otherwise = f"--len {flags.length} is not how long episodes were"
+        otherwise = f"--len {options.length} is not how long episodes were"
     elif log.length is not None and any(one.length > log.length for one in rollout.episodes):
         otherwise = f"the logged episodes ended after {log.length} steps, with --len {log.length}"
     if otherwise and log.lines:
@@ -120,18 +119,18 @@ def is_as_saved(session: Session) -> bool:
 
     What ``--import`` imports may register an environment of its own in place of a library's.
     """
-    flags, built = session.flags, session.built
-    if flags.env or flags.factory or built.source.split("; ")[0] not in _BY_THE_FILES:
+    options, built = session.options, session.built
+    if options.env or options.factory or built.source.split("; ")[0] not in _BY_THE_FILES:
         return False
     inner = getattr(built.environment.env, "unwrapped", built.environment.env)
-    return not flags.imports or type(inner).__module__.partition(".")[0] in _LIBRARIES
+    return not options.imports or type(inner).__module__.partition(".")[0] in _LIBRARIES
 
 
-def serves(given: Given, plan: Plan) -> bool:
+def serves(given: Given, plan: VerifyPlan) -> bool:
     """Whether a verdict that was given is what a plan would give: by the same draws, with nothing left to play."""
-    flags, verdict = plan.flags, given.verdict
-    same = (given.seed, recorded_rule(given.engine)) == (flags.seed, flags.action)
-    same = same and environment_as_asked(given.env_id, given.env_source, flags)
+    options, verdict = plan.options, given.verdict
+    same = (given.seed, recorded_rule(given.engine)) == (options.seed, options.action)
+    same = same and options.same_environment(given.env_id, given.env_source)
     weak = plan.strict and verdict.word == AGREES and bool(verdict.reason)
     more = TOO_FEW in verdict.reason and verdict.episodes < plan.most
     return same and not weak and not more and verdict.episodes >= min(plan.first, plan.most)
