@@ -52,16 +52,7 @@ def make(
     Raises:
         EnvironmentBuildError: nothing could be built.
     """
-    failures: list[str] = []
-    absent: list[str] = []  # what is not installed explains a failure, and is no news beside a success
-    libraries = {}
-    for name in ("gymnasium", "gym"):
-        try:
-            libraries[name] = import_quietly(name)
-        except ModuleNotFoundError as error:
-            (absent if error.name == name else failures).append(f"{name} can't be imported: {first_line(error)}")
-        except ImportError as error:
-            failures.append(f"{name} can't be imported: {first_line(error)}")
+    libraries, absent, failures = _libraries()
     package = package_of(env_id, class_path)
     if package is not None and package.install == MUJOCO:
         hear_mujoco()
@@ -89,6 +80,24 @@ def make(
     raise EnvironmentBuildError(
         f"{env_id}{made_with} (known from {source}) can't be built:\n{tried}", hint=_what_to_install(env_id, class_path)
     ) from raised
+
+
+def _libraries() -> tuple[dict[str, Any], list[str], list[str]]:
+    """gymnasium and gym as far as they can be imported; which are not installed; which fail, and why.
+
+    What is not installed explains a failure, and is no news beside a success.
+    """
+    found: dict[str, Any] = {}
+    absent: list[str] = []
+    failures: list[str] = []
+    for name in ("gymnasium", "gym"):
+        try:
+            found[name] = import_quietly(name)
+        except ModuleNotFoundError as error:
+            (absent if error.name == name else failures).append(f"{name} can't be imported: {first_line(error)}")
+        except ImportError as error:
+            failures.append(f"{name} can't be imported: {first_line(error)}")
+    return found, absent, failures
 
 
 def words_of(arguments: Mapping[str, Any]) -> str:
