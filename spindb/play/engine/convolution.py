@@ -79,6 +79,9 @@ def output_shape(attributes: Attributes, shape: tuple[int, ...], kernel: tuple[i
     return shape[0], high, wide, padded[0] * padded[1]
 
 
+_sliding: Callable[..., Array] = np.lib.stride_tricks.sliding_window_view  # numpy 1 declares one axis, and takes several
+
+
 def _windows(x: Any, attributes: Attributes, kernel: tuple[int, int], fill: float) -> Any:
     """All windows, shape (n, height, width, channels, kernel height, kernel width): a view."""
     dilation, strides = _spatial(attributes, "dilations"), _spatial(attributes, "strides")
@@ -88,7 +91,7 @@ def _windows(x: Any, attributes: Attributes, kernel: tuple[int, int], fill: floa
     sides = paddings(attributes, (x.shape[1], x.shape[2]), window)
     if any(map(any, sides)):
         x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=fill)
-    found = np.lib.stride_tricks.sliding_window_view(x, window, axis=(1, 2))
+    found = _sliding(x, window, axis=(1, 2))
     return found[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
 
 
