@@ -27,6 +27,7 @@ from spindb.index.query.reference import RunDirectory
 from spindb.legible import legible
 from spindb.logger import EpochLogger
 from spindb.play.actions import Rule, rule_of, settle
+from spindb.play.arrays import Action, Observation
 from spindb.play.environments.build import WINDOW_VARIABLES, BuiltEnvironment
 from spindb.play.environments.contact_forces import ContactForces
 from spindb.play.environments.of_snapshot import environment_of
@@ -64,11 +65,12 @@ class GymEnvironment:
             raise AttributeError(name)
         return getattr(self._world.env, name)
 
-    def reset(self) -> Any:
+    def reset(self) -> Observation:
         """Begin an episode: its first observation."""
-        return self._world.reset()
+        first: Observation = self._world.reset()
+        return first
 
-    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Observation, float, bool, dict[str, Any]]:
         """Act once: observation, reward, whether the episode is over, and whether a time limit ended it."""
         step = self._world.step(action)
         return step.observation, step.reward, step.terminated or step.truncated, {"TimeLimit.truncated": step.truncated}

@@ -78,7 +78,7 @@ def shape_of_graph(session: Any, inputs: Mapping[str, Any], outputs: Mapping[str
     return getattr(session.graph, "version", 0), tuple(inputs), tuple(outputs)
 
 
-def _layers(env: Any) -> tuple[type, ...]:
+def _layers(env: object) -> tuple[type, ...]:
     """The classes of an environment and its wrappers."""
     found: list[type] = []
     while env is not None and len(found) < _MAX_LAYERS:

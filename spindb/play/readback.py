@@ -15,6 +15,7 @@ from spindb.disk.formats import recognise
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError, SpindbError
 from spindb.play.actions import settle
+from spindb.play.arrays import Array
 from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.environments.build import build_environment
 from spindb.play.environments.chain import chain_of, wrapped
@@ -33,7 +34,7 @@ _TWIN = (
 )
 
 
-def unplayable(directory: Path, path: str, env: Any = None) -> list[str]:
+def unplayable(directory: Path, path: str, env: object = None) -> list[str]:
     """Why the snapshot at `path` of the run at `directory` will not play, in words, each with the way out.
 
     Args:
@@ -57,7 +58,7 @@ def unplayable(directory: Path, path: str, env: Any = None) -> list[str]:
     return [f"{what}: {_words(directory, error)}" for what, error in found]
 
 
-def twin_deviates(place: Path, data: bytes, observations: Any, expected: Mapping[str, Any]) -> str | None:
+def twin_deviates(place: Path, data: bytes, observations: Array, expected: Mapping[str, Any]) -> str | None:
     """Why a twin that is to be written does not act as the module that it was traced of; None where it does.
 
     Args:
@@ -93,7 +94,7 @@ def _words(directory: Path, error: PlaybackError) -> str:
     return "\n".join(filter(None, (error.message.replace(f"{directory}{os.sep}", ""), hint)))
 
 
-def _check_policy(playable: Playable, env: Any) -> None:
+def _check_policy(playable: Playable, env: object) -> None:
     try:
         policy = load_snapshot(playable.directory, playable.snapshot, engine="numpy")
     except UnsupportedGraphError as error:
@@ -120,7 +121,7 @@ def _check_tensorflow(playable: Playable, unsupported: UnsupportedGraphError) ->
     pure_part(save, graph_bytes(save), playable.snapshot.outputs.values())
 
 
-def _check_environment(playable: Playable, env: Any) -> None:
+def _check_environment(playable: Playable, env: object) -> None:
     if env is None:  # none was given to be kept
         return
     saved = state_of(playable)
@@ -131,12 +132,13 @@ def _check_environment(playable: Playable, env: Any) -> None:
         return
     chain = chain_of(saved.environment, playable.env.max_episode_steps)
     # Around the live one: wrappers of gym and gymnasium alone are made, which look at spaces and step nothing.
-    wrapped(getattr(env, "unwrapped", env), chain, (), whole_state=saved.whole, without=False)
+    inner: Any = getattr(env, "unwrapped", env)
+    wrapped(inner, chain, (), whole_state=saved.whole, without=False)
     if playable.env.id is not None:
         _check_registry(playable.env.id, env)
 
 
-def _check_registry(env_id: str, env: Any) -> None:
+def _check_registry(env_id: str, env: object) -> None:
     """Refuse an id that a module of the user's own registers: whoever plays it must import that module.
 
     Raises:

@@ -18,6 +18,7 @@ import numpy as np
 
 from spindb.disk.codecs.nodes import Constant, Node
 from spindb.errors import PolicyError
+from spindb.play.arrays import Array
 from spindb.play.engine.budget import Budget, cost, elements
 from spindb.play.engine.operations import MANY, OPERATIONS, RANDOM
 from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown
@@ -105,16 +106,17 @@ class Program:
         self._require_port(name, port)
         return slot, port
 
-    def __call__(self, feed: Mapping[str, Any]) -> Any:
+    def __call__(self, feed: Mapping[str, Array]) -> Array:
         """The tensor's value for arrays by the placeholders' names.
 
         Raises:
             PolicyError: an input is missing, or the graph can't be evaluated on inputs of these shapes.
         """
         found = self._evaluated(feed)[self._target]
-        return found[self.port] if isinstance(found, tuple) else found
+        value: Array = found[self.port] if isinstance(found, tuple) else found
+        return value
 
-    def all(self, feed: Mapping[str, Any]) -> list[Any]:
+    def all(self, feed: Mapping[str, Array]) -> list[Array]:
         """The values of the tensor and of those asked for beside it, of one evaluation. Raises as a call."""
         values = self._evaluated(feed)
         return [values[slot][port] if isinstance(values[slot], tuple) else values[slot] for slot, port in self._targets]
@@ -161,7 +163,7 @@ class Program:
             except Exception as error:
                 raise damaged(self.graph.save, detail.node, error) from error
 
-    def constant(self, name: str) -> Any:
+    def constant(self, name: str) -> Array | None:
         """The value of a node that depends on no input and no draw; None where it does."""
         slot = self._slots[name]
         return self._values[slot] if self._constant[slot] else None
@@ -321,7 +323,7 @@ def _inputs(values: Sequence[Any], detail: _Detail) -> list[Any]:
     return _picked([values[source] for source in detail.sources], detail.ports)
 
 
-def _array(constant: Constant) -> Any:
+def _array(constant: Constant) -> Array:
     """The array of a constant: raw bytes, or values of which the last repeats.
 
     Raises:

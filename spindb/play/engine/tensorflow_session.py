@@ -20,6 +20,7 @@ import numpy as np
 
 from spindb.errors import PolicyError
 from spindb.extras import installing
+from spindb.play.arrays import Array
 from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
 
 _IN_THIS_THREAD = -1
@@ -136,7 +137,7 @@ class TensorFlowSession:
             raise
         self._session, self._graph = session, graph
 
-    def run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Any]:
+    def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
         """The values of outputs, of one draw, for arrays by the inputs' names.
 
         Raises:
@@ -144,7 +145,7 @@ class TensorFlowSession:
         """
         return self._run([self._outputs[name] for name in names], feed)
 
-    def tensor(self, name: str, feed: Mapping[str, Any]) -> Any:
+    def tensor(self, name: str, feed: Mapping[str, Array]) -> Array:
         """The value of any tensor of the graph, checked like the outputs.
 
         Raises:
@@ -161,7 +162,7 @@ class TensorFlowSession:
             raise PolicyError(f"{self._saved.save} is damaged: its graph has no node {name!r}") from error
         return self._run([fetched], feed)[0]
 
-    def _run(self, fetched: list[Any], feed: Mapping[str, Any]) -> list[Any]:
+    def _run(self, fetched: list[Any], feed: Mapping[str, Array]) -> list[Array]:
         fed = {self._inputs[name]: value for name, value in feed.items() if name in self._inputs}
         with _by_tensorflow(self._saved.save, "can't be evaluated"):
             found: list[Any] = self._session.run(fetched, fed)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from spindb.errors import PlaybackError
+from spindb.play.arrays import Action, Observation
+from spindb.play.environments.protocols import GymEnv, GymSpace
 from spindb.play.environments.wrapping import Limit
 
 _SHOWN = 300  # characters of an error's text
@@ -17,7 +19,7 @@ _DEEPEST = 100  # wrappers around each other
 class Step:
     """What a step gave: ``terminated`` by the task, ``truncated`` by a time limit."""
 
-    observation: Any
+    observation: Observation
     reward: float
     terminated: bool
     truncated: bool
@@ -32,9 +34,9 @@ class Environment:
     An exception of the environment's own code is a `PlaybackError` that names the environment and the call.
     """
 
-    def __init__(self, env: Any, name: str | None = None) -> None:
+    def __init__(self, env: object, name: str | None = None) -> None:
         """`name` is what messages call it; without one it is its class."""
-        self.env = env
+        self.env = cast(GymEnv, env)
         self.name = name or type(getattr(env, "unwrapped", env)).__name__
 
     @property
@@ -44,7 +46,7 @@ class Environment:
         return tuple(int(length) for length in shape) if shape is not None else None
 
     @property
-    def action_space(self) -> Any:
+    def action_space(self) -> GymSpace | None:
         """The space of its actions, None where the environment does not tell."""
         return getattr(self.env, "action_space", None)
 
@@ -83,14 +85,14 @@ class Environment:
         is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
         return result[0] if is_pair else result
 
-    def step(self, action: Any) -> Step:
+    def step(self, action: Action) -> Step:
         """Act once."""
         try:
             return self._step(action)
         except (Exception, SystemExit) as error:
             raise self._failed("step", error) from error
 
-    def _step(self, action: Any) -> Step:
+    def _step(self, action: Action) -> Step:
         result = self.env.step(action)
         if len(result) == 5:
             observation, reward, terminated, truncated, _ = result

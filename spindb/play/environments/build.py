@@ -26,6 +26,7 @@ from spindb.play.environments.making import Render as Render
 from spindb.play.environments.making import change_limit, make, words_of
 from spindb.play.environments.own import call_factory, require_environment_class, unpickled
 from spindb.play.environments.packages import importable_module
+from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.state import RunState
 from spindb.play.environments.successors import other_dynamics
 from spindb.play.environments.values import NotRestoredError, restore
@@ -302,7 +303,7 @@ def _arguments(env_id: str, saved: RunState, imports: Sequence[str]) -> dict[str
     return found
 
 
-def _without_limit(env: Any, chain: Chain, saved: RunState) -> tuple[str, ...]:
+def _without_limit(env: GymEnv, chain: Chain, saved: RunState) -> tuple[str, ...]:
     """Treat an environment that was saved without a time limit, where its id has one; returns what to say of it.
 
     The training ended episodes by itself then (``max_ep_len``); where that is not known, the id's own limit counts: an

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.packages import MUJOCO, importable_module, is_of_gym, package_of
+from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.quiet import first_line, hear_mujoco, import_quietly, quiet
 from spindb.play.environments.successors import SUCCESSORS, registered_as, successor_arguments
 
@@ -22,7 +23,7 @@ _CHAIN = 32
 class Made:
     """An environment that was built, the id and library that served, and what was tried before."""
 
-    environment: Any
+    environment: GymEnv
     id: str
     library: str
     failed: tuple[str, ...]
@@ -118,11 +119,11 @@ def _what_to_install(env_id: str, class_path: str) -> str:
     return "\n".join([*(f"{way}," for way in ways), "or name another: --env ID, --env-factory module:function"])
 
 
-def change_limit(env: Any, steps: float) -> bool:
+def change_limit(env: GymEnv, steps: float) -> bool:
     """Let the environment's time limit be another, or infinite; False where it has none."""
     for _ in range(_CHAIN):
         if type(env).__name__ == "TimeLimit":
-            env._max_episode_steps = steps
+            vars(env)["_max_episode_steps"] = steps
             return True
         if not hasattr(env, "env"):
             return False

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from spindb.disk.saved_state import SavedRandom
 from spindb.errors import EnvironmentBuildError
+from spindb.play.arrays import Action, Doubles
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import BuiltEnvironment, Choices
 from spindb.play.environments.of_snapshot import environment_of, state_of
+from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.state import RunState
 from spindb.play.locate import Playable
 from spindb.play.policies import Policy
@@ -57,7 +58,7 @@ def replayed_environment(
     return replace(built, source=_SOURCE, failed=())
 
 
-def _give(env: Any, random: Any) -> None:
+def _give(env: GymEnv, random: np.random.RandomState) -> None:
     """Let the innermost environment draw from that generator."""
     inner = getattr(env, "unwrapped", env)
     if hasattr(inner, "_np_random"):
@@ -98,25 +99,25 @@ class OldPendulum:
     _GRAVITY, _MASS, _LENGTH, _STEP = 10.0, 1.0, 1.0, 0.05
     _MAX_SPEED, _MAX_TORQUE = 8.0, 2.0
 
-    def __init__(self, random: Any, max_episode_steps: int) -> None:
+    def __init__(self, random: np.random.RandomState, max_episode_steps: int) -> None:
         self._random = random
         self._limit = max_episode_steps
         self._steps = 0
         self._state = np.zeros(2)
 
     @property
-    def observation_space(self) -> Any:
+    def observation_space(self) -> Doubles:
         """What it takes to know the shape of an observation."""
         return np.empty(3)
 
-    def reset(self) -> Any:
+    def reset(self) -> Doubles:
         """A new episode, from any angle and a speed up to 1."""
         high = np.array([np.pi, 1])
         self._state = self._random.uniform(low=-high, high=high)
         self._steps = 0
         return self._observation()
 
-    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Doubles, float, bool, dict[str, bool]]:
         """One step of the torque ``action[0]``."""
         angle, speed = self._state
         torque = np.clip(action, -self._MAX_TORQUE, self._MAX_TORQUE)[0]
@@ -130,6 +131,6 @@ class OldPendulum:
         over = self._steps >= self._limit
         return self._observation(), -cost, over, {"TimeLimit.truncated": True} if over else {}
 
-    def _observation(self) -> Any:
+    def _observation(self) -> Doubles:
         angle, speed = self._state
         return np.array([np.cos(angle), np.sin(angle), speed])

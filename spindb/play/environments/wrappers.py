@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.saved_environment import SavedLayer
 from spindb.disk.saved_values import SavedObject
+from spindb.play.arrays import Action, Array
 from spindb.play.environments.packages import is_of_gym
+from spindb.play.environments.protocols import GymEnv, GymSpace
 from spindb.play.environments.quiet import quiet
 from spindb.play.environments.values import NotRestoredError, restore
 from spindb.play.environments.wrapping import Actions, Frames, Observations, Rewards, Timed, around, box
@@ -48,7 +51,7 @@ _LARGEST = 10_000
 class Rebuilt(NamedTuple):
     """The environment with the wrapper around it, and the wrapper in words."""
 
-    environment: Any
+    environment: GymEnv
     words: str
 
 
@@ -57,7 +60,7 @@ def has_no_effect(layer: SavedLayer) -> bool:
     return layer.name in _WITHOUT_EFFECT and layer.class_path.startswith(_MONITORS)
 
 
-def rebuild(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
+def rebuild(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebuilt:
     """A wrapper of gym or gymnasium around `env`.
 
     Raises:
@@ -105,7 +108,7 @@ class Values:
         return {key: inner.get(key) for key in ("mean", "var", "count")}
 
 
-def _by_gymnasium(values: Values, env: Any) -> Rebuilt:
+def _by_gymnasium(values: Values, env: GymEnv) -> Rebuilt:
     from gymnasium import wrappers
 
     layer, imports = values.layer, values.imports
@@ -139,7 +142,7 @@ def _require_small(arguments: Mapping[str, Any]) -> None:
                 raise NotRestoredError(f"its {name} is {size:,}, more than {_LARGEST:,}")
 
 
-def _counted(count: Any) -> str:
+def _counted(count: ArrayLike) -> str:
     return f" (statistics of {int(np.max(count)):,} steps, frozen)"
 
 
@@ -148,7 +151,7 @@ def _told(arguments: Mapping[str, Any]) -> str:
     return f"({', '.join(shown)})" if shown else ""
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, np.ndarray):
         same = value.size and (value == value.flat[0]).all()
         return f"{value.flat[0]:g}" if same else f"an array of shape {value.shape}"
@@ -158,27 +161,28 @@ def _short(value: Any) -> str:
 # One function per wrapper of gym, and of gymnasium before 1.0.
 
 
-def _rescale_action(values: Values, env: Any) -> Rebuilt:
+def _rescale_action(values: Values, env: GymEnv) -> Rebuilt:
     space = env.action_space
     least, most = (
         (np.zeros(space.shape, space.dtype) + values.get(*names)).astype(space.dtype)
         for names in (("min_action", "a"), ("max_action", "b"))
     )
 
-    def change(action: Any) -> Any:
+    def change(action: Action) -> Action:
         scaled = space.low + (space.high - space.low) * ((action - least) / (most - least))
-        return np.clip(scaled, space.low, space.high)
+        cut: Array = np.clip(scaled, space.low, space.high)
+        return cut
 
     made = around(env, Actions, change, box(space, least, most, space.dtype))
     return Rebuilt(made, "RescaleAction" + _told({"min": least, "max": most}))
 
 
-def _clip_action(_: Values, env: Any) -> Rebuilt:
+def _clip_action(_: Values, env: GymEnv) -> Rebuilt:
     space = env.action_space
     return Rebuilt(around(env, Actions, lambda action: np.clip(action, space.low, space.high)), "ClipAction")
 
 
-def _normalize_observation(values: Values, env: Any) -> Rebuilt:
+def _normalize_observation(values: Values, env: GymEnv) -> Rebuilt:
     known, epsilon = values.statistics("obs_rms"), values.get("epsilon", default=1e-8)
     mean, scale = known["mean"], np.sqrt(known["var"] + epsilon)
     space = env.observation_space
@@ -188,20 +192,20 @@ def _normalize_observation(values: Values, env: Any) -> Rebuilt:
     return Rebuilt(made, "NormalizeObservation" + _counted(known["count"]))
 
 
-def _normalize_reward(values: Values, env: Any) -> Rebuilt:
+def _normalize_reward(values: Values, env: GymEnv) -> Rebuilt:
     known, epsilon = values.statistics("return_rms"), values.get("epsilon", default=1e-8)
     scale = float(np.sqrt(known["var"] + epsilon))
     made = around(env, Rewards, lambda reward: reward / scale)
     return Rebuilt(made, "NormalizeReward" + _counted(known["count"]))
 
 
-def _frame_stack(values: Values, env: Any) -> Rebuilt:
+def _frame_stack(values: Values, env: GymEnv) -> Rebuilt:
     count = int(values.get("num_stack", "k"))
     _require_small({"num_stack": count})
     return Rebuilt(around(env, Frames, count), f"FrameStack({count})")
 
 
-def _flatten(_: Values, env: Any) -> Rebuilt:
+def _flatten(_: Values, env: GymEnv) -> Rebuilt:
     import importlib
 
     space = env.observation_space
@@ -210,53 +214,54 @@ def _flatten(_: Values, env: Any) -> Rebuilt:
     return Rebuilt(made, "FlattenObservation")
 
 
-def _flatten_dict(values: Values, env: Any) -> Rebuilt:
+def _flatten_dict(values: Values, env: GymEnv) -> Rebuilt:
     keys = values.get("dict_keys")
     parts = [env.observation_space.spaces[key] for key in keys]
     low, high = (np.concatenate([getattr(part, side).ravel() for part in parts]) for side in ("low", "high"))
 
-    def change(observation: Mapping[str, Any]) -> Any:
+    def change(observation: Mapping[str, Array]) -> Array:
         return np.concatenate([np.asarray(observation[key]).ravel() for key in keys])
 
     made = around(env, Observations, change, box(parts[0], low, high, low.dtype))
     return Rebuilt(made, f"FlattenDictWrapper({', '.join(map(str, keys))})")
 
 
-def _filter_observation(values: Values, env: Any) -> Rebuilt:
+def _filter_observation(values: Values, env: GymEnv) -> Rebuilt:
     keys = values.get("_filter_keys", "filter_keys")
-    space = type(env.observation_space)({key: env.observation_space.spaces[key] for key in keys})
+    kind: Callable[[Mapping[str, GymSpace]], GymSpace] = type(env.observation_space)
+    space = kind({key: env.observation_space.spaces[key] for key in keys})
     made = around(env, Observations, lambda found: {key: found[key] for key in keys}, space)
     return Rebuilt(made, f"FilterObservation({', '.join(map(str, keys))})")
 
 
-def _transform_observation(values: Values, env: Any) -> Rebuilt:
+def _transform_observation(values: Values, env: GymEnv) -> Rebuilt:
     change = values.get("f", "func")
     return Rebuilt(around(env, Observations, change), f"TransformObservation({_short(change)})")
 
 
-def _transform_reward(values: Values, env: Any) -> Rebuilt:
+def _transform_reward(values: Values, env: GymEnv) -> Rebuilt:
     change = values.get("f", "func")
     return Rebuilt(around(env, Rewards, change), f"TransformReward({_short(change)})")
 
 
-def _clip_reward(values: Values, env: Any) -> Rebuilt:
+def _clip_reward(values: Values, env: GymEnv) -> Rebuilt:
     least, most = values.get("min_r", "min_reward"), values.get("max_r", "max_reward")
     words = "ClipReward" + _told({"min": least, "max": most})
     return Rebuilt(around(env, Rewards, lambda reward: np.clip(reward, least, most)), words)
 
 
-def _sign_reward(_: Values, env: Any) -> Rebuilt:
+def _sign_reward(_: Values, env: GymEnv) -> Rebuilt:
     return Rebuilt(around(env, Rewards, np.sign), "SignReward")
 
 
-def _time_aware(_: Values, env: Any) -> Rebuilt:
+def _time_aware(_: Values, env: GymEnv) -> Rebuilt:
     return Rebuilt(around(env, Timed), "TimeAwareObservation")
 
 
-def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[Values, Any], Rebuilt]:
+def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[Values, GymEnv], Rebuilt]:
     """By the class of that name that the environment's own library has, which asks for its own kind of spaces."""
 
-    def make(values: Values, env: Any) -> Rebuilt:
+    def make(values: Values, env: GymEnv) -> Rebuilt:
         import importlib
 
         library = type(env.observation_space).__module__.partition(".")[0]
@@ -276,7 +281,7 @@ def _has(values: Values, attribute: str) -> bool:
 
 
 _ATARI = "noop_max frame_skip screen_size terminal_on_life_loss grayscale_obs grayscale_newaxis scale_obs"
-_RECIPES: Mapping[str, Callable[[Values, Any], Rebuilt]] = {
+_RECIPES: Mapping[str, Callable[[Values, GymEnv], Rebuilt]] = {
     "RescaleAction": _rescale_action,
     "ClipAction": _clip_action,
     "NormalizeObservation": _normalize_observation,

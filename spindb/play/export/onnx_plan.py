@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.codecs.nodes import Node
 from spindb.errors import PolicyError
@@ -135,12 +136,12 @@ class _Writer:
             raise _untold(self.graph, node)
         return told(_Told(self, node, inputs, values))
 
-    def array(self, name: str, value: Any) -> str:
+    def array(self, name: str, value: ArrayLike) -> str:
         """Keep an array; returns its name."""
         self.arrays.setdefault(name, np.ascontiguousarray(value).reshape(np.shape(value)))
         return name
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         """Add a step, or find the same one; returns the name of what it gives."""
         key = (op, inputs, repr(sorted(attributes.items())))
         if key in self.found and not op.startswith("Random"):
@@ -166,10 +167,10 @@ class _Told:
     inputs: list[str]
     values: list[Any]
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         return self.writer.add(op, *inputs, **attributes)
 
-    def number(self, value: Any, dtype: str = "f4") -> str:
+    def number(self, value: ArrayLike, dtype: str = "f4") -> str:
         """A constant of ours."""
         array = np.array(value, dtype=dtype)
         return self.writer.array(f"constant_{array.dtype}_{array.tolist()}".replace(" ", ""), array)
@@ -190,7 +191,7 @@ class _Told:
 Teller = Callable[[_Told], str]
 
 
-def _same(op: str, **attributes: Any) -> Teller:
+def _same(op: str, **attributes: object) -> Teller:
     return lambda told: told.add(op, *told.inputs, **attributes)
 
 

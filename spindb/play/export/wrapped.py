@@ -15,10 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.saved_environment import SavedLayer
 from spindb.errors import EnvironmentBuildError, PolicyError
 from spindb.play.actions import Decided, Rule, settle
+from spindb.play.arrays import Array, Observation
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import CONTACT_FORCES_ZERO, BuiltEnvironment, Choices
@@ -27,6 +29,7 @@ from spindb.play.environments.contact_forces import FORCES, concerns, were_zero
 from spindb.play.environments.of_snapshot import environment_of, state_of
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.packages import is_of_gym
+from spindb.play.environments.protocols import GymSpace
 from spindb.play.environments.wrappers import Values
 from spindb.play.environments.wrapping import Layer
 from spindb.play.export.onnx_plan import Plan, PlanStep, plan_of
@@ -64,17 +67,17 @@ class _Writer:
     steps: list[PlanStep] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         output = f"{self.prefix}_{op.lower()}_{len(self.steps)}"
         self.steps.append(PlanStep(op, inputs, output, attributes))
         return output
 
-    def array(self, value: Any, dtype: str = "f4") -> str:
+    def array(self, value: ArrayLike, dtype: str = "f4") -> str:
         name = f"{self.prefix}_constant_{len(self.arrays)}"
         self.arrays[name] = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
         return name
 
-    def cut(self, name: str, low: Any, high: Any) -> str:
+    def cut(self, name: str, low: ArrayLike, high: ArrayLike) -> str:
         return self.add("Min", self.add("Max", name, self.array(low)), self.array(high))
 
     def shaped(self, name: str, shape: Sequence[int]) -> str:
@@ -143,41 +146,43 @@ class WrappedPolicy:
                 tensor = _ACTIONS[stage.layer.name](writer, stage, tensor)
         return tensor
 
-    def observations(self, count: int) -> Any:
+    def observations(self, count: int) -> Array:
         """So many observations of the innermost environment, under drawn actions, else random ones; shape (count, …).
 
         Raises:
             PlaybackError: the environment's own code raised an exception.
         """
         env = self.environment
-        if env is None or not hasattr(env.action_space, "sample"):
+        space = None if env is None else env.action_space
+        if env is None or space is None or not hasattr(space, "sample"):
             shape = (count, *(self.graph.observation_shape or ()))
             return np.random.default_rng(0).normal(size=shape).astype(self.graph.observation_dtype)
-        env.action_space.seed(0)
+        space.seed(0)
         found = [env.reset(0)]
         while len(found) < count:
-            step = env.step(env.action_space.sample())
+            step = env.step(space.sample())
             found.append(env.reset() if step.terminated or step.truncated else step.observation)
         plain = not any(stage.layer.name in _OBSERVATIONS for stage in self.stages)
         return np.asarray(found, dtype=self.graph.observation_dtype if plain else env.env.observation_space.dtype)
 
-    def seen(self, observations: Any) -> Any:
+    def seen(self, observations: Array) -> Array:
         """What the network sees of observations of the innermost environment, by the wrappers themselves."""
         return np.asarray([self._seen(one) for one in observations], dtype=self.graph.observation_dtype)
 
-    def _seen(self, observation: Any) -> Any:
+    def _seen(self, observation: Observation) -> Any:
         for stage in self.stages:
             if stage.layer.name in _OBSERVATIONS:
-                layer = stage.around
+                layer: Any = stage.around
                 observation = layer.seen(observation) if isinstance(layer, Layer) else layer.observation(observation)
         return observation
 
-    def actions(self, seen: Any) -> Any:
+    def actions(self, seen: Array) -> Array:
         """The actions for what the network sees, as the innermost environment is given them, by the wrappers."""
         found = np.asarray(self.policy.act(seen))
         for stage in reversed(self.stages):
             if stage.layer.name in _ACTIONS:
-                act = stage.around.acted if isinstance(stage.around, Layer) else stage.around.action
+                layer: Any = stage.around
+                act = layer.acted if isinstance(layer, Layer) else layer.action
                 found = np.asarray([act(action) for action in found])
         return found
 
@@ -306,11 +311,11 @@ def _clipped_action(writer: _Writer, stage: Stage, name: str) -> str:
     return writer.cut(name, space.low, space.high)
 
 
-def _is_box(space: Any) -> bool:
+def _is_box(space: object) -> bool:
     return any(cls.__name__ == "Box" for cls in type(space).__mro__)
 
 
-def _affine(first: Any, second: Any) -> tuple[Any, Any]:
+def _affine(first: GymSpace, second: GymSpace) -> tuple[Array, Array]:
     """Factor and shift that take the bounds of one space to those of another; where they are infinite, 1 and 0."""
     low, high, least, most = (np.asarray(b, "f8") for b in (first.low, first.high, second.low, second.high))
     bounded = np.isfinite(low) & np.isfinite(high) & np.isfinite(least) & np.isfinite(most)
@@ -366,15 +371,16 @@ def _choice(writer: _Writer, policy: Decided, scores: str, *, draws: bool) -> st
 
 
 def _number(writer: _Writer, policy: Decided, name: str) -> str:
-    space, low, high = policy.space, policy.space.low, policy.space.high
+    space, bounds = policy.space, policy.space.bounds
     if policy.rule == "tanh":
         name = name if policy.squashed else writer.add("Tanh", name)
         limit = policy.policy.form.limit
-        if low is not None and np.isfinite(low).all() and np.isfinite(high).all():
+        if bounds is not None and all(np.isfinite(bound).all() for bound in bounds):
+            low, high = bounds
             scaled = writer.add("Mul", name, writer.array(np.reshape((high - low) / 2, -1)))
             name = writer.add("Add", scaled, writer.array(np.reshape((low + high) / 2, -1)))
         elif limit is not None:
             name = writer.add("Mul", name, writer.array(limit))
-    elif policy.rule == "clip" and low is not None:
-        name = writer.cut(name, np.reshape(low, -1), np.reshape(high, -1))
-    return name if low is None else writer.shaped(name, space.shape)
+    elif policy.rule == "clip" and bounds is not None:
+        name = writer.cut(name, np.reshape(bounds[0], -1), np.reshape(bounds[1], -1))
+    return name if bounds is None else writer.shaped(name, space.shape)

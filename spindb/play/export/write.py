@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.arrays import Array
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.export.onnx_plan import OPSET, Plan
 from spindb.play.export.wrapped import WrappedPolicy
@@ -109,7 +110,7 @@ def largest_difference(path: Path, policy: GraphPolicy | WrappedPolicy) -> float
     return largest
 
 
-def _difference(ours: Any, theirs: Any) -> float:
+def _difference(ours: Array, theirs: Array) -> float:
     if np.shape(ours) != np.shape(theirs):
         return math.inf
     wide = np.asarray(ours, dtype=np.float64)

@@ -164,8 +164,8 @@ def _constant_of_shape(told: Translation) -> str:
 def _one_hot(told: Translation) -> str:
     if told.whole("axis", -1) != -1:
         raise told.unknown("along another axis than the last")
-    off, on = (told.writer.constant(value) for value in np.ravel(told.value(2))[:_HALVES])
-    depth = told.writer.constant(np.reshape(told.value(1), ()))
+    off, on = (told.writer.constant(value) for value in np.ravel(told.needed_value(2))[:_HALVES])
+    depth = told.writer.constant(np.reshape(told.needed_value(1), ()))
     kind = told.writer.kinds[off]
     return told.axes(None, told.typed(kind, told.add("OneHot", told.input(0), depth, on, off, T=kind)))
 

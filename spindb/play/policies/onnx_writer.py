@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.codecs.nodes import Constant, Node
 from spindb.disk.codecs.onnx import Input, Model, Step
 from spindb.errors import PolicyError
+from spindb.play.arrays import Array
 from spindb.play.engine.problems import UnsupportedGraphError, shown
 from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
@@ -67,7 +69,7 @@ class Writer:
         self.kinds[ours], self.axes[ours] = value.dtype.str[1:], value.ndim
         return ours
 
-    def array(self, constant: Constant) -> Any:
+    def array(self, constant: Constant) -> Array:
         """The values of a constant, whose number `spindb.disk.codecs.onnx` has checked."""
         if constant.raw or not constant.values:
             return np.frombuffer(constant.raw, "<" + constant.dtype if constant.dtype != "?" else "?").reshape(
@@ -85,7 +87,7 @@ class Writer:
             raise PolicyError(f"{self.save} is damaged: nothing gives the tensor {shown(name)}")
         return self.names[name]
 
-    def new(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def new(self, op: str, *inputs: str, **attributes: object) -> str:
         """Add a node; its type and axes are those of its inputs until something else is said of it."""
         name = f"{op}_{len(self.nodes)}"
         self.nodes[name] = Node(name, op, inputs, attributes)
@@ -95,7 +97,7 @@ class Writer:
             self.axes[name] = max(self.axes[source] for source in inputs)
         return name
 
-    def constant(self, value: Any) -> str:
+    def constant(self, value: ArrayLike) -> str:
         """A constant of ours, or of the file."""
         array = np.asarray(value)
         name = f"Const_{len(self.nodes)}"
@@ -105,7 +107,7 @@ class Writer:
         self.kinds[name], self.axes[name] = kept.dtype, array.ndim
         return name
 
-    def folded(self, name: str) -> Any:
+    def folded(self, name: str) -> Array | None:
         """The value of a tensor here that follows from a few constants; None where it does not."""
         if name not in self.values and self._is_small(name):
             graph = Graph(self.save, self.nodes, self.variables, {"x": self.observation}, {})
@@ -167,12 +169,20 @@ class Translation:
         """An input by its place; empty where it is left out."""
         return self.inputs[which] if which < len(self.inputs) else ""
 
-    def value(self, which: int) -> Any:
+    def value(self, which: int) -> Array | None:
         """The value of an input that must be a constant; None where it is left out."""
         name = self.optional(which)
         found = self.writer.folded(name) if name else None
         if name and found is None:
             raise self.unknown("with an input that is computed")
+        return found
+
+    def needed_value(self, which: int) -> Array:
+        """As `value`, of an input that must be there."""
+        found = self.value(which)
+        if found is None:
+            self.input(which)  # says that it is missing
+            raise self.unknown("without a constant")
         return found
 
     def get(self, name: str, usual: Any = None) -> Any:
@@ -193,7 +203,7 @@ class Translation:
         value = self.value(which) if found is None else found
         return None if value is None else [int(number) for number in np.ravel(value)]
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         """Add a node."""
         return self.writer.new(op, *inputs, **attributes)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from spindb.errors import EnvironmentBuildError, UsageError
+from spindb.play.arrays import Action, Observation
 from spindb.play.environments.adapter import Environment
 from spindb.signals import active
 from spindb.tabular import format_table
@@ -21,7 +22,7 @@ MAX_SEED = 2**63 - 1  # what a database keeps
 class Trace(Protocol):
     """Receives each step of a rollout."""
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """A step was made: from this observation, by this action, for this reward."""
 
     def end(self) -> None:
@@ -162,8 +163,8 @@ def require_seed(seed: int | None) -> None:
 class Transition:
     """A step that was made: from which observation, by which action, for which reward; how the episode ended by it."""
 
-    observation: Any
-    action: Any
+    observation: Observation
+    action: Action
     reward: float
     ending: Ending | None
 

@@ -6,7 +6,6 @@ import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from spindb.disk.configs import ConfigText, number_of
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError, UsageError
 from spindb.files import written_whole
+from spindb.play.arrays import Action, Observation
 from spindb.play.policies import Policy
 
 USUAL_GAMMA = 0.99
@@ -62,7 +62,7 @@ class ValueTrace:
         if not any(self.policy.has(name) for name in ("v", "q", "q1")):
             raise PolicyError("this save has no value function (v, q or q1)", hint="leave --values out")
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """Note a step of the present episode."""
         worth = self.policy.value(observation) if self.kind == "v" else self.policy.q(observation, action)
         self._predicted.append(float(worth))

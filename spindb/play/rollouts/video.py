@@ -7,6 +7,7 @@ from typing import Any
 
 from spindb.errors import EnvironmentBuildError, UsageError
 from spindb.extras import needing
+from spindb.play.arrays import Action, Observation
 from spindb.play.environments.adapter import Environment
 from spindb.play.policies import Policy
 
@@ -46,7 +47,7 @@ class Recorder:
             path.unlink()
         self._writer = imageio.get_writer(path, **options)
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """Take a frame."""
         self._return += reward
         frame = self._environment.frame()
@@ -65,7 +66,7 @@ class Recorder:
         """Finish the file."""
         self._writer.close()
 
-    def _with_caption(self, frame: Any, observation: Any) -> Any:
+    def _with_caption(self, frame: Any, observation: Observation) -> Any:
         import numpy as np
         from PIL import Image, ImageDraw
 

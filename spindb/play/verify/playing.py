@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spindb.index.read.asked import recorded_rule
+from spindb.play.arrays import Action, Observation
 from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Line, Log, log_of
 from spindb.play.verify.sample import Drawn
@@ -145,7 +146,7 @@ class ValuesSeen:
         self.sums: list[list[float]] = []
         """Of each episode the sums of the values of its first 0, 1, ... steps."""
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """Note where a step began."""
         self._observations.append(observation)
 
