@@ -221,7 +221,7 @@ def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
         PolicyError: it is damaged, or evaluating it would do more than compute.
     """
     from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
-    from spindb.play.engine.tensorflow_session import import_tensorflow, restore
+    from spindb.play.engine.tensorflow_session import import_tensorflow, restore_variables
     from spindb.play.policies.savedmodel import Variables, graph_bytes
 
     save = Path(fpath)
@@ -234,7 +234,7 @@ def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
         tensorflow.compat.v1.import_graph_def(part, name="")
     require_small_results(save, sess.graph.get_operations())
     values = Variables(save)
-    restore(tensorflow, sess, {name: values[name] for name in variables})
+    restore_variables(tensorflow, sess, {name: values[name] for name in variables})
     return {name: sess.graph.get_tensor_by_name(tensor) for name, tensor in names.items()}
 
 

@@ -144,7 +144,7 @@ def test_random_states_are_read_and_not_executed() -> None:
 
 def test_the_pendulum_of_old() -> None:
     """Against its equations, and against today's, from which it differs only where the speed is limited."""
-    from spindb.play.environments.quiet import import_quietly
+    from spindb.play.environments.libraries import import_quietly
 
     gymnasium = import_quietly("gymnasium")
     new = gymnasium.make("Pendulum-v1", disable_env_checker=True).unwrapped

@@ -24,7 +24,7 @@ import own_wrappers  # noqa: E402 - needs gym
 from spindb.disk.environments import environment_in_state  # noqa: E402
 from spindb.errors import EnvironmentBuildError  # noqa: E402
 from spindb.play.environments.build import BuiltEnvironment, Choices, build_environment  # noqa: E402
-from spindb.play.environments.quiet import import_quietly  # noqa: E402
+from spindb.play.environments.libraries import import_quietly  # noqa: E402
 from spindb.play.environments.state import run_state  # noqa: E402
 
 gym = import_quietly("gym")

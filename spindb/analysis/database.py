@@ -100,12 +100,12 @@ class Database:
         from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
 
         pandas = _pandas()
-        wanted = [metrics] if isinstance(metrics, str) else list(metrics)
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
         with self._reading() as connection:
             ids = selected(connection, [filter])
             facts = self._frame(connection, "runs", ids).set_index("id")[["name", "exp_name", "seed"]]
             parts = []
-            for metric in wanted:
+            for metric in names:
                 steps = curves_by_id(connection, ids, metric, STEPS)
                 epochs = curves_by_id(connection, ids, metric, EPOCH)
                 for run_id, curve in steps.items():
@@ -180,27 +180,27 @@ class Database:
     def plot(self, filter: str = "", value: str | Sequence[str] = "Performance", **options: Any) -> Figure:
         """Learning curves as a figure, which a notebook shows.
 
-        `options` are the fields of `spindb.analysis.drawing.panels.Wanted` (``axis``, ``group_by``, ``facet``,
-        ``estimator``, ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned
-        of.
+        `options` are the fields of `spindb.analysis.drawing.panels.PlotSpec` (``axis``, ``group_by``, ``facet``,
+        ``estimator``, ``band``, ``width``, ``per_run``, ``legend``). What was left out, averaged or drawn apart is
+        warned of.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.
         """
         with needing():
-            from spindb.analysis.drawing.panels import Wanted, arranged
+            from spindb.analysis.drawing.panels import PlotSpec, arranged
             from spindb.analysis.drawing.plots import draw_curves
         try:
-            wanted = Wanted(values=(value,) if isinstance(value, str) else tuple(value), **options)
+            spec = PlotSpec(values=(value,) if isinstance(value, str) else tuple(value), **options)
         except TypeError as error:
             raise UsageError(
-                f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(Wanted.__slots__)}"
+                f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(PlotSpec.__slots__)}"
             ) from None
         with self._reading() as connection:
-            found = arranged(connection, selected(connection, [filter]), wanted)
+            found = arranged(connection, selected(connection, [filter]), spec)
         for note in found.notes:
             warnings.warn(note, stacklevel=2)
-        return draw_curves(found.panels, wanted.note)
+        return draw_curves(found.panels, spec.note)
 
     def _export(self, table: str, filter: str) -> DataFrame:
         with self._reading() as connection:

@@ -73,12 +73,12 @@ def write_values(trace: ValueTrace, path: Path) -> None:
         trace.write_csv(path)
         return
     with needing():
-        from spindb.analysis.drawing.plots import draw_agreement, save
+        from spindb.analysis.drawing.plots import draw_agreement, save_figure
     pairs = [(point.predicted, point.realised) for point in trace.points]
     steps = f"n={len(pairs)} steps of {plural(trace.episodes, 'episode')}"
     title = f"explained variance {trace.explained_variance:.3g}, {steps}"
     axes = f"predicted {trace.kind.upper()}", f"realised return (γ={trace.gamma:g})"
-    save(draw_agreement(pairs, *axes, title), path)
+    save_figure(draw_agreement(pairs, *axes, title), path)
 
 
 def rollout_as_dict(

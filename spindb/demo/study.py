@@ -124,7 +124,7 @@ def _require_success(run: Training, process: subprocess.Popen[bytes]) -> None:
 def train_one(name: str, seed: int, data_dir: Path) -> None:
     """Train one run of the study in this process."""
     from spindb.play.engine.tensorflow_session import import_tensorflow
-    from spindb.play.environments.quiet import import_quietly
+    from spindb.play.environments.libraries import import_quietly
 
     import_tensorflow()
     gymnasium = import_quietly("gymnasium")

@@ -2,7 +2,7 @@
 
 ``vars.pkl`` holds ``{'env': env}``. Most of gym's environments carry a spec with their id; those
 that pickle by their constructor's arguments ("EzPickle": Box2D, MuJoCo) carry none, but their class
-and time limit tell it.
+and time limit give it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def layers_in_state(data: bytes) -> tuple[Built, ...]:
 
 
 def why_not_built(layers: Sequence[Built]) -> str | None:
-    """Why a saved environment tells nothing: it is the result of a call, not an object with a state."""
+    """Why a saved environment says nothing: it is the result of a call, not an object with a state."""
     outermost = layers[0]
     if outermost.called and outermost.state is None:
         return f"holds no environment: unpickling it would call {outermost.call}"

@@ -1,7 +1,7 @@
 """A saved environment as it was: its wrappers with their values, and what it was made with.
 
 Read from ``vars.pkl`` without executing anything. gym and gymnasium keep the arguments of ``make`` in the spec;
-environments that pickle by their constructor's arguments keep those; of gym's own classes the attributes tell.
+environments that pickle by their constructor's arguments keep those; of gym's own classes the attributes say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from spindb.disk.described import Built
 from spindb.disk.environments import INNER, SPECS, limit_of, spec_id
 from spindb.disk.gymarguments import WITHOUT_EFFECT
 from spindb.disk.gymclasses import arguments_given, registered_class
-from spindb.disk.saved_values import SavedObject, SavedValue, class_path_of, value_of
+from spindb.disk.saved_values import SavedObject, SavedValue, class_path_of, saved_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def environment_of_layers(described: Sequence[Built], data: bytes) -> SavedEnvir
 def _layer(described: Built, data: bytes, *, last: bool) -> SavedLayer:
     inner = next((name for name in INNER if name in described.attributes), None)
     kept = {
-        str(name): value_of(value, data)
+        str(name): saved_value(value, data)
         for name, value in described.attributes.items()
         if (last or name != inner) and name not in SPECS
     }
@@ -79,7 +79,7 @@ def _spec_arguments(spec: object, data: bytes) -> dict[str, SavedValue]:
     """The arguments of ``make`` in a spec; gym called them ``_kwargs`` before 0.22."""
     if not isinstance(spec, Built):
         return {}
-    read = value_of(spec, data)
+    read = saved_value(spec, data)
     attributes = read.attributes if isinstance(read, SavedObject) else {}
     for name in ("kwargs", "_kwargs"):
         if isinstance(found := attributes.get(name), dict):

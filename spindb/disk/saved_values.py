@@ -86,10 +86,10 @@ SavedValue: TypeAlias = (
     "bool | int | float | str | tuple[SavedValue, ...] | list[SavedValue] | dict[str, SavedValue] "
     "| SavedArray | SavedDtype | Reference | SavedObject | Unread | None"
 )
-"""What `value_of` gives."""
+"""What `saved_value` gives."""
 
 
-def value_of(described: object, data: bytes) -> SavedValue:
+def saved_value(described: object, data: bytes) -> SavedValue:
     """What a described value is; see the module.
 
     Args:

@@ -50,14 +50,14 @@ class ReadBack:
 
     def say(self, kind: str, problem: str) -> None:
         """Warn, once per kind of save and problem."""
-        told = (kind, re.sub(r"\d+", "", problem))  # itr and counts aside
-        if told not in self._said:
-            self._said.add(told)
+        key = (kind, re.sub(r"\d+", "", problem))  # itr and counts aside
+        if key not in self._said:
+            self._said.add(key)
             warnings.warn(problem, RuntimeWarning, stacklevel=_level_of_the_training())
 
 
 def _level_of_the_training() -> int:
-    """How many calls below the training's own line whoever asks this is: that line is what a warning names."""
+    """How many calls below the training's own line the caller is: that line is what a warning names."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("spindb.logger"):
         frame, level = frame.f_back, level + 1

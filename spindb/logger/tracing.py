@@ -132,7 +132,7 @@ def _observations(torch: ModuleType, module: Module, env: object, observation: o
     return torch.randn(_ROWS, *shape, dtype=torch.float32 if dtype is torch.float16 else dtype)
 
 
-Way = tuple[str, Callable[[Tensor], Any], bool]
+Way: TypeAlias = "tuple[str, Callable[[Tensor], Any], bool]"
 """What it is called, the call for observations, and whether what it gives is the action for certain."""
 
 
@@ -223,7 +223,7 @@ def _require_rows(torch: ModuleType, outputs: Mapping[str, Tensor], turned: Mapp
             raise UntracedError("what it gives for an observation depends on others, or is drawn")
 
 
-Value = Callable[["Tensor"], "Tensor"]
+Value: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
 def _exported(

@@ -92,7 +92,7 @@ def load_policy_and_env(
     Where it is not the environment of the training, or may not be, an `EnvironmentWarning` says why.
 
     Raises:
-        EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.
+        EnvironmentBuildError: no environment is known or can be built; use `load_policy` and your own.
         NotFoundError, PolicyError: as `load_policy`.
     """
     options = PlayOptions(

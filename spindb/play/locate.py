@@ -134,7 +134,7 @@ def _near(directory: Path) -> str | None:
     return "output directories below it:\n" + "\n".join(below) if below else None
 
 
-def digest_of(playable: Playable) -> str | None:
+def policy_digest(playable: Playable) -> str | None:
     """A digest of the policy's files, so that a result stays tied to what was played; None where they can't be read."""
     place = playable.directory / playable.snapshot.path
     files = [place] if place.is_file() else [place / "saved_model.pb", *sorted((place / "variables").glob("*"))]
@@ -156,7 +156,7 @@ def about(playable: Playable) -> dict[str, str]:
         "snapshot": snapshot.path,
         "itr": snapshot.itr,
         "env": playable.env.id,
-        "digest": digest_of(playable),
+        "digest": policy_digest(playable),
     }
     return {name: str(value) for name, value in known.items() if value is not None}
 

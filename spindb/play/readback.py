@@ -139,7 +139,7 @@ def _check_environment(playable: Playable, env: object) -> None:
 
 
 def _check_registry(env_id: str, env: object) -> None:
-    """Refuse an id that a module of the user's own registers: whoever plays it must import that module.
+    """Refuse an id that a module of the user's own registers: that module must be imported to play it.
 
     Raises:
         EnvironmentBuildError: it is one.

@@ -8,7 +8,7 @@ One sequence for the command line, for Python and for servers::
         evaluation = session.evaluation(rollout)
     record(evaluation, playable.run_id, database)
 
-Whoever shows an episode step by step takes `Session.begin_episode`. The process is left as it was found
+`Session.begin_episode` gives an episode to be shown step by step. The process is left as it was found
 (`spindb.play.process_state`).
 """
 
@@ -26,7 +26,7 @@ from spindb.play.environments.of_snapshot import environment_of
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.replay import replayed_environment
 from spindb.play.fit import require_fit
-from spindb.play.locate import Playable, digest_of, latest_by_number, locate
+from spindb.play.locate import Playable, latest_by_number, locate, policy_digest
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.process_state import unchanged_process
 from spindb.play.request import PlayOptions, PlayRequest
@@ -105,7 +105,7 @@ class Session:
             versions=versions(),
             seconds=rollout.seconds,
             engine=self.policy.engine,
-            snapshot_digest=digest_of(self.playable),
+            snapshot_digest=policy_digest(self.playable),
             partial=rollout.partial,
         )
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from spindb.index.query.runs import run_by_id, snapshots_of
 from spindb.index.read.evaluations import Evaluated, evaluated
-from spindb.play.locate import Playable, digest_of
+from spindb.play.locate import Playable, policy_digest
 from spindb.play.request import PlayOptions
 
 
@@ -35,7 +35,7 @@ def plan_sweep(connection: Connection, ids: Sequence[int], options: PlayOptions)
                 continue
             playable = Playable(run.directory, snapshot, run.env, run_id, root=run.root)
             playable.follow_links()
-            if (run_id, snapshot.path, digest_of(playable)) in known:
+            if (run_id, snapshot.path, policy_digest(playable)) in known:
                 done += 1
             else:
                 waiting.append(playable)

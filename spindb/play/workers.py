@@ -57,7 +57,7 @@ def evaluate_all(playables: Iterable[Playable], task: Task, jobs: int) -> Iterat
 class _Team:
     """Workers, what they have in hand and what waits for them.
 
-    When a worker dies, all futures of its pool fail, and which snapshot it was can't be told. So each of these becomes
+    When a worker dies, all futures of its pool fail, and which snapshot it was is not known. So each of these becomes
     a suspect, and is played again alone: the one that fails there as well is the culprit.
     """
 

@@ -156,12 +156,12 @@ def _numbered(axis: Axis) -> None:
     """Ticks in one unit for the whole axis: 0, 50k, 100k."""
 
     def text(value: float, _: int) -> str:
-        return brief(value, max(map(abs, axis.get_view_interval())))
+        return axis_number(value, max(map(abs, axis.get_view_interval())))
 
     axis.set_major_formatter(FuncFormatter(text))
 
 
-def brief(value: float, greatest: float | None = None) -> str:
+def axis_number(value: float, greatest: float | None = None) -> str:
     """A number on an axis in the unit that fits the greatest beside it: 2M, 50k, 350."""
     greatest = abs(value) if greatest is None else greatest
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
@@ -314,7 +314,7 @@ class _Scale:
             values = list(self.few)
         elif len(values) > 1:
             values = [tick for tick in MaxNLocator(5).tick_values(self.low, self.high) if self.low <= tick <= self.high]
-        return [(self.height(value), brief(value)) for value in values]
+        return [(self.height(value), axis_number(value)) for value in values]
 
 
 def _text(value: object) -> str:
@@ -330,7 +330,7 @@ def drawn(text: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def save(figure: Figure, path: Path, dpi: int = 200) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = 200) -> None:
     """Write a figure; the suffix says in which format.
 
     Raises:

@@ -119,7 +119,7 @@ def _plot(rows: list[Evaluated], out: Path, options: PlayOptions) -> None:
 
         from spindb.analysis.curves import Line
         from spindb.analysis.drawing.panels import Panel
-        from spindb.analysis.drawing.plots import draw_curves, save
+        from spindb.analysis.drawing.plots import draw_curves, save_figure
     lines = []
     for run_id in dict.fromkeys(e.run_id for e in rows):
         own = sorted((e for e in rows if e.run_id == run_id and e.itr is not None), key=lambda e: e.itr or 0)
@@ -133,5 +133,7 @@ def _plot(rows: list[Evaluated], out: Path, options: PlayOptions) -> None:
         return
     panel = Panel("", "itr", "return", tuple(lines))
     action = "deterministic" if options.deterministic else "drawn"
-    save(draw_curves([panel], f"mean of {options.episodes} episodes, actions {action}, band: standard error"), out)
+    save_figure(
+        draw_curves([panel], f"mean of {options.episodes} episodes, actions {action}, band: standard error"), out
+    )
     say(f"written to {out}")

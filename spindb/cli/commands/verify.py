@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spindb.play.locate import Playable
     from spindb.play.verify.playing import VerifyPlan
     from spindb.play.verify.selection import Candidate
-    from spindb.play.verify.statement import Entry
+    from spindb.play.verify.statement import StatementEntry
     from spindb.records import Evaluation
 
     Results = dict[tuple[int, str], Evaluation]
@@ -125,9 +125,9 @@ def _verify(which: _Which, how: _How, *, again: bool, statement: Path | None) ->
     played = [(one, results[one.key]) for one in waiting if one.key in results]
     rows += [_row(one, given.verdict, given.env_id, None) for one, given in played]
     if statement is not None:
-        from spindb.play.verify.statement import entry_as_dict, write
+        from spindb.play.verify.statement import entry_as_dict, write_statement
 
-        write(statement, [entry_as_dict(one.name, given) for one, given in played])
+        write_statement(statement, [entry_as_dict(one.name, given) for one, given in played])
         say(f"written to {statement}")
     _report(rows, found.failures, as_json=how.as_json)
     if found.interrupted:
@@ -254,14 +254,14 @@ class _Repeated:
 
 def _check(which: _Which, file: Path, how: _How) -> None:
     """Repeat what a statement says, and compare."""
-    from spindb.play.locate import digest_of
-    from spindb.play.verify.statement import read
+    from spindb.play.locate import policy_digest
+    from spindb.play.verify.statement import read_statement
 
-    stated = read(file)
+    stated = read_statement(file)
     by_digest: dict[str | None, Candidate] = {}
     for one in _selected(replace(which, every=True), how, reuse=False)[0]:
         one.playable.follow_links()
-        by_digest.setdefault(digest_of(one.playable), one)
+        by_digest.setdefault(policy_digest(one.playable), one)
     rows = [_repeated(entry, by_digest.get(entry.weights), how) for entry in stated]
     if how.as_json:
         print_json([asdict(row) for row in rows])
@@ -274,9 +274,9 @@ def _check(which: _Which, file: Path, how: _How) -> None:
         raise typer.Exit(1)
 
 
-def _repeated(entry: Entry, one: Candidate | None, how: _How) -> _Repeated:
+def _repeated(entry: StatementEntry, one: Candidate | None, how: _How) -> _Repeated:
     """Play a snapshot as a statement says it was played; `one` is the snapshot with these weights, if there is one."""
-    from spindb.play.verify.statement import deviations, is_same_play
+    from spindb.play.verify.statement import differences_from, is_same_play
 
     if one is None:
         missing = f"no snapshot here has the weights of {entry.run}/{entry.snapshot}"
@@ -288,6 +288,6 @@ def _repeated(entry: Entry, one: Candidate | None, how: _How) -> _Repeated:
     if played.interrupted:
         raise KeyboardInterrupt
     again = results.get(one.key)
-    problems = [why for _, why in played.failures] if again is None else deviations(entry, again)
+    problems = [why for _, why in played.failures] if again is None else differences_from(entry, again)
     equal = again is not None and is_same_play(entry, again)
     return _Repeated(entry.run, entry.snapshot, one.key[0], not problems, equal, problems)

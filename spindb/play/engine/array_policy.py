@@ -66,10 +66,10 @@ class ArrayPolicy(ABC):
         return []
 
     def begin_episode(self) -> None:  # noqa: B027 - most carry nothing
-        """An episode begins: forget what was carried through the one before."""
+        """An episode begins: forget the state of the one before."""
 
     def seed(self, seed: int) -> None:
-        """Let the actions that are drawn begin anew, the same for equal seeds."""
+        """Reseed the draws of actions, the same for equal seeds."""
         self.rng = np.random.default_rng(seed)
 
     def act(self, observation: Observation) -> Array:

@@ -12,7 +12,7 @@ from spindb.disk.codecs.graphs import DTYPES
 from spindb.errors import PolicyError
 from spindb.play.arrays import Action, Array, Observation
 from spindb.play.engine.array_policy import ArrayPolicy, require_names
-from spindb.play.engine.problems import UnsupportedGraphError, shown
+from spindb.play.engine.problems import UnsupportedGraphError, shown_name
 from spindb.play.engine.program import PLACEHOLDERS, VARIABLES, Program
 from spindb.play.policies.bounds import bounds_of
 from spindb.play.policies.network import Graph
@@ -53,7 +53,10 @@ class GraphPolicy(ArrayPolicy):
             program = self._program(tensor)
             needed = [n for n in program.placeholders if n not in self._fed()]
             if needed:  # `fillings` refused those of the action
-                self.notes = (*self.notes, f"{name} needs a value for the placeholder {shown(needed[0])}: left out")
+                self.notes = (
+                    *self.notes,
+                    f"{name} needs a value for the placeholder {shown_name(needed[0])}: left out",
+                )
                 continue
             self._programs[name] = program
             if sum(len(program.order) for program in self._programs.values()) > _MAX_NODES:
@@ -137,7 +140,9 @@ class GraphPolicy(ArrayPolicy):
         for name in {"x", "a"} & set(self._inputs):
             node = self.graph.node(self._inputs[name])
             if node.op not in PLACEHOLDERS:
-                raise PolicyError(f"{self.save} is damaged: its input {name} is a {shown(node.op)}, no placeholder")
+                raise PolicyError(
+                    f"{self.save} is damaged: its input {name} is a {shown_name(node.op)}, no placeholder"
+                )
             if node.attributes.get("dtype", "f4") not in DTYPES.values():
                 raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {name}")
 

@@ -21,7 +21,7 @@ from spindb.errors import PolicyError
 from spindb.play.arrays import Array
 from spindb.play.engine.budget import Budget, cost, elements
 from spindb.play.engine.operations import MANY, OPERATIONS, RANDOM
-from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown
+from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown_name
 from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.policies.network import Graph as Graph
 
@@ -186,7 +186,7 @@ class Program:
             if node.op == "PlaceholderWithDefault" and not self._defaulted(node):
                 needed = []
             if needed and name in entered:  # what it needs was put on top of it, and needs it
-                raise UnsupportedGraphError(self.graph.save, f"the graph has a loop at {shown(name)}")
+                raise UnsupportedGraphError(self.graph.save, f"the graph has a loop at {shown_name(name)}")
             if len(self.order) >= _MAX_NODES:
                 raise PolicyError(f"{self.graph.save}: one output needs more than {_MAX_NODES:,} nodes")
             if needed:
@@ -235,7 +235,7 @@ class Program:
         if not isinstance(value, Constant):
             raise ValueError("its value is no array")
         if not value.dtype:
-            raise UnsupportedGraphError(self.graph.save, f"numpy has no type for the constant {shown(node.name)}")
+            raise UnsupportedGraphError(self.graph.save, f"numpy has no type for the constant {shown_name(node.name)}")
         self.graph.budget.spend(elements(value.shape) * np.dtype(value.dtype).itemsize, 0)
         return _array(value)
 
@@ -294,7 +294,8 @@ class Program:
         signature = SIGNATURES.get(node.op)
         if signature is None:
             raise UnsupportedGraphError(
-                self.graph.save, f"numpy does not know the operation {shown(node.op)} (node {shown(node.name)})"
+                self.graph.save,
+                f"numpy does not know the operation {shown_name(node.op)} (node {shown_name(node.name)})",
             )
         sources = self.graph.sources(node)
         if not signature.takes(len(sources)):

@@ -80,10 +80,10 @@ class TensorFlowSession:
     """A graph that can be evaluated.
 
     Attributes:
-        notes: what whoever plays it should know.
+        notes: what to know when it is played.
         alone: outputs that follow from observations alone.
         drawn: whether `pi` depends on a draw.
-        dtype, shape: of the observations, numpy's name and one length per axis; None where the graph tells none.
+        dtype, shape: of the observations, numpy's name and one length per axis; None where the graph says none.
     """
 
     def __init__(self, saved: SavedGraph, trust: bool = False) -> None:
@@ -127,7 +127,7 @@ class TensorFlowSession:
                 else:
                     v1.import_graph_def(part, name="")
                     require_small_results(saved.save, graph.get_operations())
-                    restore(self._tensorflow, session, {name: saved.variables[name] for name in variables})
+                    restore_variables(self._tensorflow, session, {name: saved.variables[name] for name in variables})
                 self._inputs, self._outputs = (
                     {name: graph.get_tensor_by_name(tensor) for name, tensor in named.items()}
                     for named in (saved.inputs, saved.outputs)
@@ -185,7 +185,7 @@ class TensorFlowSession:
         return action is not None and action.op.name in _ancestors(tensor, names=True)
 
 
-def restore(tensorflow: Any, session: Any, values: Mapping[str, Any]) -> None:
+def restore_variables(tensorflow: Any, session: Any, values: Mapping[str, Any]) -> None:
     """Assign these values to the variables of the session's graph, by the names of their nodes."""
     v1 = tensorflow.compat.v1
     assigned, feed = [], {}

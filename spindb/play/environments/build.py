@@ -23,13 +23,13 @@ from spindb.play.environments.chain import UNLIMITED, Chain, Stage, chain_of, wr
 from spindb.play.environments.contact_forces import ContactForces, concerns, without_contact_forces
 from spindb.play.environments.ids import found_id, typed_id
 from spindb.play.environments.making import Render as Render
-from spindb.play.environments.making import change_limit, make, words_of
+from spindb.play.environments.making import change_limit, make, words_of_arguments
 from spindb.play.environments.own import call_factory, require_environment_class, unpickled
 from spindb.play.environments.packages import importable_module
 from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.state import RunState
 from spindb.play.environments.successors import other_dynamics
-from spindb.play.environments.values import NotRestoredError, restore
+from spindb.play.environments.values import NotRestoredError, restored
 from spindb.records import EnvironmentHint
 
 WINDOW_VARIABLES = ("SDL_FRAMEBUFFER_ACCELERATION",)
@@ -89,7 +89,7 @@ def build_environment(
     earlier: Sequence[str] = (),
     forces_were_zero: Callable[[], bool | None] = lambda: None,
 ) -> BuiltEnvironment:
-    """The environment that the user names, else the one that `hint` and `saved` tell of.
+    """The environment that the user names, else the one that `hint` and `saved` know.
 
     Args:
         hint: what the run's files say.
@@ -101,7 +101,7 @@ def build_environment(
             ``trust`` lets the saved state be unpickled where nothing else serves.
         render: ``human`` to show it in a window, ``rgb_array`` for pictures of it.
         saved: the saved environment.
-        earlier: why the ways that come before the one that `hint` tells of did not serve.
+        earlier: why the ways that come before the one that `hint` knows did not serve.
         forces_were_zero: whether the policy's weights say that contact forces were 0 in training.
 
     Raises:
@@ -221,7 +221,7 @@ def _by_id(env_id: str, source: str, build: _Build) -> BuiltEnvironment:
     notes = (*forces.notes, *(() if typed else _without_limit(made.environment, chain, saved)))
     notes = (*notes, *_words_of_arguments(arguments, saved, typed=typed))
     concerned = concerns(trained, made.id)
-    terms = (f"with {words_of(arguments)}",) if arguments else ()
+    terms = (f"with {words_of_arguments(arguments)}",) if arguments else ()
     if choices.contact_forces is not None and concerned:
         terms = (*terms, f"contact forces {choices.contact_forces}")
     built = BuiltEnvironment(
@@ -272,7 +272,7 @@ def _without_forces(built: BuiltEnvironment) -> BuiltEnvironment:
 
 def _words_of_arguments(arguments: Mapping[str, Any], saved: RunState, *, typed: bool) -> tuple[str, ...]:
     if arguments:
-        return (f"made with {words_of(arguments)}, as the saved environment was",)
+        return (f"made with {words_of_arguments(arguments)}, as the saved environment was",)
     if typed and saved.environment is not None and saved.environment.arguments:
         return ("--env is built with its own arguments, not with those of the saved environment",)
     return ()
@@ -293,7 +293,7 @@ def _arguments(env_id: str, saved: RunState, imports: Sequence[str]) -> dict[str
     arguments = differing(env_id, given.inner.class_path, given.arguments) if given is not None else {}
     for name, value in arguments.items():
         try:
-            found[name] = restore(value, imports)
+            found[name] = restored(value, imports)
         except NotRestoredError as error:
             typed = f"--import {error.module} lets it be looked up,\n" if error.module else ""
             raise EnvironmentBuildError(
@@ -371,7 +371,7 @@ def _in_wrappers(built: BuiltEnvironment, build: _Build) -> BuiltEnvironment:
 
 def _by_factory(factory: str, source: str, render: Render, saved: RunState) -> BuiltEnvironment:
     made, given = call_factory(factory, render, saved.attributes)
-    notes = (f"made with {words_of(given)}, as the saved environment was",) if given else ()
+    notes = (f"made with {words_of_arguments(given)}, as the saved environment was",) if given else ()
     return BuiltEnvironment(Environment(made, factory), None, source, notes=notes)
 
 

@@ -11,7 +11,7 @@ from spindb.play.environments.own import own_wrapper
 from spindb.play.environments.packages import importable_module, is_of_gym
 from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.values import NotRestoredError, imported
-from spindb.play.environments.wrappers import Rebuilt, has_no_effect, rebuild
+from spindb.play.environments.wrappers import Rebuilt, has_no_effect, rebuild_wrapper
 from spindb.play.environments.wrapping import Limit, around
 
 _TIME_LIMIT = "TimeLimit"
@@ -86,9 +86,9 @@ def wrapped(env: GymEnv, chain: Chain, imports: Sequence[str], *, whole_state: b
     missing: list[tuple[SavedLayer, NotRestoredError]] = []
     for layer in chain.wrappers:
         try:
-            inside, (env, told) = env, _one(layer, env, imports)
-            words.insert(0, told)
-            stages.append(Stage(layer, told, inside, env))
+            inside, (env, shown) = env, _one(layer, env, imports)
+            words.insert(0, shown)
+            stages.append(Stage(layer, shown, inside, env))
         except NotRestoredError as error:
             missing.append((layer, error))
     if missing and not without:
@@ -108,7 +108,7 @@ def _one(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebuilt:
         return Rebuilt(around(env, Limit, layer.limit), f"TimeLimit({layer.limit})")
     if imported(layer.module, imports) is not None and not is_of_gym(layer.class_path):
         return own_wrapper(layer, env, imports)
-    return rebuild(layer, env, imports)
+    return rebuild_wrapper(layer, env, imports)
 
 
 def _refusal(missing: Sequence[tuple[SavedLayer, NotRestoredError]]) -> str:

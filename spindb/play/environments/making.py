@@ -9,9 +9,9 @@ from importlib import metadata
 from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError
+from spindb.play.environments.libraries import first_line, import_quietly, log_mujoco_warnings, without_output
 from spindb.play.environments.packages import MUJOCO, importable_module, is_of_gym, package_of
 from spindb.play.environments.protocols import GymEnv
-from spindb.play.environments.quiet import first_line, hear_mujoco, import_quietly, quiet
 from spindb.play.environments.successors import SUCCESSORS, registered_as, successor_arguments
 
 Render = Literal["human", "rgb_array"] | None
@@ -20,7 +20,7 @@ _CHAIN = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeEnvironment:
     """An environment that was built, the id and library that served, and what was tried before."""
 
     environment: GymEnv
@@ -38,7 +38,7 @@ def make(
     render: Render = None,
     class_path: str = "",
     contact_forces: bool = True,
-) -> Made:
+) -> MadeEnvironment:
     """Build an id.
 
     Args:
@@ -56,7 +56,7 @@ def make(
     libraries, absent, failures = _libraries()
     package = package_of(env_id, class_path)
     if package is not None and package.install == MUJOCO:
-        hear_mujoco()
+        log_mujoco_warnings()
     raised: BaseException | None = None
     for name, candidate in _attempts(list(libraries), (env_id, *SUCCESSORS.get(env_id, ()))):
         registered, extra = registered_as(name, candidate)
@@ -68,16 +68,16 @@ def make(
         if render:
             given["render_mode"] = render
         try:
-            with quiet():
+            with without_output():
                 built = libraries[name].make(registered, disable_env_checker=True, **given)
         except (Exception, SystemExit) as error:  # registries and constructors raise all sorts of errors
             said = first_line(error)
             failures.append(f"{candidate} in {name}: {said if source == '--env' else _GUESS.sub('', said)}")
             raised = error
             continue
-        return Made(built, candidate, name, tuple(failures))
+        return MadeEnvironment(built, candidate, name, tuple(failures))
     tried = "\n".join(f"  {failure}" for failure in (*failures, *absent))
-    made_with = f" with {words_of(arguments)}" if arguments else ""
+    made_with = f" with {words_of_arguments(arguments)}" if arguments else ""
     raise EnvironmentBuildError(
         f"{env_id}{made_with} (known from {source}) can't be built:\n{tried}", hint=_what_to_install(env_id, class_path)
     ) from raised
@@ -101,7 +101,7 @@ def _libraries() -> tuple[dict[str, Any], list[str], list[str]]:
     return found, absent, failures
 
 
-def words_of(arguments: Mapping[str, Any]) -> str:
+def words_of_arguments(arguments: Mapping[str, Any]) -> str:
     """Arguments as they are typed: ``g=1.0, hardcore=True``."""
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 

@@ -1,4 +1,4 @@
-"""The environment of a snapshot: what its run's files tell of it, and why other ways to it did not serve."""
+"""The environment of a snapshot: what its run's files say of it, and why other ways to it did not serve."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from spindb.disk.saved_environment import SavedLayer
 from spindb.disk.saved_values import Reference, SavedObject, Unread
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.importable import current_directory_importable, import_named
+from spindb.play.environments.libraries import first_line, import_gym_beforehand, without_output
 from spindb.play.environments.making import Render
 from spindb.play.environments.protocols import GymEnv
-from spindb.play.environments.quiet import first_line, import_gym_beforehand, quiet
-from spindb.play.environments.values import NotRestoredError, imported, restore
+from spindb.play.environments.values import NotRestoredError, imported, restored
 from spindb.play.environments.wrappers import Rebuilt
 
 _MADE_ANEW = ("gym.", "gymnasium.", "numpy.random.", "random.", "collections.deque", "logging.")
@@ -99,7 +99,7 @@ def unpickled(path: Path) -> GymEnv:
         try:
             joblib = importlib.import_module("joblib")
             check_regular(path)
-            with quiet():
+            with without_output():
                 state = joblib.load(path)
             made: GymEnv = state["env"]
         except (Exception, SystemExit) as error:  # whatever the state's code raises
@@ -134,8 +134,10 @@ def own_wrapper(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebui
         raise
     except (Exception, SystemExit) as error:  # a user's own code can raise anything
         raise NotRestoredError(f"its constructor raised {type(error).__name__}: {first_line(error)}") from error
-    told = ", ".join(f"{name}={value!r}" for name, value in given.items() if isinstance(value, (bool, int, float, str)))
-    return Rebuilt(made, f"{layer.class_path}({told})" if told else layer.class_path)
+    shown = ", ".join(
+        f"{name}={value!r}" for name, value in given.items() if isinstance(value, (bool, int, float, str))
+    )
+    return Rebuilt(made, f"{layer.class_path}({shown})" if shown else layer.class_path)
 
 
 def _attributes(attributes: Mapping[str, Any], imports: Sequence[str]) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def _attributes(attributes: Mapping[str, Any], imports: Sequence[str]) -> dict[s
     found: dict[str, Any] = {}
     for name, value in attributes.items():
         try:
-            found[name] = restore(value, imports)
+            found[name] = restored(value, imports)
         except NotRestoredError:
             continue
     return found

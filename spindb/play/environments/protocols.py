@@ -21,7 +21,7 @@ class GymSpace(Protocol):
         """A value drawn from it."""
 
     def seed(self, seed: int | None = None) -> Any:
-        """Let its draws begin anew."""
+        """Reseed its draws."""
 
 
 class GymEnv(Protocol):

@@ -16,7 +16,7 @@ from spindb.disk.regular import read_regular
 from spindb.disk.run_directory import listed
 from spindb.disk.saved_environment import SavedEnvironment, SavedLayer
 from spindb.disk.saved_state import SavedState, saved_state
-from spindb.play.environments.values import NotRestoredError, restore
+from spindb.play.environments.values import NotRestoredError, restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,13 @@ def _of_classes(classes: Sequence[str]) -> SavedEnvironment | None:
 
 def _arguments(found: SavedEnvironment) -> dict[str, Any]:
     """The arguments that were kept with it, those that can be had."""
-    restored = {}
+    values = {}
     for name, value in found.arguments.items():
         try:
-            restored[name] = restore(value)
+            values[name] = restored(value)
         except NotRestoredError:
             continue
-    return restored
+    return values
 
 
 def _max_ep_len(directory: Path) -> int | None:

@@ -26,7 +26,7 @@ class NotRestoredError(Exception):
         self.module = module
 
 
-def restore(value: object, imports: Sequence[str] = ()) -> Any:
+def restored(value: object, imports: Sequence[str] = ()) -> Any:
     """A value of `spindb.disk.saved_values` as it was.
 
     Args:
@@ -37,10 +37,10 @@ def restore(value: object, imports: Sequence[str] = ()) -> Any:
         NotRestoredError: it can't be had without running code from the file or of a module that was not imported.
     """
     if isinstance(value, (list, tuple)):
-        restored = [restore(item, imports) for item in value]
-        return tuple(restored) if isinstance(value, tuple) else restored
+        items = [restored(item, imports) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, Mapping):
-        return {key: restore(item, imports) for key, item in value.items()}
+        return {key: restored(item, imports) for key, item in value.items()}
     if isinstance(value, SavedArray):
         return _array(value)
     if isinstance(value, SavedDtype):
@@ -76,9 +76,9 @@ def _array(value: SavedArray) -> Array:
 
 
 def _box(value: SavedObject) -> GymSpace:
-    from spindb.play.environments.quiet import import_quietly
+    from spindb.play.environments.libraries import import_quietly
 
-    low, high = (restore(value.attributes.get(name)) for name in ("low", "high"))
+    low, high = (restored(value.attributes.get(name)) for name in ("low", "high"))
     if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):
         raise NotRestoredError("a Box without bounds")
     try:

@@ -67,14 +67,14 @@ class Layer:
     def reset(self, **given: Any) -> Any:
         result = self.env.reset(**given)
         if isinstance(result, tuple) and len(result) == _PAIR and isinstance(result[1], dict):
-            return self.begun(result[0]), result[1]
-        return self.begun(result)
+            return self.started(result[0]), result[1]
+        return self.started(result)
 
     def step(self, action: Action) -> Any:
         observation, reward, *rest = self.env.step(self.acted(action))
         return (self.seen(observation), self.rewarded(reward), *rest)
 
-    def begun(self, observation: Observation) -> Observation:
+    def started(self, observation: Observation) -> Observation:
         """The first observation of an episode."""
         return self.seen(observation)
 
@@ -138,7 +138,7 @@ class Frames(Layer):
         low, high = (np.repeat(bound[np.newaxis], count, axis=0) for bound in (space.low, space.high))
         self.observation_space = box(space, low, high, space.dtype)
 
-    def begun(self, observation: Observation) -> Observation:
+    def started(self, observation: Observation) -> Observation:
         self._frames.extend([observation] * (self._frames.maxlen or 0))
         return np.stack(list(self._frames))
 
@@ -157,7 +157,7 @@ class Timed(Layer):
         low, high = np.append(space.low, 0.0), np.append(space.high, np.inf)
         self.observation_space = box(space, low, high, np.float32)
 
-    def begun(self, observation: Observation) -> Observation:
+    def started(self, observation: Observation) -> Observation:
         self._steps = 0.0
         timed: Array = np.append(observation, self._steps)
         return timed
@@ -175,7 +175,7 @@ class Limit(Layer):
         super().__init__(env)
         self.steps, self._steps = steps, 0
 
-    def begun(self, observation: Observation) -> Observation:
+    def started(self, observation: Observation) -> Observation:
         self._steps = 0
         return observation
 

@@ -30,7 +30,7 @@ from spindb.play.environments.of_snapshot import environment_of, state_of
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.packages import is_of_gym
 from spindb.play.environments.protocols import GymSpace
-from spindb.play.environments.wrappers import Values
+from spindb.play.environments.wrappers import WrapperValues
 from spindb.play.environments.wrapping import Layer
 from spindb.play.export.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.fit import require_fit
@@ -273,7 +273,7 @@ def _zero_forces(writer: _Writer, stage: Stage, name: str) -> str:
 
 
 def _normalised(writer: _Writer, stage: Stage, name: str) -> str:
-    values = Values(stage.layer, ())
+    values = WrapperValues(stage.layer, ())
     known, epsilon = values.statistics("obs_rms"), values.get("epsilon", default=1e-8)
     centred = writer.add("Sub", name, writer.array(known["mean"], "f8"))
     return writer.add("Div", centred, writer.array(np.sqrt(known["var"] + epsilon), "f8"))

@@ -41,7 +41,7 @@ class Policy(Protocol):
     """A saved policy, ready to act. Calling it is `act`."""
 
     observation_shape: tuple[int, ...] | None
-    """Shape of one observation, None where the save does not tell."""
+    """Shape of one observation, None where the save does not say."""
 
     deterministic: bool
     """Whether actions are means; False where that was asked for and can't be had."""
@@ -50,7 +50,7 @@ class Policy(Protocol):
     """Whether actions are drawn where `deterministic` is not asked for."""
 
     notes: tuple[str, ...]
-    """What whoever plays it should know."""
+    """What to know when it is played."""
 
     form: Form
     """What its output is: the action, or something that the action space must make one of."""
@@ -99,10 +99,10 @@ class Policy(Protocol):
         """
 
     def begin_episode(self) -> None:
-        """An episode begins: forget what was carried through the one before."""
+        """An episode begins: forget the state of the one before."""
 
     def seed(self, seed: int) -> None:
-        """Let the actions that are drawn begin anew; the draws of a graph in TensorFlow have seeds of their own."""
+        """Reseed the draws of actions; those of a graph in TensorFlow have seeds of their own."""
 
     def close(self) -> None:
         """Give back what the policy holds."""

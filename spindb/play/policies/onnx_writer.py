@@ -14,7 +14,7 @@ from spindb.disk.codecs.nodes import Constant, Node
 from spindb.disk.codecs.onnx import Input, Model, Step
 from spindb.errors import PolicyError
 from spindb.play.arrays import Array
-from spindb.play.engine.problems import UnsupportedGraphError, shown
+from spindb.play.engine.problems import UnsupportedGraphError, shown_name
 from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
 
@@ -22,7 +22,7 @@ _MOST_FOLDED = 100  # nodes
 
 
 @dataclass
-class Writer:
+class OnnxWriter:
     """Gathers the nodes of a graph while the steps of a model are gone through."""
 
     save: Path
@@ -46,7 +46,9 @@ class Writer:
 
     def _input(self, given: Input) -> None:
         if not given.dtype:
-            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {shown(given.name)}")
+            raise UnsupportedGraphError(
+                self.save, f"numpy does not have the type of the input {shown_name(given.name)}"
+            )
         shape = (-1, *given.shape[1:]) if given.shape else None
         self.observation = self.names[given.name] = "x"
         self.nodes["x"] = Node("x", "Placeholder", (), {"dtype": given.dtype, "shape": shape})
@@ -57,7 +59,7 @@ class Writer:
     def _saved(self, name: str, constant: Constant) -> str:
         """A tensor of the file: a variable where it has axes, so that it counts among the weights."""
         if not constant.dtype:
-            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the tensor {shown(name)}")
+            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the tensor {shown_name(name)}")
         value = self.array(constant)
         if value.dtype.kind != "f" or value.ndim == 0:
             return self.constant(value)
@@ -84,7 +86,7 @@ class Writer:
             PolicyError: no step before gives it.
         """
         if name not in self.names:
-            raise PolicyError(f"{self.save} is damaged: nothing gives the tensor {shown(name)}")
+            raise PolicyError(f"{self.save} is damaged: nothing gives the tensor {shown_name(name)}")
         return self.names[name]
 
     def new(self, op: str, *inputs: str, **attributes: object) -> str:
@@ -131,7 +133,7 @@ class Writer:
 
     def unknown(self, op: str, what: str = "") -> UnsupportedGraphError:
         """The error for an operation that is not known here, or not so."""
-        words = f"numpy does not know ONNX's operation {shown(op)}"
+        words = f"numpy does not know ONNX's operation {shown_name(op)}"
         return UnsupportedGraphError(self.save, f"{words} {what}".rstrip())
 
 
@@ -139,13 +141,13 @@ class Writer:
 class Translation:
     """A step of a model that becomes nodes of the graph."""
 
-    writer: Writer
+    writer: OnnxWriter
     step: Step
     inputs: tuple[str, ...]
     """What it takes, by the names here; inputs that are left out at the end are not among them."""
 
     @classmethod
-    def of(cls, writer: Writer, step: Step) -> Translation:
+    def of(cls, writer: OnnxWriter, step: Step) -> Translation:
         """The translation of a step, with the names of its inputs looked up."""
         given = list(step.node.inputs)
         while given and not given[-1]:
@@ -161,7 +163,7 @@ class Translation:
         found = self.optional(which)
         if not found:
             raise PolicyError(
-                f"{self.writer.save} is damaged: {shown(self.step.node.op)} lacks its input number {which + 1}"
+                f"{self.writer.save} is damaged: {shown_name(self.step.node.op)} lacks its input number {which + 1}"
             )
         return found
 
@@ -194,7 +196,9 @@ class Translation:
         """An attribute that is a whole number, or a list of such."""
         found = self.get(name, usual)
         if not isinstance(found, (int, list, type(None))):
-            raise PolicyError(f"{self.writer.save} is damaged: {shown(self.step.node.op)}'s {name} is no whole number")
+            raise PolicyError(
+                f"{self.writer.save} is damaged: {shown_name(self.step.node.op)}'s {name} is no whole number"
+            )
         return found
 
     def numbers(self, name: str, which: int) -> list[int] | None:

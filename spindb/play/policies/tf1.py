@@ -55,10 +55,10 @@ def load_by_tensorflow(
 ) -> TF1Policy:
     """The policy in the SavedModel at `save`, by TensorFlow: pure graphs, and the draws of its own op seeds."""
     from spindb.play.policies.placeholders import completed, fillings
-    from spindb.play.policies.savedmodel import read_saved
+    from spindb.play.policies.savedmodel import read_policy_save
 
     outputs, without = completed(snapshot.outputs)
-    filled, notes = fillings(read_saved(save, snapshot.inputs, outputs))
+    filled, notes = fillings(read_policy_save(save, snapshot.inputs, outputs))
     policy = TF1Policy(save, snapshot.inputs, outputs, deterministic=deterministic, trust=trust, filled=filled)
     policy.notes = (*policy.notes, *without, *notes)
     return policy

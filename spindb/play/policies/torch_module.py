@@ -65,7 +65,7 @@ class TorchPolicy(ArrayPolicy):
                 self._module = _loaded(torch, save)
             except (Exception, SystemExit) as error:  # the author's code can raise anything
                 raise PolicyError(
-                    f"{save} can't be unpickled: {_told(error)}",
+                    f"{save} can't be unpickled: {_error_words(error)}",
                     hint="run it where its author's modules can be imported; --import FILE.py runs a script of theirs",
                 ) from error
         self._act: Any = getattr(self._module, "act", None)
@@ -169,8 +169,10 @@ def _authors_code(save: Path, call: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise PolicyError(f"{save}: its {call}() raised {_told(error)}", hint="spindb --debug … shows where") from error
+        raise PolicyError(
+            f"{save}: its {call}() raised {_error_words(error)}", hint="spindb --debug … shows where"
+        ) from error
 
 
-def _told(error: BaseException) -> str:
+def _error_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".removesuffix(": ")

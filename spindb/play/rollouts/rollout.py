@@ -182,7 +182,7 @@ class RunningEpisode:
     def __init__(
         self, world: Environment, get_action: Callable[[Any], Any], limit: int | None = None, seed: int | None = None
     ) -> None:
-        """Reset the environment; with a seed its randomness begins anew.
+        """Reset the environment; with a seed it is seeded.
 
         Raises:
             PlaybackError: the environment's own code raised an exception.

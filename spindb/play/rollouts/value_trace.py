@@ -32,18 +32,18 @@ class Point:
 
 def broken_values(policy: Policy) -> tuple[str, ...]:
     """What is to be said of value functions that are not finite: training diverged, whatever the policy does."""
-    told = []
+    notes = []
     names = ("v",) if policy.has("v") else tuple(name for name in ("q", "q1", "q2") if policy.has(name))
     for name in names:
         broken = policy.nan_weights(name)
         if broken:
             places = f"{', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}"
-            told.append(f"{name} is NaN or infinite: that stands in {places}; the training diverged")
+            notes.append(f"{name} is NaN or infinite: that stands in {places}; the training diverged")
         elif name == "v" and (shape := policy.observation_shape) is not None:
             worth = float(policy.value(np.zeros(shape, dtype=np.float32)))
             if not math.isfinite(worth):
-                told.append(f"v is {worth} for an observation of zeros")
-    return tuple(told)
+                notes.append(f"v is {worth} for an observation of zeros")
+    return tuple(notes)
 
 
 @dataclass

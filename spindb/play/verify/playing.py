@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from spindb.index.read.asked import recorded_rule
 from spindb.play.arrays import Action, Observation
 from spindb.play.session import Session, opened
-from spindb.play.verify.logged import Line, Log, log_of
+from spindb.play.verify.logged import Log, LoggedEpoch, log_of
 from spindb.play.verify.sample import Drawn
-from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted, judge
+from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted, verdict_on
 from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def verdict_of(
         return judged_nothing(played, log.why)
     known = not strict and substituted is None and is_as_saved(session)
     found = [
-        judge(line.returns, played, unchanged=known, substituted=substituted, values=_values(line, worth))
+        verdict_on(line.returns, played, unchanged=known, substituted=substituted, values=_values(line, worth))
         for line in log.lines
     ]
     best = min(found, key=lambda one: (_ORDER[one.word], abs(one.difference or 0.0)))
@@ -87,7 +87,7 @@ def verdict_of(
 
 
 def compared(session: Session, rollout: Rollout) -> Verdict:
-    """The verdict on a rollout as somebody asked for it, where that is how the return was logged."""
+    """The verdict on a rollout as it was asked for, where that is how the return was logged."""
     playable, options = session.playable, session.options
     try:
         log = log_of(playable.directory, playable.snapshot)
@@ -110,8 +110,8 @@ _ORDER = {AGREES: 0, CANT_TELL: 1, DIFFERS: 2}
 
 
 def judged_nothing(played: Sequence[Drawn], why: str) -> Verdict:
-    """Of what was not logged nothing can be told."""
-    unknown = judge(Logged(math.nan, None, 1, None), played)
+    """Nothing is known of what was not logged."""
+    unknown = verdict_on(Logged(math.nan, None, 1, None), played)
     return replace(unknown, reason=why, metric=None, logged_mean=None, logged_episodes=None)
 
 
@@ -178,7 +178,7 @@ def _values_count(log: Log, policy: Policy) -> bool:
     return policy.has("v") and any(line.value is not None and line.returns.steps for line in log.lines)
 
 
-def _values(line: Line, worth: ValuesSeen | None) -> Values | None:
+def _values(line: LoggedEpoch, worth: ValuesSeen | None) -> Values | None:
     if worth is None or not worth.sums or line.value is None or not line.value_span or not line.returns.steps:
         return None
     mean, deviation = worth.of_an_epoch(line.returns.steps)

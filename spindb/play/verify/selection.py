@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from spindb.index.query.runs import pick_snapshot, run_by_id, snapshots_of
 from spindb.index.read.verdicts import Given, verdicts
-from spindb.play.locate import Playable, digest_of
+from spindb.play.locate import Playable, policy_digest
 from spindb.play.verify.playing import VerifyPlan, serves
 from spindb.records import SnapshotRecord, latest
 
@@ -66,6 +66,6 @@ def known_verdicts(
         if given is None or not serves(given, plan):
             continue
         one.playable.follow_links()
-        if digest_of(one.playable) == given.digest:
+        if policy_digest(one.playable) == given.digest:
             found[one.key] = given
     return found
