@@ -1,23 +1,15 @@
 """Options of the commands that play: which environment, and how a policy acts in it.
 
-`spindb.play` brings numpy; it is imported inside the functions that need it, so that help starts without.
+They are words alone: `spindb.cli.playing.options` says what they mean, and imports what plays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from spindb.errors import UsageError
-from spindb.extras import needing
-
-if TYPE_CHECKING:
-    from spindb.play.environments.contact_forces import ContactForces
-    from spindb.play.policies import Engine
-    from spindb.play.request import PlayOptions
 
 LATEST = -1
 """What ``--itr`` is for the latest snapshot."""
@@ -123,89 +115,3 @@ class EnvironmentFlags:
     action: str | None = None
     without_wrappers: bool = False
     contact_forces: str | None = None
-
-
-def play_options(
-    flags: EnvironmentFlags,
-    *,
-    episodes: int = 10,
-    length: int = 0,
-    deterministic: bool = False,
-    seed: int | None = None,
-    engine: str = "auto",
-) -> PlayOptions:
-    """The options of a session.
-
-    Raises:
-        UsageError: a value is none that there is, or two exclude each other.
-        SpindbError: what plays is not installed.
-    """
-    with needing():
-        import numpy  # noqa: F401 - missed here, and not in every process that plays
-
-        from spindb.play.actions import rule_of
-        from spindb.play.request import PlayOptions
-        from spindb.play.rollouts.rollout import require_seed
-
-    one_environment(flags.env, flags.factory)
-    if episodes < 1:
-        raise UsageError(f"{episodes} episodes: at least one is needed")
-    require_seed(seed)
-    return PlayOptions(
-        episodes,
-        length,
-        deterministic,
-        seed,
-        flags.env,
-        flags.factory,
-        tuple(flags.imports or ()),
-        _engine(engine),
-        flags.trust,
-        rule_of(flags.action),
-        flags.without_wrappers,
-        forces_chosen(flags.contact_forces),
-    )
-
-
-def one_environment(env: str | None, env_factory: str | None) -> None:
-    """Refuse two environments.
-
-    Raises:
-        UsageError: both are named.
-    """
-    if env is not None and env_factory is not None:
-        raise UsageError("--env and --env-factory exclude each other")
-
-
-def number_of_itr(itr: int) -> int | None:
-    """The snapshot's number for what was typed for ``--itr``; None for the latest.
-
-    Raises:
-        UsageError: it is less than -1.
-    """
-    if itr < LATEST:
-        raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
-    return None if itr == LATEST else itr
-
-
-def forces_chosen(name: str | None) -> ContactForces | None:
-    """What was typed for ``--contact-forces``.
-
-    Raises:
-        UsageError: it is none of its values.
-    """
-    from spindb.play.environments.contact_forces import CONTACT_FORCES
-
-    found = next((known for known in CONTACT_FORCES if known == name), None)
-    if name is not None and found is None:
-        raise UsageError(f"--contact-forces {name}: it is real or zero")
-    return found
-
-
-def _engine(name: str) -> Engine:
-    from spindb.play.policies import ENGINES
-
-    found = next((engine for engine in ENGINES if engine == name), None)
-    if found is None:
-        raise UsageError(f"no engine is called {name!r}", hint=f"engines: {', '.join(ENGINES)}")
-    return found

@@ -1,31 +1,13 @@
-"""``spindb sweep``: every snapshot evaluated.
-
-Playing, numpy and matplotlib are imported inside the functions that need them, so that help starts without.
-"""
+"""``spindb sweep``; what it does stands in `spindb.cli.playing.sweep`, which brings numpy."""
 
 from __future__ import annotations
-
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from spindb.cli import play_options as typed
-from spindb.cli.evaluating import Evaluations, evaluate_over_processes, require_runs
-from spindb.cli.options import Db, Everything, FilterWords, database, words_of
-from spindb.cli.play_options import EnvironmentFlags, play_options
-from spindb.cli.terminal.evaluations import print_evaluations
-from spindb.cli.terminal.tables import plural, say
+from spindb.cli.options import Db, Everything, FilterWords, database
+from spindb.cli.play_options import EnvironmentFlags
 from spindb.extras import needing
-from spindb.signals import active
-
-if TYPE_CHECKING:
-    from spindb.index.read.evaluations import Evaluated
-    from spindb.play.locate import Playable
-    from spindb.play.request import PlayOptions
-    from spindb.play.sweep import SweepPlan
-    from spindb.records import Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -58,82 +40,9 @@ def sweep(
 
     spindb sweep 'env=Hopper-v2 algo=sac' -n 20 -d --out sweep.png
     """
-    from spindb.index.database.connect import connected
-    from spindb.index.query.selection import selected
-
+    with needing():
+        from spindb.cli.playing.options import play_options
+        from spindb.cli.playing.sweep import Sweep, evaluate_snapshots
     flags = EnvironmentFlags(env, env_factory, imports, trust, action, without_wrappers, contact_forces)
     options = play_options(flags, episodes=episodes, length=length, deterministic=deterministic, seed=seed)
-    from spindb.play.sweep import evaluated_with, plan_sweep
-
-    location = database(ctx, db)
-    with connected(location) as connection:
-        ids = selected(connection, words_of(words), everything=everything, notice=say)
-        require_runs(ids, words)
-        plan = plan_sweep(connection, ids, options)
-    say(
-        f"{plural(len(plan.waiting) + plan.done, 'snapshot')} of {plural(len(ids), 'run')}, "
-        f"{plan.done} evaluated so already"
-    )
-    found = _evaluate(plan, options, jobs, location)
-    with connected(location) as connection:
-        rows = evaluated_with(connection, ids, options)
-    print_evaluations(rows)
-    if out is not None and rows:
-        _plot(rows, out, options)
-    _end(found)
-
-
-def _evaluate(plan: SweepPlan, options: PlayOptions, jobs: int | None, location: str) -> Evaluations:
-    """Play what is left; says where an environment ended episodes before ``--len`` did."""
-    from spindb.play.session import evaluate
-
-    ends: dict[str, int] = {}
-
-    def note_limit(_: Playable, found: Evaluation) -> None:
-        for one in found.episodes:
-            if one.ending == "truncated" and one.length < options.length:
-                name = found.env_id or "the environment"
-                ends[name] = max(ends.get(name, 0), one.length)
-
-    task = partial(evaluate, options=options)
-    found = evaluate_over_processes(plan.waiting, task, jobs, location, note_limit)
-    for name, steps in ends.items():
-        say(f"note: --len {options.length}: {name} itself ends an episode after {steps} steps")
-    return found
-
-
-def _end(found: Evaluations) -> None:
-    for place, reason in found.failures:
-        say(f"  {place}: {reason}")
-    if found.interrupted:
-        active().left = "what was evaluated so far is recorded, the same command evaluates the rest"
-        raise KeyboardInterrupt
-    if found.failures:
-        raise typer.Exit(1)
-
-
-def _plot(rows: list[Evaluated], out: Path, options: PlayOptions) -> None:
-    """Return over itr, a line per run, its band the standard error over episodes."""
-    with needing():
-        import numpy as np
-
-        from spindb.analysis.curves import Line
-        from spindb.analysis.drawing.panels import Panel
-        from spindb.analysis.drawing.plots import draw_curves, save_figure
-    lines = []
-    for run_id in dict.fromkeys(e.run_id for e in rows):
-        own = sorted((e for e in rows if e.run_id == run_id and e.itr is not None), key=lambda e: e.itr or 0)
-        if own:
-            x, y = np.array([float(e.itr or 0) for e in own]), np.array([e.mean_return for e in own])
-            half = np.array([e.standard_error or 0.0 for e in own])
-            count = np.array([float(e.episodes) for e in own])
-            lines.append(Line(f"{run_id} {own[0].name}", x, y, y - half, y + half, count))
-    if not lines:
-        say("nothing to plot: no numbered snapshot")
-        return
-    panel = Panel("", "itr", "return", tuple(lines))
-    action = "deterministic" if options.deterministic else "drawn"
-    save_figure(
-        draw_curves([panel], f"mean of {options.episodes} episodes, actions {action}, band: standard error"), out
-    )
-    say(f"written to {out}")
+    evaluate_snapshots(Sweep(words, everything, options, jobs, out, database(ctx, db)))

@@ -1,24 +1,22 @@
 """What test-policy says of a snapshot, of the environment it is played in, and of what was played.
 
-`spindb.play` brings numpy; it is imported inside the functions that need it, so that help starts without.
+Drawing takes the analysis extra, and a second: it is imported where values are drawn.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spindb.cli.terminal.tables import plural, say
 from spindb.extras import needing
-from spindb.records import CANT_TELL
-
-if TYPE_CHECKING:
-    from spindb.play.locate import Playable
-    from spindb.play.rollouts.rollout import Rollout
-    from spindb.play.rollouts.value_trace import ValueTrace
-    from spindb.play.session import Session
-    from spindb.records import Verdict
+from spindb.play.locate import Playable
+from spindb.play.rollouts.rollout import Rollout
+from spindb.play.rollouts.value_trace import ValueTrace
+from spindb.play.session import Session
+from spindb.play.verify.playing import compared
+from spindb.play.verify.words import as_dict, line_of
+from spindb.records import CANT_TELL, Verdict
 
 
 def announce_snapshot(playable: Playable, *, latest: bool) -> None:
@@ -59,9 +57,6 @@ def announce_session(session: Session) -> None:
 
 def say_verdict(session: Session, rollout: Rollout) -> Verdict | None:
     """Compare what was played with the log and say so; None where too little was played to keep a verdict."""
-    from spindb.play.verify.playing import compared
-    from spindb.play.verify.words import line_of
-
     verdict = compared(session, rollout)
     say(line_of(verdict))
     return None if verdict.word == CANT_TELL else verdict
@@ -85,8 +80,6 @@ def rollout_as_dict(
     session: Session, rollout: Rollout, verdict: Verdict | None, evaluation_id: int | None
 ) -> dict[str, object]:
     """What was played, as JSON has it."""
-    from spindb.play.verify.words import as_dict
-
     playable, built, policy = session.playable, session.built, session.policy
     return {
         "run_id": playable.run_id,
