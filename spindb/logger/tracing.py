@@ -313,6 +313,7 @@ def _value_of(torch: ModuleType, module: Module, rows: Tensor) -> Callable[[Tens
 
 def with_metadata(data: bytes, about: Mapping[str, str]) -> bytes:
     """An ONNX model with words added: messages of protocol buffers that stand one behind the other are one."""
+    # ModelProto: 14 metadata_props, each a StringStringEntryProto: 1 key, 2 value.
     return data + b"".join(
         _field(14, _field(1, key.encode()) + _field(2, value.encode("utf-8", "replace")))
         for key, value in about.items()
@@ -320,6 +321,7 @@ def with_metadata(data: bytes, about: Mapping[str, str]) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
+    # Wire type 2: a length, and so many bytes.
     return bytes([number << 3 | 2]) + _varint(len(data)) + data
 
 

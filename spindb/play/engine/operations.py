@@ -78,7 +78,7 @@ def _strided_slice(attributes: Attributes) -> Function:
     names = ("begin_mask", "end_mask", "shrink_axis_mask", "ellipsis_mask", "new_axis_mask")
     masks = {name: int(attributes.get(name) or 0) for name in names}
 
-    def run(x: Array, begin: Array, end: Array, strides: Array) -> Array:
+    def run(x: Array, begin: Array, end: Array, strides: Array) -> Any:
         parts: list[EllipsisType | slice | int | None] = []
         for place, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
             if masks["ellipsis_mask"] >> place & 1:
@@ -91,8 +91,7 @@ def _strided_slice(attributes: Attributes) -> Function:
                 start = None if masks["begin_mask"] >> place & 1 else _whole(first)
                 stop = None if masks["end_mask"] >> place & 1 else _whole(last)
                 parts.append(slice(start, stop, _whole(step)))
-        found: Array = x[tuple(parts)]
-        return found
+        return x[tuple(parts)]
 
     return run
 
@@ -180,8 +179,7 @@ def _diagonal(x: Array) -> Array:
 def _batch_diagonal(x: Array, *more: Array) -> Array:
     if more and not (_whole(more[0]) == 0 and _whole(more[1]) in (-1, x.shape[-1])):
         raise ValueError("a diagonal that is not the main one")
-    found: Array = x[..., None] * np.eye(x.shape[-1], dtype=x.dtype)
-    return found
+    return np.asarray(x[..., None] * np.eye(x.shape[-1], dtype=x.dtype))
 
 
 def _range(start: Array, limit: Array, delta: Array) -> Array:
@@ -195,14 +193,12 @@ def _broadcast_shape(first: Array, second: Array) -> Array:
 
 def _log_softmax(x: Array) -> Array:
     shifted = x - x.max(axis=-1, keepdims=True)
-    found: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return found
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _softmax(x: Array) -> Array:
     raised = np.exp(x - x.max(axis=-1, keepdims=True))
-    found: Array = raised / raised.sum(axis=-1, keepdims=True)
-    return found
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
 def _shape(attributes: Attributes) -> Function:
@@ -340,8 +336,7 @@ def draw_categories(rng: np.random.Generator, logits: Array, count: int = 1) -> 
     """Categories drawn by their logits: shape (n, count) for logits of shape (n, categories)."""
     total = np.cumsum(_softmax(logits.astype(np.float64)), axis=-1)
     drawn = rng.random((len(logits), count)) * total[:, -1:]
-    found: Array = (drawn[:, :, None] >= total[:, None, :-1]).sum(axis=-1)
-    return found
+    return np.asarray((drawn[:, :, None] >= total[:, None, :-1]).sum(axis=-1))
 
 
 def _multinomial(attributes: Attributes) -> tuple[Function, Function]:
