@@ -116,14 +116,14 @@ def rates(save: Path, rounds: int) -> None:
 
     from spindb.play.engine.graph_policy import GraphPolicy
     from spindb.play.engine.tensorflow_session import SavedGraph, TensorFlowSession
-    from spindb.play.policies.savedmodel import parts, read_policy_save
+    from spindb.play.policies.savedmodel import read_policy_save, saved_parts
     from spindb.play.policies.tf1 import TF1Policy
 
     names = signature_of(save)
     graph = read_policy_save(save, names["inputs"], names["outputs"])
     ours = GraphPolicy(graph)
     theirs = TF1Policy(save, names["inputs"], names["outputs"])
-    here = TensorFlowSession(SavedGraph(save, *parts(save), names["inputs"], names["outputs"]))
+    here = TensorFlowSession(SavedGraph(save, *saved_parts(save), names["inputs"], names["outputs"]))
     one = np.random.default_rng(0).normal(size=OBSERVATION).astype("f4")
     many = np.random.default_rng(0).normal(size=(1000, OBSERVATION)).astype("f4")
     session, x, pi = here._session, here._inputs["x"], here._outputs["pi"]

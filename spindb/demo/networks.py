@@ -14,7 +14,7 @@ Tensor: TypeAlias = Any
 """A tensor, an operation or a variable of TensorFlow, which brings no types."""
 
 
-class Session(Protocol):
+class GraphSession(Protocol):
     """A session of TensorFlow 1."""
 
     def run(self, fetches: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> Any:
@@ -61,8 +61,8 @@ def variables(scope: str) -> list[Tensor]:
     return found
 
 
-def session(graph: tf.Graph) -> Session:
+def session(graph: tf.Graph) -> GraphSession:
     """A session on one thread: the networks are too small for more, and runs share the machine."""
     config = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0})
-    made: Session = v1.Session(graph=graph, config=config)
+    made: GraphSession = v1.Session(graph=graph, config=config)
     return made

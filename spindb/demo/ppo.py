@@ -46,7 +46,7 @@ def ppo(env_fn: Callable[[], Env], settings: PPOSettings, logger_kwargs: Mapping
         _Training(env_fn, settings, logger, logger_kwargs).run()
 
 
-class Row(NamedTuple):
+class Experience(NamedTuple):
     """A step of experience."""
 
     observation: Floats
@@ -118,13 +118,13 @@ class _Training:
     def _experience(self) -> dict[Tensor, NDArray[Any]]:
         """An epoch's batch, by placeholders; the last episode is cut off where the epoch ends."""
         n, s = self.networks, self.settings
-        rows: list[Row] = []
+        rows: list[Experience] = []
         finished: list[tuple[Doubles, Doubles]] = []
         start, ep_ret, ep_len = 0, 0.0, 0
         for step in range(s.steps_per_epoch):
             action, value, log_probability = n.session.run((n.pi, n.v, n.logp_pi), {n.x: self.observation[None]})
             following, reward, terminated, truncated, _ = self.env.step(int(action[0]))
-            rows.append(Row(self.observation, action[0], float(reward), value[0], log_probability[0]))
+            rows.append(Experience(self.observation, action[0], float(reward), value[0], log_probability[0]))
             self.observation = following
             ep_ret += float(reward)
             ep_len += 1
@@ -168,7 +168,7 @@ class _Training:
         logger.dump_tabular()
 
 
-def advantages(rows: Sequence[Row], tail: float, gamma: float, lam: float) -> tuple[Doubles, Doubles]:
+def advantages(rows: Sequence[Experience], tail: float, gamma: float, lam: float) -> tuple[Doubles, Doubles]:
     """Advantages and rewards-to-go of one stretch of experience, shape (steps,) each.
 
     Args:

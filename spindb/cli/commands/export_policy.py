@@ -44,6 +44,6 @@ def export_policy(
     if not with_wrappers and (env or env_factory or imports or contact_forces):
         raise UsageError("--env, --env-factory, --import and --contact-forces are for --with-wrappers")
     with needing():
-        from spindb.cli.playing.export import Export, export
+        from spindb.cli.playing.export import PolicyExport, export
     flags = EnvironmentFlags(env, env_factory, imports, action=action, contact_forces=contact_forces)
-    export(Export(run, itr, onnx, with_wrappers, flags, out), database(ctx, db))
+    export(PolicyExport(run, itr, onnx, with_wrappers, flags, out), database(ctx, db))

@@ -54,9 +54,9 @@ def verify(
         raise UsageError("--itr and --all-snapshots exclude each other")
     with needing():
         from spindb.cli.playing.options import play_options
-        from spindb.cli.playing.verify import How, Which, check_statement, plan_of, verify_snapshots
+        from spindb.cli.playing.verify import How, Which, check_statement, verify_plan, verify_snapshots
     flags = EnvironmentFlags(env, env_factory, imports, trust, action, without_wrappers, contact_forces)
-    how = How(plan_of(play_options(flags, seed=seed), episodes, most, strict), jobs, database(ctx, db), as_json)
+    how = How(verify_plan(play_options(flags, seed=seed), episodes, most, strict), jobs, database(ctx, db), as_json)
     which = Which(words, itr, all_snapshots, everything)
     if check is not None:
         check_statement(which, check, how)

@@ -25,7 +25,7 @@ from spindb.play.locate import Playable, about, locate
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class PolicyExport:
     """Which policy, in which form, with or without its wrappers, and where to."""
 
     run: str
@@ -44,7 +44,7 @@ class _Form:
     place: Path
 
 
-def export(asked: Export, database: str) -> None:
+def export(asked: PolicyExport, database: str) -> None:
     """Write the policy.
 
     Raises:

@@ -39,7 +39,7 @@ Results: TypeAlias = dict[tuple[int, str], Evaluation]
 """Evaluations by their candidates' keys."""
 
 
-def plan_of(options: PlayOptions, episodes: int, most: int, strict: bool) -> VerifyPlan:
+def verify_plan(options: PlayOptions, episodes: int, most: int, strict: bool) -> VerifyPlan:
     """How snapshots are verified, by what was typed."""
     return VerifyPlan(options, episodes, max(most, episodes), strict)
 

@@ -43,7 +43,7 @@ def graph_bytes(save: Path) -> bytes:
     return read_part(save, "saved_model.pb", limits.SAVED_MODEL)
 
 
-def parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
+def saved_parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
     """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names.
 
     Raises:

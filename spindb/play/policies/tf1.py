@@ -20,7 +20,7 @@ from spindb.play.engine.evaluator import Evaluator
 from spindb.play.policies.forms import SETTLED, Form
 from spindb.records import SnapshotRecord
 
-_READER = "spindb.play.policies.savedmodel:parts"
+_READER = "spindb.play.policies.savedmodel:saved_parts"
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:

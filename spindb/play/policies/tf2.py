@@ -38,7 +38,7 @@ _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "q": ("q", "q_value", "q_values"),
 }
 """What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
-_READER = "spindb.play.policies.tf2:parts"
+_READER = "spindb.play.policies.tf2:restored_parts"
 _LOG_STD_RANGE = (-20.0, 2.0)  # as Spinning Up's squashed Gaussian has it
 _NO_MODULE = Module("", {}, {}, {})
 _MAX_PASSED = 20  # identities between what is read and where it is assigned
@@ -121,7 +121,7 @@ def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str,
     return Graph(save, graph.nodes, graph.variables, inputs, outputs, form=form), note
 
 
-def parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
+def restored_parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
     """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names."""
     return graph_bytes(save), _Restored(read_policy_save(save, {}, {}))
 
