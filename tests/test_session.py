@@ -20,7 +20,7 @@ from gymlike import state_of as state_bytes
 np = pytest.importorskip("numpy")
 gymnasium = pytest.importorskip("gymnasium")
 
-import spindb  # noqa: E402
+import spindb.spinup  # noqa: E402
 from spindb.disk.codecs import pickles  # noqa: E402
 from spindb.index.query.reference import RunDirectory  # noqa: E402
 from spindb.play.process_state import set_by_import, unchanged_process  # noqa: E402
@@ -57,7 +57,7 @@ def test_a_session_leaves_the_process_as_it_was(render: Any, monkeypatch: pytest
     assert process() == before
 
 
-@pytest.mark.parametrize("call", [spindb.load_policy, spindb.load_policy_and_env])
+@pytest.mark.parametrize("call", [spindb.load_policy, spindb.load_policy_and_env, spindb.spinup.load_policy])
 def test_what_python_calls_leaves_the_process_as_it_was(call: Callable[..., Any]) -> None:
     before = process()
     call(RUN)

@@ -15,6 +15,7 @@ import html
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,11 @@ from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown
+from spindb.index.maintenance.describe import describe
 from spindb.index.query.selection import selected
 from spindb.index.read.exports import EXPORTS, column_names, config_values
 from spindb.legible import legible
+from spindb.location import located
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,8 +55,6 @@ class Database:
         return f"spindb.open({shown(self.location)!r})"
 
     def _repr_html_(self) -> str:
-        from spindb.index.maintenance.describe import describe
-
         with self._reading() as connection:
             facts = describe(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
@@ -146,8 +147,6 @@ class Database:
         A hyperparameter that is called like one of them is ``config.KEY``. ``attrs["notes"]`` says what was left out,
         averaged or assumed.
         """
-        from dataclasses import asdict
-
         from spindb.analysis.compare import compare
         from spindb.analysis.statistics import Statistics
 
@@ -229,6 +228,4 @@ def open_database(location: str | Path | None = None) -> Database:
     Raises:
         DatabaseError: there is none, or it can't be used.
     """
-    from spindb.location import located
-
     return Database(located(None if location is None else str(location)))

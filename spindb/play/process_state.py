@@ -3,6 +3,8 @@
 Libraries of environments set environment variables when they are imported (gym an audio driver, pygame's prompt) and
 warn by loggers of their own; an author's module may extend ``sys.path``. A caller in Python, or a server that plays,
 finds its process as it was. What an import set is set again by the next session, since a module is imported once.
+
+All of this belongs to the process and not to a thread: sessions that play at the same time take a process each.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import numpy as np
 
 from spindb.disk.saved_values import Reference, SavedArray, SavedDtype, SavedObject, Unread
 from spindb.play.arrays import Array
+from spindb.play.environments.libraries import import_quietly
 from spindb.play.environments.protocols import GymSpace
 
 _BOXES = ("gym.spaces.box.Box", "gymnasium.spaces.box.Box")
@@ -76,8 +77,6 @@ def _array(value: SavedArray) -> Array:
 
 
 def _box(value: SavedObject) -> GymSpace:
-    from spindb.play.environments.libraries import import_quietly
-
     low, high = (restored(value.attributes.get(name)) for name in ("low", "high"))
     if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):
         raise NotRestoredError("a Box without bounds")

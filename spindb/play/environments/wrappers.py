@@ -7,6 +7,7 @@ it recorded; older ones, and those of gym, are wrappers of ours that compute the
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -206,8 +207,6 @@ def _frame_stack(values: WrapperValues, env: GymEnv) -> Rebuilt:
 
 
 def _flatten(_: WrapperValues, env: GymEnv) -> Rebuilt:
-    import importlib
-
     space = env.observation_space
     spaces = importlib.import_module(f"{type(space).__module__.partition('.')[0]}.spaces.utils")
     made = around(env, Observations, lambda found: spaces.flatten(space, found), spaces.flatten_space(space))
@@ -262,8 +261,6 @@ def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[Wrapper
     """By the class of that name that the environment's own library has, which asks for its own kind of spaces."""
 
     def make(values: WrapperValues, env: GymEnv) -> Rebuilt:
-        import importlib
-
         library = type(env.observation_space).__module__.partition(".")[0]
         wrappers = importlib.import_module(f"{library}.wrappers")
         cls = next((found for name in names if (found := getattr(wrappers, name, None))), None)

@@ -2,7 +2,7 @@
 TensorFlow, in a process of its own (`spindb.play.engine.evaluator`).
 
 The graph carries the seeds of its random operations, so that a policy that is loaded anew repeats the sampled actions
-of the stack that saved it.
+of the stack that saved it. What one way alone needs is imported there: the first action is to come soon.
 """
 
 from __future__ import annotations

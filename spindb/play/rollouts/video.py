@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spindb.errors import EnvironmentBuildError, UsageError
 from spindb.extras import needing
 from spindb.play.arrays import Action, Observation
@@ -67,7 +69,6 @@ class Recorder:
         self._writer.close()
 
     def _with_caption(self, frame: Any, observation: Observation) -> Any:
-        import numpy as np
         from PIL import Image, ImageDraw
 
         assert self._captions is not None

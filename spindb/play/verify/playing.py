@@ -6,23 +6,22 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from spindb.index.read.asked import recorded_rule
+from spindb.index.read.verdicts import Given
 from spindb.play.arrays import Action, Observation
+from spindb.play.locate import Playable
+from spindb.play.policies import Policy
+from spindb.play.request import PlayOptions
+from spindb.play.rollouts.rollout import Rollout
 from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Log, LoggedEpoch, log_of
 from spindb.play.verify.sample import Drawn
 from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted, verdict_on
-from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
-
-if TYPE_CHECKING:
-    from spindb.index.read.verdicts import Given
-    from spindb.play.locate import Playable
-    from spindb.play.policies import Policy
-    from spindb.play.request import PlayOptions
-    from spindb.play.rollouts.rollout import Rollout
-    from spindb.records import Evaluation
+from spindb.records import AGREES, CANT_TELL, DIFFERS, Evaluation, Verdict
 
 FIRST = 20
 """Episodes that are played before their spread says how many it takes."""
@@ -152,8 +151,6 @@ class ValuesSeen:
 
     def end(self) -> None:
         """The episode is over: all of its values at once."""
-        import numpy as np
-
         values = np.ravel(self._policy.value(np.array(self._observations)))
         self.sums.append([0.0, *np.cumsum(values, dtype=float).tolist()])
         self._observations = []

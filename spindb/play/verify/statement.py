@@ -6,15 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spindb.errors import UsageError
 from spindb.files import written_whole
 from spindb.play.verify.words import as_dict
-from spindb.records import Verdict
-
-if TYPE_CHECKING:
-    from spindb.records import Evaluation
+from spindb.records import Evaluation, Verdict
 
 _FORMAT = "spindb verdicts"
 _VERSION = 1
