@@ -116,14 +116,14 @@ def rates(save: Path, rounds: int) -> None:
 
     from spindb.play.engine.graph_policy import GraphPolicy
     from spindb.play.engine.tensorflow_session import SavedGraph, TensorFlowSession
-    from spindb.play.policies.savedmodel import parts, read_saved
+    from spindb.play.policies.savedmodel import read_policy_save, saved_parts
     from spindb.play.policies.tf1 import TF1Policy
 
     names = signature_of(save)
-    graph = read_saved(save, names["inputs"], names["outputs"])
+    graph = read_policy_save(save, names["inputs"], names["outputs"])
     ours = GraphPolicy(graph)
     theirs = TF1Policy(save, names["inputs"], names["outputs"])
-    here = TensorFlowSession(SavedGraph(save, *parts(save), names["inputs"], names["outputs"]))
+    here = TensorFlowSession(SavedGraph(save, *saved_parts(save), names["inputs"], names["outputs"]))
     one = np.random.default_rng(0).normal(size=OBSERVATION).astype("f4")
     many = np.random.default_rng(0).normal(size=(1000, OBSERVATION)).astype("f4")
     session, x, pi = here._session, here._inputs["x"], here._outputs["pi"]
@@ -161,7 +161,7 @@ def against_torch(rounds: int) -> None:
 
     from spindb.disk.codecs.torchfiles import read_module
     from spindb.play.engine.graph_policy import policy_of
-    from spindb.play.policies.torch_mlp import graph_of
+    from spindb.play.policies.torch_mlp import graph_of_module
 
     torch.set_num_threads(1)
     nn = torch.nn
@@ -186,7 +186,7 @@ def against_torch(rounds: int) -> None:
     for name, module, given in (("numpy, LSTM", recurrent, row), ("numpy, pictures", small, picture)):
         file = io.BytesIO()
         torch.save(module, file)
-        policy = policy_of(graph_of(Path("model.pt"), read_module(file.getvalue())))
+        policy = policy_of(graph_of_module(Path("model.pt"), read_module(file.getvalue())))
         calls[name] = lambda act=policy.act, given=given: act(given)
     found: dict[str, list[float]] = {name: [] for name in calls}
     with torch.no_grad():

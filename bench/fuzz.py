@@ -130,11 +130,11 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     from spindb.disk.codecs.pickles import PickleError, read_pickle
     from spindb.disk.codecs.savedmodel import SavedModelError, read_index, read_signature
     from spindb.disk.configs import ConfigText
-    from spindb.disk.environments import attributes_in_state, environment_in_state, random_in_state
+    from spindb.disk.environments import environment_in_state
     from spindb.disk.extent import check_extent
     from spindb.disk.formats import layout_named, read_run
     from spindb.disk.regular import TooLargeError
-    from spindb.disk.saved_environment import saved_environment
+    from spindb.disk.saved_state import saved_state
     from spindb.disk.tables import read_table
     from spindb.errors import FilterError, PolicyError
     from spindb.index.database import series
@@ -168,7 +168,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
             said(error)
 
     def states(data: bytes) -> None:
-        for read in (environment_in_state, random_in_state, attributes_in_state, saved_environment):
+        for read in (environment_in_state, saved_state):
             try:
                 read(data)
             except PickleError as error:

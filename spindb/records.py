@@ -251,6 +251,40 @@ class Verdict:
         return self.difference - CRITICAL * self.error, self.difference + CRITICAL * self.error
 
 
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """One episode: undiscounted return, length in steps, how it ended."""
+
+    ep_return: float
+    length: int
+    ending: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A rollout's result and all that it depended on."""
+
+    kind: str
+    itr: int | None
+    snapshot_path: str
+    env_id: str | None
+    env_source: str
+    deterministic: bool
+    max_ep_len: int | None
+    seed: int | None
+    episodes: Sequence[EpisodeResult]
+    mean_return: float | None
+    std_return: float | None
+    mean_length: float | None
+    versions: Mapping[str, str]
+    seconds: float
+    engine: str = "numpy"
+    snapshot_digest: str | None = None
+    partial: bool = False
+    verdict: Verdict | None = None
+    """Whether it agrees with the training log; None where that was not asked."""
+
+
 class Content(NamedTuple):
     """Digests by which a run's content is recognised wherever it lies.
 

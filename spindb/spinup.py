@@ -23,16 +23,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError, EnvironmentWarning, NotFoundError, PlaybackError, PolicyError
+from spindb.index.query.reference import RunPath
 from spindb.logger import EpochLogger
 from spindb.play.actions import Rule, rule_of, settle
-from spindb.play.environments.build import BuiltEnvironment, Choices
+from spindb.play.arrays import Action, Observation
+from spindb.play.environments.build import WINDOW_VARIABLES, BuiltEnvironment
 from spindb.play.environments.contact_forces import ContactForces
 from spindb.play.environments.of_snapshot import environment_of
-from spindb.play.environments.own import import_environments
 from spindb.play.fit import require_fit
 from spindb.play.locate import Playable, locate
-from spindb.play.policies import Policy, load_snapshot
+from spindb.play.policies import Policy
+from spindb.play.process_state import unchanged_process
+from spindb.play.request import PlayOptions
 from spindb.play.rollouts.rollout import run_policy as play
+from spindb.play.session import loaded
 from spindb.printable import printable
 
 __all__ = ["load_policy", "load_policy_and_env", "restore_tf_graph", "run_policy"]
@@ -44,7 +48,7 @@ class EnvironmentNotFoundError(EnvironmentBuildError, AssertionError):
     """There is no environment to run the agent in. The original raises an ``AssertionError``."""
 
 
-class SavedEnvironment:
+class GymEnvironment:
     """The environment of a training, built anew, as gym had environments when the original was written.
 
     ``reset()`` gives an observation; ``step(action)`` gives observation, reward, done and info. Everything else is the
@@ -61,11 +65,12 @@ class SavedEnvironment:
             raise AttributeError(name)
         return getattr(self._world.env, name)
 
-    def reset(self) -> Any:
+    def reset(self) -> Observation:
         """Begin an episode: its first observation."""
-        return self._world.reset()
+        first: Observation = self._world.reset()
+        return first
 
-    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Observation, float, bool, dict[str, Any]]:
         """Act once: observation, reward, whether the episode is over, and whether a time limit ended it."""
         step = self._world.step(action)
         return step.observation, step.reward, step.terminated or step.truncated, {"TimeLimit.truncated": step.truncated}
@@ -99,7 +104,7 @@ def load_policy(
     action: Rule | None = None,
     without_wrappers: bool = False,
     contact_forces: ContactForces | None = None,
-) -> tuple[SavedEnvironment | None, Policy]:
+) -> tuple[GymEnvironment | None, Policy]:
     """The environment and the policy that were saved in an output directory.
 
     Args:
@@ -122,20 +127,24 @@ def load_policy(
         NotFoundError: there is no such output directory or snapshot.
         PolicyError: the policy can't be loaded, is none for this environment, or does not say how it acts.
     """
-    playable = locate(Path(fpath), None if itr == "last" else itr)
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
-    print("Using deterministic action op." if policy.deterministic else "Using default action op.")  # noqa: T201
-
-    for module in imports:
-        import_environments(module)
-    choices = Choices(
-        imports=tuple(imports), trust=trust, without_wrappers=without_wrappers, contact_forces=contact_forces
+    playable = locate(RunPath(Path(fpath)), None if itr == "last" else itr)
+    rule = rule_of(action)
+    options = PlayOptions(
+        deterministic=deterministic,
+        imports=tuple(imports),
+        trust=trust,
+        action=rule,
+        without_wrappers=without_wrappers,
+        contact_forces=contact_forces,
     )
 
     def build(render: Literal["human"] | None) -> BuiltEnvironment:
-        return environment_of(playable, choices, render=render, policy=policy)
+        with unchanged_process(but_for=WINDOW_VARIABLES):
+            return environment_of(playable, options.choices, render=render, policy=policy)
 
-    rule = rule_of(action)
+    with unchanged_process():
+        policy = loaded(playable, options)
+    print("Using deterministic action op." if policy.deterministic else "Using default action op.")  # noqa: T201
     try:
         built = build(None)
         fitting = require_fit(policy, built, rule)
@@ -146,7 +155,7 @@ def load_policy(
         return None, settle(policy, None, rule)
     if built.substituted:
         warnings.warn(built.substituted, EnvironmentWarning, stacklevel=2)
-    return SavedEnvironment(built, build), fitting
+    return GymEnvironment(built, build), fitting
 
 
 load_policy_and_env = load_policy
@@ -178,7 +187,7 @@ def run_policy(
             "Environment not found! It was not saved, or can't be built here, so that the agent can't run in it",
             hint=f"make it yourself and pass it: run_policy(env, get_action); see {_PAGE}",
         )
-    if render and isinstance(env, SavedEnvironment):
+    if render and isinstance(env, GymEnvironment):
         env.show()
     with EpochLogger(_free_place(), quiet=True) as logger:
         print(f"Logging data to {printable(str(logger.output_dir / 'progress.txt'))}")  # noqa: T201
@@ -212,19 +221,20 @@ def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
         PolicyError: it is damaged, or evaluating it would do more than compute.
     """
     from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
-    from spindb.play.engine.tensorflow_session import import_tensorflow, restore
+    from spindb.play.engine.tensorflow_session import import_tensorflow, restore_variables
     from spindb.play.policies.savedmodel import Variables, graph_bytes
 
     save = Path(fpath)
     snapshot = _save_at(save)
     names = {**snapshot.snapshot.inputs, **snapshot.snapshot.outputs}
-    tensorflow = import_tensorflow()
+    with unchanged_process():
+        tensorflow = import_tensorflow()
     part, variables = pure_part(save, graph_bytes(save), names.values())
     with sess.graph.as_default():
         tensorflow.compat.v1.import_graph_def(part, name="")
     require_small_results(save, sess.graph.get_operations())
     values = Variables(save)
-    restore(tensorflow, sess, {name: values[name] for name in variables})
+    restore_variables(tensorflow, sess, {name: values[name] for name in variables})
     return {name: sess.graph.get_tensor_by_name(tensor) for name, tensor in names.items()}
 
 
@@ -235,7 +245,7 @@ def _save_at(save: Path) -> Playable:
         NotFoundError: it is none.
         PolicyError: it can't be loaded.
     """
-    found = locate(save.absolute().parent)
+    found = locate(RunPath(save.absolute().parent))
     for snapshot in found.beside:
         if snapshot.path == save.name:
             if snapshot.unloadable:

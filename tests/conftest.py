@@ -27,9 +27,8 @@ import spindb.index.maintenance.describe
 import spindb.ingest.sinks
 from spindb.cli.app import run as run_cli
 from spindb.index.database.engine import database_url, open_engine
-from spindb.index.write.batch import Evaluation
 from spindb.ingest.pipeline import ingest
-from spindb.records import Verdict
+from spindb.records import Evaluation, Verdict
 
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # nohup and background jobs hand them on ignored
     if signal.getsignal(_number) is signal.SIG_IGN:

@@ -29,8 +29,8 @@ import torchlike
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.signatures import SIGNATURES
-from spindb.play.onnx_plan import plan_of
-from spindb.play.policies.savedmodel import read_saved
+from spindb.play.export.onnx_plan import plan_of
+from spindb.play.policies.savedmodel import read_policy_save
 from spindb.play.policies.torch_mlp import load as load_torch
 from spindb.records import SnapshotRecord
 
@@ -167,7 +167,7 @@ def attempts(kind: str, seed: int, count: int, place: Path) -> Iterator[Any]:
             (save / "saved_model.pb").write_bytes(mutant.graph())
         for file, content in data.items():
             file.write_bytes(mutated(content, rng))
-        yield lambda: GraphPolicy(read_saved(save, *names))
+        yield lambda: GraphPolicy(read_policy_save(save, *names))
 
 
 def act(load: Any) -> None:

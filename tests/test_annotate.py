@@ -15,8 +15,9 @@ import yaml
 from conftest import EVALUATION, PPO_CONFIG, Outcome, rows_of, settle
 
 from spindb.index.database.connect import connected
-from spindb.index.write.batch import EpisodeResult, Evaluation, add_evaluation
+from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
+from spindb.records import EpisodeResult, Evaluation
 
 Cli = Callable[..., Outcome]
 

@@ -42,17 +42,17 @@ Cli = Callable[..., Outcome]
 
 
 def test_the_tail_may_be_one_row() -> None:
-    assert summaries.parse("tail:1")([1.0, 2.0], [5.0, 7.0]) == 7.0
-    assert summaries.parse("tail:1")([1.0], [5.0]) == 5.0
-    assert math.isnan(summaries.parse("tail:1")([1.0, 2.0], [5.0, math.nan]))
+    assert summaries.summary_named("tail:1")([1.0, 2.0], [5.0, 7.0]) == 7.0
+    assert summaries.summary_named("tail:1")([1.0], [5.0]) == 5.0
+    assert math.isnan(summaries.summary_named("tail:1")([1.0, 2.0], [5.0, math.nan]))
 
 
 def test_a_run_of_one_row_has_every_summary() -> None:
     x, y = [1000.0], [3.5]
     for name in ("last", "first", "min", "max", "mean", "tail:3", "auc"):
-        assert summaries.parse(name)(x, y) == 3.5, name
-    assert summaries.parse("reach:3.5")(x, y) == 1000.0
-    assert summaries.parse("reach:3.5", lower=True)(x, y) == 1000.0
+        assert summaries.summary_named(name)(x, y) == 3.5, name
+    assert summaries.summary_named("reach:3.5")(x, y) == 1000.0
+    assert summaries.summary_named("reach:3.5", lower=True)(x, y) == 1000.0
     found = MetricSeries("m", [3.5]).summary()
     assert (found.count, found.first, found.last, found.min, found.max, found.mean) == (1, 3.5, 3.5, 3.5, 3.5, 3.5)
     assert (found.argmin, found.argmax, found.last_text) == (0, 0, None)

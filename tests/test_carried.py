@@ -22,9 +22,10 @@ gymnasium = pytest.importorskip("gymnasium")
 
 import own_wrappers  # noqa: E402 - needs gym
 
+from spindb.index.query.reference import RunPath  # noqa: E402
 from spindb.play.environments import build  # noqa: E402
-from spindb.play.evaluating import Flags  # noqa: E402
 from spindb.play.locate import locate  # noqa: E402
+from spindb.play.request import PlayOptions  # noqa: E402
 from spindb.play.session import opened  # noqa: E402
 
 Write = Callable[..., Path]
@@ -63,7 +64,7 @@ def played_by_spindb(run: Path, monkeypatch: pytest.MonkeyPatch, **flags: Any) -
         return replace(found, environment=made[0])
 
     monkeypatch.setattr(build, "make", recorded)
-    with opened(locate(run), Flags(1, 60, True, 3, **flags)) as session:
+    with opened(locate(RunPath(run)), PlayOptions(1, 60, True, 3, **flags)) as session:
         session.roll_out()
     monkeypatch.undo()
     return made[0]

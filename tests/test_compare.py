@@ -47,21 +47,21 @@ NAN = math.nan
     ],
 )
 def test_summary(summary: str, y: list[float], expected: float) -> None:
-    assert summaries.parse(summary)(X[: len(y)], y) == pytest.approx(expected, nan_ok=True)
+    assert summaries.summary_named(summary)(X[: len(y)], y) == pytest.approx(expected, nan_ok=True)
 
 
 def test_reach_from_above() -> None:
-    assert summaries.parse("reach:1", lower=True)(X, [5.0, 1.0, 0.5]) == 20.0
+    assert summaries.summary_named("reach:1", lower=True)(X, [5.0, 1.0, 0.5]) == 20.0
 
 
 def test_reach_takes_the_first_known_place() -> None:
-    assert summaries.parse("reach:2")([0.0, NAN, 20.0], [0.0, 3.0, 4.0]) == 20.0
+    assert summaries.summary_named("reach:2")([0.0, NAN, 20.0], [0.0, 3.0, 4.0]) == 20.0
 
 
 @pytest.mark.parametrize("summary", ["", "median", "tail", "tail:0", "tail:x", "reach:", "reach:high", "last:3"])
 def test_unknown_summaries(summary: str) -> None:
     with pytest.raises(UsageError) as caught:
-        summaries.parse(summary)
+        summaries.summary_named(summary)
     assert caught.value.message == f"no summary is called {summary!r}"
     assert caught.value.hint == "summaries: last, first, min, max, mean, tail:K, auc, reach:VALUE"
 

@@ -211,9 +211,10 @@ def trained_on_zeros(run: Path) -> None:
 def test_contact_forces_that_training_never_saw_are_found_by_verify(
     run_directory: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spindb.play.evaluating import Flags
+    from spindb.index.query.reference import RunPath
     from spindb.play.locate import locate
-    from spindb.play.verify.playing import Plan, verify
+    from spindb.play.request import PlayOptions
+    from spindb.play.verify.playing import VerifyPlan, verify
 
     (tmp_path / "world_of_forces.py").write_text(WORLD)
     monkeypatch.chdir(tmp_path)
@@ -222,12 +223,14 @@ def test_contact_forces_that_training_never_saw_are_found_by_verify(
     trained_on_zeros(run)
 
     def verdict(**flags: Any) -> Any:
-        return verify(locate(run, 2), Plan(Flags(seed=0, **flags))).verdict
+        return verify(locate(RunPath(run), 2), VerifyPlan(PlayOptions(seed=0, **flags))).verdict
 
     for right in (verdict(), verdict(contact_forces="zero")):
         assert (right.word, right.power > 0.8) == ("agrees", True), right.reason
     for seed in range(3):
-        wrong = verify(locate(run, 2), Plan(Flags(seed=seed, factory="world_of_forces:real"))).verdict
+        wrong = verify(
+            locate(RunPath(run), 2), VerifyPlan(PlayOptions(seed=seed, factory="world_of_forces:real"))
+        ).verdict
         assert wrong is not None
         assert wrong.word == "differs", wrong.reason
     told = verdict(contact_forces="real")

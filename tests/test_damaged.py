@@ -19,8 +19,9 @@ from sqlalchemy import Boolean, Column, DateTime, Double, Integer, Text
 
 from spindb.index.database.connect import connected
 from spindb.index.database.models import metadata
-from spindb.index.write.batch import EpisodeResult, add_evaluation
+from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
+from spindb.records import EpisodeResult
 
 pytestmark = pytest.mark.sqlite  # PostgreSQL checks its types itself
 

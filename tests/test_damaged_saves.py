@@ -27,9 +27,9 @@ from spindb.play.engine import budget
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.operations import OPERATIONS, RANDOM
 from spindb.play.engine.signatures import SIGNATURES
-from spindb.play.onnx_plan import plan_of
+from spindb.play.export.onnx_plan import plan_of
 from spindb.play.policies import load_snapshot
-from spindb.play.policies.savedmodel import read_saved
+from spindb.play.policies.savedmodel import read_policy_save
 from spindb.records import SnapshotRecord
 
 HUGE = 2**32  # sixteen gigabytes of four bytes each
@@ -198,7 +198,7 @@ def peak() -> int:
 
 
 def load(save: Save, place: Path) -> GraphPolicy:
-    return GraphPolicy(read_saved(save.write(place / "tf1_save"), {"x": "x:0"}, save.outputs))
+    return GraphPolicy(read_policy_save(save.write(place / "tf1_save"), {"x": "x:0"}, save.outputs))
 
 
 LARGE = ("two hundred thousand nodes",)
@@ -210,7 +210,7 @@ def test_j9_a_damaged_graph_is_refused_in_words(case: str, tmp_path: Path) -> No
     DAMAGED[case]().write(tmp_path / "tf1_save")
     outputs, began = DAMAGED[case]().outputs if case.startswith("output") else {"pi": "pi:0"}, time.monotonic()
     with pytest.raises(PolicyError) as caught:
-        GraphPolicy(read_saved(tmp_path / "tf1_save", {"x": "x:0"}, outputs)).act(np.ones(4))
+        GraphPolicy(read_policy_save(tmp_path / "tf1_save", {"x": "x:0"}, outputs)).act(np.ones(4))
     assert str(tmp_path) in str(caught.value)
     assert str(caught.value).replace(str(tmp_path), "").isprintable()
     assert len(str(caught.value)) < 700
@@ -385,7 +385,7 @@ def test_j9_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
         (save / name).unlink()
         os.mkfifo(save / name)
         with pytest.raises(PolicyError, match="a FIFO, not a regular file"):
-            read_saved(save, {"x": "x:0"}, {"pi": "pi:0"})
+            read_policy_save(save, {"x": "x:0"}, {"pi": "pi:0"})
         (save / name).unlink()
         (save / name).write_bytes(kept)
 

@@ -20,8 +20,8 @@ from spindb.disk.codecs.torchfiles import read_module
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import UnsupportedGraphError
-from spindb.play.policies.savedmodel import read_saved
-from spindb.play.policies.torch_mlp import graph_of
+from spindb.play.policies.savedmodel import read_policy_save
+from spindb.play.policies.torch_mlp import graph_of_module
 
 EXAMPLE = REPOSITORY / "examples" / "data" / "cartpole-ppo_lr0-003" / "cartpole-ppo_lr0-003_s0"
 RNG = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_an_operation_is_tensorflows(name: str, tmp_path: Path) -> None:
 
     names = save_graph(tmp_path / "save", EXPRESSIONS[name])
     ours, theirs = (
-        GraphPolicy(read_saved(tmp_path / "save", *names)),
+        GraphPolicy(read_policy_save(tmp_path / "save", *names)),
         TF1Policy(tmp_path / "save", *names),
     )
     assert np.allclose(ours.act(OBSERVATIONS), theirs.act(OBSERVATIONS), rtol=1e-5, atol=1e-5)
@@ -99,7 +99,7 @@ def test_an_unknown_operation_is_played_by_tensorflow_and_said(tmp_path: Path) -
         tmp_path / "tf1_save", lambda tf, x: tf.linalg.matvec(tf.linalg.cholesky(tf.eye(3)), x)
     )
     with pytest.raises(UnsupportedGraphError, match="numpy does not know the operation Cholesky"):
-        GraphPolicy(read_saved(tmp_path / "tf1_save", inputs, outputs))
+        GraphPolicy(read_policy_save(tmp_path / "tf1_save", inputs, outputs))
     snapshot = SnapshotRecord("tf1_save", "tf1_save", None, inputs=inputs, outputs=outputs)
     policy = load_snapshot(tmp_path, snapshot)
     assert policy.engine == "tensorflow"
@@ -156,12 +156,12 @@ def test_damaged_graphs_are_refused_in_words(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE / "tf1_save0", tmp_path / "save")
     names = ({"x": "x:0"}, {"pi": "nowhere:0"})
     with pytest.raises(PolicyError, match="has no node 'nowhere'"):
-        GraphPolicy(read_saved(tmp_path / "save", *names))
+        GraphPolicy(read_policy_save(tmp_path / "save", *names))
     graph = (tmp_path / "save" / "saved_model.pb").read_bytes()
     for size in (0, 10, 1000, len(graph) // 2):
         (tmp_path / "save" / "saved_model.pb").write_bytes(graph[:size])
         with pytest.raises(PolicyError):
-            GraphPolicy(read_saved(tmp_path / "save", *names))
+            GraphPolicy(read_policy_save(tmp_path / "save", *names))
 
 
 # PyTorch's files.
@@ -197,7 +197,7 @@ def load(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., GraphP
     def call(made: torchlike.Network, **options: Any) -> GraphPolicy:
         path = tmp_path / "model.pt"
         path.write_bytes(request.param(made))
-        return GraphPolicy(graph_of(path, read_module(path.read_bytes())), **options)
+        return GraphPolicy(graph_of_module(path, read_module(path.read_bytes())), **options)
 
     return call
 

@@ -17,9 +17,9 @@ from test_engines import EXAMPLE, EXPRESSIONS, OBSERVATIONS, layers, network, sa
 import spindb
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.export import largest_difference, write_npz, write_onnx
-from spindb.play.onnx_plan import plan_of
-from spindb.play.policies.savedmodel import read_saved
+from spindb.play.export.onnx_plan import plan_of
+from spindb.play.export.write import largest_difference, write_npz, write_onnx
+from spindb.play.policies.savedmodel import read_policy_save
 
 TOLD_IN_TENSORFLOW_ALONE = ("one hot", "split, stack", "first part", "last part", "filled", "choices")
 OLD = Path(__file__).parent / "saves" / "tensorflow-2.9"
@@ -37,7 +37,7 @@ def run_onnx(path: Path, observations: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_an_operation_means_the_same_in_onnx(name: str, tmp_path: Path) -> None:
     names = save_graph(tmp_path / "save", EXPRESSIONS[name])
-    policy = GraphPolicy(read_saved(tmp_path / "save", *names), deterministic=True)
+    policy = GraphPolicy(read_policy_save(tmp_path / "save", *names), deterministic=True)
     if name in TOLD_IN_TENSORFLOW_ALONE:
         with pytest.raises(PolicyError, match=r"the operation \w+ of .* can't be exported"):
             plan_of(policy)

@@ -12,8 +12,27 @@ import pytest
 
 import spindb
 
-PACKAGES = ("spindb.disk.", "spindb.index.", "spindb.analysis.", "spindb.play.policies.", "spindb.records")
-GATHER = {"Built", "Join", "Notes", "Restored", "Sources", "Writer", "_Budget", "_Measured", "_Seen"}
+PLAY = (
+    "spindb.play.policies.",
+    "spindb.play.environments.",
+    "spindb.play.session",
+    "spindb.play.request",
+    "spindb.play.sweep",
+)
+PACKAGES = ("spindb.disk.", "spindb.index.", "spindb.analysis.", "spindb.records", *PLAY)
+GATHER = {
+    "Built",
+    "Join",
+    "Notes",
+    "OnnxWriter",
+    "Restored",
+    "Sources",
+    "TorchWriter",
+    "Writer",
+    "_Budget",
+    "_Measured",
+    "_Seen",
+}
 REMEMBER = {"Function"}
 """Frozen, with room for what is computed once."""
 

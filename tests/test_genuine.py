@@ -258,18 +258,19 @@ PRINTED = [
 def faithful_lines(place: Path, name: str) -> list[str] | None:
     """What a faithful replay prints of episodes; None where it can't be had."""
     from spindb.errors import EnvironmentBuildError
+    from spindb.index.query.reference import RunPath
     from spindb.play.environments.build import Choices
-    from spindb.play.environments.replay import as_the_original_chooses, faithful_environment
-    from spindb.play.locate import locate
+    from spindb.play.environments.replay import replayed_environment
+    from spindb.play.locate import latest_by_number, locate
     from spindb.play.policies import load_snapshot
     from spindb.play.rollouts.rollout import run_policy
 
     itr, deterministic = re.search(r"_i(\d+)", name), name.endswith("_d.txt")
-    playable = locate(RUNS / place, int(itr[1]) if itr else None)
+    playable = locate(RunPath(RUNS / place), int(itr[1]) if itr else None)
     if not itr:
-        playable = as_the_original_chooses(playable)
+        playable = latest_by_number(playable)
     try:
-        built = faithful_environment(playable, Choices(factory=NOT_OF_GYM.get(playable.directory.name)))
+        built = replayed_environment(playable, Choices(factory=NOT_OF_GYM.get(playable.directory.name)))
     except EnvironmentBuildError as error:
         if "random state" not in str(error):
             raise
@@ -322,9 +323,9 @@ def test_what_was_logged_agrees_with_what_is_played(
     shared_runs: Path, shared_db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All snapshots of unchanged environments; of the one whose saved state was cut off nothing can be said."""
-    from spindb.play.evaluating import Flags
     from spindb.play.locate import Playable
-    from spindb.play.verify.playing import Plan, verify
+    from spindb.play.request import PlayOptions
+    from spindb.play.verify.playing import VerifyPlan, verify
 
     monkeypatch.chdir(shared_runs)  # grid_walk.py lies there
     words: dict[str, list[str]] = {"agrees": [], "differs": [], "can't-tell": []}
@@ -336,7 +337,7 @@ def test_what_was_logged_agrees_with_what_is_played(
                 if snapshot.stale:
                     continue
                 playable = Playable(run.directory, snapshot, run.env, run.id, root=run.root)
-                verdict = verify(playable, Plan(Flags(seed=0, imports=("grid_walk",)))).verdict
+                verdict = verify(playable, VerifyPlan(PlayOptions(seed=0, imports=("grid_walk",)))).verdict
                 assert verdict is not None
                 if verdict.logged_mean is not None and math.isfinite(verdict.logged_mean):
                     words[verdict.word].append(run.name)

@@ -15,7 +15,7 @@ import pytest
 from conftest import EVALUATION, Outcome, settle
 
 from spindb.analysis import summaries
-from spindb.analysis.drawing.panels import Wanted, panels
+from spindb.analysis.drawing.panels import PlotSpec, panels
 from spindb.analysis.statistics import describe, welch
 from spindb.canonical import canonical
 from spindb.index.database.connect import connected
@@ -25,8 +25,8 @@ from spindb.index.read.distinguishing import distinguishing_fields, needed
 from spindb.index.read.doctor import examine
 from spindb.index.read.groups import groups_of
 from spindb.index.read.run_specific import setting_text, stem
-from spindb.index.write.batch import EpisodeResult, add_evaluation
-from spindb.records import MetricSeries
+from spindb.index.write.batch import add_evaluation
+from spindb.records import EpisodeResult, MetricSeries
 
 HEADER = ("Epoch", "AverageEpRet", "TotalEnvInteracts")
 Write = Callable[..., Path]
@@ -268,7 +268,7 @@ def test_a4_resumed_from_before_the_end_is_one_training(write: Write, run_direct
     (row,) = json.loads(cli("compare", "--summary", "mean", "--json").out)
     assert row["values"] == [3.5, 3.5], "rows that both have count once"
     with connected("spindb.db") as connection:
-        (panel,) = panels(connection, run_ids(connection, ""), Wanted())
+        (panel,) = panels(connection, run_ids(connection, ""), PlotSpec())
     assert panel.lines[0].y.tolist() == list(range(8))
 
 
@@ -280,7 +280,7 @@ def test_a4_what_was_trained_anew_after_a_checkpoint_counts(write: Write, run_di
     (row,) = json.loads(cli("compare", "--summary", "max", "--json").out)
     assert row["values"] == [7.0], "rows of the first run behind the checkpoint count no more"
     with connected("spindb.db") as connection:
-        (panel,) = panels(connection, run_ids(connection, ""), Wanted())
+        (panel,) = panels(connection, run_ids(connection, ""), PlotSpec())
     assert panel.lines[0].x.tolist() == [1000.0 * (e + 1) for e in range(8)]
     assert panel.lines[0].y.tolist() == [0, 2, 4, 6, 4, 5, 6, 7]
 
@@ -417,7 +417,7 @@ def test_a6_facets_average_no_unknown_environments(write: Write, cli: Cli) -> No
             write(f"{name}_s{seed}", last, exp_name=name, seed=seed, env=None, algo="ppo")
     compared(cli)
     with connected("spindb.db") as connection:
-        wanted = Wanted(group_by=("clip_ratio",), facet="algo")
+        wanted = PlotSpec(group_by=("clip_ratio",), facet="algo")
         (panel,) = panels(connection, run_ids(connection, ""), wanted)
     assert [line.y[-1] for line in panel.lines] == [100.0, 10.0]
     assert [line.n[-1] for line in panel.lines] == [2, 2]
@@ -577,24 +577,24 @@ def test_a12_great_numbers_are_no_traceback(write: Write, cli: Cli, summary: str
     cli("ingest", "data")
     assert cli("compare", "--summary", summary, "--json").code == 0
     with connected("spindb.db") as connection:
-        found = panels(connection, run_ids(connection, ""), Wanted(width=3))
+        found = panels(connection, run_ids(connection, ""), PlotSpec(width=3))
     great = next(line for line in found[0].lines if "0.9" in line.label)
     assert great.y[-1] == pytest.approx(1.4e308)
 
 
 def test_a12_means_beyond_the_sum_of_doubles() -> None:
     inf = math.inf
-    assert summaries.mean([1e308, 1.5e308, 1e308]) == pytest.approx(1.1666666666666667e308)
-    assert summaries.mean([inf, 1.0]) == inf
-    assert math.isnan(summaries.mean([inf, -inf]))
+    assert summaries.mean_or_nan([1e308, 1.5e308, 1e308]) == pytest.approx(1.1666666666666667e308)
+    assert summaries.mean_or_nan([inf, 1.0]) == inf
+    assert math.isnan(summaries.mean_or_nan([inf, -inf]))
     for both in ([1e308, 1e308, inf, -inf], [inf, 1e308, 1e308, -inf]):
-        assert math.isnan(summaries.mean(both))
+        assert math.isnan(summaries.mean_or_nan(both))
         assert MetricSeries("X", both).summary().mean is None
     greatest = [sys.float_info.max] * 7
-    assert summaries.mean(greatest) == MetricSeries("X", greatest).summary().mean == sys.float_info.max
-    assert summaries.parse("auc")([float(x) for x in range(7)], greatest) == pytest.approx(sys.float_info.max)
-    assert summaries.parse("auc")([0.0, 1.0], [1.7e308, 1.7e308]) == 1.7e308
-    assert math.isnan(summaries.parse("auc")([0.0, 1.0, 2.0], [inf, 1.0, -inf]))
+    assert summaries.mean_or_nan(greatest) == MetricSeries("X", greatest).summary().mean == sys.float_info.max
+    assert summaries.summary_named("auc")([float(x) for x in range(7)], greatest) == pytest.approx(sys.float_info.max)
+    assert summaries.summary_named("auc")([0.0, 1.0], [1.7e308, 1.7e308]) == 1.7e308
+    assert math.isnan(summaries.summary_named("auc")([0.0, 1.0, 2.0], [inf, 1.0, -inf]))
     found = describe([1e308, 1.2e308, 1.1e308])
     assert found is not None
     assert found.mean == pytest.approx(1.1e308)
@@ -855,10 +855,10 @@ def test_a1_a_label_says_what_is_not_there_only_where_labels_are_alike(write: Wr
     ],
 )
 def test_a12_an_area_lies_within_its_values(x: list[float], y: list[float]) -> None:
-    area = summaries.parse("auc")(x, y)
+    area = summaries.summary_named("auc")(x, y)
     assert min(y) <= area <= max(y)
     order = sorted(range(len(x)), key=x.__getitem__)
-    assert summaries.parse("auc")([x[i] for i in order], [y[i] for i in order]) == area
+    assert summaries.summary_named("auc")([x[i] for i in order], [y[i] for i in order]) == area
 
 
 def test_a2_what_could_not_be_read_is_no_copy(

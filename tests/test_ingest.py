@@ -20,14 +20,14 @@ from spindb.index.database.damage import damage
 from spindb.index.database.engine import open_engine
 from spindb.index.database.models import tags
 from spindb.index.database.planner import statistics_behind
-from spindb.index.write.batch import Batch, EpisodeResult, add_evaluation
+from spindb.index.write.batch import Batch, add_evaluation
 from spindb.index.write.identity import Recogniser
 from spindb.index.write.roots import RootPlace
 from spindb.index.write.rows import RunRows
 from spindb.index.write.rows import rows_of as rows_of_record
 from spindb.ingest.pipeline import _Ingest, ingest
 from spindb.ingest.summary import Summary
-from spindb.records import Content, RunRecord
+from spindb.records import Content, EpisodeResult, RunRecord
 
 Write = Callable[..., Path]
 Cli = Callable[..., Any]

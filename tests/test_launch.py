@@ -9,8 +9,8 @@ import pytest
 from spindb.analysis.differences import Difference, Fact, differences
 from spindb.analysis.drawing.size import figure_size
 from spindb.analysis.drawing.sparkline import sparkline
-from spindb.analysis.launch import launch
 from spindb.errors import UsageError
+from spindb.train.command import launch
 
 PPO = {"exp_name": "my run", "seed": 3, "pi_lr": 0.0003, "epochs": 50, "ac_kwargs.hidden_sizes": [64, 32]}
 

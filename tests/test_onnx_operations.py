@@ -15,8 +15,8 @@ from spindb.disk.codecs.nodes import Constant, Node
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.program import Graph
-from spindb.play.export import largest_difference, write_npz, write_onnx
-from spindb.play.onnx_plan import Plan, plan_of
+from spindb.play.export.onnx_plan import Plan, plan_of
+from spindb.play.export.write import largest_difference, write_npz, write_onnx
 
 W = np.array([[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]], "f4")
 ROW = np.array([0.5, -0.25, 2.0], "f4")

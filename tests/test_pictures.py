@@ -246,7 +246,7 @@ def test_lines_stay_in_sight_where_bands_are_wide() -> None:
     ],
 )
 def test_numbers_of_an_axis_have_one_unit(value: float, greatest: float | None, shown: str) -> None:
-    assert plots.brief(value, greatest) == shown
+    assert plots.axis_number(value, greatest) == shown
 
 
 @pytest.mark.parametrize(("letters", "turned"), [(40, 0), (41, 30)])
@@ -258,7 +258,7 @@ def test_long_words_below_an_axis_are_turned(letters: int, turned: float) -> Non
 
 def test_scripts_that_the_font_lacks_are_no_warning(tmp_path: Path) -> None:
     figure = plots.draw_agreement([(1.0, 2.0)], "x", "y", "試験")
-    plots.save(figure, tmp_path / "a.png", dpi=20)
+    plots.save_figure(figure, tmp_path / "a.png", dpi=20)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -22,9 +22,10 @@ from spindb.errors import EnvironmentBuildError, NotFoundError, PolicyError, Usa
 from spindb.ingest.pipeline import ingest
 from spindb.play.environments import making
 from spindb.play.environments.adapter import Environment
-from spindb.play.environments.build import Choices, Saved, build_environment
+from spindb.play.environments.build import Choices, build_environment
 from spindb.play.environments.of_snapshot import earlier_ways
 from spindb.play.environments.own import import_environments
+from spindb.play.environments.state import RunState
 from spindb.play.locate import Playable
 from spindb.play.rollouts.rollout import Episode, Rollout, run_policy
 from spindb.records import EnvironmentHint, SnapshotRecord
@@ -233,7 +234,7 @@ def test_nothing_but_an_environments_class_is_called_for_a_state(named: str) -> 
     import_environments(named.partition(".")[0])
     with pytest.raises(EnvironmentBuildError, match="is no class with reset and step: it was not called"):
         build_environment(
-            hint, Choices(imports=(named.partition(".")[0],)), saved=Saved(attributes={"args": ["touch", "pwned"]})
+            hint, Choices(imports=(named.partition(".")[0],)), saved=RunState(attributes={"args": ["touch", "pwned"]})
         )
     assert not Path("pwned").exists()
 

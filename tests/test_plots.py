@@ -288,10 +288,10 @@ def test_what_can_not_be_drawn(
 
 
 def test_numbers_on_axes() -> None:
-    from spindb.analysis.drawing.plots import brief
+    from spindb.analysis.drawing.plots import axis_number
 
-    assert [brief(v, 3e4) for v in (0, 5000, 3e4)] == ["0", "5k", "30k"]
-    assert [brief(v) for v in (350.0, 0.001, 2e6, -2.5e9)] == ["350", "0.001", "2M", "-2.5G"]
+    assert [axis_number(v, 3e4) for v in (0, 5000, 3e4)] == ["0", "5k", "30k"]
+    assert [axis_number(v) for v in (350.0, 0.001, 2e6, -2.5e9)] == ["350", "0.001", "2M", "-2.5G"]
 
 
 @pytest.mark.parametrize(("lines", "signs"), [(1, False), (2, True), (9, False)])

@@ -17,8 +17,9 @@ from spindb.analysis.database import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
 from spindb.extras import install_command
 from spindb.index.database.connect import connected
-from spindb.index.write.batch import EpisodeResult, Evaluation, add_evaluation
+from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
+from spindb.records import EpisodeResult, Evaluation
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_configs_evaluations_compare(db: Database) -> None:
 
 
 def test_plot(db: Database) -> None:
-    figure = db.plot("algo=ppo", ["Performance", "TotalEnvInteracts"], axis="epoch", each=True)
+    figure = db.plot("algo=ppo", ["Performance", "TotalEnvInteracts"], axis="epoch", per_run=True)
     assert len(figure.axes) == 2
     assert figure.axes[0].get_xlabel() == "Epoch"
     with pytest.raises(UsageError, match="unexpected keyword"):

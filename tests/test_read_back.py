@@ -21,8 +21,9 @@ from spindb.index.read import curves, overview
 from spindb.index.read import run as browse
 from spindb.index.read.evaluations import evaluated
 from spindb.index.read.exports import TypedColumn
-from spindb.index.write.batch import EpisodeResult, add_evaluation
+from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
+from spindb.records import EpisodeResult
 
 Write = Callable[..., Path]
 NAN = math.nan

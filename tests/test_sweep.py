@@ -82,7 +82,7 @@ def test_the_best_is_named(study: Path, cli: Cli) -> None:
 
 
 def test_an_interruption_keeps_what_was_done(study: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = workers.sweep
+    whole = workers.evaluate_all
 
     def interrupted(*arguments: object) -> object:
         for number, item in enumerate(whole(*arguments)):  # type: ignore[arg-type]
@@ -90,10 +90,10 @@ def test_an_interruption_keeps_what_was_done(study: Path, cli: Cli, monkeypatch:
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(workers, "sweep", interrupted)
+    monkeypatch.setattr(workers, "evaluate_all", interrupted)
     cli("sweep", "good_s0", "-n", "2", "--jobs", "1")
     assert len(rows_of(study / "spindb.db", "SELECT id FROM evaluations")) == 1
-    monkeypatch.setattr(workers, "sweep", whole)
+    monkeypatch.setattr(workers, "evaluate_all", whole)
     assert "1 evaluated so already" in cli("sweep", "good_s0", "-n", "2", "--jobs", "1").err
 
 

@@ -19,7 +19,7 @@ from spindb.disk.codecs.torchtensors import Tensor
 from spindb.disk.described import Built, Global
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.policies.torch_mlp import graph_of
+from spindb.play.policies.torch_mlp import graph_of_module
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(16, 3)).astype("f4") * 3
@@ -55,7 +55,7 @@ def actor(stack: Module, **attributes: Any) -> Module:
 
 
 def policy_of(module: Module, **options: Any) -> GraphPolicy:
-    return GraphPolicy(graph_of(Path("model.pt"), module), **options)
+    return GraphPolicy(graph_of_module(Path("model.pt"), module), **options)
 
 
 def each(function: Callable[[float], float], values: np.ndarray) -> np.ndarray:

@@ -13,10 +13,11 @@ import pytest
 from conftest import REPOSITORY, Outcome, plain_pickle
 
 import spindb
-from spindb.disk.environments import random_in_state
+from spindb.disk.codecs.pickles import PickleError
+from spindb.disk.saved_state import saved_state
 from spindb.errors import EnvironmentBuildError, PolicyError, UsageError
-from spindb.play.environments.replay import OldPendulum, as_the_original_chooses, faithful_environment
-from spindb.play.locate import Playable
+from spindb.play.environments.replay import OldPendulum, replayed_environment
+from spindb.play.locate import Playable, latest_by_number
 from spindb.play.rollouts.value_trace import Point, ValueTrace, gamma_of
 from spindb.records import EnvironmentHint, SnapshotRecord
 
@@ -130,19 +131,20 @@ class Wrapper:
 def test_random_states_are_read_and_not_executed() -> None:
     random = np.random.RandomState(7)
     random.normal()  # leaves a second number in store
-    found = random_in_state(plain_pickle({"env": Wrapper(Env(random))}))
+    found = saved_state(plain_pickle({"env": Wrapper(Env(random))})).random
     assert found is not None
     again = np.random.RandomState()
     again.set_state(("MT19937", np.frombuffer(found.key, "<u4"), found.position, found.has_gauss, found.gauss))
     assert (again.normal(size=5) == random.normal(size=5)).all()
-    assert random_in_state(plain_pickle({"env": Wrapper(Env(None))})) is None
-    assert random_in_state(plain_pickle({"env": Wrapper(Env(np.random.default_rng(0)))})) is None
-    assert random_in_state(plain_pickle([1])) is None
+    assert saved_state(plain_pickle({"env": Wrapper(Env(None))})).random is None
+    assert saved_state(plain_pickle({"env": Wrapper(Env(np.random.default_rng(0)))})).random is None
+    with pytest.raises(PickleError, match="holds no environment"):
+        saved_state(plain_pickle([1]))
 
 
 def test_the_pendulum_of_old() -> None:
     """Against its equations, and against today's, from which it differs only where the speed is limited."""
-    from spindb.play.environments.quiet import import_quietly
+    from spindb.play.environments.libraries import import_quietly
 
     gymnasium = import_quietly("gymnasium")
     new = gymnasium.make("Pendulum-v1", disable_env_checker=True).unwrapped
@@ -166,9 +168,9 @@ def test_a_replay_needs_a_random_state_and_takes_the_originals_snapshot(
 ) -> None:
     saves = tuple(SnapshotRecord("tf1_save", f"tf1_save{itr}", itr) for itr in (3, 9))
     playable = Playable(tmp_path, saves[0], EnvironmentHint("CartPole-v1", "config"), None, saves)
-    assert as_the_original_chooses(playable).snapshot.itr == 9
+    assert latest_by_number(playable).snapshot.itr == 9
     with pytest.raises(EnvironmentBuildError, match="no state was saved beside it") as caught:
-        faithful_environment(playable)
+        replayed_environment(playable)
     assert caught.value.hint == "without --faithful it plays"
     for extra in (("--seed", "1"), ("--env", "CartPole-v1"), ("--engine", "numpy")):
         outcome = cli("test-policy", EXAMPLE, "-nr", "--faithful", *extra)

@@ -11,7 +11,7 @@ from statistics import fmean, pstdev
 import pytest
 
 from spindb.play.verify.sample import Drawn, expected_epoch, likely_returns, mean_and_variance
-from spindb.play.verify.verdict import SHIFT, Logged, Values, episodes_wanted, judge, power_of
+from spindb.play.verify.verdict import SHIFT, Logged, Values, episodes_wanted, power_of, verdict_on
 from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
 
 Draw = Callable[[random.Random], float]
@@ -46,7 +46,7 @@ def play(log: Logged, draw: Callable[[], float], **how: object) -> Verdict:
     played = [Drawn(draw(), 100) for _ in range(20)]
     while more := episodes_wanted(log, played, MOST):
         played += [Drawn(draw(), 100) for _ in range(more)]
-    return judge(log, played, **how)  # type: ignore[arg-type]
+    return verdict_on(log, played, **how)  # type: ignore[arg-type]
 
 
 def rates(kind: Draw, episodes: int, error: float, shift: float, tries: int, seed: int) -> dict[str, float]:
@@ -98,7 +98,7 @@ def test_error_rates_over_many_draws(kind: str) -> None:
 
 def test_a_small_difference_agrees_however_sure() -> None:
     log = logged([100.0 + x for x in (-1, 0, 1, 0)], span=100)
-    found = judge(log, [Drawn(110.0 + x, 50) for x in (-1, 0, 1, 0, 0) * 20])
+    found = verdict_on(log, [Drawn(110.0 + x, 50) for x in (-1, 0, 1, 0, 0) * 20])
     assert (found.word, found.reason) == (AGREES, "")
     assert found.difference == pytest.approx(10)
     assert found.interval is not None
@@ -108,36 +108,36 @@ def test_a_small_difference_agrees_however_sure() -> None:
 def test_too_few_episodes_are_no_verdict() -> None:
     log = logged([0.0, 100.0] * 50, span=100)
     wide = [Drawn(x, 50) for x in (0.0, 100.0) * 5]
-    found = judge(log, wide)
+    found = verdict_on(log, wide)
     assert found.word == CANT_TELL
     assert "10 episodes played are too few" in found.reason
     assert episodes_wanted(log, wide, MOST) > 0
-    assert judge(log, wide[:4]).word == CANT_TELL
+    assert verdict_on(log, wide[:4]).word == CANT_TELL
 
 
 def test_a_coarse_log_tells_only_what_it_can() -> None:
     log = logged([60.0, 200.0, 150.0, 137.0], span=125)
     played = [Drawn(x, 50) for x in (60.0, 200.0, 150.0, 140.0) * 20]
-    strict = judge(log, played)
+    strict = verdict_on(log, played)
     assert strict.word == CANT_TELL
     assert "4 logged episodes are too few" in strict.reason
-    known = judge(log, played, unchanged=True)
+    known = verdict_on(log, played, unchanged=True)
     assert known.word == AGREES
     assert known.reason.startswith("as far as the log tells: 4 logged episodes are too few")
     assert known.power is not None
     assert known.power < 0.8
     far = [Drawn(x - 75, 50) for x in (60.0, 200.0, 150.0, 140.0) * 20]
-    assert judge(log, far, unchanged=True).word != AGREES
+    assert verdict_on(log, far, unchanged=True).word != AGREES
 
 
 def test_values_tell_policies_that_returns_do_not() -> None:
     log = logged([60.0, 200.0, 150.0, 137.0], span=125)
     others = Values(logged=50.0, played=20.0, error=1.0, span=50.0)
     near = [Drawn(x, 50) for x in (60.0, 200.0, 150.0, 140.0) * 20]
-    assert judge(log, near, unchanged=True, values=others).word == CANT_TELL
+    assert verdict_on(log, near, unchanged=True, values=others).word == CANT_TELL
     away = [Drawn(x - 40, 50) for x in (60.0, 200.0, 150.0, 140.0) * 20]
-    assert judge(log, away, unchanged=True).word == AGREES
-    found = judge(log, away, unchanged=True, values=others)
+    assert verdict_on(log, away, unchanged=True).word == AGREES
+    found = verdict_on(log, away, unchanged=True, values=others)
     assert (found.word, "values are not those logged" in found.reason) == (DIFFERS, True)
 
 
@@ -150,22 +150,22 @@ def test_values_tell_policies_that_returns_do_not() -> None:
     ],
 )
 def test_what_can_not_be_compared_is_said(log: Logged, returns: list[float], reason: str) -> None:
-    found = judge(log, [Drawn(x, 5) for x in returns])
+    found = verdict_on(log, [Drawn(x, 5) for x in returns])
     assert found.word == CANT_TELL
     assert reason in found.reason
 
 
 def test_a_substituted_environment_is_no_comparison() -> None:
     log = logged([1.0, 2.0, 3.0], span=100)
-    found = judge(log, [Drawn(2.0, 5)] * 20, substituted="LunarLander-v3 for LunarLander-v2")
+    found = verdict_on(log, [Drawn(2.0, 5)] * 20, substituted="LunarLander-v3 for LunarLander-v2")
     assert found.word == CANT_TELL
     assert found.reason == "environment not known to be as in training: LunarLander-v3 for LunarLander-v2"
 
 
 def test_without_spread_a_difference_is_sure() -> None:
     log = logged([200.0] * 3, span=180)
-    assert judge(log, [Drawn(200.0, 200)] * 20).word == AGREES
-    assert judge(log, [Drawn(100.0, 100)] * 20).word == DIFFERS
+    assert verdict_on(log, [Drawn(200.0, 200)] * 20).word == AGREES
+    assert verdict_on(log, [Drawn(100.0, 100)] * 20).word == DIFFERS
 
 
 def test_power_grows_with_fewer_errors() -> None:

@@ -24,8 +24,8 @@ import own_wrappers  # noqa: E402 - needs gym
 from spindb.disk.environments import environment_in_state  # noqa: E402
 from spindb.errors import EnvironmentBuildError  # noqa: E402
 from spindb.play.environments.build import BuiltEnvironment, Choices, build_environment  # noqa: E402
-from spindb.play.environments.quiet import import_quietly  # noqa: E402
-from spindb.play.environments.state import saved_of  # noqa: E402
+from spindb.play.environments.libraries import import_quietly  # noqa: E402
+from spindb.play.environments.state import run_state  # noqa: E402
 
 gym = import_quietly("gym")
 Write = Callable[..., Path]
@@ -44,7 +44,7 @@ def old_pendulum(**arguments: Any) -> Any:
 
 def built_from(data: bytes, directory: Path, choices: Choices = OWN) -> BuiltEnvironment:
     (directory / "vars.pkl").write_bytes(data)
-    return build_environment(environment_in_state(data), choices, saved=saved_of(directory, "vars.pkl"))
+    return build_environment(environment_in_state(data), choices, saved=run_state(directory, "vars.pkl"))
 
 
 def played(env: Any, steps: int = 250) -> list[tuple[list[float], float, bool]]:
@@ -218,7 +218,7 @@ def test_c2_a_state_that_is_cut_off_names_its_wrappers_only(tmp_path: Path) -> N
     data = pickle.dumps({"env": OLD.RescaleAction(old_pendulum(), -1, 1)})
     classes = environment_in_state(data).classes
     (tmp_path / "vars.pkl").write_bytes(data[:-40])
-    saved = saved_of(tmp_path, "vars.pkl", classes)
+    saved = run_state(tmp_path, "vars.pkl", classes)
     hint = environment_in_state(data)
     with pytest.raises(EnvironmentBuildError, match=r"RescaleAction: its min_action was not saved") as caught:
         build_environment(hint, saved=saved)
@@ -229,7 +229,7 @@ def test_c2_another_state_of_the_run_serves(tmp_path: Path) -> None:
     data = pickle.dumps({"env": OLD.NormalizeObservation(old_pendulum())})
     (tmp_path / "vars3.pkl").write_bytes(data[:100])
     (tmp_path / "vars.pkl").write_bytes(data)
-    built = build_environment(environment_in_state(data), saved=saved_of(tmp_path, "vars3.pkl"))
+    built = build_environment(environment_in_state(data), saved=run_state(tmp_path, "vars3.pkl"))
     assert any("not saved together with this policy" in note for note in built.notes)
 
 

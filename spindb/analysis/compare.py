@@ -137,7 +137,7 @@ def compare(
     Raises:
         FilterError: an unknown metric or field. UsageError: an unknown summary.
     """
-    summarise = summaries.parse(summary, lower=lower)
+    summarise = summaries.summary_named(summary, lower=lower)
     reaching = summary.startswith("reach")
     grouping = groups_of(connection, ids, group_by)
     curves = curves_by_id(connection, [run_id for group in grouping.groups for run_id in group.runs], value)
@@ -172,7 +172,7 @@ def _measured(
                 else:
                     measured.runs_left_out += chain
             if numbers:
-                measured.values.append(summaries.mean(sorted(numbers)))
+                measured.values.append(summaries.mean_or_nan(sorted(numbers)))
                 measured.seeds.append(one.seed)
                 measured.arenas.append(one.arena.name)
             else:

@@ -103,7 +103,7 @@ def line(
     Raises:
         UsageError: a band that is not the estimator's, or names that are unknown.
     """
-    require(estimator, band)
+    require_band(estimator, band)
     trainings = [clean(curve) for curve in curves]
     scale = scaled(np.concatenate([y for _, y in trainings]))[1] if trainings else 1.0
     by_seed: dict[object, list[tuple[Array, Array]]] = {}
@@ -139,7 +139,7 @@ def averaged(trainings: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
     return grid[count > 0], np.where(there, values, 0.0).sum(axis=0)[count > 0] / count[count > 0]
 
 
-def require(estimator: str, band: str) -> None:
+def require_band(estimator: str, band: str) -> None:
     """Refuse what is unknown or does not belong together.
 
     Raises:

@@ -15,6 +15,7 @@ import html
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,10 @@ from spindb.errors import UsageError
 from spindb.extras import require_extra
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown_location
+from spindb.index.maintenance.describe import describe_database
 from spindb.index.query.selection import selected
 from spindb.index.read.exports import EXPORTS, column_names, config_values
+from spindb.location import find_database
 from spindb.printable import printable
 
 if TYPE_CHECKING:
@@ -52,8 +55,6 @@ class Database:
         return f"spindb.open({shown_location(self.location)!r})"
 
     def _repr_html_(self) -> str:
-        from spindb.index.maintenance.describe import describe_database
-
         with self._reading() as connection:
             facts = describe_database(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
@@ -102,12 +103,12 @@ class Database:
         from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
 
         pandas = _pandas()
-        wanted = [metrics] if isinstance(metrics, str) else list(metrics)
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
         with self._reading() as connection:
             ids = selected(connection, [filter])
             facts = self._frame(connection, "runs", ids).set_index("id")[["name", "exp_name", "seed"]]
             parts = []
-            for metric in wanted:
+            for metric in names:
                 steps = curves_by_id(connection, ids, metric, STEPS)
                 epochs = curves_by_id(connection, ids, metric, EPOCH)
                 for run_id, curve in steps.items():
@@ -148,8 +149,6 @@ class Database:
         A hyperparameter that is called like one of them is ``config.KEY``. ``attrs["notes"]`` says what was left out,
         averaged or assumed.
         """
-        from dataclasses import asdict
-
         from spindb.analysis.compare import compare
         from spindb.analysis.statistics import Statistics
 
@@ -182,27 +181,27 @@ class Database:
     def plot(self, filter: str = "", value: str | Sequence[str] = "Performance", **options: Any) -> Figure:
         """Learning curves as a figure, which a notebook shows.
 
-        `options` are the fields of `spindb.analysis.drawing.panels.Wanted` (``axis``, ``group_by``, ``facet``,
-        ``estimator``, ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned
-        of.
+        `options` are the fields of `spindb.analysis.drawing.panels.PlotSpec` (``axis``, ``group_by``, ``facet``,
+        ``estimator``, ``band``, ``width``, ``per_run``, ``legend``). What was left out, averaged or drawn apart is
+        warned of.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.
         """
         with require_extra():
-            from spindb.analysis.drawing.panels import Wanted, arranged
+            from spindb.analysis.drawing.panels import PlotSpec, arranged
             from spindb.analysis.drawing.plots import draw_curves
         try:
-            wanted = Wanted(values=(value,) if isinstance(value, str) else tuple(value), **options)
+            spec = PlotSpec(values=(value,) if isinstance(value, str) else tuple(value), **options)
         except TypeError as error:
             raise UsageError(
-                f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(Wanted.__slots__)}"
+                f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(PlotSpec.__slots__)}"
             ) from None
         with self._reading() as connection:
-            found = arranged(connection, selected(connection, [filter]), wanted)
+            found = arranged(connection, selected(connection, [filter]), spec)
         for note in found.notes:
             warnings.warn(note, stacklevel=2)
-        return draw_curves(found.panels, wanted.note)
+        return draw_curves(found.panels, spec.note)
 
     def _export(self, table: str, filter: str) -> DataFrame:
         with self._reading() as connection:
@@ -231,6 +230,4 @@ def open_database(location: str | Path | None = None) -> Database:
     Raises:
         DatabaseError: there is none, or it can't be used.
     """
-    from spindb.location import find_database
-
     return Database(find_database(None if location is None else str(location)))

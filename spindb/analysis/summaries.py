@@ -18,7 +18,7 @@ NAMES = ("last", "first", "min", "max", "mean", "tail:K", "auc", "reach:VALUE")
 _ARGUMENT = re.compile(r"(tail|reach):(\S+)\Z")
 
 
-def parse(text: str, *, lower: bool = False) -> Summary:
+def summary_named(text: str, *, lower: bool = False) -> Summary:
     """The summary of that name.
 
     ``last`` is the value of the very last row, ``tail:K`` the mean of the last K rows, ``auc`` the area under the curve
@@ -33,7 +33,7 @@ def parse(text: str, *, lower: bool = False) -> Summary:
         "first": lambda _, y: next(iter(_known(y)), math.nan),
         "min": lambda _, y: min(_known(y), default=math.nan),
         "max": lambda _, y: max(_known(y), default=math.nan),
-        "mean": lambda _, y: mean(_known(y)),
+        "mean": lambda _, y: mean_or_nan(_known(y)),
         "auc": _area,
     }
     if text in simple:
@@ -46,7 +46,7 @@ def parse(text: str, *, lower: bool = False) -> Summary:
             count = int(match[2])
             if count < 1:
                 raise ValueError
-            return lambda _, y: mean(_known(y[-count:]))
+            return lambda _, y: mean_or_nan(_known(y[-count:]))
         level = float(match[2])
     except ValueError:
         raise UsageError(f"no summary is called {text!r}", hint=f"summaries: {', '.join(NAMES)}") from None
@@ -61,7 +61,7 @@ def _known(values: Sequence[float]) -> list[float]:
     return [value for value in values if value == value]
 
 
-def mean(values: Sequence[float]) -> float:
+def mean_or_nan(values: Sequence[float]) -> float:
     """The mean of numbers; NaN where there is none, or where infinities of both signs are among them."""
     found = records.mean(values)
     return math.nan if found is None else found
@@ -75,7 +75,7 @@ def _area(x: Sequence[float], y: Sequence[float]) -> float:
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and b == b]
     if any(after <= before for (before, _), (after, _) in itertools.pairwise(points)):
         at_once = itertools.groupby(sorted(points), key=itemgetter(0))
-        points = [(a, mean([b for _, b in same])) for a, same in at_once]
+        points = [(a, mean_or_nan([b for _, b in same])) for a, same in at_once]
     length = points[-1][0] - points[0][0] if points else 0.0
     if length <= 0:
         return points[0][1] if len(points) == 1 else math.nan

@@ -11,7 +11,7 @@ import typer
 
 from spindb.cli import completion
 from spindb.cli.terminal.tables import say
-from spindb.errors import UsageError
+from spindb.errors import NotFoundError, UsageError
 from spindb.location import find_database
 
 if TYPE_CHECKING:
@@ -100,6 +100,16 @@ def words_of(words: Sequence[str] | None) -> list[str]:
     if not ids:
         raise UsageError("stdin holds no ids")
     return ids
+
+
+def require_runs(ids: list[int], words: Sequence[str] | None) -> None:
+    """Refuse a filter that no run matches.
+
+    Raises:
+        NotFoundError: it is such.
+    """
+    if not ids:
+        raise NotFoundError("no run matches", hint=f"spindb runs {' '.join(map(repr, words or []))} says why")
 
 
 def run_meant(connection: Connection, word: str) -> RunInfo:

@@ -124,21 +124,23 @@ def _require_success(run: Training, process: subprocess.Popen[bytes]) -> None:
 def train_one(name: str, seed: int, data_dir: Path) -> None:
     """Train one run of the study in this process."""
     from spindb.play.engine.tensorflow_session import import_tensorflow
-    from spindb.play.environments.quiet import import_quietly
+    from spindb.play.environments.libraries import import_quietly
 
     import_tensorflow()
     gymnasium = import_quietly("gymnasium")
-    from spindb.demo.ppo import ppo
-    from spindb.demo.td3 import td3
+    from spindb.demo.ppo import PPOSettings, ppo
+    from spindb.demo.td3 import TD3Settings, td3
 
     setting = next(s for s in SETTINGS if s.name == name)
-    algorithms: dict[str, Callable[..., None]] = {"ppo": ppo, "td3": td3}
     kwargs = {**setup_logger_kwargs(setting.name, seed, data_dir), "quiet": True}
 
     def make_env() -> Any:
         return gymnasium.make(setting.env_id)
 
-    algorithms[setting.algorithm](make_env, seed=seed, epochs=setting.epochs, logger_kwargs=kwargs, **setting.arguments)
+    if setting.algorithm == "ppo":
+        ppo(make_env, PPOSettings(seed=seed, epochs=setting.epochs, **setting.arguments), kwargs)
+    else:
+        td3(make_env, TD3Settings(seed=seed, epochs=setting.epochs, **setting.arguments), kwargs)
 
 
 def main() -> None:

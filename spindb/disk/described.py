@@ -27,7 +27,7 @@ class Global:
 _MAKERS = {f"{module}.{name}" for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")}
 
 
-def is_maker(target: Any) -> bool:
+def is_maker(target: object) -> bool:
     """Whether it is one of the functions that make an instance of their first argument."""
     return isinstance(target, Global) and str(target) in _MAKERS
 

@@ -2,20 +2,18 @@
 
 ``vars.pkl`` holds ``{'env': env}``. Most of gym's environments carry a spec with their id; those
 that pickle by their constructor's arguments ("EzPickle": Box2D, MuJoCo) carry none, but their class
-and time limit tell it.
+and time limit give it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 from spindb.canonical import equal_value
 from spindb.disk.codecs.pickles import PickleError, read_pickle
-from spindb.disk.described import Array, Built
+from spindb.disk.described import Built
 from spindb.disk.gymclasses import BASES, Identified, identify, same_environment
 from spindb.records import EnvironmentHint
 
@@ -27,8 +25,6 @@ _NO_ID = frozenset(_NOTHING.split())
 _LONGEST_VALUE = 60  # characters of an argument in a message
 _ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", re.IGNORECASE)
 _MAX_LIMIT = 2**31  # steps
-_OLD_STATE = 5  # name of the generator, key, position, has_gauss, gauss
-_KEY_BYTES = 624 * 4
 INNER = ("env", "_env", "venv")
 """What wrappers call the environment inside them."""
 SPECS = ("spec", "_spec", "_cached_spec")
@@ -41,14 +37,40 @@ def environment_in_state(data: bytes) -> EnvironmentHint:
     Raises:
         PickleError: the state can't be read; the message says why.
     """
+    layers = layers_in_state(data)
+    if (refusal := why_not_built(layers)) is not None:
+        raise PickleError(refusal)
+    return hint_of(layers)
+
+
+def layers_in_state(data: bytes) -> tuple[Built, ...]:
+    """The environment in a saved state, from its outermost wrapper inwards; at least one layer.
+
+    Raises:
+        PickleError: the state can't be read, or holds no environment.
+    """
     state = read_pickle(data)
     if not isinstance(state, dict) or "env" not in state:
         raise PickleError("the saved state holds no environment under the key 'env'")
-    layers = list(layers_of(state["env"]))
+    layers = tuple(_layers_of(state["env"]))
     if not layers:
         raise PickleError(f"the saved environment is a {type(state['env']).__name__}, not an object")
-    if layers[0].called and layers[0].state is None:
-        raise PickleError(f"holds no environment: unpickling it would call {layers[0].call}")
+    return layers
+
+
+def why_not_built(layers: Sequence[Built]) -> str | None:
+    """Why a saved environment says nothing: it is the result of a call, not an object with a state."""
+    outermost = layers[0]
+    if outermost.called and outermost.state is None:
+        return f"holds no environment: unpickling it would call {outermost.call}"
+    return None
+
+
+def hint_of(layers: Sequence[Built]) -> EnvironmentHint:
+    """The id, the classes and the time limit of a saved environment.
+
+    An id in a spec is certain; the id that follows from class, limit and arguments is the next best.
+    """
     classes = tuple(layer.class_path for layer in layers)
     limit = min((steps for layer in layers if (steps := limit_of(layer))), default=None)
     for layer in layers:
@@ -63,15 +85,22 @@ def _why_no_id(classes: tuple[str, ...], found: Identified) -> str | None:
     """Why no id follows from a known class: it was made with arguments that no id stands for."""
     if found.id or not found.arguments:
         return None
-    told = ", ".join(f"{name}={_short(value)}" for name, value in found.arguments.items())
-    return f"the saved state holds {classes[-1]} made with {told}, which no id stands for: no id is claimed"
+    made_with = ", ".join(f"{name}={_short(value)}" for name, value in found.arguments.items())
+    return f"the saved state holds {classes[-1]} made with {made_with}, which no id stands for: no id is claimed"
 
 
-def _short(value: Any) -> str:
-    if not _is_plain(value):
+def _short(value: object) -> str:
+    if not is_plain(value):
         return f"<{type(value).__name__}>"
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is a number, a text, None, or a flat list of these."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, (bool, int, float, str)) for item in value)
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def is_environment_id(text: object) -> bool:
@@ -88,82 +117,6 @@ def _is_id(text: str) -> bool:
     if not _ID.match(text):
         return False
     return text.lower() not in _NO_ID and isinstance(equal_value(text), str) and any(map(str.isalpha, text))
-
-
-@dataclass(frozen=True, slots=True)
-class SavedRandom:
-    """The state of numpy's Mersenne twister as a saved environment holds it.
-
-    ``key`` is 624 little-endian uint32 as bytes; ``position``, ``has_gauss`` and ``gauss`` are numpy's.
-    """
-
-    key: bytes
-    position: int
-    has_gauss: int
-    gauss: float
-
-
-def random_in_state(data: bytes) -> SavedRandom | None:
-    """The random state of the innermost environment in a saved state, None where it holds none.
-
-    Raises:
-        PickleError: the state can't be read.
-    """
-    state = read_pickle(data)
-    layers = list(layers_of(state.get("env"))) if isinstance(state, dict) else []
-    for layer in reversed(layers):
-        for name in ("np_random", "_np_random"):
-            found = _saved_random(layer.attributes.get(name), data)
-            if found is not None:
-                return found
-    return None
-
-
-def attributes_in_state(data: bytes) -> dict[str, Any]:
-    """The innermost environment's attributes that are plain values: what it was made with, and what it was doing.
-
-    Raises:
-        PickleError: the state can't be read.
-    """
-    state = read_pickle(data)
-    layers = list(layers_of(state.get("env"))) if isinstance(state, dict) else []
-    attributes = layers[-1].attributes if layers else {}
-    return {str(name): value for name, value in attributes.items() if _is_plain(value)}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(isinstance(item, (bool, int, float, str)) for item in value)
-    return value is None or isinstance(value, (bool, int, float, str))
-
-
-def _saved_random(value: Any, data: bytes) -> SavedRandom | None:
-    """Of a pickled ``RandomState``: a tuple in numpy before 1.17, a dict since."""
-    if not isinstance(value, Built) or "randomstate" not in value.class_path.lower():
-        return None
-    state = value.state
-    if isinstance(state, dict) and isinstance(state.get("state"), dict):
-        inner = state["state"]
-        parts = (inner.get("key"), inner.get("pos"), state.get("has_gauss", 0), state.get("gauss", 0.0))
-    elif isinstance(state, tuple) and len(state) == _OLD_STATE:
-        parts = state[1:]
-    else:
-        return None
-    key, position, has_gauss, gauss = parts
-    raw = _array_bytes(key, data)
-    if raw is None or len(raw) != _KEY_BYTES or not isinstance(position, int):
-        return None
-    return SavedRandom(raw, position, int(has_gauss), float(gauss))
-
-
-def _array_bytes(value: Any, data: bytes) -> bytes | None:
-    """The bytes of an array: raw in a file of joblib, or in the state of a plain pickle's ``_reconstruct``."""
-    if isinstance(value, Array):
-        return data[value.start : value.start + value.count]
-    if isinstance(value, Built) and value.class_path.endswith("multiarray._reconstruct"):
-        parts = value.state if isinstance(value.state, tuple) else ()
-        return parts[-1] if parts and isinstance(parts[-1], bytes) else None
-    return None
 
 
 def classes_begun(mentioned: tuple[str, ...]) -> tuple[str, ...]:
@@ -196,7 +149,7 @@ def environment_in_name(name: str, classes: tuple[str, ...] = ()) -> str | None:
     return spelled.pop() if len(spelled) == 1 else None
 
 
-def layers_of(env: Any) -> Iterator[Built]:
+def _layers_of(env: object) -> Iterator[Built]:
     """The environment from its outermost wrapper inwards."""
     for _ in range(_MAX_CHAIN):
         if not isinstance(env, Built):
@@ -212,7 +165,7 @@ def limit_of(layer: Built) -> int | None:
     return found if isinstance(found, int) and 0 < found < _MAX_LIMIT else None
 
 
-def spec_id(spec: Any) -> str | None:
+def spec_id(spec: object) -> str | None:
     """The id in an ``EnvSpec``: an attribute of its state, or the first argument it was made with."""
     if not isinstance(spec, Built):
         return None

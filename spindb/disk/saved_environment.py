@@ -1,21 +1,19 @@
 """A saved environment as it was: its wrappers with their values, and what it was made with.
 
 Read from ``vars.pkl`` without executing anything. gym and gymnasium keep the arguments of ``make`` in the spec;
-environments that pickle by their constructor's arguments keep those; of gym's own classes the attributes tell.
+environments that pickle by their constructor's arguments keep those; of gym's own classes the attributes say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from spindb.disk.codecs.pickles import PickleError, read_pickle
 from spindb.disk.described import Built
-from spindb.disk.environments import INNER, SPECS, layers_of, limit_of, spec_id
+from spindb.disk.environments import INNER, SPECS, limit_of, spec_id
 from spindb.disk.gymarguments import WITHOUT_EFFECT
 from spindb.disk.gymclasses import arguments_given, registered_class
-from spindb.disk.saved_values import SavedObject, class_path_of, value_of
+from spindb.disk.saved_values import SavedObject, SavedValue, class_path_of, saved_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class SavedLayer:
     """A wrapper, or the environment itself: its class, its attributes, and its time limit where it is one (steps)."""
 
     class_path: str
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, SavedValue]
     limit: int | None = None
 
     @property
@@ -49,19 +47,11 @@ class SavedEnvironment:
     inner: SavedLayer
     id: str | None
     class_id: str | None
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
 
 
-def saved_environment(data: bytes) -> SavedEnvironment:
-    """The environment in a saved state (the bytes of ``vars.pkl``).
-
-    Raises:
-        PickleError: the state can't be read, or holds none.
-    """
-    state = read_pickle(data)
-    described = list(layers_of(state.get("env"))) if isinstance(state, dict) else []
-    if not described:
-        raise PickleError("the saved state holds no environment")
+def environment_of_layers(described: Sequence[Built], data: bytes) -> SavedEnvironment:
+    """The environment whose layers (outermost first, at least one) were found in the saved state `data`."""
     layers = [_layer(layer, data, last=layer is described[-1]) for layer in described]
     inner = layers[-1]
     spec = next((found for layer in described for name in SPECS if spec_id(found := layer.attributes.get(name))), None)
@@ -78,20 +68,20 @@ def saved_environment(data: bytes) -> SavedEnvironment:
 def _layer(described: Built, data: bytes, *, last: bool) -> SavedLayer:
     inner = next((name for name in INNER if name in described.attributes), None)
     kept = {
-        str(name): value_of(value, data)
+        str(name): saved_value(value, data)
         for name, value in described.attributes.items()
         if (last or name != inner) and name not in SPECS
     }
     return SavedLayer(class_path_of(described), kept, limit_of(described))
 
 
-def _spec_arguments(spec: Any, data: bytes) -> dict[str, Any]:
+def _spec_arguments(spec: object, data: bytes) -> dict[str, SavedValue]:
     """The arguments of ``make`` in a spec; gym called them ``_kwargs`` before 0.22."""
     if not isinstance(spec, Built):
         return {}
-    read = value_of(spec, data)
+    read = saved_value(spec, data)
     attributes = read.attributes if isinstance(read, SavedObject) else {}
     for name in ("kwargs", "_kwargs"):
-        if isinstance(attributes.get(name), dict):
-            return dict(attributes[name])
+        if isinstance(found := attributes.get(name), dict):
+            return dict(found)
     return {}

@@ -12,7 +12,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 from spindb.disk.described import Array, Built, Global
 
@@ -79,10 +79,17 @@ class SavedObject:
     """An instance: its class (``module.Class``, empty where its code was saved with it) and its attributes."""
 
     class_path: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, SavedValue] = field(default_factory=dict)
 
 
-def value_of(described: Any, data: bytes) -> Any:
+SavedValue: TypeAlias = (
+    "bool | int | float | str | tuple[SavedValue, ...] | list[SavedValue] | dict[str, SavedValue] "
+    "| SavedArray | SavedDtype | Reference | SavedObject | Unread | None"
+)
+"""What `saved_value` gives."""
+
+
+def saved_value(described: object, data: bytes) -> SavedValue:
     """What a described value is; see the module.
 
     Args:
@@ -99,7 +106,7 @@ class _Reader:
         self.data = data
         self.left = _MAX_VALUES
 
-    def value(self, described: Any, depth: int) -> Any:
+    def value(self, described: object, depth: int) -> SavedValue:
         self.left -= 1
         if described is None or isinstance(described, (bool, int, float, str)):
             return described
@@ -120,12 +127,12 @@ class _Reader:
             return self.instance(described, depth)
         return Unread(f"a {type(described).__name__}")
 
-    def values(self, items: Mapping[Any, Any], depth: int) -> Any:
+    def values(self, items: Mapping[object, object], depth: int) -> dict[str, SavedValue] | Unread:
         if len(items) > self.left:
             return Unread("something too large")
         return {str(key): self.value(item, depth + 1) for key, item in items.items()}
 
-    def instance(self, built: Built, depth: int) -> Any:
+    def instance(self, built: Built, depth: int) -> SavedValue:
         path = built.class_path
         args = built.args if isinstance(built.args, tuple) else ()
         if path == "numpy.dtype":
@@ -156,7 +163,7 @@ def class_path_of(layer: Built) -> str:
     return ""
 
 
-def _dtype(described: Any) -> SavedDtype | None:
+def _dtype(described: object) -> SavedDtype | None:
     """Of a pickled ``numpy.dtype``: its type, with the byte order of its state."""
     if not isinstance(described, Built) or described.class_path != "numpy.dtype":
         return None
@@ -167,7 +174,7 @@ def _dtype(described: Any) -> SavedDtype | None:
     return SavedDtype((order if order in ("<", ">") else "") + code)
 
 
-def _scalar(args: tuple[Any, ...]) -> Any:
+def _scalar(args: tuple[object, ...]) -> bool | int | float | Unread:
     found = _dtype(args[0]) if args else None
     raw = args[1] if len(args) > 1 else None
     if isinstance(raw, str):
@@ -179,7 +186,7 @@ def _scalar(args: tuple[Any, ...]) -> Any:
     return struct.unpack(layout, raw)[0] if len(raw) == struct.calcsize(layout) else Unread("a numpy scalar")
 
 
-def _plain_array(built: Built, args: tuple[Any, ...]) -> Any:
+def _plain_array(built: Built, args: tuple[object, ...]) -> SavedArray | Unread:
     """An array in a plain pickle: by ``_reconstruct`` and a state, or by ``_frombuffer``."""
     if built.class_path.endswith("_frombuffer") and len(args) >= _FRAME_ARGUMENTS:
         raw, dtype, shape, order = args[:_FRAME_ARGUMENTS]
@@ -196,14 +203,14 @@ def _plain_array(built: Built, args: tuple[Any, ...]) -> Any:
     return SavedArray(found.text, tuple(shape), order if order == "F" else "C", bytes(raw))
 
 
-def _array(array: Array, data: bytes) -> Any:
+def _array(array: Array, data: bytes) -> SavedArray | Unread:
     if not _DTYPE.fullmatch(array.dtype.lstrip("<>|=")) or array.count > _MAX_ARRAY:
         return Unread("an array of no numbers")
     raw = data[array.start : array.start + array.count]
     return SavedArray(array.dtype, array.shape, array.order if array.order == "F" else "C", raw)
 
 
-def _is_shape(shape: Any) -> bool:
+def _is_shape(shape: object) -> TypeGuard[tuple[int, ...]]:
     return (
         isinstance(shape, tuple)
         and all(isinstance(length, int) and length >= 0 for length in shape)

@@ -21,7 +21,7 @@ def config_text(config: dict[str, Any], exp_name: str | None) -> str:
     return json.dumps(values, separators=(",", ":\t"), indent=4, sort_keys=True)
 
 
-def to_jsonable(value: Any, _depth: int = 0, _inside: frozenset[int] = frozenset()) -> Any:
+def to_jsonable(value: object, _depth: int = 0, _inside: frozenset[int] = frozenset()) -> Any:
     """The value as JSON has it. Cycles and what lies deeper than six objects become text."""
     if value is None or (isinstance(value, (bool, int, float, str)) and type(value).__module__ == "builtins"):
         return value
@@ -43,7 +43,7 @@ def to_jsonable(value: Any, _depth: int = 0, _inside: frozenset[int] = frozenset
     return str(value)
 
 
-def _key(key: Any) -> str:
+def _key(key: object) -> str:
     if isinstance(key, str):
         return key
     if key is None or isinstance(key, (bool, int, float)):

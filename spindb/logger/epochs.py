@@ -69,7 +69,7 @@ class Logger:
         self.log_current_row: dict[str, Any] = {}
         self.first_row = True
         self._tensorflow: tuple[Any, Mapping[str, Any], Mapping[str, Any]] | None = None
-        self._pytorch: Any = None
+        self._pytorch: object = None
         self._twin: tuple[bool, Any] = (False, None)
         self._read_back = ReadBack(self.output_dir)
 
@@ -94,7 +94,7 @@ class Logger:
         with saving.own_file(self.output_dir / CONFIG) as beside:
             beside.write_text(text, encoding="utf-8")
 
-    def log_tabular(self, key: str, value: Any) -> None:
+    def log_tabular(self, key: str, value: object) -> None:
         """Put a value into the current row.
 
         Raises:
@@ -133,7 +133,7 @@ class Logger:
         """
         self._tensorflow = (sess, inputs, outputs)
 
-    def setup_pytorch_saver(self, what_to_save: Any, *, save_onnx: bool = False, observation: Any = None) -> None:
+    def setup_pytorch_saver(self, what_to_save: object, *, save_onnx: bool = False, observation: object = None) -> None:
         """Make `save_state` save this module too.
 
         Args:
@@ -183,13 +183,13 @@ class EpochLogger(Logger):
         super().__init__(*args, **kwargs)
         self.epoch_dict: dict[str, list[Any]] = {}
 
-    def store(self, **values: Any) -> None:
+    def store(self, **values: object) -> None:
         """Remember values (numbers or arrays) of this epoch."""
         for key, value in values.items():
             self.epoch_dict.setdefault(key, []).append(value)
 
     def log_tabular(
-        self, key: str, value: Any = None, with_min_and_max: bool = False, average_only: bool = False
+        self, key: str, value: object = None, with_min_and_max: bool = False, average_only: bool = False
     ) -> None:
         """Put a value into the current row, or statistics of what was stored under the key.
 
@@ -222,5 +222,5 @@ class EpochLogger(Logger):
         return values.mean(), values.std(), values.min(), values.max()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return str(value).replace("\t", " ").replace("\n", " ")

@@ -50,14 +50,14 @@ class ReadBack:
 
     def say(self, kind: str, problem: str) -> None:
         """Warn, once per kind of save and problem."""
-        told = (kind, re.sub(r"\d+", "", problem))  # itr and counts aside
-        if told not in self._said:
-            self._said.add(told)
+        key = (kind, re.sub(r"\d+", "", problem))  # itr and counts aside
+        if key not in self._said:
+            self._said.add(key)
             warnings.warn(problem, RuntimeWarning, stacklevel=_level_of_the_training())
 
 
 def _level_of_the_training() -> int:
-    """How many calls below the training's own line whoever asks this is: that line is what a warning names."""
+    """How many calls below the training's own line the caller is: that line is what a warning names."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("spindb.logger"):
         frame, level = frame.f_back, level + 1
@@ -78,7 +78,7 @@ def shape_of_graph(session: Any, inputs: Mapping[str, Any], outputs: Mapping[str
     return getattr(session.graph, "version", 0), tuple(inputs), tuple(outputs)
 
 
-def _layers(env: Any) -> tuple[type, ...]:
+def _layers(env: object) -> tuple[type, ...]:
     """The classes of an environment and its wrappers."""
     found: list[type] = []
     while env is not None and len(found) < _MAX_LAYERS:

@@ -85,7 +85,7 @@ def _pickle_by_value(state: dict[str, Any]) -> bytes:
     return data
 
 
-def _own_module(value: Any) -> ModuleType | None:
+def _own_module(value: object) -> ModuleType | None:
     """The module of the value's class where it is the user's own file, not an installed package."""
     inner = getattr(value, "unwrapped", value)
     module = sys.modules.get(type(inner).__module__)
@@ -176,7 +176,7 @@ def save_pytorch(directory: Path, module: Any, itr: int | None) -> str | None:
     return reason
 
 
-def save_twin(directory: Path, itr: int | None, module: Any, env: Any, observation: Any) -> str | None:
+def save_twin(directory: Path, itr: int | None, module: Any, env: object, observation: object) -> str | None:
     """Write ``pyt_save/model{itr}.onnx``, traced of the module that ``model{itr}.pt`` holds; see `tracing`.
 
     Returns:

@@ -14,12 +14,21 @@ import inspect
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spindb.errors import SpindbError
 from spindb.extras import require_extra
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    Module: TypeAlias = torch.nn.Module
+    Tensor: TypeAlias = torch.Tensor
+    Array: TypeAlias = NDArray[Any]
 
 OPSET = 18
 _ACTORS = ("pi", "actor", "policy", "actor_net", "policy_net", "q_net", "q_network")
@@ -40,13 +49,13 @@ class Traced:
 
     data: bytes
     about: Mapping[str, str]
-    observations: Any
+    observations: Array
     """Observations by which it can be checked, an array with a row each."""
-    expected: Mapping[str, Any]
+    expected: Mapping[str, Array]
     """What the module itself makes of them, one by one, by the names of the outputs; draws are not among them."""
 
 
-def trace(module: Any, env: Any = None, observation: Any = None) -> Traced:
+def trace(module: Module, env: object = None, observation: object = None) -> Traced:
     """Trace a module.
 
     Args:
@@ -91,14 +100,14 @@ def trace(module: Any, env: Any = None, observation: Any = None) -> Traced:
 
 
 @contextlib.contextmanager
-def _apart(torch: Any) -> Iterator[None]:
+def _apart(torch: ModuleType) -> Iterator[None]:
     """Without gradients, warnings, or a trace in the random numbers of the training."""
     with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: what it warns of is compared in the end
         yield
 
 
-def _observations(torch: Any, module: Any, env: Any, observation: Any) -> Any:
+def _observations(torch: ModuleType, module: Module, env: object, observation: object) -> Tensor:
     """Some observations, a row each.
 
     Raises:
@@ -123,11 +132,11 @@ def _observations(torch: Any, module: Any, env: Any, observation: Any) -> Any:
     return torch.randn(_ROWS, *shape, dtype=torch.float32 if dtype is torch.float16 else dtype)
 
 
-Way = tuple[str, Callable[[Any], Any], bool]
+Way: TypeAlias = "tuple[str, Callable[[Tensor], Any], bool]"
 """What it is called, the call for observations, and whether what it gives is the action for certain."""
 
 
-def _ways(module: Any) -> Iterator[Way]:
+def _ways(module: Module) -> Iterator[Way]:
     """What may act, the likeliest first."""
     forward = getattr(type(module), "forward", None)
     scripted = "ScriptModule" in {cls.__name__ for cls in type(module).__mro__}
@@ -147,18 +156,18 @@ def _parameters(call: Any) -> set[str]:
         return set()
 
 
-def _chooses(call: Any) -> bool:
+def _chooses(call: object) -> bool:
     """Whether it takes ``deterministic``, and so gives actions."""
     return "deterministic" in _parameters(call)
 
 
-def _called(call: Any) -> Callable[[Any], Any]:
+def _called(call: Any) -> Callable[[Tensor], Any]:
     known = _parameters(call)
     options = {n: v for n, v in (("deterministic", True), ("with_logprob", False)) if n in known}
     return lambda observations: call(observations, **options)
 
 
-def _act_of(torch: Any, module: Any) -> Callable[[Any], Any] | None:
+def _act_of(torch: ModuleType, module: Module) -> Callable[[Tensor], Any] | None:
     """The author's ``act`` for one observation, where it can be asked for the action without a draw."""
     act = getattr(module, "act", None)
     if not callable(act) or not _chooses(act):
@@ -166,7 +175,7 @@ def _act_of(torch: Any, module: Any) -> Callable[[Any], Any] | None:
     return lambda one: torch.as_tensor(act(one, deterministic=True))
 
 
-def _acts_alike(torch: Any, act: Callable[[Any], Any], rows: Any, outputs: Mapping[str, Any]) -> bool:
+def _acts_alike(torch: ModuleType, act: Callable[[Tensor], Any], rows: Tensor, outputs: Mapping[str, Tensor]) -> bool:
     """Whether outputs hold the actions of the author's ``act``, or that can't be asked."""
     found = outputs.get("action", outputs.get("output"))
     if found is None:
@@ -180,7 +189,7 @@ def _acts_alike(torch: Any, act: Callable[[Any], Any], rows: Any, outputs: Mappi
     )
 
 
-def _outputs(torch: Any, found: Any, settled: bool) -> dict[str, Any]:
+def _outputs(torch: ModuleType, found: Any, settled: bool) -> dict[str, Tensor]:
     """The tensors in what a module gave, by the names that outputs of policies have.
 
     Raises:
@@ -205,7 +214,7 @@ def _outputs(torch: Any, found: Any, settled: bool) -> dict[str, Any]:
     return {"action" if settled else "output": found}
 
 
-def _require_rows(torch: Any, outputs: Mapping[str, Any], turned: Mapping[str, Any], count: int) -> None:
+def _require_rows(torch: ModuleType, outputs: Mapping[str, Tensor], turned: Mapping[str, Tensor], count: int) -> None:
     """Refuse outputs that are not a row for each observation, which follows from that one alone."""
     for name, value in outputs.items():
         if not value.dim() or value.shape[0] != count or value.dim() > _MOST_AXES:
@@ -214,11 +223,30 @@ def _require_rows(torch: Any, outputs: Mapping[str, Any], turned: Mapping[str, A
             raise UntracedError("what it gives for an observation depends on others, or is drawn")
 
 
+Value: TypeAlias = "Callable[[Tensor], Tensor]"
+
+
 def _exported(
-    torch: Any, module: Any, name: str, call: Callable[[Any], Any], settled: bool, rows: Any, outputs: Mapping[str, Any]
+    torch: ModuleType,
+    module: Module,
+    name: str,
+    call: Callable[[Tensor], Any],
+    settled: bool,
+    rows: Tensor,
+    outputs: Mapping[str, Tensor],
 ) -> Traced:
-    names = list(outputs)
     value = _value_of(torch, module, rows)
+    names = [*outputs, *(() if value is None else ("v",))]
+    data = _onnx_bytes(torch, module, _twin(torch, module, call, settled, value), rows, names)
+    alone = [
+        {**_outputs(torch, call(row[None]), settled), **({"v": value(row[None])} if value else {})} for row in rows
+    ]
+    expected = {key: torch.cat([found[key] for found in alone]).numpy() for key in alone[0] if key != "sample"}
+    return Traced(data, _about(module, name, settled, outputs), rows.numpy(), expected)
+
+
+def _about(module: Module, name: str, settled: bool, outputs: Mapping[str, Tensor]) -> dict[str, str]:
+    """The words that belong into the file: what was traced, and what is known of its outputs."""
     kind = type(module).__name__
     about = {"module": f"{type(module).__module__}.{type(module).__qualname__}", "traced": name}
     if "output" in outputs:
@@ -227,45 +255,48 @@ def _exported(
             about |= {"scores": "values", "met": f"its {name} is that of {kind}: values of choices"}
     elif settled and "action" in outputs and outputs["action"].is_floating_point():
         about["draws"] = "unknown"
-    if value is not None:
-        names.append("v")
+    return about
 
-    class Twin(torch.nn.Module):  # type: ignore[misc]
-        """What is traced: observations to the outputs of a policy."""
 
+def _twin(
+    torch: ModuleType, module: Module, call: Callable[[Tensor], Any], settled: bool, value: Value | None
+) -> Module:
+    """What is traced: a module from observations to the outputs of a policy, the value last where there is one."""
+
+    class Twin(torch.nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.traced = module
 
-        def forward(self, observation: Any) -> Any:
+        def forward(self, observation: Tensor) -> tuple[Tensor, ...]:
             found = list(_outputs(torch, call(observation), settled).values())
             if value is not None:
                 found.append(value(observation))
             return tuple(found)
 
-    file = io.BytesIO()
+    return Twin().eval()
+
+
+def _onnx_bytes(torch: ModuleType, module: Module, twin: Module, rows: Tensor, names: Sequence[str]) -> bytes:
+    """The twin as an ONNX file."""
     options: dict[str, Any] = {
         "input_names": ["observation"],
-        "output_names": names,
+        "output_names": list(names),
         "dynamic_axes": {given: {0: "n"} for given in ("observation", *names)},
         "opset_version": OPSET,
     }
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         options["dynamo"] = False  # the other exporter needs a package more
-    twin, given = Twin().eval(), (rows[:_TRACED_ROWS],)
-    if any(
-        isinstance(part, torch.jit.ScriptModule) for part in module.modules()
-    ):  # which the exporter alone can't trace
+    given = (rows[:_TRACED_ROWS],)
+    # The exporter alone can't trace what holds a part of TorchScript.
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
         twin = torch.jit.trace(twin, given, check_trace=False)
+    file = io.BytesIO()
     torch.onnx.export(twin, given, file, **options)
-    alone = [
-        {**_outputs(torch, call(row[None]), settled), **({"v": value(row[None])} if value else {})} for row in rows
-    ]
-    expected = {key: torch.cat([found[key] for found in alone]).numpy() for key in alone[0] if key != "sample"}
-    return Traced(file.getvalue(), about, rows.numpy(), expected)
+    return file.getvalue()
 
 
-def _value_of(torch: Any, module: Any, rows: Any) -> Callable[[Any], Any] | None:
+def _value_of(torch: ModuleType, module: Module, rows: Tensor) -> Callable[[Tensor], Any] | None:
     """The value function for observations alone, shape (n,); None where there is none."""
     for name in _VALUES:
         call = getattr(module, name, None)
@@ -282,6 +313,7 @@ def _value_of(torch: Any, module: Any, rows: Any) -> Callable[[Any], Any] | None
 
 def with_metadata(data: bytes, about: Mapping[str, str]) -> bytes:
     """An ONNX model with words added: messages of protocol buffers that stand one behind the other are one."""
+    # ModelProto: 14 metadata_props, each a StringStringEntryProto: 1 key, 2 value.
     return data + b"".join(
         _field(14, _field(1, key.encode()) + _field(2, value.encode("utf-8", "replace")))
         for key, value in about.items()
@@ -289,6 +321,7 @@ def with_metadata(data: bytes, about: Mapping[str, str]) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
+    # Wire type 2: a length, and so many bytes.
     return bytes([number << 3 | 2]) + _varint(len(data)) + data
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from spindb.errors import PolicyError, UsageError
 from spindb.index.read.evaluation_options import engine_text
+from spindb.play.arrays import Array, Doubles, Observation
 from spindb.play.engine.operations import draw_categories
 from spindb.play.policies import Policy
 from spindb.play.policies.forms import Form
@@ -50,8 +51,13 @@ class Space:
     shape: tuple[int, ...]
     choices: tuple[int, ...] = ()
     start: int = 0
-    low: Any = None
-    high: Any = None
+    low: Doubles | None = None
+    high: Doubles | None = None
+
+    @property
+    def bounds(self) -> tuple[Doubles, Doubles] | None:
+        """The least and the greatest number of each dimension; None where it is of choices."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 def space_of(space: Any) -> Space | None:
@@ -92,14 +98,14 @@ def settle(policy: Policy, space: Any = None, rule: Rule | None = None, *, where
     return _moving(policy, known, rule, found, where)
 
 
-def _probe(policy: Policy) -> Any:
+def _probe(policy: Policy) -> Array | None:
     """The action for an observation of zeros, without a draw; None where that can't be had."""
     shape = policy.observation_shape
     found = None if shape is None else policy.probe(np.zeros(shape, dtype=np.float32))
     return None if found is None else np.asarray(found)
 
 
-def _say_nan(policy: Policy, found: Any) -> None:
+def _say_nan(policy: Policy, found: Array | None) -> None:
     """Note that a policy acts NaN. Without a broken weight it is the zeros that it can't take: a policy may divide by
     what it observes."""
     if found is None or found.dtype.kind != "f" or not np.isnan(found).any() or not (broken := policy.nan_weights()):
@@ -110,7 +116,7 @@ def _say_nan(policy: Policy, found: Any) -> None:
         policy.notes = (*policy.notes, note)
 
 
-def _without_space(policy: Policy, rule: Rule | None, found: Any) -> Policy:
+def _without_space(policy: Policy, rule: Rule | None, found: Array | None) -> Policy:
     form = policy.form
     if rule is None:
         if form.settled:
@@ -121,7 +127,7 @@ def _without_space(policy: Policy, rule: Rule | None, found: Any) -> Policy:
     return Decided(policy, rule, Space("", ()), asked=rule)
 
 
-def _choosing(policy: Policy, space: Space, rule: Rule | None, found: Any, where: str) -> Policy:
+def _choosing(policy: Policy, space: Space, rule: Rule | None, found: Array | None, where: str) -> Policy:
     form = policy.form
     asked = rule
     if rule in ("tanh", "clip"):
@@ -144,7 +150,7 @@ def _choosing(policy: Policy, space: Space, rule: Rule | None, found: Any, where
     return Decided(policy, rule, space, form.scores == "probabilities", asked=asked)
 
 
-def _settled_choice(policy: Policy, space: Space, rule: Rule | None, found: Any, where: str) -> Policy:
+def _settled_choice(policy: Policy, space: Space, rule: Rule | None, found: Array | None, where: str) -> Policy:
     """Of a policy that chooses itself."""
     if found is not None and found.shape != space.shape:
         raise PolicyError(
@@ -163,7 +169,7 @@ def _settled_choice(policy: Policy, space: Space, rule: Rule | None, found: Any,
     return policy
 
 
-def _moving(policy: Policy, space: Space, rule: Rule | None, found: Any, where: str) -> Policy:
+def _moving(policy: Policy, space: Space, rule: Rule | None, found: Array | None, where: str) -> Policy:
     form = policy.form
     if rule == "argmax":
         raise PolicyError(f"--action argmax is for a choice among actions; {where} takes {space.words}")
@@ -221,37 +227,39 @@ def _save(policy: Policy) -> str:
     return str(getattr(policy, "save", "the policy"))
 
 
-def _numbers(found: Any) -> str:
+def _numbers(found: Array) -> str:
     return "one number" if found.size == 1 else f"{found.size} numbers"
 
 
-def _range(low: Any, high: Any) -> str:
+def _range(low: Doubles, high: Doubles) -> str:
     """Bounds in words: one number where all dimensions have the same."""
     first, last = (_shown(bound) for bound in (low, high))
     return f"from {first} to {last}"
 
 
-def _shown(bound: Any) -> str:
+def _shown(bound: Doubles) -> str:
     values = np.unique(np.asarray(bound, dtype=np.float64))
     if len(values) == 1:
         return f"{values[0]:g}"
     return "[" + ", ".join(f"{value:g}" for value in np.ravel(bound)[:8]) + ("]" if np.size(bound) <= 8 else ", …]")
 
 
-def _same_bounds(bounds: tuple[Any, Any], space: Space) -> bool:
+def _same_bounds(bounds: tuple[Array, Array], space: Space) -> bool:
     """Whether a policy's bounds are the space's, in one dimension at least: Spinning Up takes all from the first.
 
     Where the space has none, any will do.
     """
     low, high = (np.broadcast_to(np.ravel(bound), (int(np.prod(space.shape)),)) for bound in bounds)
-    space_low, space_high = np.ravel(space.low), np.ravel(space.high)
+    if space.bounds is None:
+        return True
+    space_low, space_high = map(np.ravel, space.bounds)
     upper = np.isclose(high, space_high, rtol=_TOLERANCE) | ~np.isfinite(space_high)
     lower = np.isclose(low, space_low, rtol=_TOLERANCE) | ~np.isfinite(space_low)
     symmetric = np.isclose(low, -high, rtol=_TOLERANCE)  # the limit is the greatest action, whatever the least is
     return bool((upper & (lower | symmetric)).any())
 
 
-def _within_one(bounds: tuple[Any, Any] | None) -> bool:
+def _within_one(bounds: tuple[Array, Array] | None) -> bool:
     """Whether a policy gives numbers between -1 and 1: squashed already."""
     return bounds is not None and bool((np.abs(bounds[0]) <= 1.0).all() and (np.abs(bounds[1]) <= 1.0).all())
 
@@ -308,43 +316,47 @@ class Decided:
         }
         return (f"{words[self.rule]} (--action {self.rule})",) if self.rule in words else ()
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: Observation) -> Array:
         """See `spindb.play.policies.Policy`."""
-        found = np.asarray(self.policy.act(observation))
+        found: Array = np.asarray(self.policy.act(observation))
         if self.space.choices:
             return self._chosen(found)
+        bounds = self.space.bounds
         if self.rule == "tanh":
             found = found if self.squashed else np.tanh(found)
-            low, high = self.space.low, self.space.high
-            if low is not None and np.isfinite(low).all() and np.isfinite(high).all():
+            if bounds is not None and all(np.isfinite(bound).all() for bound in bounds):
+                low, high = bounds
                 found = (np.reshape((low + high) / 2, -1) + np.reshape((high - low) / 2, -1) * found).astype(np.float32)
             elif self.policy.form.limit is not None:
                 found = found * self.policy.form.limit
-        elif self.rule == "clip" and self.space.low is not None:
-            found = np.clip(found, self.space.low.reshape(-1), self.space.high.reshape(-1)).astype(found.dtype)
-        if self.space.low is None:
+        elif self.rule == "clip" and bounds is not None:
+            found = np.clip(found, bounds[0].reshape(-1), bounds[1].reshape(-1)).astype(found.dtype)
+        if bounds is None:
             return found
         batch = found.shape[:-1] if found.ndim > 1 and found.size != int(np.prod(self.space.shape)) else ()
         return found.reshape((*batch, *self.space.shape))
 
     __call__ = act
 
-    def _chosen(self, scores: Any) -> Any:
+    def _chosen(self, scores: Array) -> Array:
         """Of scores of shape (…, choices), the choice of each dimension of the space."""
         rows = scores.reshape(-1, scores.shape[-1])
         parts = np.split(rows, np.cumsum(self.space.choices)[:-1], axis=-1)
-        found = np.stack([self._choice(part) for part in parts], axis=-1) + self.space.start
+        found: Array = np.stack([self._choice(part) for part in parts], axis=-1) + self.space.start
         if self.space.shape == ():
             found = found[:, 0]
-        return found[0] if scores.ndim == 1 else found
+        if scores.ndim == 1:
+            found = found[0]
+        return found
 
-    def _choice(self, rows: Any) -> Any:
+    def _choice(self, rows: Array) -> Array:
         if self.rule == "argmax":
-            return np.argmax(rows, axis=-1)
+            return np.asarray(np.argmax(rows, axis=-1))
         if self.probabilities:
             with np.errstate(divide="ignore"):
                 rows = np.log(rows)
-        return draw_categories(self.rng, rows)[:, 0]
+        drawn: Array = draw_categories(self.rng, rows)[:, 0]
+        return drawn
 
     def seed(self, seed: int) -> None:
         """See `spindb.play.policies.Policy`."""

@@ -28,5 +28,7 @@ def require_fit(policy: Policy, built: BuiltEnvironment, action: Rule | None = N
         )
     if wanted is None and given is not None and policy.engine != "torch":
         policy.observation_shape = given
+    # A save holds layers: whether the last one gives actions, logits or values follows from the action space alone, and
+    # is decided before the first step, where an error is still cheap.
     where = built.id or "the environment"
     return settle(policy, built.environment.action_space, action, where=where)

@@ -8,24 +8,26 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 from spindb.errors import EnvironmentWarning
+from spindb.index.query.reference import reference
 from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.environments.build import Choices
+from spindb.play.environments.build import WINDOW_VARIABLES
 from spindb.play.environments.contact_forces import ContactForces
-from spindb.play.environments.of_snapshot import environment_of
-from spindb.play.environments.own import import_environments
-from spindb.play.fit import require_fit
 from spindb.play.locate import Playable, locate
-from spindb.play.policies import Engine, Policy, load_snapshot
+from spindb.play.policies import Engine, Policy
+from spindb.play.process_state import unchanged_process
+from spindb.play.request import PlayOptions
+from spindb.play.session import loaded, prepared
 
 
 def load_exportable(playable: Playable) -> GraphPolicy:
-    """The snapshot's policy as a graph, deterministic: what can be told to other stacks.
+    """The snapshot's policy as a graph, deterministic: what can be exported to other stacks.
 
     Raises:
         PolicyError: numpy can't evaluate it; the message says which operation it does not know.
     """
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=True, engine="numpy")
+    with unchanged_process():
+        policy = loaded(playable, PlayOptions(deterministic=True, engine="numpy"))
     assert isinstance(policy, GraphPolicy)
     return policy
 
@@ -61,11 +63,9 @@ def load_policy(
         NotFoundError: there is no such run or itr.
         PolicyError: the snapshot can't be loaded, or does not say how its outputs become actions.
     """
-    playable = locate(run, itr, db=db)
-    policy = load_snapshot(
-        playable.directory, playable.snapshot, deterministic=deterministic, engine=engine, trust=trust
-    )
-    return settle(policy, None, rule_of(action))
+    options = PlayOptions(deterministic=deterministic, engine=engine, trust=trust)
+    with unchanged_process():
+        return settle(loaded(locate(reference(run), itr, db=db), options), None, rule_of(action))
 
 
 def load_policy_and_env(
@@ -92,18 +92,20 @@ def load_policy_and_env(
     Where it is not the environment of the training, or may not be, an `EnvironmentWarning` says why.
 
     Raises:
-        EnvironmentBuildError: the environment can't be told or built; use `load_policy` and your own.
+        EnvironmentBuildError: no environment is known or can be built; use `load_policy` and your own.
         NotFoundError, PolicyError: as `load_policy`.
     """
-    playable = locate(run, itr, db=db)
-    for module in imports:
-        import_environments(module)
-    policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, trust=trust)
-    choices = Choices(
-        imports=tuple(imports), trust=trust, without_wrappers=without_wrappers, contact_forces=contact_forces
+    options = PlayOptions(
+        deterministic=deterministic,
+        imports=tuple(imports),
+        trust=trust,
+        action=rule_of(action),
+        without_wrappers=without_wrappers,
+        contact_forces=contact_forces,
     )
-    built = environment_of(playable, choices, render="human" if render else None, policy=policy)
-    policy = require_fit(policy, built, rule_of(action))
-    if built.substituted:
-        warnings.warn(built.substituted, EnvironmentWarning, stacklevel=2)
-    return built.environment.env, policy
+    with unchanged_process(but_for=WINDOW_VARIABLES):
+        playable = locate(reference(run), itr, db=db)
+        session = prepared(playable, options, render="human" if render else None)
+    if session.built.substituted:
+        warnings.warn(session.built.substituted, EnvironmentWarning, stacklevel=2)
+    return session.built.environment.env, session.policy

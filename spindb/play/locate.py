@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import SupportsIndex
 
 from spindb.disk import limits
 from spindb.disk.formats import LAYOUTS, files_of, layout_of, read_runs
@@ -14,7 +13,7 @@ from spindb.disk.regular import follow_links_within, read_regular
 from spindb.disk.scan import FoundRun, scan
 from spindb.errors import DatabaseError, NotFoundError, UsageError
 from spindb.index.database.connect import connected
-from spindb.index.query.reference import RunName, RunPath, RunRef, reference
+from spindb.index.query.reference import RunName, RunPath, RunRef
 from spindb.index.query.runs import find_run, pick_snapshot, run_at, snapshots_of
 from spindb.location import find_database
 from spindb.machine import this_host
@@ -44,37 +43,29 @@ class Playable:
         follow_links_within(self.root or self.directory)
 
 
-def locate(
-    run: RunRef | SupportsIndex | str | Path,
-    itr: int | None = None,
-    *,
-    db: str | Path | None = None,
-    run_id: int | None = None,
-) -> Playable:
+def locate(run: RunRef, itr: int | None = None, *, db: str | Path | None = None) -> Playable:
     """Find the snapshot to play.
 
     Args:
-        run: a run's id, directory or name: see `spindb.index.query.reference`. A directory need not be indexed.
+        run: which run: see `spindb.index.query.reference`. A directory need not be indexed.
         itr: which snapshot; None for the latest.
         db: the database (path or URL); without one as the command line finds it, where `run` is no directory.
-        run_id: the id of the run at the directory, where it is known already.
 
     Raises:
         NotFoundError: there is no such run, directory or itr; the message lists what does exist.
         DatabaseError: the database can't be used.
     """
-    ref = reference(run)
-    if isinstance(ref, RunPath):
-        return _locate_directory(ref.path, itr, _id_at(ref.path, db) if run_id is None else run_id)
+    if isinstance(run, RunPath):
+        return _locate_directory(run.path, itr, _id_at(run.path, db))
     try:
         with connected(find_database(None if db is None else str(db))) as connection:
-            found = find_run(connection, ref)
+            found = find_run(connection, run)
             snapshots = snapshots_of(connection, found.id)
     except (NotFoundError, DatabaseError):
-        if not isinstance(ref, RunName) or not os.path.isdir(ref.text):
+        if not isinstance(run, RunName) or not os.path.isdir(run.text):
             raise
-        note = f"no run is called {ref.text!r}: the directory {ref.text} is meant"
-        return replace(_locate_directory(Path(ref.text), itr, run_id), note=note)
+        note = f"no run is called {run.text!r}: the directory {run.text} is meant"
+        return replace(_locate_directory(Path(run.text), itr, None), note=note)
     if found.status == "superseded":
         raise NotFoundError(
             f"run {found.id} was overwritten: its directory holds run {found.superseded_by} now, its policies are gone"
@@ -91,6 +82,12 @@ def locate(
     )
     playable.follow_links()
     return playable
+
+
+def latest_by_number(playable: Playable) -> Playable:
+    """With the snapshot that the original takes for the latest: the highest number, stale or not, else the other."""
+    best = max(playable.beside, key=lambda snapshot: -1 if snapshot.itr is None else snapshot.itr)
+    return replace(playable, snapshot=best)
 
 
 def _id_at(directory: Path, db: str | Path | None) -> int | None:
@@ -138,7 +135,7 @@ def _near(directory: Path) -> str | None:
     return "output directories below it:\n" + "\n".join(below) if below else None
 
 
-def digest_of(playable: Playable) -> str | None:
+def policy_digest(playable: Playable) -> str | None:
     """A digest of the policy's files, so that a result stays tied to what was played; None where they can't be read."""
     files = files_of(playable.directory, playable.snapshot).digested
     if not files:
@@ -161,7 +158,7 @@ def about(playable: Playable) -> dict[str, str]:
         "snapshot": snapshot.path,
         "itr": snapshot.itr,
         "env": playable.env.id,
-        "digest": digest_of(playable),
+        "digest": policy_digest(playable),
     }
     return {name: str(value) for name, value in known.items() if value is not None}
 

@@ -14,15 +14,16 @@ from spindb.disk.codecs.onnx import OnnxError, read_onnx
 from spindb.disk.formats import layout_of, read_run
 from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError, SpindbError
 from spindb.play.actions import settle
+from spindb.play.arrays import Array
 from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.environments.build import build_environment
 from spindb.play.environments.chain import chain_of, wrapped
-from spindb.play.environments.of_snapshot import earlier_ways
+from spindb.play.environments.of_snapshot import earlier_ways, state_of
 from spindb.play.environments.packages import is_of_gym
-from spindb.play.environments.state import saved_of
 from spindb.play.locate import Playable
 from spindb.play.policies import load_snapshot
 from spindb.play.policies.twin import policy_in
+from spindb.play.process_state import unchanged_process
 
 _TOLERANCE = 1e-4
 _INSTALLED = ("site-packages", "dist-packages")
@@ -32,7 +33,7 @@ _TWIN = (
 )
 
 
-def unplayable(directory: Path, path: str, env: Any = None) -> list[str]:
+def unplayable(directory: Path, path: str, env: object = None) -> list[str]:
     """Why the snapshot at `path` of the run at `directory` will not play, in words, each with the way out.
 
     Args:
@@ -51,13 +52,14 @@ def unplayable(directory: Path, path: str, env: Any = None) -> list[str]:
     except PolicyError as error:
         found.append(("what was saved will not play by itself", error))
     try:
-        _check_environment(playable, env)
+        with unchanged_process():  # it is the training's
+            _check_environment(playable, env)
     except EnvironmentBuildError as error:
         found.append(("the environment that was saved will not be built by itself", error))
     return [f"{what}: {_words(directory, error)}" for what, error in found]
 
 
-def twin_deviates(place: Path, data: bytes, observations: Any, expected: Mapping[str, Any]) -> str | None:
+def twin_deviates(place: Path, data: bytes, observations: Array, expected: Mapping[str, Any]) -> str | None:
     """Why a twin that is to be written does not act as the module that it was traced of; None where it does.
 
     Args:
@@ -93,7 +95,7 @@ def _words(directory: Path, error: PlaybackError) -> str:
     return "\n".join(filter(None, (error.message.replace(f"{directory}{os.sep}", ""), hint)))
 
 
-def _check_policy(playable: Playable, env: Any) -> None:
+def _check_policy(playable: Playable, env: object) -> None:
     try:
         policy = load_snapshot(playable.directory, playable.snapshot, engine="numpy")
     except UnsupportedGraphError as error:
@@ -120,22 +122,25 @@ def _check_tensorflow(playable: Playable, unsupported: UnsupportedGraphError) ->
     pure_part(save, graph_bytes(save), playable.snapshot.outputs.values())
 
 
-def _check_environment(playable: Playable, env: Any) -> None:
+def _check_environment(playable: Playable, env: object) -> None:
     if env is None:  # none was given to be kept
         return
-    saved = saved_of(playable.directory, playable.snapshot.state_path, playable.env.classes)
+    saved = state_of(playable)
     if playable.env.id is None and (saved.environment is None or saved.environment.class_id is None):
-        build_environment(playable.env, saved=saved, earlier=earlier_ways(playable))  # it raises, and builds nothing
+        build_environment(
+            playable.env, saved=saved, earlier=earlier_ways(playable, saved)
+        )  # it raises, and builds nothing
         return
     chain = chain_of(saved.environment, playable.env.max_episode_steps)
     # Around the live one: wrappers of gym and gymnasium alone are made, which look at spaces and step nothing.
-    wrapped(getattr(env, "unwrapped", env), chain, (), whole_state=saved.whole, without=False)
+    inner: Any = getattr(env, "unwrapped", env)
+    wrapped(inner, chain, (), whole_state=saved.whole, without=False)
     if playable.env.id is not None:
         _check_registry(playable.env.id, env)
 
 
-def _check_registry(env_id: str, env: Any) -> None:
-    """Refuse an id that a module of the user's own registers: whoever plays it must import that module.
+def _check_registry(env_id: str, env: object) -> None:
+    """Refuse an id that a module of the user's own registers: that module must be imported to play it.
 
     Raises:
         EnvironmentBuildError: it is one.

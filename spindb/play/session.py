@@ -1,24 +1,38 @@
-"""Playing is a session: a snapshot's environment and policy, fitted to each other, rolled out, closed in the end."""
+"""Playing is a session: a snapshot's policy and environment, fitted to each other, rolled out, recorded, closed.
+
+One sequence for the command line, for Python and for servers::
+
+    playable = find(request)
+    with opened(playable, request.options) as session:
+        rollout = session.roll_out()
+        evaluation = session.evaluation(rollout)
+    record(evaluation, playable.run_id, database)
+
+`Session.begin_episode` gives an episode to be shown step by step. The process is left as it was found
+(`spindb.play.process_state`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 from spindb.errors import PlaybackError
+from spindb.index.database.connect import connected
+from spindb.index.write.batch import add_evaluation
 from spindb.play.environments.build import BuiltEnvironment, Render
 from spindb.play.environments.of_snapshot import environment_of
 from spindb.play.environments.own import import_environments
-from spindb.play.evaluating import Flags, record_of
+from spindb.play.environments.replay import replayed_environment
 from spindb.play.fit import require_fit
-from spindb.play.locate import Playable
+from spindb.play.locate import Playable, latest_by_number, locate, policy_digest
 from spindb.play.policies import Policy, load_snapshot
-from spindb.play.rollouts.rollout import Rollout, Trace, run_policy
-
-if TYPE_CHECKING:
-    from spindb.index.write.batch import Evaluation
+from spindb.play.process_state import unchanged_process
+from spindb.play.request import PlayOptions, PlayRequest
+from spindb.play.rollouts.rollout import Rollout, RunningEpisode, Trace, run_policy
+from spindb.play.rollouts.versions import versions
+from spindb.records import EpisodeResult, Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +40,7 @@ class Session:
     """A snapshot, ready to be played."""
 
     playable: Playable
-    flags: Flags
+    options: PlayOptions
     built: BuiltEnvironment
     policy: Policy
 
@@ -42,94 +56,166 @@ class Session:
         """Play episodes.
 
         Args:
-            episodes: how many; without a number as many as the flags say.
+            episodes: how many; without a number as many as the options say.
             further: go on with the draws where the last rollout left off: environment and policy are not seeded anew.
             render: show each step.
             write: takes each line that the original would have printed.
-            traces: are told of every step.
+            traces: receive every step.
 
         Raises:
             PlaybackError: the environment's own code raised an exception.
         """
-        seed = None if further else self.flags.seed
-        count = self.flags.episodes if episodes is None else episodes
         return run_policy(
             self.built.environment,
             self.policy,
-            self.flags.length,
-            count,
+            self.options.length,
+            self.options.episodes if episodes is None else episodes,
             render,
-            seed=seed,
-            write=write or _unheard,
+            seed=None if further else self.options.seed,
+            write=write or _drop,
             traces=traces,
         )
 
+    def begin_episode(self, seed: int | None = None) -> RunningEpisode:
+        """An episode to be advanced step by step; with a seed, environment and policy draw as they do at its start.
+
+        Raises:
+            PlaybackError: the environment's own code raised an exception.
+        """
+        if seed is not None:
+            self.policy.seed(seed)
+        return RunningEpisode(self.built.environment, self.policy, self.options.length or None, seed)
+
     def evaluation(self, rollout: Rollout) -> Evaluation:
         """What is kept of a rollout."""
-        return record_of(self.playable, self.built, self.policy, rollout, self.flags.length, self.flags.seed)
+        snapshot = self.playable.snapshot
+        return Evaluation(
+            kind=snapshot.kind,
+            itr=snapshot.itr,
+            snapshot_path=snapshot.path,
+            env_id=self.built.id,
+            env_source=self.built.recorded_source,
+            deterministic=self.policy.deterministic,
+            max_ep_len=self.options.length or None,
+            seed=self.options.seed,
+            episodes=[EpisodeResult(e.ep_return, e.length, e.ending) for e in rollout.episodes],
+            mean_return=rollout.mean_return,
+            std_return=rollout.std_return,
+            mean_length=rollout.mean_length,
+            versions=versions(),
+            seconds=rollout.seconds,
+            engine=self.policy.engine,
+            snapshot_digest=policy_digest(self.playable),
+            partial=rollout.partial,
+        )
+
+
+def find(request: PlayRequest) -> Playable:
+    """The snapshot that is to be played.
+
+    Raises:
+        NotFoundError: there is no such run, directory or itr; the message lists what does exist.
+        DatabaseError: the database can't be used.
+    """
+    playable = locate(request.run, request.itr, db=request.database)
+    return latest_by_number(playable) if request.replay and request.itr is None else playable
 
 
 @contextlib.contextmanager
 def opened(
     playable: Playable,
-    flags: Flags,
+    options: PlayOptions,
     *,
     render: Render = None,
-    faithful: bool = False,
+    replay: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Iterator[Session]:
     """Load a snapshot's policy and build its environment; both are closed in the end.
 
     Args:
         playable: the snapshot.
-        flags: how it is to be played.
+        options: how it is to be played.
         render: how it is to be shown.
-        faithful: in the saved environment with its random state, as the original would have.
-        warn: is told where the environment fails to be closed, which takes nothing from what was played.
+        replay: in the saved environment with its random state, as the original would have.
+        warn: takes a line where the environment fails to be closed, which takes nothing from what was played.
 
     Raises:
         PlaybackError: the policy can't be loaded, no environment be built, or they don't fit.
     """
-    playable.follow_links()
-    for module in flags.imports:
-        import_environments(module)
-    policy = load_snapshot(  # first: a broken save needs no environment
-        playable.directory,
-        playable.snapshot,
-        deterministic=flags.deterministic,
-        engine=flags.engine,
-        trust=flags.trust,
-    )
-    try:
-        built = _environment(playable, flags, policy, render, faithful)
+    if replay and playable.snapshot.kind != "pyt_save":  # the graph's own draws are TensorFlow's
+        options = replace(options, engine="tensorflow")
+    with unchanged_process():
+        session = prepared(playable, options, render=render, replay=replay)
         try:
-            yield Session(playable, flags, built, require_fit(policy, built, flags.action))
+            yield session
         finally:
             try:
-                built.environment.close()
+                session.built.environment.close()
             except PlaybackError as error:
-                (warn or _unheard)(f"warning: {error}")
-    finally:
+                (warn or _drop)(f"warning: {error}")
+            finally:
+                session.policy.close()
+
+
+def prepared(playable: Playable, options: PlayOptions, *, render: Render = None, replay: bool = False) -> Session:
+    """A session that the caller closes, in a process that it may change; see `opened`.
+
+    Raises:
+        PlaybackError: the policy can't be loaded, no environment be built, or they don't fit.
+    """
+    policy = loaded(playable, options)  # first: a broken save needs no environment
+    try:
+        if replay:
+            built = replayed_environment(playable, options.choices, policy)
+        else:
+            built = environment_of(playable, options.choices, render=render, policy=policy)
+        try:
+            return Session(playable, options, built, require_fit(policy, built, options.action))
+        except BaseException:
+            built.environment.close()
+            raise
+    except BaseException:
         policy.close()
+        raise
 
 
-def evaluate(playable: Playable, flags: Flags) -> Evaluation:
+def loaded(playable: Playable, options: PlayOptions) -> Policy:
+    """A snapshot's policy as it was saved, after the modules that the options name were imported.
+
+    Raises:
+        PlaybackError: a module can't be imported, or the policy not be loaded.
+    """
+    playable.follow_links()
+    for module in options.imports:
+        import_environments(module)
+    return load_snapshot(
+        playable.directory,
+        playable.snapshot,
+        deterministic=options.deterministic,
+        engine=options.engine,
+        trust=options.trust,
+    )
+
+
+def evaluate(playable: Playable, options: PlayOptions) -> Evaluation:
     """Play a snapshot without showing or printing it.
 
     Raises:
         PlaybackError: the policy can't be loaded, or no environment be built.
     """
-    with opened(playable, flags) as session:
+    with opened(playable, options) as session:
         return session.evaluation(session.roll_out())
 
 
-def _environment(playable: Playable, flags: Flags, policy: Policy, render: Render, faithful: bool) -> BuiltEnvironment:
-    if faithful:
-        from spindb.play.environments.replay import faithful_environment
+def record(evaluation: Evaluation, run_id: int, database: str) -> int:
+    """Keep a result in a database; returns the evaluation's id.
 
-        return faithful_environment(playable, flags.choices, policy)
-    return environment_of(playable, flags.choices, render=render, policy=policy)
+    Raises:
+        DatabaseError: the database can't be written.
+    """
+    with connected(database, write=True) as connection:
+        return add_evaluation(connection, run_id, evaluation)
 
 
-def _unheard(line: str) -> None:
+def _drop(line: str) -> None:
     """Takes a line and prints nothing."""

@@ -12,9 +12,9 @@ from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 
 from spindb.errors import SpindbError
-from spindb.index.write.batch import Evaluation
 from spindb.play.locate import Playable
 from spindb.processes import current_directory_unimportable
+from spindb.records import Evaluation
 from spindb.signals import active, die_with_parent, ignore_interrupts, interrupts
 
 _PATIENCE = 10.0  # seconds that workers have to end their episode once they were interrupted
@@ -28,7 +28,7 @@ Task = Callable[[Playable], Evaluation]
 """What a worker does with a snapshot; it can be pickled."""
 
 
-def sweep(playables: Iterable[Playable], task: Task, jobs: int) -> Iterator[tuple[Playable, Result]]:
+def evaluate_all(playables: Iterable[Playable], task: Task, jobs: int) -> Iterator[tuple[Playable, Result]]:
     """Evaluate snapshots over so many processes; each result as it comes.
 
     A worker that is killed or crashes costs the snapshot that it played, and no other. Interrupted, it gives what was
@@ -57,7 +57,7 @@ def sweep(playables: Iterable[Playable], task: Task, jobs: int) -> Iterator[tupl
 class _Team:
     """Workers, what they have in hand and what waits for them.
 
-    When a worker dies, all futures of its pool fail, and which snapshot it was can't be told. So each of these becomes
+    When a worker dies, all futures of its pool fail, and which snapshot it was is not known. So each of these becomes
     a suspect, and is played again alone: the one that fails there as well is the culprit.
     """
 

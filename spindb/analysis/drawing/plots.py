@@ -15,6 +15,8 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -106,7 +108,7 @@ def _look(position: int) -> dict[str, Any]:
     return {"color": COLOURS[position % len(COLOURS)], "linestyle": style}
 
 
-def _draw_line(axes: Any, line: Line, look: dict[str, Any]) -> None:
+def _draw_line(axes: Axes, line: Line, look: dict[str, Any]) -> None:
     """Solid where all runs are there, thin where some have ended or not begun."""
     whole = line.n.max()
     marker = "o" if len(line.x) == 1 else None
@@ -134,7 +136,7 @@ def _legend(figure: Figure, panels: Sequence[Panel], looks: dict[str, dict[str, 
     legend.get_title().set_color("#444444")
 
 
-def _finish(axes: Any, title: str, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False) -> None:
+def _finish(axes: Axes, title: str, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False) -> None:
     axes.set_title(drawn(title))
     axes.set_xlabel(drawn(xlabel))
     axes.set_ylabel(drawn(ylabel))
@@ -150,16 +152,16 @@ def _finish(axes: Any, title: str, xlabel: str, ylabel: str, log_x: bool = False
         _numbered(axes.yaxis)
 
 
-def _numbered(axis: Any) -> None:
+def _numbered(axis: Axis) -> None:
     """Ticks in one unit for the whole axis: 0, 50k, 100k."""
 
     def text(value: float, _: int) -> str:
-        return brief(value, max(map(abs, axis.get_view_interval())))
+        return axis_number(value, max(map(abs, axis.get_view_interval())))
 
     axis.set_major_formatter(FuncFormatter(text))
 
 
-def brief(value: float, greatest: float | None = None) -> str:
+def axis_number(value: float, greatest: float | None = None) -> str:
     """A number on an axis in the unit that fits the greatest beside it: 2M, 50k, 350."""
     greatest = abs(value) if greatest is None else greatest
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
@@ -169,7 +171,7 @@ def brief(value: float, greatest: float | None = None) -> str:
     return f"{value:.4g}"
 
 
-def _keep_lines_in_sight(axes: Any, lines: Sequence[Line]) -> None:
+def _keep_lines_in_sight(axes: Axes, lines: Sequence[Line]) -> None:
     """A band of two runs can be ten times as wide as the picture: it is cut, the lines are what is looked at."""
     low = min(float(np.nanmin(line.y)) for line in lines)
     high = max(float(np.nanmax(line.y)) for line in lines)
@@ -312,10 +314,10 @@ class _Scale:
             values = list(self.few)
         elif len(values) > 1:
             values = [tick for tick in MaxNLocator(5).tick_values(self.low, self.high) if self.low <= tick <= self.high]
-        return [(self.height(value), brief(value)) for value in values]
+        return [(self.height(value), axis_number(value)) for value in values]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "none" if value is None else drawn(str(value))
 
 
@@ -328,7 +330,7 @@ def drawn(text: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def save(figure: Figure, path: Path, dpi: int = 200) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = 200) -> None:
     """Write a figure; the suffix says in which format.
 
     Raises:

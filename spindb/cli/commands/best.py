@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spindb.cli.evaluating import require_runs
-from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, words_of
+from spindb.cli.options import AsCsv, AsJson, Db, Everything, FilterWords, at_most_one, database, require_runs, words_of
 from spindb.cli.terminal.evaluations import print_evaluations
 from spindb.cli.terminal.tables import echo, print_csv, print_json, say, show
 

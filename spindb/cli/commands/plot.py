@@ -30,7 +30,7 @@ from spindb.extras import require_extra
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from spindb.analysis.drawing.panels import Panel, Wanted
+    from spindb.analysis.drawing.panels import Panel, PlotSpec
 
 _PLAIN_WIDTH = 80
 
@@ -106,12 +106,12 @@ def plot(
     from spindb.index.database.connect import connected
 
     with require_extra():
-        from spindb.analysis.drawing.panels import Wanted, arranged
+        from spindb.analysis.drawing.panels import PlotSpec, arranged
 
     if scatter and parallel:
         raise UsageError("--scatter and --parallel exclude each other")
     inches = figure_size(size)
-    wanted = Wanted(
+    wanted = PlotSpec(
         tuple(value or ("Performance",)), xaxis, split(group_by), facet, est, band, smooth, count, tuple(legend or ())
     )
     with connected(database(ctx, db)) as connection:
@@ -155,11 +155,11 @@ def _has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or sys.platform in ("darwin", "win32")
 
 
-def _draw_text(found: Sequence[Panel], wanted: Wanted, log_x: bool, log_y: bool) -> None:
+def _draw_text(found: Sequence[Panel], wanted: PlotSpec, log_x: bool, log_y: bool) -> None:
     with require_extra():
         from spindb.analysis.drawing.terminal import draw
     width = terminal_width() or _PLAIN_WIDTH
-    note = f"{wanted.estimator} over runs" if not wanted.each else wanted.note
+    note = f"{wanted.estimator} over runs" if not wanted.per_run else wanted.note
     echo_block(draw(found, note, width=width, colours=colourful(), log_x=log_x, log_y=log_y))
 
 
@@ -167,7 +167,7 @@ def _results(
     connection: Connection,
     ids: list[int],
     fields: tuple[str, ...],
-    wanted: Wanted,
+    wanted: PlotSpec,
     summary: str,
     lower: bool,
     logs: tuple[bool, bool],
@@ -185,7 +185,7 @@ def _results(
         raise UsageError("there is no display here", hint="--out scatter.png")
     with require_extra():
         from spindb.analysis.drawing.plots import draw_parallel, draw_scatter
-    summarise = summaries.parse(summary, lower=lower)
+    summarise = summaries.summary_named(summary, lower=lower)
     sample = sample_of(connection, ids)
     for note in sample.notes:
         say(note)
@@ -209,10 +209,10 @@ def _results(
 
 
 def _deliver(figure: Any, out: Path | None, dpi: int) -> None:
-    from spindb.analysis.drawing.plots import display, save
+    from spindb.analysis.drawing.plots import display, save_figure
 
     if out is None:
         display(figure)
     else:
-        save(figure, out, dpi)
+        save_figure(figure, out, dpi)
         say(f"written to {out}")

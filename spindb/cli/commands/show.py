@@ -204,7 +204,7 @@ def _ago(time: datetime) -> str:
 
 
 def _launch(found: RunInfo, whole: RunWhole, saved: Sequence[SnapshotRecord]) -> str | None:
-    from spindb.analysis.launch import launch
+    from spindb.train.command import launch
 
     config = {leaf.key: json_value(leaf.value) for leaf in whole.config if not leaf.internal}
     return launch(config, found.algo, found.env.id, [snapshot.kind for snapshot in saved])

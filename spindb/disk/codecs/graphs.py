@@ -37,6 +37,7 @@ def read_graph(data: bytes) -> dict[str, Node]:
     Raises:
         SavedModelError: the bytes are no SavedModel or are cut off.
     """
+    # SavedModel: 2 meta_graphs; MetaGraphDef: 2 graph_def.
     try:
         for number, meta_graph in wire.fields(data):
             if number == 2:
@@ -48,6 +49,7 @@ def read_graph(data: bytes) -> dict[str, Node]:
 
 
 def _graph(data: bytes) -> dict[str, Node]:
+    # GraphDef: 1 node, 2 library (FunctionDefLibrary: 1 function).
     nodes: dict[str, Node] = {}
     functions: dict[str, Function] = {}
     for number, value in wire.fields(data):
@@ -61,6 +63,7 @@ def _graph(data: bytes) -> dict[str, Node]:
 
 def _function(data: bytes) -> tuple[str, Function]:
     """The name of a function, and the function."""
+    # FunctionDef: 1 signature (OpDef: 1 name, 2 input_arg, 3 output_arg, each with 1 name), 3 node_def, 4 ret (a map).
     name = ""
     arguments: list[str] = []
     outputs: list[str] = []
@@ -84,6 +87,7 @@ def _function(data: bytes) -> tuple[str, Function]:
 
 
 def _node(data: bytes) -> Node:
+    # NodeDef: 1 name, 2 op, 3 input, 5 attr (a map: 1 key, 2 value).
     name = op = ""
     inputs: list[str] = []
     attributes: dict[str, Any] = {}
@@ -102,6 +106,8 @@ def _node(data: bytes) -> Node:
 
 def _attribute(data: bytes) -> Any:
     """An AttrValue; None for what no operation here asks for."""
+    # AttrValue: 1 list (3 i, 6 type), 2 s, 3 i, 4 f, 5 b, 6 type, 7 shape (TensorShapeProto: 3 unknown_rank), 8 tensor,
+    # 10 func (NameAttrList: 1 name).
     for number, value in wire.fields(data):
         match number:
             case 1:  # a list: of numbers or types, as far as these are asked for
@@ -133,6 +139,8 @@ _LISTS = {5: "<f", 6: "<d"}
 
 
 def _constant(data: bytes) -> Constant:
+    # TensorProto: 1 dtype, 2 tensor_shape, 4 tensor_content, 5 float_val, 6 double_val, 7 int_val, 8 string_val,
+    # 10 int64_val, 11 bool_val.
     dtype, raw = "", b""
     shape: tuple[int, ...] = ()
     values: list[Any] = []

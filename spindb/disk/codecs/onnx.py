@@ -76,6 +76,7 @@ def read_onnx(data: bytes) -> Model:
     Raises:
         OnnxError: it is none, is cut off, or does more than compute from what stands in it.
     """
+    # ModelProto: 7 graph, 14 metadata_props (StringStringEntryProto: 1 key, 2 value), 25 functions.
     graph, metadata = b"", {}
     try:
         for number, value in wire.fields(data):
@@ -96,6 +97,7 @@ def read_onnx(data: bytes) -> Model:
 
 
 def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
+    # GraphProto: 1 node, 5 initializer, 11 input, 12 output (ValueInfoProto: 1 name), 15 sparse_initializer.
     steps: list[Step] = []
     tensors: dict[str, Constant] = {}
     inputs: list[Input] = []
@@ -124,6 +126,7 @@ def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
 
 
 def _step(data: bytes) -> Step:
+    # NodeProto: 1 input, 2 output, 3 name, 4 op_type, 5 attribute, 7 domain.
     inputs: list[str] = []
     outputs: list[str] = []
     name = op = domain = ""
@@ -152,6 +155,7 @@ def _step(data: bytes) -> Step:
 
 def _attribute(data: bytes, op: str) -> tuple[str, Any]:
     """The name and the value of an attribute; None for what no operation here asks for."""
+    # AttributeProto: 1 name, 2 f, 3 i, 4 s, 5 t, 7 floats, 8 ints; 6 and 11 are graphs, which would be executed.
     name, found = "", None
     floats: list[float] = []
     numbers: list[int] = []
@@ -182,6 +186,8 @@ def _attribute(data: bytes, op: str) -> tuple[str, Any]:
 
 def _tensor(data: bytes) -> tuple[str, Constant]:
     """The name of a tensor, and the tensor."""
+    # TensorProto: 1 dims, 2 data_type, 4 float_data, 5 int32_data, 7 int64_data, 8 name, 9 raw_data, 10 double_data,
+    # 11 uint64_data, 13 external_data, 14 data_location.
     name, dtype, raw = "", "", b""
     shape: list[int] = []
     values: list[Any] = []
@@ -217,6 +223,8 @@ def _require_whole(name: str, dtype: str, shape: list[int], raw: bytes, count: i
 
 
 def _input(data: bytes) -> Input:
+    # ValueInfoProto: 1 name, 2 type; TypeProto: 1 tensor_type; its Tensor: 1 elem_type, 2 shape; TensorShapeProto:
+    # 1 dim, whose 1 is dim_value (its 2, dim_param, is a name: a length that is not known).
     value = dict(wire.fields(data))
     kind = dict(wire.fields(wire.message(value.get(2))))
     tensor = dict(wire.fields(wire.message(kind.get(1))))

@@ -151,7 +151,7 @@ class _Machine:
             getattr(self, f"do_{name.lower()}", self.unknown(name))(argument)
 
     def unknown(self, name: str) -> Any:
-        def refuse(_: Any) -> None:
+        def refuse(_: object) -> None:
             raise PickleError(f"instruction {name} is not supported")
 
         return refuse
@@ -175,48 +175,48 @@ class _Machine:
 
     # One method per remaining instruction, named after it.
 
-    def do_mark(self, _: Any) -> None:
+    def do_mark(self, _: object) -> None:
         self.stack.append(_MARK)
 
-    def do_pop(self, _: Any) -> None:
+    def do_pop(self, _: object) -> None:
         self.stack.pop()
 
-    def do_pop_mark(self, _: Any) -> None:
+    def do_pop_mark(self, _: object) -> None:
         self.to_mark()
 
-    def do_dup(self, _: Any) -> None:
+    def do_dup(self, _: object) -> None:
         self.stack.append(self.stack[-1])
 
-    def do_tuple(self, _: Any) -> None:
+    def do_tuple(self, _: object) -> None:
         self.stack.append(tuple(self.to_mark()))
 
-    def do_list(self, _: Any) -> None:
+    def do_list(self, _: object) -> None:
         self.stack.append(self.to_mark())
 
-    def do_frozenset(self, _: Any) -> None:
+    def do_frozenset(self, _: object) -> None:
         self.stack.append(tuple(self.to_mark()))
 
-    def do_dict(self, _: Any) -> None:
+    def do_dict(self, _: object) -> None:
         items = self.to_mark()
         self.stack.append({})
         self.set_items(items)
 
-    def do_append(self, _: Any) -> None:
+    def do_append(self, _: object) -> None:
         item = self.stack.pop()
         self.extend([item])
 
-    def do_appends(self, _: Any) -> None:
+    def do_appends(self, _: object) -> None:
         self.extend(self.to_mark())
 
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
         (target if isinstance(target, list) else target.items).extend(items)
 
-    def do_setitem(self, _: Any) -> None:
+    def do_setitem(self, _: object) -> None:
         value, key = self.stack.pop(), self.stack.pop()
         self.set_items([key, value])
 
-    def do_setitems(self, _: Any) -> None:
+    def do_setitems(self, _: object) -> None:
         self.set_items(self.to_mark())
 
     def set_items(self, items: list[Any]) -> None:
@@ -227,7 +227,7 @@ class _Machine:
             else:  # an instance of a dict's subclass
                 target.items.append((key, value))
 
-    def do_additems(self, _: Any) -> None:
+    def do_additems(self, _: object) -> None:
         items = self.to_mark()
         target = self.stack[-1]
         if isinstance(target, set):
@@ -243,7 +243,7 @@ class _Machine:
         self.globals.append(Global(module, name))
         self.stack.append(self.globals[-1])
 
-    def do_stack_global(self, _: Any) -> None:
+    def do_stack_global(self, _: object) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
             raise PickleError("the name of a class in it is no text")
@@ -253,23 +253,23 @@ class _Machine:
         module, _, name = argument.partition(" ")
         self.stack.append(Built(Global(module, name), tuple(self.to_mark())))
 
-    def do_obj(self, _: Any) -> None:
+    def do_obj(self, _: object) -> None:
         target, *args = self.to_mark()
         self.stack.append(Built(target, tuple(args)))
 
-    def do_newobj(self, _: Any) -> None:
+    def do_newobj(self, _: object) -> None:
         args, target = self.stack.pop(), self.stack.pop()
         self.stack.append(Built(target, args))
 
-    def do_newobj_ex(self, _: Any) -> None:
+    def do_newobj_ex(self, _: object) -> None:
         kwargs, args, target = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self.stack.append(Built(target, args, kwargs))
 
-    def do_reduce(self, _: Any) -> None:
+    def do_reduce(self, _: object) -> None:
         args, target = self.stack.pop(), self.stack.pop()
         self.stack.append(Built(target, args, called=not is_maker(target)))
 
-    def do_build(self, _: Any) -> None:
+    def do_build(self, _: object) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
         if isinstance(target, Built):
@@ -277,18 +277,18 @@ class _Machine:
             if target.class_path.startswith("joblib.") and target.class_path.endswith("ArrayWrapper"):
                 self.stack[-1] = self.array(target.attributes)
 
-    def do_persid(self, argument: Any) -> None:
+    def do_persid(self, argument: object) -> None:
         self.stack.append(Built(Global("persistent", "id"), (argument,)))
 
-    def do_binpersid(self, _: Any) -> None:
+    def do_binpersid(self, _: object) -> None:
         self.stack.append(Built(Global("persistent", "id"), (self.stack.pop(),)))
 
-    def do_ext1(self, argument: Any) -> None:
+    def do_ext1(self, argument: object) -> None:
         self.stack.append(Global("extension", str(argument)))
 
     do_ext2 = do_ext4 = do_ext1
 
-    def do_next_buffer(self, _: Any) -> None:
+    def do_next_buffer(self, _: object) -> None:
         self.stack.append(Built(Global("pickle", "buffer")))
 
     def array(self, state: dict[Any, Any]) -> Any:
@@ -319,7 +319,7 @@ class _Machine:
         return inner
 
 
-def _shape(lengths: Any) -> tuple[int, ...]:
+def _shape(lengths: object) -> tuple[int, ...]:
     """The shape of an array, refused where no array has it: huge numbers are slow to multiply."""
     if not isinstance(lengths, (tuple, list)) or len(lengths) > limits.DIMENSIONS:
         raise PickleError("an array in it has no shape")
@@ -333,10 +333,10 @@ class _Layout(NamedTuple):
 
     size: int | None
     flags: int
-    endian: Any
+    endian: object
 
 
-def _dtype_layout(dtype: Any) -> _Layout | None:
+def _dtype_layout(dtype: object) -> _Layout | None:
     """The layout in a pickled dtype's state, None where there is none."""
     state = dtype.state if isinstance(dtype, Built) else None
     if not isinstance(state, tuple) or len(state) < _DTYPE_STATE:
@@ -346,7 +346,7 @@ def _dtype_layout(dtype: Any) -> _Layout | None:
     return _Layout(size if known else None, flags if isinstance(flags, int) else 0, state[1])
 
 
-def _item_size(code: Any, layout: _Layout | None) -> int:
+def _item_size(code: object, layout: _Layout | None) -> int:
     """Bytes of an item: as the dtype's state has them (text, structures), else as its code says."""
     match = _DTYPE.match(code) if isinstance(code, str) else None
     if match is None:
@@ -359,7 +359,7 @@ def _item_size(code: Any, layout: _Layout | None) -> int:
     return int(digits) if digits else _SIZES.get(kind, 4)
 
 
-def _hashable(key: Any) -> Any:
+def _hashable(key: object) -> Any:
     """A key that is cheap and safe to hash, a text in the place of others.
 
     Nested tuples can take for ever; whole numbers and tuples of numbers can be chosen to have one hash, and then each

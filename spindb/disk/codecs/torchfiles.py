@@ -106,17 +106,18 @@ def read_saved(data: bytes) -> Module | Weights:
         raise PickleError(f"holds no module that can be followed: {text_of(error)}") from error
 
 
-def _weights(root: Any, storages: Mapping[str, bytes]) -> dict[str, Tensor]:
+def _weights(root: object, storages: Mapping[str, bytes]) -> dict[str, Tensor]:
     """The tensors of a state dict; none where it is something else."""
     is_mapping = isinstance(root, dict) or (isinstance(root, Built) and root.class_path == "collections.OrderedDict")
     pairs = _items(root) if is_mapping else []
+    named = {name: value for name, value in pairs if isinstance(name, str)}
     if not pairs or not all(isinstance(name, str) for name, _ in pairs):
         return {}
-    found = {name: tensor_of(value, storages) for name, value in pairs}
+    found = {name: tensor_of(value, storages) for name, value in named.items()}
     return {name: tensor for name, tensor in found.items() if tensor is not None} if None not in found.values() else {}
 
 
-def _what_else(root: Any) -> str:
+def _what_else(root: object) -> str:
     if isinstance(root, Built) and root.class_path == "collections.OrderedDict":
         names = ", ".join(_words(name) for name, _ in root.items[:4])
         return f"holds no module, but {names}, …"
@@ -127,7 +128,7 @@ def _what_else(root: Any) -> str:
     return f"holds a {type(root).__name__}, not a module"
 
 
-def _words(name: Any) -> str:
+def _words(name: object) -> str:
     return told_text(name) if isinstance(name, str) else told(name)
 
 
@@ -202,7 +203,7 @@ def _legacy_places(head: bytes, read: Callable[[int, int], bytes], size: int) ->
     return root, places
 
 
-def _storage_sizes(root: Any) -> dict[str, int]:
+def _storage_sizes(root: object) -> dict[str, int]:
     """Bytes per element of each storage that the object mentions."""
     sizes: dict[str, int] = {}
     pending, seen = [root], set()
@@ -270,14 +271,14 @@ class _Modules:
         return Module(_class_of(built), tensors, children, plain, arrays, unread)
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     """A number, a text, or a few numbers: how layers keep their settings."""
     if isinstance(value, (tuple, list)):
         return len(value) <= limits.DIMENSIONS and all(isinstance(item, (int, float)) for item in value)
     return isinstance(value, (int, float, str, bool))
 
 
-def _array_among(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
+def _array_among(value: object, storages: Mapping[str, bytes]) -> Tensor | None:
     """An attribute that is a tensor or an array of numpy; None where it is neither, or can't be read."""
     try:
         return tensor_of(value, storages) or array_of(value)
@@ -294,7 +295,7 @@ def _class_of(built: Built) -> str:
     return built.class_path
 
 
-def _items(value: Any) -> list[tuple[Any, Any]]:
+def _items(value: object) -> list[tuple[object, object]]:
     """Pairs of a dict or of what would be an OrderedDict."""
     if isinstance(value, dict):
         return list(value.items())

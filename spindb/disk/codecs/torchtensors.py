@@ -11,7 +11,6 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from spindb.disk import limits
 from spindb.disk.codecs.pickles import PickleError
@@ -49,7 +48,7 @@ class Tensor:
     storage: bytes
 
 
-def name_of(name: Any) -> str:
+def name_of(name: object) -> str:
     """The name of a tensor, module or storage.
 
     Raises:
@@ -62,7 +61,7 @@ def name_of(name: Any) -> str:
     raise PickleError(f"the name of a part of it is {told(name)}")
 
 
-def storage_of(item: Any) -> tuple[str, str] | None:
+def storage_of(item: object) -> tuple[str, str] | None:
     """Type and key where the item is a persistent id of a storage."""
     if not isinstance(item, Built) or item.class_path != "persistent.id" or not isinstance(item.args[0], tuple):
         return None
@@ -74,7 +73,7 @@ def storage_of(item: Any) -> tuple[str, str] | None:
     return _DTYPES[parts[1].name], name_of(parts[2])
 
 
-def tensor_of(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
+def tensor_of(value: object, storages: Mapping[str, bytes]) -> Tensor | None:
     if isinstance(value, Built) and value.class_path in _REBUILD_PARAMETER and value.args:
         return tensor_of(value.args[0], storages)
     if not isinstance(value, Built) or value.class_path not in _REBUILD_TENSOR or len(value.args) < 4:
@@ -96,14 +95,14 @@ def tensor_of(value: Any, storages: Mapping[str, bytes]) -> Tensor | None:
     return tensor
 
 
-def _is_extent(numbers: Any) -> bool:
+def _is_extent(numbers: object) -> bool:
     """Whether it can be a tensor's shape or strides."""
     if not isinstance(numbers, (tuple, list)) or len(numbers) > limits.DIMENSIONS:
         return False
     return all(isinstance(number, int) and 0 <= number <= limits.ELEMENTS for number in numbers)
 
 
-def scalar_of(value: Any) -> float | None:
+def scalar_of(value: object) -> float | None:
     """A numpy scalar, or a numpy array of no dimensions; None where it is something else."""
     if not isinstance(value, Built) or not isinstance(value.args, tuple):
         return None
@@ -114,7 +113,7 @@ def scalar_of(value: Any) -> float | None:
     return None
 
 
-def array_of(value: Any) -> Tensor | None:
+def array_of(value: object) -> Tensor | None:
     """A numpy array that was pickled with its values; None where it is something else, or of another type.
 
     Raises:
@@ -137,7 +136,7 @@ def array_of(value: Any) -> Tensor | None:
     return Tensor(code, tuple(shape), tuple(strides if fortran else reversed(strides)), 0, data)
 
 
-def _code_of(dtype: Any) -> str | None:
+def _code_of(dtype: object) -> str | None:
     """A pickled ``dtype('f4', 0, 1)`` as its code; None for types that are not read, and the other byte order."""
     code = dtype.args[0] if isinstance(dtype, Built) and isinstance(dtype.args, tuple) and dtype.args else None
     state = dtype.state if isinstance(dtype, Built) else None
@@ -146,7 +145,7 @@ def _code_of(dtype: Any) -> str | None:
     return _NUMPY.get(code) if isinstance(code, str) else None
 
 
-def _raw_of(raw: Any) -> bytes | None:
+def _raw_of(raw: object) -> bytes | None:
     """Bytes as pickle keeps them: protocols before 3 as text in Latin-1."""
     if isinstance(raw, Built) and raw.class_path.endswith("_codecs.encode") and raw.args:
         raw = raw.args[0]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from spindb.index.write.bulk import insert_rows
 from spindb.index.write.contents import Contents, Past
 from spindb.index.write.rows import COLUMNS, Row, RunRows, number
 from spindb.machine import now
-from spindb.records import Verdict
+from spindb.records import Evaluation, Verdict
 
 
 class IndexedRun(NamedTuple):
@@ -42,40 +41,6 @@ class IndexedRun(NamedTuple):
     started_source: str | None = None
     removed: bool = False
     part: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeResult:
-    """One episode: undiscounted return, length in steps, how it ended."""
-
-    ep_return: float
-    length: int
-    ending: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """A rollout's result and all that it depended on."""
-
-    kind: str
-    itr: int | None
-    snapshot_path: str
-    env_id: str | None
-    env_source: str
-    deterministic: bool
-    max_ep_len: int | None
-    seed: int | None
-    episodes: Sequence[EpisodeResult]
-    mean_return: float | None
-    std_return: float | None
-    mean_length: float | None
-    versions: Mapping[str, str]
-    seconds: float
-    engine: str = "numpy"
-    snapshot_digest: str | None = None
-    partial: bool = False
-    verdict: Verdict | None = None
-    """Whether it agrees with the training log; None where that was not compared."""
 
 
 def known_runs(connection: Connection, root_id: int) -> dict[str, IndexedRun]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.arrays import Action, Array, Observation
 from spindb.play.policies.forms import SETTLED, Form
 
 
@@ -32,7 +33,7 @@ class ArrayPolicy(ABC):
         self.rng = np.random.default_rng()
 
     @abstractmethod
-    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+    def evaluate(self, name: str, observations: Array, actions: Array | None = None) -> Array:
         """An output for observations of shape (n, *observation_shape), shape (n, …).
 
         Raises:
@@ -45,14 +46,14 @@ class ArrayPolicy(ABC):
         """The outputs that follow from observations alone."""
 
     @abstractmethod
-    def actions(self, observations: Any) -> Any:
+    def actions(self, observations: Array) -> Array:
         """Actions for observations of shape (n, *observation_shape), shape (n, *action_shape)."""
 
-    def probe(self, observation: Any) -> Any:
+    def probe(self, observation: Observation) -> Array | None:
         """The action for one observation without a draw, or None where that can't be had."""
         return None
 
-    def bounds(self) -> tuple[Any, Any] | None:
+    def bounds(self) -> tuple[Array, Array] | None:
         """Between what its actions lie whatever it observes; None where nothing bounds them, or that is not known."""
         return None
 
@@ -65,13 +66,13 @@ class ArrayPolicy(ABC):
         return []
 
     def begin_episode(self) -> None:  # noqa: B027 - most carry nothing
-        """An episode begins: forget what was carried through the one before."""
+        """An episode begins: forget the state of the one before."""
 
     def seed(self, seed: int) -> None:
-        """Let the actions that are drawn begin anew, the same for equal seeds."""
+        """Reseed the draws of actions, the same for equal seeds."""
         self.rng = np.random.default_rng(seed)
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: Observation) -> Array:
         """The action for one observation, or the actions for many: see `Policy.act`."""
         rows, one = self.rows(observation)
         found = self.actions(rows)
@@ -81,13 +82,13 @@ class ArrayPolicy(ABC):
 
     __call__ = act
 
-    def outputs(self, observation: Any) -> dict[str, Any]:
+    def outputs(self, observation: Observation) -> dict[str, Array]:
         """All outputs that need nothing but the observation, by name; for many observations, a row each."""
         rows, one = self.rows(observation)
         found = {name: self.evaluate(name, rows) for name in self.names}
         return {name: self._first(value) if one else value for name, value in found.items()}
 
-    def value(self, observation: Any) -> Any:
+    def value(self, observation: Observation) -> Array | float:
         """V of one observation, or of many, shape (n,).
 
         Raises:
@@ -99,7 +100,7 @@ class ArrayPolicy(ABC):
         found = self.evaluate("v", rows)
         return self._number(found) if one else found
 
-    def q(self, observation: Any, action: Any) -> Any:
+    def q(self, observation: Observation, action: Action) -> Array | float:
         """Q of an observation and an action; the lower one where two were learned. Of many, shape (n,).
 
         Raises:
@@ -111,7 +112,7 @@ class ArrayPolicy(ABC):
         acts = np.asarray(action, dtype=np.float32)
         acts = acts.reshape(len(rows), -1)
         names = [name for name in ("q1", "q2") if self.has(name)] or ["q"]
-        found = np.min([self.evaluate(name, rows, acts) for name in names], axis=0)
+        found: Array = np.min([self.evaluate(name, rows, acts) for name in names], axis=0)
         return self._number(found) if one else found
 
     def _without(self, wanted: str) -> PolicyError:
@@ -131,14 +132,15 @@ class ArrayPolicy(ABC):
         )
         return PolicyError(f"{self.save} was saved without {wanted}; {listed}", hint=hint)
 
-    def _first(self, found: Any) -> Any:
+    def _first(self, found: Array) -> Array:
         """Of what was found for one observation as a row, that row."""
         try:
-            return found[0]
+            first: Array = found[0]
         except (IndexError, TypeError):
             raise PolicyError(f"{self.save} gives an array of shape {np.shape(found)} for one observation") from None
+        return first
 
-    def _number(self, found: Any) -> float:
+    def _number(self, found: Array) -> float:
         """Of what was found for one observation as a row, the number in it."""
         try:
             return float(found[0])
@@ -150,10 +152,10 @@ class ArrayPolicy(ABC):
         """Whether there is an output of that name."""
 
     @abstractmethod
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Array]:
         """Every array that was saved, by the name it has in the file."""
 
-    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+    def tensor(self, name: str, observation: Observation, action: Action | None = None) -> Array:
         """Any tensor of the graph by its name, for one observation or many.
 
         Raises:
@@ -163,7 +165,7 @@ class ArrayPolicy(ABC):
             f"{self.save} holds no graph whose tensors have names: outputs() and weights() are what it has"
         )
 
-    def rows(self, observation: Any) -> tuple[Any, bool]:
+    def rows(self, observation: Observation) -> tuple[Array, bool]:
         """The observations as rows, shape (n, *observation_shape), and whether it was but one.
 
         Raises:

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from spindb.play.arrays import Array
+
 Attributes: TypeAlias = Mapping[str, Any]
 Function: TypeAlias = Callable[..., Any]
 Sides: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
@@ -79,7 +81,10 @@ def output_shape(attributes: Attributes, shape: tuple[int, ...], kernel: tuple[i
     return shape[0], high, wide, padded[0] * padded[1]
 
 
-def _windows(x: Any, attributes: Attributes, kernel: tuple[int, int], fill: float) -> Any:
+_sliding: Callable[..., Array] = np.lib.stride_tricks.sliding_window_view  # numpy 1 declares one axis alone
+
+
+def _windows(x: Array, attributes: Attributes, kernel: tuple[int, int], fill: float) -> Array:
     """All windows, shape (n, height, width, channels, kernel height, kernel width): a view."""
     dilation, strides = _spatial(attributes, "dilations"), _spatial(attributes, "strides")
     if is_channels_first(attributes):
@@ -88,18 +93,18 @@ def _windows(x: Any, attributes: Attributes, kernel: tuple[int, int], fill: floa
     sides = paddings(attributes, (x.shape[1], x.shape[2]), window)
     if any(map(any, sides)):
         x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=fill)
-    found = np.lib.stride_tricks.sliding_window_view(x, window, axis=(1, 2))
+    found = _sliding(x, window, axis=(1, 2))
     return found[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
 
 
-def _back(found: Any, attributes: Attributes) -> Any:
+def _back(found: Array, attributes: Attributes) -> Array:
     return np.transpose(found, (0, 3, 1, 2)) if is_channels_first(attributes) else found
 
 
 def _conv(attributes: Attributes) -> Function:
     is_channels_first(attributes)
 
-    def run(x: Any, kernel: Any) -> Any:
+    def run(x: Array, kernel: Array) -> Array:
         high, wide, inner, outer = kernel.shape
         windows = _windows(x, attributes, (high, wide), 0)
         n, rows, columns, channels = windows.shape[:4]
@@ -121,7 +126,7 @@ def _conv(attributes: Attributes) -> Function:
 def _depthwise(attributes: Attributes) -> Function:
     is_channels_first(attributes)
 
-    def run(x: Any, kernel: Any) -> Any:
+    def run(x: Array, kernel: Array) -> Array:
         high, wide, inner, factor = kernel.shape
         windows = _windows(x, attributes, (high, wide), 0)
         found = np.einsum("nrcihw,hwif->nrcif", windows, kernel)
@@ -136,7 +141,7 @@ def _pooled(function: Function, fill: float) -> Callable[[Attributes], Function]
         if function is np.mean and attributes.get("padding") == b"EXPLICIT" and any(attributes["explicit_paddings"]):
             raise NotImplementedError("an AvgPool with explicit paddings")
 
-        def run(x: Any) -> Any:
+        def run(x: Array) -> Array:
             windows = _windows(x, attributes, size, fill)
             if function is np.mean and attributes.get("padding") == b"SAME":  # what was added does not count
                 counts = _windows(np.ones_like(x), attributes, size, 0).sum(axis=(-1, -2))
@@ -155,7 +160,7 @@ def _batch_norm(attributes: Attributes) -> Function:
     epsilon = float(attributes.get("epsilon", 1e-4))
     first = is_channels_first(attributes)
 
-    def run(x: Any, scale: Any, offset: Any, mean: Any, variance: Any) -> Any:
+    def run(x: Array, scale: Array, offset: Array, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
         factor = scale / np.sqrt(variance + np.asarray(epsilon, dtype=variance.dtype))
         shift = offset - mean * factor
         if first:
@@ -165,7 +170,7 @@ def _batch_norm(attributes: Attributes) -> Function:
     return run
 
 
-def pad(x: Any, sides: Any, value: Any = 0) -> Any:
+def pad(x: Array, sides: Array, value: float = 0) -> Array:
     """An array with so many of a value before and after each axis.
 
     Raises:

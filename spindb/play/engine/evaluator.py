@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.arrays import Array
 from spindb.play.engine.wire import Message, WireError, receive, send, sendable
 from spindb.processes import command_of, how_it_ended
 
@@ -196,7 +197,7 @@ class Evaluator:
         if self.dtype.kind not in "biuf":
             raise PolicyError(f"{self._save} takes observations that are no numbers")
 
-    def run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Any]:
+    def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
         """The values of outputs, of one draw, for arrays by the inputs' names.
 
         Raises:
@@ -207,11 +208,11 @@ class Evaluator:
             raise PolicyError(f"{self._save} can't be evaluated: TensorFlow's process gave {len(found)} values")
         return found
 
-    def tensor(self, name: str, feed: Mapping[str, Any]) -> Any:
+    def tensor(self, name: str, feed: Mapping[str, Array]) -> Array:
         """The value of any tensor of the graph by its name. Raises as `run`, and where there is none."""
         return self._evaluated({"do": "tensor", "name": name}, feed, name)[0]
 
-    def _evaluated(self, words: dict[str, Any], feed: Mapping[str, Any], what: str) -> list[Any]:
+    def _evaluated(self, words: dict[str, Any], feed: Mapping[str, Array], what: str) -> list[Array]:
         arrays = [np.asarray(value) for value in feed.values()]
         if not all(map(sendable, arrays)):
             raise PolicyError(f"{self._save} can't be evaluated: it was given something else than numbers")

@@ -10,8 +10,9 @@ import numpy as np
 
 from spindb.disk.codecs.graphs import DTYPES
 from spindb.errors import PolicyError
+from spindb.play.arrays import Action, Array, Observation
 from spindb.play.engine.array_policy import ArrayPolicy, require_names
-from spindb.play.engine.problems import UnsupportedGraphError, shown
+from spindb.play.engine.problems import UnsupportedGraphError, shown_name
 from spindb.play.engine.program import PLACEHOLDERS, VARIABLES, Program
 from spindb.play.policies.bounds import bounds_of
 from spindb.play.policies.network import Graph
@@ -52,7 +53,10 @@ class GraphPolicy(ArrayPolicy):
             program = self._program(tensor)
             needed = [n for n in program.placeholders if n not in self._fed()]
             if needed:  # `fillings` refused those of the action
-                self.notes = (*self.notes, f"{name} needs a value for the placeholder {shown(needed[0])}: left out")
+                self.notes = (
+                    *self.notes,
+                    f"{name} needs a value for the placeholder {shown_name(needed[0])}: left out",
+                )
                 continue
             self._programs[name] = program
             if sum(len(program.order) for program in self._programs.values()) > _MAX_NODES:
@@ -70,12 +74,12 @@ class GraphPolicy(ArrayPolicy):
         self.observation_shape = rest if rest is not None and min(rest, default=0) >= 0 else None
         self._sure: Program | None = None
 
-    def probe(self, observation: Any) -> Any:
+    def probe(self, observation: Observation) -> Array | None:
         rows, one = self.rows(observation)
         found = self._certain()(self._feed(rows, None))
         return self._first(found) if one else found
 
-    def bounds(self) -> tuple[Any, Any] | None:
+    def bounds(self) -> tuple[Array, Array] | None:
         return bounds_of(self.graph, self.graph.outputs["pi"], self._programs["pi"])
 
     def choices(self) -> int | None:
@@ -99,7 +103,7 @@ class GraphPolicy(ArrayPolicy):
             self._sure = Program(self.graph, self.graph.outputs[self.action_name], filled=self.filled)
         return self._sure
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickled with its graph; what was put in order is put in order again."""
         kept = {"notes": self.notes, "rng": self.rng, "observation_shape": self.observation_shape}
         return _again, (type(self), self.graph, self.deterministic, kept)
@@ -111,31 +115,34 @@ class GraphPolicy(ArrayPolicy):
     def has(self, name: str) -> bool:
         return name in self._programs
 
-    def actions(self, observations: Any) -> Any:
+    def actions(self, observations: Array) -> Array:
         return self.evaluate(self.action_name, observations)
 
-    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+    def evaluate(self, name: str, observations: Array, actions: Array | None = None) -> Array:
         if name not in self._programs:
             there = ", ".join(sorted(self._programs))
             raise PolicyError(f"{self.save} has no output {name!r}; outputs there: {there}")
         return self._programs[name](self._feed(observations, actions))
 
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Array]:
         return dict(self.graph.variables)
 
-    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+    def tensor(self, name: str, observation: Observation, action: Action | None = None) -> Array:
         rows, one = self.rows(observation)
         actions = None if action is None else np.asarray(action, dtype=np.float32).reshape(len(rows), -1)
         found = self._program(name)(self._feed(rows, actions))
         batched = np.ndim(found) > 0 and len(found) == 1
-        return found[0] if one and batched else found
+        alone: Array = found[0] if one and batched else found
+        return alone
 
     def _require_placeholders(self) -> None:
         """Refuse inputs that nothing can be fed to, or of types that numpy does not have."""
         for name in {"x", "a"} & set(self._inputs):
             node = self.graph.node(self._inputs[name])
             if node.op not in PLACEHOLDERS:
-                raise PolicyError(f"{self.save} is damaged: its input {name} is a {shown(node.op)}, no placeholder")
+                raise PolicyError(
+                    f"{self.save} is damaged: its input {name} is a {shown_name(node.op)}, no placeholder"
+                )
             if node.attributes.get("dtype", "f4") not in DTYPES.values():
                 raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {name}")
 
@@ -146,7 +153,7 @@ class GraphPolicy(ArrayPolicy):
     def _program(self, tensor: str) -> Program:
         return Program(self.graph, tensor, None if self.deterministic else lambda: self.rng, filled=self.filled)
 
-    def _feed(self, observations: Any, actions: Any) -> dict[str, Any]:
+    def _feed(self, observations: Array, actions: Array | None) -> dict[str, Array]:
         feed = {self._inputs["x"]: observations}
         if actions is not None and "a" in self._inputs:
             feed[self._inputs["a"]] = actions

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from types import EllipsisType
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from spindb.play.arrays import Array
 from spindb.play.engine import convolution
 from spindb.play.engine.convolution import pad
 
@@ -76,8 +78,8 @@ def _strided_slice(attributes: Attributes) -> Function:
     names = ("begin_mask", "end_mask", "shrink_axis_mask", "ellipsis_mask", "new_axis_mask")
     masks = {name: int(attributes.get(name) or 0) for name in names}
 
-    def run(x: Any, begin: Any, end: Any, strides: Any) -> Any:
-        parts: list[Any] = []
+    def run(x: Array, begin: Array, end: Array, strides: Array) -> Any:
+        parts: list[EllipsisType | slice | int | None] = []
         for place, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
             if masks["ellipsis_mask"] >> place & 1:
                 parts.append(Ellipsis)
@@ -107,7 +109,7 @@ def _pack(attributes: Attributes) -> Function:
 def _unpack(attributes: Attributes) -> Function:
     axis, count = int(attributes.get("axis") or 0), int(attributes["num"])
 
-    def run(x: Any) -> Any:
+    def run(x: Array) -> tuple[Array, ...]:
         parts = tuple(np.moveaxis(x, axis, 0))
         if len(parts) != count:
             raise ValueError(f"{len(parts)} parts of which {count} are expected")
@@ -117,13 +119,13 @@ def _unpack(attributes: Attributes) -> Function:
 
 
 def _split_sizes(attributes: Attributes) -> Function:
-    def run(x: Any, sizes: Any, axis: Any) -> Any:
-        axis, lengths = _whole(axis), [_whole(size) for size in sizes]
+    def run(x: Array, sizes: Array, axis: Array) -> tuple[Array, ...]:
+        place, lengths = _whole(axis), [_whole(size) for size in sizes]
         if -1 in lengths:
-            lengths[lengths.index(-1)] = x.shape[axis] - sum(length for length in lengths if length >= 0)
-        if min(lengths) < 0 or sum(lengths) != x.shape[axis]:
-            raise ValueError(f"parts of {lengths} of an axis of {x.shape[axis]}")
-        return tuple(np.split(x, np.cumsum(lengths)[:-1].tolist(), axis=axis))
+            lengths[lengths.index(-1)] = x.shape[place] - sum(length for length in lengths if length >= 0)
+        if min(lengths) < 0 or sum(lengths) != x.shape[place]:
+            raise ValueError(f"parts of {lengths} of an axis of {x.shape[place]}")
+        return tuple(np.split(x, np.cumsum(lengths)[:-1].tolist(), axis=place))
 
     return run
 
@@ -150,7 +152,7 @@ def _batch_mat_mul(attributes: Attributes) -> Function:
     return lambda a, b: np.matmul(np.swapaxes(a, -1, -2) if left else a, np.swapaxes(b, -1, -2) if right else b)
 
 
-def _erf(x: Any) -> Any:
+def _erf(x: Array) -> Array:
     """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26), computed in double precision."""
     size = np.abs(np.asarray(x, dtype=np.float64))
     t = 1 / (1 + 0.3275911 * size)
@@ -158,45 +160,45 @@ def _erf(x: Any) -> Any:
     return np.copysign(1 - series * np.exp(-size * size), x).astype(np.asarray(x).dtype)
 
 
-def _selu(x: Any) -> Any:
+def _selu(x: Array) -> Array:
     found = 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
     return found.astype(np.asarray(x).dtype)
 
 
-def _divided(x: Any, y: Any) -> Any:
+def _divided(x: Array, y: Array) -> Array:
     """0 where the divisor is 0."""
     return np.where(y == 0, np.zeros_like(x), x / np.where(y == 0, np.ones_like(y), y))
 
 
-def _diagonal(x: Any) -> Any:
+def _diagonal(x: Array) -> Array:
     if np.ndim(x) != 1:
         raise ValueError(f"a diagonal of an array of shape {np.shape(x)}")
     return np.diag(x)
 
 
-def _batch_diagonal(x: Any, *more: Any) -> Any:
+def _batch_diagonal(x: Array, *more: Array) -> Array:
     if more and not (_whole(more[0]) == 0 and _whole(more[1]) in (-1, x.shape[-1])):
         raise ValueError("a diagonal that is not the main one")
-    return x[..., None] * np.eye(x.shape[-1], dtype=x.dtype)
+    return np.asarray(x[..., None] * np.eye(x.shape[-1], dtype=x.dtype))
 
 
-def _range(start: Any, limit: Any, delta: Any) -> Any:
+def _range(start: Array, limit: Array, delta: Array) -> Array:
     return np.arange(start, limit, delta, dtype=np.asarray(start).dtype)
 
 
-def _broadcast_shape(first: Any, second: Any) -> Any:
+def _broadcast_shape(first: Array, second: Array) -> Array:
     found = np.broadcast_shapes(tuple(map(_whole, first)), tuple(map(_whole, second)))
     return np.array(found, dtype=np.asarray(first).dtype)
 
 
-def _log_softmax(x: Any) -> Any:
+def _log_softmax(x: Array) -> Array:
     shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
-def _softmax(x: Any) -> Any:
+def _softmax(x: Array) -> Array:
     raised = np.exp(x - x.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True)
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
 def _shape(attributes: Attributes) -> Function:
@@ -330,17 +332,17 @@ MANY = ("Split", "SplitV", "Unpack", *convolution.MANY)
 """Operations with several outputs."""
 
 
-def draw_categories(rng: Any, logits: Any, count: int = 1) -> Any:
+def draw_categories(rng: np.random.Generator, logits: Array, count: int = 1) -> Array:
     """Categories drawn by their logits: shape (n, count) for logits of shape (n, categories)."""
     total = np.cumsum(_softmax(logits.astype(np.float64)), axis=-1)
     drawn = rng.random((len(logits), count)) * total[:, -1:]
-    return (drawn[:, :, None] >= total[:, None, :-1]).sum(axis=-1)
+    return np.asarray((drawn[:, :, None] >= total[:, None, :-1]).sum(axis=-1))
 
 
 def _multinomial(attributes: Attributes) -> tuple[Function, Function]:
     target = _type(attributes, "output_dtype", "i8")
 
-    def likeliest(logits: Any, count: Any) -> Any:
+    def likeliest(logits: Array, count: Array) -> Array:
         return np.repeat(np.argmax(logits, axis=-1)[:, None], _whole(count), axis=1).astype(target)
 
     return likeliest, lambda rng, logits, count: draw_categories(rng, logits, _whole(count)).astype(target)
@@ -366,7 +368,7 @@ def _truncated(attributes: Attributes) -> tuple[Function, Function]:
     """Normal, drawn again where it lies more than two deviations away."""
     target = _type(attributes, "dtype", "f4")
 
-    def draw(rng: Any, shape: Any) -> Any:
+    def draw(rng: np.random.Generator, shape: Array) -> Array:
         found = rng.standard_normal(tuple(shape))
         for _ in range(100):  # 5 % are left each time
             far = np.abs(found) > 2
@@ -381,7 +383,7 @@ def _truncated(attributes: Attributes) -> tuple[Function, Function]:
 def _integers(attributes: Attributes) -> tuple[Function, Function]:
     target = _type(attributes, "Tout", "i8")
 
-    def middle(shape: Any, low: Any, high: Any) -> Any:
+    def middle(shape: Array, low: Array, high: Array) -> Array:
         return np.full(tuple(shape), (_whole(low) + _whole(high) - 1) // 2, dtype=target)
 
     return middle, lambda rng, shape, low, high: rng.integers(low, high, tuple(shape), dtype=target)

@@ -23,7 +23,7 @@ class UnsupportedGraphError(PolicyError):
         self.reason = reason
 
 
-def shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """A name out of a file, as a message has it."""
     cut = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
     return cut if cut.isprintable() else repr(cut)
@@ -38,7 +38,7 @@ def damaged(save: Path, node: Node, error: Exception | str) -> PolicyError:
         text = f"it has no attribute {text}"
     elif not isinstance(error, str):
         text = text or type(error).__name__
-    return PolicyError(f"{save} can't be evaluated: {shown(node.op)} {shown(node.name)}: {text}")
+    return PolicyError(f"{save} can't be evaluated: {shown_name(node.op)} {shown_name(node.name)}: {text}")
 
 
 @contextlib.contextmanager

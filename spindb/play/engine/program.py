@@ -18,9 +18,10 @@ import numpy as np
 
 from spindb.disk.codecs.nodes import Constant, Node
 from spindb.errors import PolicyError
+from spindb.play.arrays import Array
 from spindb.play.engine.budget import Budget, cost, elements
 from spindb.play.engine.operations import MANY, OPERATIONS, RANDOM
-from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown
+from spindb.play.engine.problems import UnsupportedGraphError, damaged, shown_name
 from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.policies.network import Graph as Graph
 
@@ -105,16 +106,17 @@ class Program:
         self._require_port(name, port)
         return slot, port
 
-    def __call__(self, feed: Mapping[str, Any]) -> Any:
+    def __call__(self, feed: Mapping[str, Array]) -> Array:
         """The tensor's value for arrays by the placeholders' names.
 
         Raises:
             PolicyError: an input is missing, or the graph can't be evaluated on inputs of these shapes.
         """
         found = self._evaluated(feed)[self._target]
-        return found[self.port] if isinstance(found, tuple) else found
+        value: Array = found[self.port] if isinstance(found, tuple) else found
+        return value
 
-    def all(self, feed: Mapping[str, Any]) -> list[Any]:
+    def all(self, feed: Mapping[str, Array]) -> list[Array]:
         """The values of the tensor and of those asked for beside it, of one evaluation. Raises as a call."""
         values = self._evaluated(feed)
         return [values[slot][port] if isinstance(values[slot], tuple) else values[slot] for slot, port in self._targets]
@@ -161,7 +163,7 @@ class Program:
             except Exception as error:
                 raise damaged(self.graph.save, detail.node, error) from error
 
-    def constant(self, name: str) -> Any:
+    def constant(self, name: str) -> Array | None:
         """The value of a node that depends on no input and no draw; None where it does."""
         slot = self._slots[name]
         return self._values[slot] if self._constant[slot] else None
@@ -184,7 +186,7 @@ class Program:
             if node.op == "PlaceholderWithDefault" and not self._defaulted(node):
                 needed = []
             if needed and name in entered:  # what it needs was put on top of it, and needs it
-                raise UnsupportedGraphError(self.graph.save, f"the graph has a loop at {shown(name)}")
+                raise UnsupportedGraphError(self.graph.save, f"the graph has a loop at {shown_name(name)}")
             if len(self.order) >= _MAX_NODES:
                 raise PolicyError(f"{self.graph.save}: one output needs more than {_MAX_NODES:,} nodes")
             if needed:
@@ -233,7 +235,7 @@ class Program:
         if not isinstance(value, Constant):
             raise ValueError("its value is no array")
         if not value.dtype:
-            raise UnsupportedGraphError(self.graph.save, f"numpy has no type for the constant {shown(node.name)}")
+            raise UnsupportedGraphError(self.graph.save, f"numpy has no type for the constant {shown_name(node.name)}")
         self.graph.budget.spend(elements(value.shape) * np.dtype(value.dtype).itemsize, 0)
         return _array(value)
 
@@ -292,7 +294,8 @@ class Program:
         signature = SIGNATURES.get(node.op)
         if signature is None:
             raise UnsupportedGraphError(
-                self.graph.save, f"numpy does not know the operation {shown(node.op)} (node {shown(node.name)})"
+                self.graph.save,
+                f"numpy does not know the operation {shown_name(node.op)} (node {shown_name(node.name)})",
             )
         sources = self.graph.sources(node)
         if not signature.takes(len(sources)):
@@ -321,7 +324,7 @@ def _inputs(values: Sequence[Any], detail: _Detail) -> list[Any]:
     return _picked([values[source] for source in detail.sources], detail.ports)
 
 
-def _array(constant: Constant) -> Any:
+def _array(constant: Constant) -> Array:
     """The array of a constant: raw bytes, or values of which the last repeats.
 
     Raises:

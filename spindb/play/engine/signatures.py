@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class InputCount:
     """`least` to `most` inputs (None: any number); the values of those at `sizing` decide the shape of the result."""
 
     least: int
@@ -28,9 +28,9 @@ class Signature:
         return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
 
 
-_NONE, _ONE, _TWO, _THREE = Signature(0, 0), Signature(1, 1), Signature(2, 2), Signature(3, 3)
+_NONE, _ONE, _TWO, _THREE = InputCount(0, 0), InputCount(1, 1), InputCount(2, 2), InputCount(3, 3)
 
-SIGNATURES: Mapping[str, Signature] = {
+SIGNATURES: Mapping[str, InputCount] = {
     **dict.fromkeys(("Placeholder", "PlaceholderV2", "Const", "VariableV2", "Variable", "VarHandleOp"), _NONE),
     "PlaceholderWithDefault": _ONE,
     **dict.fromkeys(("Identity", "StopGradient", "Snapshot", "ReadVariableOp", "CheckNumerics"), _ONE),
@@ -48,26 +48,26 @@ SIGNATURES: Mapping[str, Signature] = {
     **dict.fromkeys(("Rank", "Size", "EnsureShape", "Unpack", "Diag", "MatrixDiag", "MaxPool", "AvgPool"), _ONE),
     **dict.fromkeys(("Atan2", "FloorDiv", "FloorMod", "Mod", "TruncateMod", "DivNoNan", "NotEqual", "Gather"), _TWO),
     **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "DepthwiseConv2dNative"), _TWO),
-    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), Signature(5, 5)),
-    "MatrixDiagV2": Signature(5, 5, (1, 2, 3)),
-    "MatrixDiagV3": Signature(5, 5, (1, 2, 3)),
-    "AddN": Signature(1, None),
-    "Pack": Signature(1, None),
-    "ConcatV2": Signature(2, None, (-1,)),
-    "Concat": Signature(2, None, (0,)),
-    **dict.fromkeys(("ExpandDims", "Reshape", "Transpose", "Tile", "ArgMax"), Signature(2, 2, (1,))),
-    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm"), Signature(2, 2, (1,))),
-    **dict.fromkeys(("ArgMin", "Cumsum", "Cumprod", "BroadcastTo", "Pad", "ReverseV2"), Signature(2, 2, (1,))),
-    "PadV2": Signature(3, 3, (1,)),
-    "BroadcastArgs": Signature(2, 2, (0, 1)),
-    "Range": Signature(3, 3, (0, 1, 2)),
-    "SplitV": Signature(3, 3, (1, 2)),
-    **dict.fromkeys(("Split", "Fill"), Signature(2, 2, (0,))),
-    "StridedSlice": Signature(4, 4, (1, 2, 3)),
-    "Slice": Signature(3, 3, (1, 2)),
-    "OneHot": Signature(4, 4, (1,)),
-    "GatherV2": Signature(3, 3, (2,)),
-    "Multinomial": Signature(2, 2, (1,)),
-    **dict.fromkeys(("RandomStandardNormal", "RandomUniform", "TruncatedNormal"), Signature(1, 1, (0,))),
-    "RandomUniformInt": Signature(3, 3, (0,)),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), InputCount(5, 5)),
+    "MatrixDiagV2": InputCount(5, 5, (1, 2, 3)),
+    "MatrixDiagV3": InputCount(5, 5, (1, 2, 3)),
+    "AddN": InputCount(1, None),
+    "Pack": InputCount(1, None),
+    "ConcatV2": InputCount(2, None, (-1,)),
+    "Concat": InputCount(2, None, (0,)),
+    **dict.fromkeys(("ExpandDims", "Reshape", "Transpose", "Tile", "ArgMax"), InputCount(2, 2, (1,))),
+    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm"), InputCount(2, 2, (1,))),
+    **dict.fromkeys(("ArgMin", "Cumsum", "Cumprod", "BroadcastTo", "Pad", "ReverseV2"), InputCount(2, 2, (1,))),
+    "PadV2": InputCount(3, 3, (1,)),
+    "BroadcastArgs": InputCount(2, 2, (0, 1)),
+    "Range": InputCount(3, 3, (0, 1, 2)),
+    "SplitV": InputCount(3, 3, (1, 2)),
+    **dict.fromkeys(("Split", "Fill"), InputCount(2, 2, (0,))),
+    "StridedSlice": InputCount(4, 4, (1, 2, 3)),
+    "Slice": InputCount(3, 3, (1, 2)),
+    "OneHot": InputCount(4, 4, (1,)),
+    "GatherV2": InputCount(3, 3, (2,)),
+    "Multinomial": InputCount(2, 2, (1,)),
+    **dict.fromkeys(("RandomStandardNormal", "RandomUniform", "TruncatedNormal"), InputCount(1, 1, (0,))),
+    "RandomUniformInt": InputCount(3, 3, (0,)),
 }

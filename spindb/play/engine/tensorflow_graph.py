@@ -15,7 +15,7 @@ from typing import Any
 
 from spindb.errors import PolicyError
 from spindb.play.engine.budget import RESULT, Budget, elements
-from spindb.play.engine.problems import evaluating, shown
+from spindb.play.engine.problems import evaluating, shown_name
 from spindb.play.engine.pure_operations import PURE, VARIABLES
 
 _DIRECTIONS = "--trust (trust=True) executes what the file says: it can read and write any file and start programs"
@@ -27,7 +27,7 @@ class ImpureGraphError(PolicyError):
 
     def __init__(self, save: Path, op: str, node: str) -> None:
         super().__init__(
-            f"{save}: TensorFlow would execute the operation {shown(op)} (node {shown(node)}), "
+            f"{save}: TensorFlow would execute the operation {shown_name(op)} (node {shown_name(node)}), "
             "which is not known to do nothing but compute",
             hint=_DIRECTIONS,
         )
@@ -138,7 +138,7 @@ def _require_small(save: Path, nodes: Iterable[Any]) -> None:
     for node in nodes:
         for value in node.attr.values():
             for tensor in (*([value.tensor] if value.HasField("tensor") else []), *value.list.tensor):
-                with evaluating(save, f"can't be evaluated: {shown(node.op)} {shown(node.name)}"):
+                with evaluating(save, f"can't be evaluated: {shown_name(node.op)} {shown_name(node.name)}"):
                     budget.spend(elements(tuple(dim.size for dim in tensor.tensor_shape.dim)) * _UNSIZED, 0)
 
 
@@ -148,6 +148,6 @@ def require_small_results(save: Path, operations: Iterable[Any]) -> None:
         for output in operation.outputs:
             if output.shape.is_fully_defined() and output.shape.num_elements() * (output.dtype.size or 1) > RESULT:
                 raise PolicyError(
-                    f"{save} can't be evaluated: {shown(operation.type)} {shown(operation.name)} "
+                    f"{save} can't be evaluated: {shown_name(operation.type)} {shown_name(operation.name)} "
                     f"would make an array of shape {tuple(output.shape.as_list())}"
                 )

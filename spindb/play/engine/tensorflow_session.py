@@ -20,6 +20,7 @@ import numpy as np
 
 from spindb.errors import PolicyError
 from spindb.extras import install_command
+from spindb.play.arrays import Array
 from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
 
 _IN_THIS_THREAD = -1
@@ -79,10 +80,10 @@ class TensorFlowSession:
     """A graph that can be evaluated.
 
     Attributes:
-        notes: what whoever plays it should know.
+        notes: what to know when it is played.
         alone: outputs that follow from observations alone.
         drawn: whether `pi` depends on a draw.
-        dtype, shape: of the observations, numpy's name and one length per axis; None where the graph tells none.
+        dtype, shape: of the observations, numpy's name and one length per axis; None where the graph says none.
     """
 
     def __init__(self, saved: SavedGraph, trust: bool = False) -> None:
@@ -126,7 +127,7 @@ class TensorFlowSession:
                 else:
                     v1.import_graph_def(part, name="")
                     require_small_results(saved.save, graph.get_operations())
-                    restore(self._tensorflow, session, {name: saved.variables[name] for name in variables})
+                    restore_variables(self._tensorflow, session, {name: saved.variables[name] for name in variables})
                 self._inputs, self._outputs = (
                     {name: graph.get_tensor_by_name(tensor) for name, tensor in named.items()}
                     for named in (saved.inputs, saved.outputs)
@@ -136,7 +137,7 @@ class TensorFlowSession:
             raise
         self._session, self._graph = session, graph
 
-    def run(self, names: Sequence[str], feed: Mapping[str, Any]) -> list[Any]:
+    def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
         """The values of outputs, of one draw, for arrays by the inputs' names.
 
         Raises:
@@ -144,7 +145,7 @@ class TensorFlowSession:
         """
         return self._run([self._outputs[name] for name in names], feed)
 
-    def tensor(self, name: str, feed: Mapping[str, Any]) -> Any:
+    def tensor(self, name: str, feed: Mapping[str, Array]) -> Array:
         """The value of any tensor of the graph, checked like the outputs.
 
         Raises:
@@ -161,7 +162,7 @@ class TensorFlowSession:
             raise PolicyError(f"{self._saved.save} is damaged: its graph has no node {name!r}") from error
         return self._run([fetched], feed)[0]
 
-    def _run(self, fetched: list[Any], feed: Mapping[str, Any]) -> list[Any]:
+    def _run(self, fetched: list[Any], feed: Mapping[str, Array]) -> list[Array]:
         fed = {self._inputs[name]: value for name, value in feed.items() if name in self._inputs}
         with _by_tensorflow(self._saved.save, "can't be evaluated"):
             found: list[Any] = self._session.run(fetched, fed)
@@ -184,7 +185,7 @@ class TensorFlowSession:
         return action is not None and action.op.name in _ancestors(tensor, names=True)
 
 
-def restore(tensorflow: Any, session: Any, values: Mapping[str, Any]) -> None:
+def restore_variables(tensorflow: Any, session: Any, values: Mapping[str, Any]) -> None:
     """Assign these values to the variables of the session's graph, by the names of their nodes."""
     v1 = tensorflow.compat.v1
     assigned, feed = [], {}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from spindb.errors import PlaybackError
+from spindb.play.arrays import Action, Observation
+from spindb.play.environments.protocols import GymEnv, GymSpace
 from spindb.play.environments.wrapping import Limit
 
 _SHOWN = 300  # characters of an error's text
@@ -14,10 +16,10 @@ _DEEPEST = 100  # wrappers around each other
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class EnvStep:
     """What a step gave: ``terminated`` by the task, ``truncated`` by a time limit."""
 
-    observation: Any
+    observation: Observation
     reward: float
     terminated: bool
     truncated: bool
@@ -32,20 +34,20 @@ class Environment:
     An exception of the environment's own code is a `PlaybackError` that names the environment and the call.
     """
 
-    def __init__(self, env: Any, name: str | None = None) -> None:
+    def __init__(self, env: object, name: str | None = None) -> None:
         """`name` is what messages call it; without one it is its class."""
-        self.env = env
+        self.env = cast(GymEnv, env)
         self.name = name or type(getattr(env, "unwrapped", env)).__name__
 
     @property
     def observation_shape(self) -> tuple[int, ...] | None:
-        """Shape of one observation, None where the environment does not tell."""
+        """Shape of one observation, None where the environment does not say."""
         shape = getattr(getattr(self.env, "observation_space", None), "shape", None)
         return tuple(int(length) for length in shape) if shape is not None else None
 
     @property
-    def action_space(self) -> Any:
-        """The space of its actions, None where the environment does not tell."""
+    def action_space(self) -> GymSpace | None:
+        """The space of its actions, None where the environment does not say."""
         return getattr(self.env, "action_space", None)
 
     @property
@@ -64,7 +66,7 @@ class Environment:
         return min((int(n) for n in found if isinstance(n, (int, float)) and n < math.inf), default=None)
 
     def reset(self, seed: int | None = None) -> Any:
-        """Begin an episode; with a seed, the environment's randomness begins anew."""
+        """Begin an episode; with a seed, the environment's randomness is seeded."""
         try:
             return self._reset(seed)
         except (Exception, SystemExit) as error:
@@ -83,21 +85,21 @@ class Environment:
         is_pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
         return result[0] if is_pair else result
 
-    def step(self, action: Any) -> Step:
+    def step(self, action: Action) -> EnvStep:
         """Act once."""
         try:
             return self._step(action)
         except (Exception, SystemExit) as error:
             raise self._failed("step", error) from error
 
-    def _step(self, action: Any) -> Step:
+    def _step(self, action: Action) -> EnvStep:
         result = self.env.step(action)
         if len(result) == 5:
             observation, reward, terminated, truncated, _ = result
-            return Step(observation, float(reward), bool(terminated), bool(truncated))
+            return EnvStep(observation, float(reward), bool(terminated), bool(truncated))
         observation, reward, done, info = result
         truncated = bool(done) and bool(info.get("TimeLimit.truncated", False))
-        return Step(observation, float(reward), bool(done) and not truncated, truncated)
+        return EnvStep(observation, float(reward), bool(done) and not truncated, truncated)
 
     def render(self) -> None:
         """Show the present state, unless the environment was made to do so itself at each step."""
@@ -117,7 +119,7 @@ class Environment:
 
     @property
     def frames_per_second(self) -> float | None:
-        """How fast the environment is meant to be shown, None where it does not tell."""
+        """How fast the environment is meant to be shown, None where it does not say."""
         metadata = getattr(self.env, "metadata", None) or {}
         rate = metadata.get("render_fps") or metadata.get("video.frames_per_second")
         return float(rate) if rate else None

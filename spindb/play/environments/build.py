@@ -11,25 +11,29 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spindb.disk.gymclasses import differing
-from spindb.disk.saved_environment import SavedEnvironment, SavedLayer
+from spindb.disk.saved_environment import SavedLayer
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.chain import UNLIMITED, Chain, Stage, chain_of, wrapped
 from spindb.play.environments.contact_forces import ContactForces, concerns, without_contact_forces
 from spindb.play.environments.ids import found_id, typed_id
 from spindb.play.environments.making import Render as Render
-from spindb.play.environments.making import change_limit, make, words_of
+from spindb.play.environments.making import change_limit, make, words_of_arguments
 from spindb.play.environments.own import call_factory, require_environment_class, unpickled
 from spindb.play.environments.packages import importable_module
+from spindb.play.environments.protocols import GymEnv
+from spindb.play.environments.state import RunState
 from spindb.play.environments.successors import other_dynamics
-from spindb.play.environments.values import NotRestoredError, restore
+from spindb.play.environments.values import NotRestoredError, restored
 from spindb.records import EnvironmentHint
 
+WINDOW_VARIABLES = ("SDL_FRAMEBUFFER_ACCELERATION",)
+"""Environment variables that a window needs for as long as it may be opened."""
 CONTACT_FORCES_ZERO = "contact forces of 0"
 _OF_REWARDS = ("NormalizeReward", "TransformReward", "ClipReward", "SignReward")
 
@@ -65,23 +69,6 @@ class BuiltEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """What the state beside a snapshot holds of its environment, and what the run's config adds."""
-
-    environment: SavedEnvironment | None = None
-    path: Path | None = None
-    """Where it stands; None where there is none: then there is nothing to unpickle."""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    """Plain attributes of the innermost environment."""
-    max_ep_len: int | None = None
-    """The steps after which the training itself ended an episode."""
-    whole: bool = False
-    """Whether it could be read to its end: one that is cut off is not worth unpickling."""
-    at_another_time: bool = False
-    """Whether the state is not the one beside the snapshot, which is missing or can't be read."""
-
-
-@dataclass(frozen=True, slots=True)
 class Choices:
     """What the user chose: see `build_environment`."""
 
@@ -98,11 +85,11 @@ def build_environment(
     choices: Choices = Choices(),
     *,
     render: Render = None,
-    saved: Saved = Saved(),
+    saved: RunState = RunState(),  # noqa: B008 - frozen
     earlier: Sequence[str] = (),
     forces_were_zero: Callable[[], bool | None] = lambda: None,
 ) -> BuiltEnvironment:
-    """The environment that the user names, else the one that `hint` and `saved` tell of.
+    """The environment that the user names, else the one that `hint` and `saved` know.
 
     Args:
         hint: what the run's files say.
@@ -114,7 +101,7 @@ def build_environment(
             ``trust`` lets the saved state be unpickled where nothing else serves.
         render: ``human`` to show it in a window, ``rgb_array`` for pictures of it.
         saved: the saved environment.
-        earlier: why the ways that come before the one that `hint` tells of did not serve.
+        earlier: why the ways that come before the one that `hint` knows did not serve.
         forces_were_zero: whether the policy's weights say that contact forces were 0 in training.
 
     Raises:
@@ -124,38 +111,60 @@ def build_environment(
     _prepare(render)
     if choices.factory is not None:
         return _by_factory(choices.factory, f"--env-factory {choices.factory}", render, saved)
-    inner = saved.environment.inner if saved.environment is not None else None
-    classes = (inner.class_path,) if inner is not None else hint.classes[-1:]
-    module, _, name = (classes[0] if classes else "").rpartition(".")
-    chain = chain_of(saved.environment, hint.max_episode_steps)
+    build = _Build(hint, choices, render, saved, chain_of(saved.environment, hint.max_episode_steps), forces_were_zero)
     try:
-        if choices.env is not None:
-            built = _by_id(typed_id(choices.env), "--env", hint, chain, choices, render, saved, forces_were_zero)
-        elif (env_id := hint.id or _id_of_class(saved)) is not None:
-            source = str(hint.source) if hint.id else "state class"
-            env_id = found_id(env_id, source, choices.imports)
-            built = _by_id(env_id, source, hint, chain, choices, render, saved, forces_were_zero)
-        elif module in choices.imports:
-            require_environment_class(module, name)
-            made = _by_factory(f"{module}:{name}", f"state class {module}.{name}", render, saved)
-            built = _in_wrappers(made, chain, choices, saved)
-        elif choices.trust and saved.path is not None:
-            return _by_pickle(saved.path, earlier)
-        else:
-            told = ", and ".join(earlier) or "nothing was saved that tells of it"
-            raise EnvironmentBuildError(
-                f"which environment to play in is not known: {told}",
-                hint=_what_to_type(classes[0] if classes else "", saved),
-            )
+        built = _by_the_first_way(build, earlier)
     except EnvironmentBuildError as error:
         if choices.trust and choices.env is None and saved.path is not None:
             return _by_pickle(saved.path, (*earlier, str(error)))
         raise
     if choices.env is None and saved.path is not None and not saved.whole:
-        built = _also_substituted(
-            built, f"{saved.path.name} can't be read to its end: arguments and wrappers that it kept are unknown"
-        )
+        why = f"{saved.path.name} can't be read to its end: arguments and wrappers that it kept are unknown"
+        built = _also_substituted(built, why)
     return replace(built, failed=(*(earlier if choices.env is None else ()), *built.failed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """What an environment is built of: see `build_environment`. ``chain`` is the saved environment's wrappers."""
+
+    hint: EnvironmentHint
+    choices: Choices
+    render: Render
+    saved: RunState
+    chain: Chain
+    forces_were_zero: Callable[[], bool | None]
+
+    @property
+    def class_path(self) -> str:
+        """The class of the innermost environment, empty where it is not known."""
+        found = self.saved.environment
+        if found is not None:
+            return found.inner.class_path
+        return self.hint.classes[-1] if self.hint.classes else ""
+
+
+def _by_the_first_way(build: _Build, earlier: Sequence[str]) -> BuiltEnvironment:
+    """By the id that was typed, else the one that is known, else a class in an imported module.
+
+    Raises:
+        EnvironmentBuildError: the first way that is open failed, or none is.
+    """
+    choices, saved, hint = build.choices, build.saved, build.hint
+    module, _, name = build.class_path.rpartition(".")
+    if choices.env is not None:
+        return _by_id(typed_id(choices.env), "--env", build)
+    if (env_id := hint.id or _id_of_class(saved)) is not None:
+        source = str(hint.source) if hint.id else "state class"
+        return _by_id(found_id(env_id, source, choices.imports), source, build)
+    if module in choices.imports:
+        require_environment_class(module, name)
+        made = _by_factory(f"{module}:{name}", f"state class {module}.{name}", build.render, saved)
+        return _in_wrappers(made, build)
+    reasons = ", and ".join(earlier) or "nothing was saved that tells of it"
+    raise EnvironmentBuildError(
+        f"which environment to play in is not known: {reasons}", hint=_what_to_type(build.class_path, saved)
+    )
 
 
 def _prepare(render: Render) -> None:
@@ -184,83 +193,96 @@ def _require_display() -> None:
         )
 
 
-def _id_of_class(saved: Saved) -> str | None:
+def _id_of_class(saved: RunState) -> str | None:
     """An id that the saved environment's class was registered under; its arguments and limit are the saved ones."""
     found = saved.environment
     return found.class_id if found is not None and found.id is None else None
 
 
-def _by_id(
-    env_id: str,
-    source: str,
-    hint: EnvironmentHint,
-    chain: Chain,
-    choices: Choices,
-    render: Render,
-    saved: Saved,
-    forces_were_zero: Callable[[], bool | None],
-) -> BuiltEnvironment:
+def _by_id(env_id: str, source: str, build: _Build) -> BuiltEnvironment:
     """What an id stands for, with arguments, limit and wrappers of the saved environment.
 
     An id that was typed is built as it is: with its own arguments and limit, within the saved wrappers.
     """
     typed = source == "--env"
+    saved, chain, choices = build.saved, build.chain, build.choices
     arguments = {} if typed else _arguments(env_id, saved, choices.imports)
-    notes: tuple[str, ...] = ()
-    trained = hint.id or env_id
-    zero = False
-    if concerns(trained, trained):
-        were_zero = forces_were_zero()
-        zero = choices.contact_forces == "zero" or (choices.contact_forces is None and bool(were_zero))
-        notes = (*notes, _words_of_forces(were_zero, zero, choices.contact_forces))
-    elif choices.contact_forces is not None:
-        notes = (
-            *notes,
-            f"--contact-forces {choices.contact_forces} changes nothing: it is for Ant and Humanoid up to -v3",
-        )
+    trained = build.hint.id or env_id
+    forces = _forces(trained, build)
     made = make(
         env_id,
         source,
         limit=None if typed or chain.limit == UNLIMITED else chain.limit,
         arguments=arguments,
-        render=render,
+        render=build.render,
         class_path=saved.environment.inner.class_path if saved.environment else "",
-        contact_forces=not zero,
+        contact_forces=not forces.zero,
     )
-    if not typed:
-        notes = (*notes, *_without_limit(made.environment, chain, saved))
-    zero = zero and concerns(trained, made.id)
-    env = without_contact_forces(made.environment) if zero else made.environment
-    zeroed = Stage(SavedLayer(CONTACT_FORCES_ZERO, {}), CONTACT_FORCES_ZERO, made.environment, env)
-    if arguments:
-        notes = (*notes, f"made with {words_of(arguments)}, as the saved environment was")
-    elif typed and saved.environment is not None and saved.environment.arguments:
-        notes = (*notes, "--env is built with its own arguments, not with those of the saved environment")
-    terms = [f"with {words_of(arguments)}"] if arguments else []
-    if choices.contact_forces is not None and concerns(trained, made.id):
-        terms.append(f"contact forces {choices.contact_forces}")
+    notes = (*forces.notes, *(() if typed else _without_limit(made.environment, chain, saved)))
+    notes = (*notes, *_words_of_arguments(arguments, saved, typed=typed))
+    concerned = concerns(trained, made.id)
+    terms = (f"with {words_of_arguments(arguments)}",) if arguments else ()
+    if choices.contact_forces is not None and concerned:
+        terms = (*terms, f"contact forces {choices.contact_forces}")
     built = BuiltEnvironment(
-        Environment(env, made.id),
+        Environment(made.environment, made.id),
         made.id,
         source,
         made.library,
         notes,
         made.failed,
         substituted=None if typed else other_dynamics(env_id, made.id),
-        stages=(zeroed,) if zero else (),
-        terms=tuple(terms),
+        terms=terms,
     )
-    built = _in_wrappers(built, chain, choices, saved)
-    if concerns(trained, made.id) and not zero and bool(forces_were_zero()):
+    if forces.zero and concerned:
+        return _in_wrappers(_without_forces(built), build)
+    built = _in_wrappers(built, build)
+    if concerned and bool(build.forces_were_zero()):
         built = _also_substituted(built, "contact forces are fed in, which were 0 in training")
     return built
+
+
+@dataclass(frozen=True, slots=True)
+class _Forces:
+    """Whether contact forces are played as 0, and what to say of that."""
+
+    zero: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def _forces(trained: str, build: _Build) -> _Forces:
+    """Contact forces as the user chose, else as the policy's weights say that they were in training."""
+    chosen = build.choices.contact_forces
+    if concerns(trained, trained):
+        known = build.forces_were_zero()
+        zero = chosen == "zero" or (chosen is None and bool(known))
+        return _Forces(zero, (_words_of_forces(known, zero, chosen),))
+    if chosen is None:
+        return _Forces()
+    return _Forces(notes=(f"--contact-forces {chosen} changes nothing: it is for Ant and Humanoid up to -v3",))
+
+
+def _without_forces(built: BuiltEnvironment) -> BuiltEnvironment:
+    """What was built, with 0 for its contact forces."""
+    inside = built.environment.env
+    env = without_contact_forces(inside)
+    zeroed = Stage(SavedLayer(CONTACT_FORCES_ZERO, {}), CONTACT_FORCES_ZERO, inside, env)
+    return replace(built, environment=Environment(env, built.environment.name), stages=(zeroed,))
+
+
+def _words_of_arguments(arguments: Mapping[str, Any], saved: RunState, *, typed: bool) -> tuple[str, ...]:
+    if arguments:
+        return (f"made with {words_of_arguments(arguments)}, as the saved environment was",)
+    if typed and saved.environment is not None and saved.environment.arguments:
+        return ("--env is built with its own arguments, not with those of the saved environment",)
+    return ()
 
 
 def _also_substituted(built: BuiltEnvironment, why: str) -> BuiltEnvironment:
     return replace(built, substituted="; ".join(filter(None, (built.substituted, why))))
 
 
-def _arguments(env_id: str, saved: Saved, imports: Sequence[str]) -> dict[str, Any]:
+def _arguments(env_id: str, saved: RunState, imports: Sequence[str]) -> dict[str, Any]:
     """The arguments that the saved environment was made with, other than those that the id stands for.
 
     Raises:
@@ -271,7 +293,7 @@ def _arguments(env_id: str, saved: Saved, imports: Sequence[str]) -> dict[str, A
     arguments = differing(env_id, given.inner.class_path, given.arguments) if given is not None else {}
     for name, value in arguments.items():
         try:
-            found[name] = restore(value, imports)
+            found[name] = restored(value, imports)
         except NotRestoredError as error:
             typed = f"--import {error.module} lets it be looked up,\n" if error.module else ""
             raise EnvironmentBuildError(
@@ -281,7 +303,7 @@ def _arguments(env_id: str, saved: Saved, imports: Sequence[str]) -> dict[str, A
     return found
 
 
-def _without_limit(env: Any, chain: Chain, saved: Saved) -> tuple[str, ...]:
+def _without_limit(env: GymEnv, chain: Chain, saved: RunState) -> tuple[str, ...]:
     """Treat an environment that was saved without a time limit, where its id has one; returns what to say of it.
 
     The training ended episodes by itself then (``max_ep_len``); where that is not known, the id's own limit counts: an
@@ -309,11 +331,12 @@ def _words_of_forces(were_zero: bool | None, zero: bool, chosen: ContactForces |
     return f"contact forces are {'played as 0' if zero else 'real'}{by}; {known}"
 
 
-def _in_wrappers(built: BuiltEnvironment, chain: Chain, choices: Choices, saved: Saved) -> BuiltEnvironment:
-    """What was built within the wrappers of a chain."""
+def _in_wrappers(built: BuiltEnvironment, build: _Build) -> BuiltEnvironment:
+    """What was built within the wrappers of the saved environment."""
+    choices, saved = build.choices, build.saved
     found = wrapped(
         built.environment.env,
-        chain,
+        build.chain,
         choices.imports,
         whole_state=saved.whole,
         without=choices.without_wrappers,
@@ -346,9 +369,9 @@ def _in_wrappers(built: BuiltEnvironment, chain: Chain, choices: Choices, saved:
     return _also_substituted(whole, f"played without {', '.join(found.left_out)}") if found.left_out else whole
 
 
-def _by_factory(factory: str, source: str, render: Render, saved: Saved) -> BuiltEnvironment:
+def _by_factory(factory: str, source: str, render: Render, saved: RunState) -> BuiltEnvironment:
     made, given = call_factory(factory, render, saved.attributes)
-    notes = (f"made with {words_of(given)}, as the saved environment was",) if given else ()
+    notes = (f"made with {words_of_arguments(given)}, as the saved environment was",) if given else ()
     return BuiltEnvironment(Environment(made, factory), None, source, notes=notes)
 
 
@@ -357,7 +380,7 @@ def _by_pickle(path: Path, earlier: Sequence[str]) -> BuiltEnvironment:
     return BuiltEnvironment(made, None, f"{path.name}, unpickled", failed=tuple(earlier))
 
 
-def _what_to_type(class_path: str, saved: Saved) -> str:
+def _what_to_type(class_path: str, saved: RunState) -> str:
     """What helps where no id is known; what can't work is not offered."""
     module = importable_module(class_path)
     factory = f"{module}:{class_path.rpartition('.')[2]}" if module else "your_module:make_env"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from spindb.disk.saved_environment import SavedEnvironment, SavedLayer
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.own import own_wrapper
 from spindb.play.environments.packages import importable_module, is_of_gym
+from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.values import NotRestoredError, imported
-from spindb.play.environments.wrappers import Rebuilt, has_no_effect, rebuild
+from spindb.play.environments.wrappers import Rebuilt, has_no_effect, rebuild_wrapper
 from spindb.play.environments.wrapping import Limit, around
 
 _TIME_LIMIT = "TimeLimit"
@@ -38,15 +38,15 @@ class Stage:
 
     layer: SavedLayer
     words: str
-    inside: Any
-    around: Any
+    inside: GymEnv
+    around: GymEnv
 
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
     """An environment in its wrappers: those rebuilt, in words, and the names of those left out, outermost first."""
 
-    environment: Any
+    environment: GymEnv
     wrappers: tuple[str, ...]
     left_out: tuple[str, ...]
     stages: tuple[Stage, ...] = ()
@@ -67,7 +67,7 @@ def chain_of(saved: SavedEnvironment | None, hinted: int | None) -> Chain:
     return Chain(tuple(innermost_first), limit)
 
 
-def wrapped(env: Any, chain: Chain, imports: Sequence[str], *, whole_state: bool, without: bool) -> Wrapped:
+def wrapped(env: GymEnv, chain: Chain, imports: Sequence[str], *, whole_state: bool, without: bool) -> Wrapped:
     """`env` in the wrappers of a chain.
 
     Args:
@@ -86,9 +86,9 @@ def wrapped(env: Any, chain: Chain, imports: Sequence[str], *, whole_state: bool
     missing: list[tuple[SavedLayer, NotRestoredError]] = []
     for layer in chain.wrappers:
         try:
-            inside, (env, told) = env, _one(layer, env, imports)
-            words.insert(0, told)
-            stages.append(Stage(layer, told, inside, env))
+            inside, (env, shown) = env, _one(layer, env, imports)
+            words.insert(0, shown)
+            stages.append(Stage(layer, shown, inside, env))
         except NotRestoredError as error:
             missing.append((layer, error))
     if missing and not without:
@@ -103,12 +103,12 @@ def wrapped(env: Any, chain: Chain, imports: Sequence[str], *, whole_state: bool
     return Wrapped(env, tuple(words), tuple(left), tuple(stages))
 
 
-def _one(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
+def _one(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebuilt:
     if layer.name == _TIME_LIMIT and layer.limit is not None:
         return Rebuilt(around(env, Limit, layer.limit), f"TimeLimit({layer.limit})")
     if imported(layer.module, imports) is not None and not is_of_gym(layer.class_path):
         return own_wrapper(layer, env, imports)
-    return rebuild(layer, env, imports)
+    return rebuild_wrapper(layer, env, imports)
 
 
 def _refusal(missing: Sequence[tuple[SavedLayer, NotRestoredError]]) -> str:

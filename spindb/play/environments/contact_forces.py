@@ -28,6 +28,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spindb.play.arrays import Action, Array, Observation
+from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.wrapping import Layer, around
 
 ContactForces = Literal["real", "zero"]
@@ -47,7 +49,7 @@ def concerns(env_id: str | None, built_id: str | None) -> bool:
     return name in _OBSERVATIONS and version in ("1", "2", "3") and (built_id or "").startswith(f"{name}-v")
 
 
-def were_zero(weights: Mapping[str, Any], env_id: str) -> bool | None:
+def were_zero(weights: Mapping[str, Array], env_id: str) -> bool | None:
     """Whether the contact forces were 0 in training, by the rule of this module; None where the weights do not say.
 
     Args:
@@ -55,9 +57,9 @@ def were_zero(weights: Mapping[str, Any], env_id: str) -> bool | None:
         env_id: ``Ant-v2``, ``Humanoid-v3`` …
     """
     inputs = _OBSERVATIONS[env_id.rpartition("-v")[0]]
-    moments: list[Any] = []
+    moments: list[Array] = []
     layers: list[
-        tuple[Any, Any, float]
+        tuple[Array, Array, float]
     ] = []  # weights of the forces, of other inputs, the bound they were drawn within
     for name, value in weights.items():
         matrix = np.asarray(value)
@@ -78,7 +80,7 @@ def were_zero(weights: Mapping[str, Any], env_id: str) -> bool | None:
     return all(_never_trained(*layer) for layer in layers)
 
 
-def _never_trained(weights: Any, others: Any, bound: float) -> bool:
+def _never_trained(weights: Array, others: Array, bound: float) -> bool:
     """Whether weights are as drawn uniformly within ±bound, or shrunk from that while `others` were trained."""
     expected, spread = bound / math.sqrt(3), float(weights.std())
     if not float(np.abs(weights).max()) <= bound * _ROUNDING:
@@ -86,18 +88,18 @@ def _never_trained(weights: Any, others: Any, bound: float) -> bool:
     return abs(spread - expected) <= _TOLERANCE * expected or spread < float(others.std()) / 2
 
 
-def without_contact_forces(env: Any) -> Any:
+def without_contact_forces(env: GymEnv) -> GymEnv:
     """`env` with 0 for its contact forces in each observation; what impacts cost in HumanoidStandup is given back."""
     return around(env, _Zeroed)
 
 
 class _Zeroed(Layer):
-    def seen(self, observation: Any) -> Any:
+    def seen(self, observation: Observation) -> Array:
         changed = np.array(observation)
         changed[..., -FORCES:] = 0
         return changed
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Action) -> Any:
         observation, reward, *rest = self.env.step(action)
         info = rest[-1] if rest and isinstance(rest[-1], dict) else {}
         return (self.seen(observation), reward - float(info.get("reward_impact", 0.0)), *rest)

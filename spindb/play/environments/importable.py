@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spindb.play.process_state import set_by_import
+
 _FILES: list[ModuleType] = []
 """Modules made of files: what was called ``__main__`` when it was saved is looked for in them."""
 
@@ -46,7 +48,8 @@ def import_named(name: str) -> ModuleType:
         Exception, SystemExit: whatever the code raises.
     """
     if not name.endswith(".py"):
-        return importlib.import_module(name)
+        with set_by_import():
+            return importlib.import_module(name)
     path = Path(name).resolve()
     known = next((module for module in _FILES if module.__file__ == str(path)), None)
     if known is not None:
@@ -58,7 +61,8 @@ def import_named(name: str) -> ModuleType:
     before = sys.modules.get(path.stem)
     sys.modules[path.stem] = module
     try:
-        spec.loader.exec_module(module)
+        with set_by_import():
+            spec.loader.exec_module(module)
     except BaseException:
         if before is None:
             del sys.modules[path.stem]

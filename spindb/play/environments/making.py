@@ -9,8 +9,9 @@ from importlib import metadata
 from typing import Any, Literal
 
 from spindb.errors import EnvironmentBuildError
+from spindb.play.environments.libraries import first_line, import_quietly, log_mujoco_warnings, without_output
 from spindb.play.environments.packages import MUJOCO, importable_module, is_of_gym, package_of
-from spindb.play.environments.quiet import first_line, hear_mujoco, import_quietly, quiet
+from spindb.play.environments.protocols import GymEnv
 from spindb.play.environments.successors import SUCCESSORS, registered_as, successor_arguments
 
 Render = Literal["human", "rgb_array"] | None
@@ -19,10 +20,10 @@ _CHAIN = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeEnvironment:
     """An environment that was built, the id and library that served, and what was tried before."""
 
-    environment: Any
+    environment: GymEnv
     id: str
     library: str
     failed: tuple[str, ...]
@@ -37,7 +38,7 @@ def make(
     render: Render = None,
     class_path: str = "",
     contact_forces: bool = True,
-) -> Made:
+) -> MadeEnvironment:
     """Build an id.
 
     Args:
@@ -52,19 +53,10 @@ def make(
     Raises:
         EnvironmentBuildError: nothing could be built.
     """
-    failures: list[str] = []
-    absent: list[str] = []  # what is not installed explains a failure, and is no news beside a success
-    libraries = {}
-    for name in ("gymnasium", "gym"):
-        try:
-            libraries[name] = import_quietly(name)
-        except ModuleNotFoundError as error:
-            (absent if error.name == name else failures).append(f"{name} can't be imported: {first_line(error)}")
-        except ImportError as error:
-            failures.append(f"{name} can't be imported: {first_line(error)}")
+    libraries, absent, failures = _libraries()
     package = package_of(env_id, class_path)
     if package is not None and package.install == MUJOCO:
-        hear_mujoco()
+        log_mujoco_warnings()
     raised: BaseException | None = None
     for name, candidate in _attempts(list(libraries), (env_id, *SUCCESSORS.get(env_id, ()))):
         registered, extra = registered_as(name, candidate)
@@ -76,22 +68,40 @@ def make(
         if render:
             given["render_mode"] = render
         try:
-            with quiet():
+            with without_output():
                 built = libraries[name].make(registered, disable_env_checker=True, **given)
         except (Exception, SystemExit) as error:  # registries and constructors raise all sorts of errors
             said = first_line(error)
             failures.append(f"{candidate} in {name}: {said if source == '--env' else _GUESS.sub('', said)}")
             raised = error
             continue
-        return Made(built, candidate, name, tuple(failures))
+        return MadeEnvironment(built, candidate, name, tuple(failures))
     tried = "\n".join(f"  {failure}" for failure in (*failures, *absent))
-    made_with = f" with {words_of(arguments)}" if arguments else ""
+    made_with = f" with {words_of_arguments(arguments)}" if arguments else ""
     raise EnvironmentBuildError(
         f"{env_id}{made_with} (known from {source}) can't be built:\n{tried}", hint=_what_to_install(env_id, class_path)
     ) from raised
 
 
-def words_of(arguments: Mapping[str, Any]) -> str:
+def _libraries() -> tuple[dict[str, Any], list[str], list[str]]:
+    """gymnasium and gym as far as they can be imported; which are not installed; which fail, and why.
+
+    What is not installed explains a failure, and is no news beside a success.
+    """
+    found: dict[str, Any] = {}
+    absent: list[str] = []
+    failures: list[str] = []
+    for name in ("gymnasium", "gym"):
+        try:
+            found[name] = import_quietly(name)
+        except ModuleNotFoundError as error:
+            (absent if error.name == name else failures).append(f"{name} can't be imported: {first_line(error)}")
+        except ImportError as error:
+            failures.append(f"{name} can't be imported: {first_line(error)}")
+    return found, absent, failures
+
+
+def words_of_arguments(arguments: Mapping[str, Any]) -> str:
     """Arguments as they are typed: ``g=1.0, hardcore=True``."""
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 
@@ -109,11 +119,11 @@ def _what_to_install(env_id: str, class_path: str) -> str:
     return "\n".join([*(f"{way}," for way in ways), "or name another: --env ID, --env-factory module:function"])
 
 
-def change_limit(env: Any, steps: float) -> bool:
+def change_limit(env: GymEnv, steps: float) -> bool:
     """Let the environment's time limit be another, or infinite; False where it has none."""
     for _ in range(_CHAIN):
         if type(env).__name__ == "TimeLimit":
-            env._max_episode_steps = steps
+            vars(env)["_max_episode_steps"] = steps
             return True
         if not hasattr(env, "env"):
             return False

@@ -14,9 +14,10 @@ from spindb.disk.saved_environment import SavedLayer
 from spindb.disk.saved_values import Reference, SavedObject, Unread
 from spindb.errors import EnvironmentBuildError
 from spindb.play.environments.importable import current_directory_importable, import_named
+from spindb.play.environments.libraries import first_line, import_gym_beforehand, without_output
 from spindb.play.environments.making import Render
-from spindb.play.environments.quiet import first_line, import_gym_beforehand, quiet
-from spindb.play.environments.values import NotRestoredError, imported, restore
+from spindb.play.environments.protocols import GymEnv
+from spindb.play.environments.values import NotRestoredError, imported, restored
 from spindb.play.environments.wrappers import Rebuilt
 
 _MADE_ANEW = ("gym.", "gymnasium.", "numpy.random.", "random.", "collections.deque", "logging.")
@@ -83,11 +84,11 @@ def require_environment_class(module: str, name: str) -> None:
         )
 
 
-def _is_environment_class(found: Any) -> bool:
+def _is_environment_class(found: object) -> bool:
     return isinstance(found, type) and hasattr(found, "reset") and hasattr(found, "step")
 
 
-def unpickled(path: Path) -> Any:
+def unpickled(path: Path) -> GymEnv:
     """The environment in a saved state, unpickled: code of the file's choice is executed.
 
     Raises:
@@ -98,9 +99,9 @@ def unpickled(path: Path) -> Any:
         try:
             joblib = importlib.import_module("joblib")
             check_regular(path)
-            with quiet():
+            with without_output():
                 state = joblib.load(path)
-            made = state["env"]
+            made: GymEnv = state["env"]
         except (Exception, SystemExit) as error:  # whatever the state's code raises
             raise EnvironmentBuildError(
                 f"{path} can't be unpickled: {type(error).__name__}: {first_line(error)}",
@@ -111,7 +112,7 @@ def unpickled(path: Path) -> Any:
     return made
 
 
-def own_wrapper(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
+def own_wrapper(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebuilt:
     """A wrapper of the user's own around `env`: its class is called with those arguments that are known from the
     saved attributes, then gets these attributes, running statistics among them.
 
@@ -133,8 +134,10 @@ def own_wrapper(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
         raise
     except (Exception, SystemExit) as error:  # a user's own code can raise anything
         raise NotRestoredError(f"its constructor raised {type(error).__name__}: {first_line(error)}") from error
-    told = ", ".join(f"{name}={value!r}" for name, value in given.items() if isinstance(value, (bool, int, float, str)))
-    return Rebuilt(made, f"{layer.class_path}({told})" if told else layer.class_path)
+    shown = ", ".join(
+        f"{name}={value!r}" for name, value in given.items() if isinstance(value, (bool, int, float, str))
+    )
+    return Rebuilt(made, f"{layer.class_path}({shown})" if shown else layer.class_path)
 
 
 def _attributes(attributes: Mapping[str, Any], imports: Sequence[str]) -> dict[str, Any]:
@@ -142,13 +145,13 @@ def _attributes(attributes: Mapping[str, Any], imports: Sequence[str]) -> dict[s
     found: dict[str, Any] = {}
     for name, value in attributes.items():
         try:
-            found[name] = restore(value, imports)
+            found[name] = restored(value, imports)
         except NotRestoredError:
             continue
     return found
 
 
-def _constructed(cls: Any, env: Any, layer: SavedLayer, restored: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _constructed(cls: Any, env: GymEnv, layer: SavedLayer, restored: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """An instance around `env`, and the arguments that it was given."""
     first, *parameters = inspect.signature(cls).parameters.values()
     recorded = restored.get("_saved_kwargs") or restored.get("_ezpickle_kwargs") or {}
@@ -169,9 +172,9 @@ def _constructed(cls: Any, env: Any, layer: SavedLayer, restored: Mapping[str, A
     return cls(env, **given), given
 
 
-def _bare(cls: Any, env: Any, restored: Mapping[str, Any]) -> Any:
+def _bare(cls: Any, env: GymEnv, restored: Mapping[str, Any]) -> GymEnv:
     """An instance whose own constructor was not called: that of its library's class of wrappers was."""
-    made = cls.__new__(cls)
+    made: Any = cls.__new__(cls)
     base = next((base for base in cls.__mro__ if base.__module__ in ("gym.core", "gymnasium.core")), None)
     if base is None:
         made.env = env
@@ -182,11 +185,12 @@ def _bare(cls: Any, env: Any, restored: Mapping[str, Any]) -> Any:
         space = restored.get(f"_{name}") or restored.get(name)
         if space is not None:
             setattr(made, name, space)
-    return made
+    whole: GymEnv = made
+    return whole
 
 
 def _overlay(
-    made: Any,
+    made: object,
     saved: Mapping[str, Any],
     restored: Mapping[str, Any],
     imports: Sequence[str],
@@ -226,17 +230,17 @@ def _overlay(
             raise NotRestoredError(f"its attribute {name} can't be restored: {_words(value)}", module)
 
 
-def _made_by_constructor(made: Any, name: str, value: Any) -> bool:
+def _made_by_constructor(made: object, name: str, value: object) -> bool:
     """Whether something that was not read is there anew: a function or a generator that the constructor made."""
     code = isinstance(value, Unread) and ("function" in value.words or value.words.startswith(_MADE_ANEW))
     return code and getattr(made, name, None) is not None
 
 
-def _is_space(value: Any) -> bool:
+def _is_space(value: object) -> bool:
     return isinstance(value, SavedObject) and ".spaces." in value.class_path
 
 
-def _instance(value: SavedObject, imports: Sequence[str], where: str) -> Any:
+def _instance(value: SavedObject, imports: Sequence[str], where: str) -> object:
     module, _, name = value.class_path.rpartition(".")
     cls: Any = getattr(imported(module, imports), name, None) if module else None
     if not inspect.isclass(cls):
@@ -246,14 +250,14 @@ def _instance(value: SavedObject, imports: Sequence[str], where: str) -> Any:
     return cls.__new__(cls)
 
 
-def _set(made: Any, name: str, value: Any) -> None:
+def _set(made: object, name: str, value: object) -> None:
     try:
         setattr(made, name, value)
     except AttributeError:  # a property, which follows from other attributes
         return
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if isinstance(value, Unread):
         return value.words
     return str(value) if isinstance(value, Reference) else f"a {type(value).__name__}"

@@ -65,7 +65,7 @@ def is_of_gym(class_path: str) -> bool:
 
 
 def importable_module(class_path: str) -> str | None:
-    """The module of somebody's own class, which ``--import`` can name; None where there is none to import.
+    """The module of a user's own class, which ``--import`` can name; None where there is none to import.
 
     A class of ``__main__`` was saved with its code, or belongs to a script that nothing names.
     """

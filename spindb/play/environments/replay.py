@@ -10,31 +10,24 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from spindb.disk import limits
-from spindb.disk.codecs.pickles import PickleError
-from spindb.disk.environments import SavedRandom, random_in_state
-from spindb.disk.regular import read_regular
+from spindb.disk.saved_state import SavedRandom
 from spindb.errors import EnvironmentBuildError
+from spindb.play.arrays import Action, Doubles
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import BuiltEnvironment, Choices
-from spindb.play.environments.of_snapshot import environment_of
+from spindb.play.environments.of_snapshot import environment_of, state_of
+from spindb.play.environments.protocols import GymEnv
+from spindb.play.environments.state import RunState
 from spindb.play.locate import Playable
 from spindb.play.policies import Policy
 
 _SOURCE = "saved state, replayed"
 
 
-def as_the_original_chooses(playable: Playable) -> Playable:
-    """With the snapshot that the original takes for the latest: the highest number, stale or not, else the other."""
-    best = max(playable.beside, key=lambda snapshot: -1 if snapshot.itr is None else snapshot.itr)
-    return replace(playable, snapshot=best)
-
-
-def faithful_environment(
+def replayed_environment(
     playable: Playable,
     choices: Choices = Choices(),  # noqa: B008 - frozen
     policy: Policy | None = None,
@@ -48,23 +41,24 @@ def faithful_environment(
         EnvironmentBuildError: the saved state is missing, can't be read or holds no random state, or the environment
             can't be built.
     """
+    saved = state_of(playable)
     if choices.factory is not None:
-        built = environment_of(playable, choices)
+        built = environment_of(playable, choices, saved=saved)
         with contextlib.suppress(EnvironmentBuildError):  # a user's own may draw from elsewhere, or not at all
-            _give(built.environment.env, _random_state(playable))
+            _give(built.environment.env, _random_state(playable, saved))
         return built
-    random = _random_state(playable)
+    random = _random_state(playable, saved)
     limit = playable.env.max_episode_steps
     if playable.env.id == "Pendulum-v0" and len(playable.env.classes) <= 2:  # nothing but a time limit around it
         return BuiltEnvironment(
             Environment(OldPendulum(random, limit or 200), "Pendulum-v0"), "Pendulum-v0", _SOURCE, "spindb"
         )
-    built = environment_of(playable, choices, policy=policy)
+    built = environment_of(playable, choices, policy=policy, saved=saved)
     _give(built.environment.env, random)
     return replace(built, source=_SOURCE, failed=())
 
 
-def _give(env: Any, random: Any) -> None:
+def _give(env: GymEnv, random: np.random.RandomState) -> None:
     """Let the innermost environment draw from that generator."""
     inner = getattr(env, "unwrapped", env)
     if hasattr(inner, "_np_random"):
@@ -73,24 +67,22 @@ def _give(env: Any, random: Any) -> None:
         inner.np_random = random
 
 
-def _random_state(playable: Playable) -> Any:
+def _random_state(playable: Playable, saved: RunState) -> np.random.RandomState:
     path = playable.snapshot.state_path
     why = "no state was saved beside it"
-    if path is not None:
-        try:
-            found = random_in_state(read_regular(playable.directory / path, limits.STATE))
-            if found is not None:
-                return _generator(found)
-            why = f"{path} holds no random state that was saved (Box2D and MuJoCo begin anew when they are unpickled)"
-        except (OSError, PickleError) as error:
-            why = f"{path}: {error}"
+    if saved.beside is not None and saved.beside.random is not None:
+        return _generator(saved.beside.random)
+    if saved.beside is not None:
+        why = f"{path} holds no random state that was saved (Box2D and MuJoCo begin anew when they are unpickled)"
+    elif saved.unread is not None:
+        why = saved.unread
     raise EnvironmentBuildError(
         f"a faithful replay of {playable.directory / playable.snapshot.path} can't be had: {why}",
         hint="without --faithful it plays",
     )
 
 
-def _generator(saved: SavedRandom) -> Any:
+def _generator(saved: SavedRandom) -> np.random.RandomState:
     generator = np.random.RandomState()
     key = np.frombuffer(saved.key, "<u4")
     generator.set_state(("MT19937", key, saved.position, saved.has_gauss, saved.gauss))
@@ -107,25 +99,25 @@ class OldPendulum:
     _GRAVITY, _MASS, _LENGTH, _STEP = 10.0, 1.0, 1.0, 0.05
     _MAX_SPEED, _MAX_TORQUE = 8.0, 2.0
 
-    def __init__(self, random: Any, max_episode_steps: int) -> None:
+    def __init__(self, random: np.random.RandomState, max_episode_steps: int) -> None:
         self._random = random
         self._limit = max_episode_steps
         self._steps = 0
         self._state = np.zeros(2)
 
     @property
-    def observation_space(self) -> Any:
+    def observation_space(self) -> Doubles:
         """What it takes to know the shape of an observation."""
         return np.empty(3)
 
-    def reset(self) -> Any:
+    def reset(self) -> Doubles:
         """A new episode, from any angle and a speed up to 1."""
         high = np.array([np.pi, 1])
         self._state = self._random.uniform(low=-high, high=high)
         self._steps = 0
         return self._observation()
 
-    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Doubles, float, bool, dict[str, bool]]:
         """One step of the torque ``action[0]``."""
         angle, speed = self._state
         torque = np.clip(action, -self._MAX_TORQUE, self._MAX_TORQUE)[0]
@@ -139,6 +131,6 @@ class OldPendulum:
         over = self._steps >= self._limit
         return self._observation(), -cost, over, {"TimeLimit.truncated": True} if over else {}
 
-    def _observation(self) -> Any:
+    def _observation(self) -> Doubles:
         angle, speed = self._state
         return np.array([np.cos(angle), np.sin(angle), speed])

@@ -6,11 +6,15 @@ import importlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from spindb.disk.saved_values import Reference, SavedArray, SavedDtype, SavedObject, Unread
+from spindb.play.arrays import Array
+from spindb.play.environments.libraries import import_quietly
+from spindb.play.environments.protocols import GymSpace
 
 _BOXES = ("gym.spaces.box.Box", "gymnasium.spaces.box.Box")
 
@@ -23,7 +27,7 @@ class NotRestoredError(Exception):
         self.module = module
 
 
-def restore(value: Any, imports: Sequence[str] = ()) -> Any:
+def restored(value: object, imports: Sequence[str] = ()) -> Any:
     """A value of `spindb.disk.saved_values` as it was.
 
     Args:
@@ -34,10 +38,10 @@ def restore(value: Any, imports: Sequence[str] = ()) -> Any:
         NotRestoredError: it can't be had without running code from the file or of a module that was not imported.
     """
     if isinstance(value, (list, tuple)):
-        restored = [restore(item, imports) for item in value]
-        return tuple(restored) if isinstance(value, tuple) else restored
+        items = [restored(item, imports) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, Mapping):
-        return {key: restore(item, imports) for key, item in value.items()}
+        return {key: restored(item, imports) for key, item in value.items()}
     if isinstance(value, SavedArray):
         return _array(value)
     if isinstance(value, SavedDtype):
@@ -53,7 +57,7 @@ def restore(value: Any, imports: Sequence[str] = ()) -> Any:
     return value
 
 
-def imported(module: str, imports: Sequence[str]) -> Any:
+def imported(module: str, imports: Sequence[str]) -> ModuleType | None:
     """The module, where the user allowed it: by its name, or as part of a package that was imported; else None."""
     if module in imports:
         return sys.modules.get(module) or importlib.import_module(module)
@@ -65,26 +69,25 @@ def _module(value: SavedObject) -> str | None:
     return value.class_path.rpartition(".")[0] or None
 
 
-def _array(value: SavedArray) -> Any:
+def _array(value: SavedArray) -> Array:
     dtype = np.dtype(value.dtype)
     if math.prod(value.shape) * dtype.itemsize != len(value.data):
         raise NotRestoredError("an array whose data is not as long as its shape says")
     return np.frombuffer(value.data, dtype).reshape(value.shape, order="F" if value.order == "F" else "C").copy()
 
 
-def _box(value: SavedObject) -> Any:
-    from spindb.play.environments.quiet import import_quietly
-
-    low, high = (restore(value.attributes.get(name)) for name in ("low", "high"))
+def _box(value: SavedObject) -> GymSpace:
+    low, high = (restored(value.attributes.get(name)) for name in ("low", "high"))
     if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):
         raise NotRestoredError("a Box without bounds")
     try:
-        return import_quietly("gymnasium").spaces.Box(low, high, dtype=low.dtype.type)
+        box: GymSpace = import_quietly("gymnasium").spaces.Box(low, high, dtype=low.dtype.type)
     except Exception as error:  # its constructor checks bounds
         raise NotRestoredError(f"a Box that can't be made: {error}") from error
+    return box
 
 
-def _found(reference: Reference, imports: Sequence[str]) -> Any:
+def _found(reference: Reference, imports: Sequence[str]) -> object:
     if reference.module.partition(".")[0] == "numpy":
         found = getattr(np, reference.name, None)
         if isinstance(found, np.ufunc) or (isinstance(found, type) and issubclass(found, np.generic)):

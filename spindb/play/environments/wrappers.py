@@ -7,16 +7,20 @@ it recorded; older ones, and those of gym, are wrappers of ours that compute the
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.saved_environment import SavedLayer
 from spindb.disk.saved_values import SavedObject
+from spindb.play.arrays import Action, Array
+from spindb.play.environments.libraries import without_output
 from spindb.play.environments.packages import is_of_gym
-from spindb.play.environments.quiet import quiet
-from spindb.play.environments.values import NotRestoredError, restore
+from spindb.play.environments.protocols import GymEnv, GymSpace
+from spindb.play.environments.values import NotRestoredError, restored
 from spindb.play.environments.wrapping import Actions, Frames, Observations, Rewards, Timed, around, box
 
 _CHECKS = (
@@ -48,7 +52,7 @@ _LARGEST = 10_000
 class Rebuilt(NamedTuple):
     """The environment with the wrapper around it, and the wrapper in words."""
 
-    environment: Any
+    environment: GymEnv
     words: str
 
 
@@ -57,7 +61,7 @@ def has_no_effect(layer: SavedLayer) -> bool:
     return layer.name in _WITHOUT_EFFECT and layer.class_path.startswith(_MONITORS)
 
 
-def rebuild(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
+def rebuild_wrapper(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebuilt:
     """A wrapper of gym or gymnasium around `env`.
 
     Raises:
@@ -70,14 +74,14 @@ def rebuild(layer: SavedLayer, env: Any, imports: Sequence[str]) -> Rebuilt:
     if recipe is None:
         raise NotRestoredError("spindb does not know this wrapper")
     try:
-        return recipe(Values(layer, imports), env)
+        return recipe(WrapperValues(layer, imports), env)
     except NotRestoredError:
         raise
     except Exception as error:  # an environment that is not what the wrapper was around
         raise NotRestoredError(f"it can't go around this environment: {type(error).__name__}: {error}") from error
 
 
-class Values:
+class WrapperValues:
     """Attributes of a saved wrapper, restored when asked for."""
 
     def __init__(self, layer: SavedLayer, imports: Sequence[str]) -> None:
@@ -89,7 +93,7 @@ class Values:
         for name in names:
             if name in self.layer.attributes:
                 try:
-                    return restore(self.layer.attributes[name], self.imports)
+                    return restored(self.layer.attributes[name], self.imports)
                 except NotRestoredError as error:
                     raise NotRestoredError(f"its {name} is {error}", error.module) from error
         if default is ...:
@@ -101,22 +105,22 @@ class Values:
         found = self.layer.attributes.get(name)
         if not isinstance(found, SavedObject):
             raise NotRestoredError(f"its {name} was not saved")
-        inner = Values(SavedLayer(found.class_path, found.attributes), self.imports)
+        inner = WrapperValues(SavedLayer(found.class_path, found.attributes), self.imports)
         return {key: inner.get(key) for key in ("mean", "var", "count")}
 
 
-def _by_gymnasium(values: Values, env: Any) -> Rebuilt:
+def _by_gymnasium(values: WrapperValues, env: GymEnv) -> Rebuilt:
     from gymnasium import wrappers
 
     layer, imports = values.layer, values.imports
     recorded = layer.attributes["_saved_kwargs"]
-    given = Values(SavedLayer(layer.class_path, recorded if isinstance(recorded, dict) else {}), imports)
+    given = WrapperValues(SavedLayer(layer.class_path, recorded if isinstance(recorded, dict) else {}), imports)
     arguments = {name: given.get(name) for name in given.layer.attributes}
     cls = getattr(wrappers, layer.name, None)
     if cls is None:
         raise NotRestoredError("the gymnasium that is installed has no such wrapper")
     _require_small(arguments)
-    with quiet():
+    with without_output():
         made = cls(env, **arguments)
     counted = ""
     for name in ("obs_rms", "return_rms"):
@@ -125,10 +129,10 @@ def _by_gymnasium(values: Values, env: Any) -> Rebuilt:
             for key, value in statistics.items():
                 setattr(getattr(made, name), key, value)
             made._update_running_mean = False
-            counted = _counted(statistics["count"])
+            counted = _steps_counted(statistics["count"])
     if "discounted_reward" in layer.attributes and hasattr(made, "discounted_reward"):
         made.discounted_reward = values.get("discounted_reward")
-    return Rebuilt(made, layer.name + (counted or _told(arguments)))
+    return Rebuilt(made, layer.name + (counted or _in_parentheses(arguments)))
 
 
 def _require_small(arguments: Mapping[str, Any]) -> None:
@@ -139,16 +143,16 @@ def _require_small(arguments: Mapping[str, Any]) -> None:
                 raise NotRestoredError(f"its {name} is {size:,}, more than {_LARGEST:,}")
 
 
-def _counted(count: Any) -> str:
+def _steps_counted(count: ArrayLike) -> str:
     return f" (statistics of {int(np.max(count)):,} steps, frozen)"
 
 
-def _told(arguments: Mapping[str, Any]) -> str:
+def _in_parentheses(arguments: Mapping[str, Any]) -> str:
     shown = [f"{name}={_short(value)}" for name, value in arguments.items()]
     return f"({', '.join(shown)})" if shown else ""
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, np.ndarray):
         same = value.size and (value == value.flat[0]).all()
         return f"{value.flat[0]:g}" if same else f"an array of shape {value.shape}"
@@ -158,107 +162,105 @@ def _short(value: Any) -> str:
 # One function per wrapper of gym, and of gymnasium before 1.0.
 
 
-def _rescale_action(values: Values, env: Any) -> Rebuilt:
+def _rescale_action(values: WrapperValues, env: GymEnv) -> Rebuilt:
     space = env.action_space
     least, most = (
         (np.zeros(space.shape, space.dtype) + values.get(*names)).astype(space.dtype)
         for names in (("min_action", "a"), ("max_action", "b"))
     )
 
-    def change(action: Any) -> Any:
+    def change(action: Action) -> Action:
         scaled = space.low + (space.high - space.low) * ((action - least) / (most - least))
-        return np.clip(scaled, space.low, space.high)
+        cut: Array = np.clip(scaled, space.low, space.high)
+        return cut
 
     made = around(env, Actions, change, box(space, least, most, space.dtype))
-    return Rebuilt(made, "RescaleAction" + _told({"min": least, "max": most}))
+    return Rebuilt(made, "RescaleAction" + _in_parentheses({"min": least, "max": most}))
 
 
-def _clip_action(_: Values, env: Any) -> Rebuilt:
+def _clip_action(_: WrapperValues, env: GymEnv) -> Rebuilt:
     space = env.action_space
     return Rebuilt(around(env, Actions, lambda action: np.clip(action, space.low, space.high)), "ClipAction")
 
 
-def _normalize_observation(values: Values, env: Any) -> Rebuilt:
+def _normalize_observation(values: WrapperValues, env: GymEnv) -> Rebuilt:
     known, epsilon = values.statistics("obs_rms"), values.get("epsilon", default=1e-8)
     mean, scale = known["mean"], np.sqrt(known["var"] + epsilon)
     space = env.observation_space
     if np.shape(mean) != space.shape:
         raise NotRestoredError(f"its statistics have shape {np.shape(mean)}, observations {space.shape}")
     made = around(env, Observations, lambda observation: (observation - mean) / scale)
-    return Rebuilt(made, "NormalizeObservation" + _counted(known["count"]))
+    return Rebuilt(made, "NormalizeObservation" + _steps_counted(known["count"]))
 
 
-def _normalize_reward(values: Values, env: Any) -> Rebuilt:
+def _normalize_reward(values: WrapperValues, env: GymEnv) -> Rebuilt:
     known, epsilon = values.statistics("return_rms"), values.get("epsilon", default=1e-8)
     scale = float(np.sqrt(known["var"] + epsilon))
     made = around(env, Rewards, lambda reward: reward / scale)
-    return Rebuilt(made, "NormalizeReward" + _counted(known["count"]))
+    return Rebuilt(made, "NormalizeReward" + _steps_counted(known["count"]))
 
 
-def _frame_stack(values: Values, env: Any) -> Rebuilt:
+def _frame_stack(values: WrapperValues, env: GymEnv) -> Rebuilt:
     count = int(values.get("num_stack", "k"))
     _require_small({"num_stack": count})
     return Rebuilt(around(env, Frames, count), f"FrameStack({count})")
 
 
-def _flatten(_: Values, env: Any) -> Rebuilt:
-    import importlib
-
+def _flatten(_: WrapperValues, env: GymEnv) -> Rebuilt:
     space = env.observation_space
     spaces = importlib.import_module(f"{type(space).__module__.partition('.')[0]}.spaces.utils")
     made = around(env, Observations, lambda found: spaces.flatten(space, found), spaces.flatten_space(space))
     return Rebuilt(made, "FlattenObservation")
 
 
-def _flatten_dict(values: Values, env: Any) -> Rebuilt:
+def _flatten_dict(values: WrapperValues, env: GymEnv) -> Rebuilt:
     keys = values.get("dict_keys")
     parts = [env.observation_space.spaces[key] for key in keys]
     low, high = (np.concatenate([getattr(part, side).ravel() for part in parts]) for side in ("low", "high"))
 
-    def change(observation: Mapping[str, Any]) -> Any:
+    def change(observation: Mapping[str, Array]) -> Array:
         return np.concatenate([np.asarray(observation[key]).ravel() for key in keys])
 
     made = around(env, Observations, change, box(parts[0], low, high, low.dtype))
     return Rebuilt(made, f"FlattenDictWrapper({', '.join(map(str, keys))})")
 
 
-def _filter_observation(values: Values, env: Any) -> Rebuilt:
+def _filter_observation(values: WrapperValues, env: GymEnv) -> Rebuilt:
     keys = values.get("_filter_keys", "filter_keys")
-    space = type(env.observation_space)({key: env.observation_space.spaces[key] for key in keys})
+    kind: Callable[[Mapping[str, GymSpace]], GymSpace] = type(env.observation_space)
+    space = kind({key: env.observation_space.spaces[key] for key in keys})
     made = around(env, Observations, lambda found: {key: found[key] for key in keys}, space)
     return Rebuilt(made, f"FilterObservation({', '.join(map(str, keys))})")
 
 
-def _transform_observation(values: Values, env: Any) -> Rebuilt:
+def _transform_observation(values: WrapperValues, env: GymEnv) -> Rebuilt:
     change = values.get("f", "func")
     return Rebuilt(around(env, Observations, change), f"TransformObservation({_short(change)})")
 
 
-def _transform_reward(values: Values, env: Any) -> Rebuilt:
+def _transform_reward(values: WrapperValues, env: GymEnv) -> Rebuilt:
     change = values.get("f", "func")
     return Rebuilt(around(env, Rewards, change), f"TransformReward({_short(change)})")
 
 
-def _clip_reward(values: Values, env: Any) -> Rebuilt:
+def _clip_reward(values: WrapperValues, env: GymEnv) -> Rebuilt:
     least, most = values.get("min_r", "min_reward"), values.get("max_r", "max_reward")
-    words = "ClipReward" + _told({"min": least, "max": most})
+    words = "ClipReward" + _in_parentheses({"min": least, "max": most})
     return Rebuilt(around(env, Rewards, lambda reward: np.clip(reward, least, most)), words)
 
 
-def _sign_reward(_: Values, env: Any) -> Rebuilt:
+def _sign_reward(_: WrapperValues, env: GymEnv) -> Rebuilt:
     return Rebuilt(around(env, Rewards, np.sign), "SignReward")
 
 
-def _time_aware(_: Values, env: Any) -> Rebuilt:
+def _time_aware(_: WrapperValues, env: GymEnv) -> Rebuilt:
     return Rebuilt(around(env, Timed), "TimeAwareObservation")
 
 
-def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[Values, Any], Rebuilt]:
+def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[WrapperValues, GymEnv], Rebuilt]:
     """By the class of that name that the environment's own library has, which asks for its own kind of spaces."""
 
-    def make(values: Values, env: Any) -> Rebuilt:
-        import importlib
-
+    def make(values: WrapperValues, env: GymEnv) -> Rebuilt:
         library = type(env.observation_space).__module__.partition(".")[0]
         wrappers = importlib.import_module(f"{library}.wrappers")
         cls = next((found for name in names if (found := getattr(wrappers, name, None))), None)
@@ -266,17 +268,17 @@ def _of_library(*names: str, attributes: Mapping[str, str]) -> Callable[[Values,
             raise NotRestoredError(f"{library} has no such wrapper")
         arguments = {name: values.get(attribute) for name, attribute in attributes.items() if _has(values, attribute)}
         _require_small(arguments)
-        return Rebuilt(cls(env, **arguments), names[0] + _told(arguments))
+        return Rebuilt(cls(env, **arguments), names[0] + _in_parentheses(arguments))
 
     return make
 
 
-def _has(values: Values, attribute: str) -> bool:
+def _has(values: WrapperValues, attribute: str) -> bool:
     return attribute in values.layer.attributes
 
 
 _ATARI = "noop_max frame_skip screen_size terminal_on_life_loss grayscale_obs grayscale_newaxis scale_obs"
-_RECIPES: Mapping[str, Callable[[Values, Any], Rebuilt]] = {
+_RECIPES: Mapping[str, Callable[[WrapperValues, GymEnv], Rebuilt]] = {
     "RescaleAction": _rescale_action,
     "ClipAction": _clip_action,
     "NormalizeObservation": _normalize_observation,

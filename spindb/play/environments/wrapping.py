@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from spindb.play.arrays import Action, Array, Observation
+from spindb.play.environments.protocols import GymEnv, GymSpace
+
 _PAIR = 2  # observation and info
 
 
-def around(env: Any, layer: type[Layer], *arguments: Any) -> Any:
+def around(env: GymEnv, layer: type[Layer], *arguments: object) -> GymEnv:
     """`env` with a layer around it."""
     base = next(
         (
@@ -27,18 +30,20 @@ def around(env: Any, layer: type[Layer], *arguments: Any) -> Any:
         _Plain,
     )
     made = type(layer.__name__, (layer, base), {"__module__": layer.__module__, "__doc__": layer.__doc__})
-    return made(env, *arguments)
+    layered: GymEnv = made(env, *arguments)
+    return layered
 
 
-def box(like: Any, low: Any, high: Any, dtype: Any) -> Any:
+def box(like: GymSpace, low: Array, high: Array, dtype: Any) -> GymSpace:
     """A space of the same library as `like`, a Box, with other bounds."""
-    return type(like)(low=low, high=high, dtype=dtype)
+    kind: Callable[..., GymSpace] = type(like)
+    return kind(low=low, high=high, dtype=dtype)
 
 
 class _Plain:
     """The base of a wrapper where the environment is of no library."""
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: GymEnv) -> None:
         self.env = env
 
     def __getattr__(self, name: str) -> Any:
@@ -47,41 +52,41 @@ class _Plain:
         return getattr(self.env, name)
 
     @property
-    def unwrapped(self) -> Any:
+    def unwrapped(self) -> GymEnv:
         return getattr(self.env, "unwrapped", self.env)
 
 
 class Layer:
     """A wrapper that changes nothing; subclasses change observations, actions or rewards."""
 
-    env: Any
+    env: GymEnv
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: GymEnv) -> None:
         super().__init__(env)  # type: ignore[call-arg]  # the base that `around` adds
 
     def reset(self, **given: Any) -> Any:
         result = self.env.reset(**given)
         if isinstance(result, tuple) and len(result) == _PAIR and isinstance(result[1], dict):
-            return self.begun(result[0]), result[1]
-        return self.begun(result)
+            return self.started(result[0]), result[1]
+        return self.started(result)
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Action) -> Any:
         observation, reward, *rest = self.env.step(self.acted(action))
         return (self.seen(observation), self.rewarded(reward), *rest)
 
-    def begun(self, observation: Any) -> Any:
+    def started(self, observation: Observation) -> Observation:
         """The first observation of an episode."""
         return self.seen(observation)
 
-    def seen(self, observation: Any) -> Any:
+    def seen(self, observation: Observation) -> Observation:
         """An observation."""
         return observation
 
-    def acted(self, action: Any) -> Any:
+    def acted(self, action: Action) -> Action:
         """What the environment inside takes for an action."""
         return action
 
-    def rewarded(self, reward: Any) -> Any:
+    def rewarded(self, reward: float) -> float:
         """A reward."""
         return reward
 
@@ -89,55 +94,55 @@ class Layer:
 class Observations(Layer):
     """Every observation is changed by a function."""
 
-    def __init__(self, env: Any, change: Callable[[Any], Any], space: Any = None) -> None:
+    def __init__(self, env: GymEnv, change: Callable[[Any], Observation], space: GymSpace | None = None) -> None:
         super().__init__(env)
         self._change = change
         if space is not None:
             self.observation_space = space
 
-    def seen(self, observation: Any) -> Any:
+    def seen(self, observation: Observation) -> Observation:
         return self._change(observation)
 
 
 class Actions(Layer):
     """Every action is changed by a function."""
 
-    def __init__(self, env: Any, change: Callable[[Any], Any], space: Any = None) -> None:
+    def __init__(self, env: GymEnv, change: Callable[[Any], Action], space: GymSpace | None = None) -> None:
         super().__init__(env)
         self._change = change
         if space is not None:
             self.action_space = space
 
-    def acted(self, action: Any) -> Any:
+    def acted(self, action: Action) -> Action:
         return self._change(action)
 
 
 class Rewards(Layer):
     """Every reward is changed by a function."""
 
-    def __init__(self, env: Any, change: Callable[[Any], Any]) -> None:
+    def __init__(self, env: GymEnv, change: Callable[[Any], float]) -> None:
         super().__init__(env)
         self._change = change
 
-    def rewarded(self, reward: Any) -> Any:
+    def rewarded(self, reward: float) -> float:
         return self._change(reward)
 
 
 class Frames(Layer):
     """The last `count` observations, stacked along a new first axis; at a reset the first one fills them all."""
 
-    def __init__(self, env: Any, count: int) -> None:
+    def __init__(self, env: GymEnv, count: int) -> None:
         super().__init__(env)
-        self._frames: deque[Any] = deque(maxlen=count)
+        self._frames: deque[Observation] = deque(maxlen=count)
         space = env.observation_space
         low, high = (np.repeat(bound[np.newaxis], count, axis=0) for bound in (space.low, space.high))
         self.observation_space = box(space, low, high, space.dtype)
 
-    def begun(self, observation: Any) -> Any:
+    def started(self, observation: Observation) -> Observation:
         self._frames.extend([observation] * (self._frames.maxlen or 0))
         return np.stack(list(self._frames))
 
-    def seen(self, observation: Any) -> Any:
+    def seen(self, observation: Observation) -> Observation:
         self._frames.append(observation)
         return np.stack(list(self._frames))
 
@@ -145,34 +150,36 @@ class Frames(Layer):
 class Timed(Layer):
     """The number of steps made is appended to each observation."""
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: GymEnv) -> None:
         super().__init__(env)
         self._steps = 0.0
         space = env.observation_space
         low, high = np.append(space.low, 0.0), np.append(space.high, np.inf)
         self.observation_space = box(space, low, high, np.float32)
 
-    def begun(self, observation: Any) -> Any:
+    def started(self, observation: Observation) -> Observation:
         self._steps = 0.0
-        return np.append(observation, self._steps)
+        timed: Array = np.append(observation, self._steps)
+        return timed
 
-    def seen(self, observation: Any) -> Any:
+    def seen(self, observation: Observation) -> Observation:
         self._steps += 1
-        return np.append(observation, self._steps)
+        timed: Array = np.append(observation, self._steps)
+        return timed
 
 
 class Limit(Layer):
     """An episode is truncated after so many steps."""
 
-    def __init__(self, env: Any, steps: int) -> None:
+    def __init__(self, env: GymEnv, steps: int) -> None:
         super().__init__(env)
         self.steps, self._steps = steps, 0
 
-    def begun(self, observation: Any) -> Any:
+    def started(self, observation: Observation) -> Observation:
         self._steps = 0
         return observation
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Action) -> Any:
         observation, reward, *ended = self.env.step(action)
         self._steps += 1
         if self._steps < self.steps:

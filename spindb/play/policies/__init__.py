@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from spindb.disk.regular import check_regular
 from spindb.disk.run_directory import listed
 from spindb.errors import PolicyError
 from spindb.extras import require_extra
+from spindb.play.arrays import Action, Array, Observation
 from spindb.play.policies.forms import Form
 from spindb.records import SnapshotRecord
 
@@ -40,7 +41,7 @@ class Policy(Protocol):
     """A saved policy, ready to act. Calling it is `act`."""
 
     observation_shape: tuple[int, ...] | None
-    """Shape of one observation, None where the save does not tell."""
+    """Shape of one observation, None where the save does not say."""
 
     deterministic: bool
     """Whether actions are means; False where that was asked for and can't be had."""
@@ -49,7 +50,7 @@ class Policy(Protocol):
     """Whether actions are drawn where `deterministic` is not asked for."""
 
     notes: tuple[str, ...]
-    """What whoever plays it should know."""
+    """What to know when it is played."""
 
     form: Form
     """What its output is: the action, or something that the action space must make one of."""
@@ -58,34 +59,34 @@ class Policy(Protocol):
     def engine(self) -> str:
         """What evaluates it: ``numpy``, ``tensorflow``, ``torch`` or ``onnxruntime``."""
 
-    def act(self, observation: Any) -> Any:
+    def act(self, observation: Observation) -> Array:
         """The action for one observation of shape `observation_shape`; for n of them, n actions."""
 
-    def __call__(self, observation: Any) -> Any:
+    def __call__(self, observation: Observation) -> Array:
         """The same as `act`: a policy stands where a ``get_action`` is asked for."""
 
-    def outputs(self, observation: Any) -> Mapping[str, Any]:
+    def outputs(self, observation: Observation) -> Mapping[str, Array]:
         """All saved outputs that follow from one observation alone, by name (``pi``, ``v``, ``mu`` …)."""
 
     def has(self, name: str) -> bool:
         """Whether an output of that name was saved."""
 
-    def value(self, observation: Any) -> Any:
+    def value(self, observation: Observation) -> Array | float:
         """V of an observation. Raises `PolicyError` where no ``v`` was saved; it names what was."""
 
-    def q(self, observation: Any, action: Any) -> Any:
+    def q(self, observation: Observation, action: Action) -> Array | float:
         """Q of an observation and an action, the lower of two. Raises `PolicyError` as `value`."""
 
-    def weights(self) -> Mapping[str, Any]:
+    def weights(self) -> Mapping[str, Array]:
         """Every array that was saved, by the name it has in the file."""
 
-    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+    def tensor(self, name: str, observation: Observation, action: Action | None = None) -> Array:
         """Any tensor of a TensorFlow graph by its name. Raises `PolicyError` where there is no graph."""
 
-    def probe(self, observation: Any) -> Any:
+    def probe(self, observation: Observation) -> Array | None:
         """The action for one observation without a draw; None where that can't be had."""
 
-    def bounds(self) -> tuple[Any, Any] | None:
+    def bounds(self) -> tuple[Array, Array] | None:
         """Between what its actions lie, whatever it observes; None where nothing is known to bound them."""
 
     def choices(self) -> int | None:
@@ -98,10 +99,10 @@ class Policy(Protocol):
         """
 
     def begin_episode(self) -> None:
-        """An episode begins: forget what was carried through the one before."""
+        """An episode begins: forget the state of the one before."""
 
     def seed(self, seed: int) -> None:
-        """Let the actions that are drawn begin anew; the draws of a graph in TensorFlow have seeds of their own."""
+        """Reseed the draws of actions; those of a graph in TensorFlow have seeds of their own."""
 
     def close(self) -> None:
         """Give back what the policy holds."""

@@ -1,4 +1,4 @@
-"""Between which numbers a tensor of a graph lies, whatever is observed: told by its last operations.
+"""Between which numbers a tensor of a graph lies, whatever is observed: known by its last operations.
 
 ``Mul(2, Tanh(…))`` lies between -2 and 2. Only operations that bound what they are given, or pass bounds on, are
 followed; for anything else nothing is known.

@@ -102,7 +102,7 @@ class Graph:
         """Whether a tensor depends on a draw."""
         return any("Random" in node.op or "Multinomial" in node.op for node in self.needed(tensor).values())
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickled with all variables, without what can be computed again."""
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
         return _rebuilt, ({**given, "variables": dict(self.variables)},)

@@ -17,11 +17,11 @@ from spindb.disk.codecs.onnx import Model, OnnxError, Step, read_onnx
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
 from spindb.play.engine.graph_policy import GraphPolicy, policy_of
-from spindb.play.engine.problems import evaluating, shown
+from spindb.play.engine.problems import evaluating, shown_name
 from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.network import Graph
 from spindb.play.policies.onnx_operations import OPERATIONS
-from spindb.play.policies.onnx_writer import Translation, Writer
+from spindb.play.policies.onnx_writer import OnnxWriter, Translation
 
 _SCORES: Mapping[str, Scores] = {"Softmax": "probabilities", "LogSoftmax": "logits"}
 BESIDE = ("v", "q", "logits", "mu")
@@ -33,10 +33,10 @@ def read_model(path: Path) -> Model:
     Raises:
         PolicyError: it can't be read, or is none that is played here; the message says why.
     """
-    return model_in(path, bytes_of(path))
+    return model_in(path, model_bytes(path))
 
 
-def bytes_of(path: Path) -> bytes:
+def model_bytes(path: Path) -> bytes:
     """The content of the file at `path`; raises as `read_model`."""
     try:
         return read_regular(path, limits.ONNX)
@@ -69,7 +69,7 @@ def policy_from(path: Path, model: Model, *, deterministic: bool = False) -> Gra
 def graph_of(path: Path, model: Model) -> Graph:
     """The graph of an ONNX model; raises as `policy_from`."""
     form = form_of(path, model)
-    writer = Writer(path, model)
+    writer = OnnxWriter(path, model)
     for step in model.steps:
         _write(writer, step)
     return Graph(path, writer.nodes, writer.variables, {"x": writer.observation}, _outputs(writer, model), form=form)
@@ -82,19 +82,19 @@ def form_of(path: Path, model: Model) -> Form:
         PolicyError: it is no policy.
     """
     if len(model.inputs) != 1:
-        names = ", ".join(shown(item.name) for item in model.inputs[:5]) or "none"
+        names = ", ".join(shown_name(item.name) for item in model.inputs[:5]) or "none"
         raise PolicyError(f"{path} is no policy: a policy takes an observation alone; inputs there: {names}")
     if "logits" in model.outputs or "action" in model.outputs:
         return SETTLED
     if "output" not in model.outputs:
-        there = ", ".join(shown(name) for name in model.outputs[:5]) or "none"
+        there = ", ".join(shown_name(name) for name in model.outputs[:5]) or "none"
         raise PolicyError(f"{path} names no output 'action'; outputs there: {there}")
     last = next((step.node.op for step in model.steps if "output" in step.outputs), "")
     values: Scores | None = "values" if model.metadata.get("scores") == "values" else None
-    return Form(False, _SCORES.get(last, values), shown(model.metadata.get("met", "")))
+    return Form(False, _SCORES.get(last, values), shown_name(model.metadata.get("met", "")))
 
 
-def _outputs(writer: Writer, model: Model) -> dict[str, str]:
+def _outputs(writer: OnnxWriter, model: Model) -> dict[str, str]:
     """The outputs by the names that policies have."""
     found = {name: writer.tensor(name) for name in model.outputs}
     kept: dict[str, str] = {name: found[name] for name in BESIDE if name in found}
@@ -106,10 +106,10 @@ def _outputs(writer: Writer, model: Model) -> dict[str, str]:
     return {**kept, "pi": found["action" if "action" in found else "output"]}
 
 
-def _write(writer: Writer, step: Step) -> None:
-    told = OPERATIONS.get(step.node.op)
-    if told is None:
+def _write(writer: OnnxWriter, step: Step) -> None:
+    translate = OPERATIONS.get(step.node.op)
+    if translate is None:
         raise writer.unknown(step.node.op)
-    found = told(Translation.of(writer, step))
+    found = translate(Translation.of(writer, step))
     for name, ours in zip(step.outputs, (found,) if isinstance(found, str) else found, strict=False):
         writer.names[name] = ours

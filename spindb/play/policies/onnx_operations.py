@@ -16,278 +16,278 @@ _HALVES = 2
 
 
 def _same(op: str, count: int) -> Translator:
-    return lambda told: told.add(op, *(told.input(which) for which in range(count)))
+    return lambda node: node.add(op, *(node.input(which) for which in range(count)))
 
 
 def _compared(op: str) -> Translator:
-    return lambda told: told.typed("?", told.add(op, told.input(0), told.input(1)))
+    return lambda node: node.typed("?", node.add(op, node.input(0), node.input(1)))
 
 
 def _each(op: str) -> Translator:
     """Of any number of inputs, two by two."""
 
-    def tell(told: Translation) -> str:
-        found = told.input(0)
-        for which in range(1, len(told.inputs)):
-            found = told.add(op, found, told.input(which))
+    def translate(node: Translation) -> str:
+        found = node.input(0)
+        for which in range(1, len(node.inputs)):
+            found = node.add(op, found, node.input(which))
         return found
 
-    return tell
+    return translate
 
 
-def _div(told: Translation) -> str:
-    x, y = told.input(0), told.input(1)
-    kind = told.writer.kinds.get(x, "")
+def _div(node: Translation) -> str:
+    x, y = node.input(0), node.input(1)
+    kind = node.writer.kinds.get(x, "")
     if kind.startswith("f"):
-        return told.add("RealDiv", x, y)
+        return node.add("RealDiv", x, y)
     if not kind.startswith(("i", "u")):
-        raise told.unknown("of unknown types")
-    size = told.add("FloorDiv", told.add("Abs", x), told.add("Abs", y))  # cut towards zero
-    return told.add("Mul", size, told.add("Mul", told.add("Sign", x), told.add("Sign", y)))
+        raise node.unknown("of unknown types")
+    size = node.add("FloorDiv", node.add("Abs", x), node.add("Abs", y))  # cut towards zero
+    return node.add("Mul", size, node.add("Mul", node.add("Sign", x), node.add("Sign", y)))
 
 
-def _gemm(told: Translation) -> str:
-    alpha, beta = (float(told.get(name, 1.0)) for name in ("alpha", "beta"))
-    left, right = (bool(told.get(name, 0)) for name in ("transA", "transB"))
-    found = told.add("MatMul", told.input(0), told.input(1), transpose_a=left, transpose_b=right)
+def _gemm(node: Translation) -> str:
+    alpha, beta = (float(node.get(name, 1.0)) for name in ("alpha", "beta"))
+    left, right = (bool(node.get(name, 0)) for name in ("transA", "transB"))
+    found = node.add("MatMul", node.input(0), node.input(1), transpose_a=left, transpose_b=right)
     if alpha != 1:
-        found = told.add("Mul", found, told.number(alpha, found))
-    if not (bias := told.optional(2)):
+        found = node.add("Mul", found, node.number(alpha, found))
+    if not (bias := node.optional(2)):
         return found
     if beta != 1:
-        bias = told.add("Mul", bias, told.number(beta, bias))
-    return told.axes(2, told.add("Add", found, bias))
+        bias = node.add("Mul", bias, node.number(beta, bias))
+    return node.axes(2, node.add("Add", found, bias))
 
 
-def _elu(told: Translation) -> str:
-    x, alpha = told.input(0), float(told.get("alpha", 1.0))
+def _elu(node: Translation) -> str:
+    x, alpha = node.input(0), float(node.get("alpha", 1.0))
     if alpha == 1:
-        return told.add("Elu", x)
-    low = told.add("Mul", told.number(alpha, x), told.add("Expm1", told.add("Minimum", x, told.number(0, x))))
-    return told.add("Add", told.add("Relu", x), low)
+        return node.add("Elu", x)
+    low = node.add("Mul", node.number(alpha, x), node.add("Expm1", node.add("Minimum", x, node.number(0, x))))
+    return node.add("Add", node.add("Relu", x), low)
 
 
-def _celu(told: Translation) -> str:
-    x = told.input(0)
-    alpha = told.number(float(told.get("alpha", 1.0)), x)
-    low = told.add("Expm1", told.add("RealDiv", told.add("Minimum", x, told.number(0, x)), alpha))
-    return told.add("Add", told.add("Relu", x), told.add("Mul", alpha, low))
+def _celu(node: Translation) -> str:
+    x = node.input(0)
+    alpha = node.number(float(node.get("alpha", 1.0)), x)
+    low = node.add("Expm1", node.add("RealDiv", node.add("Minimum", x, node.number(0, x)), alpha))
+    return node.add("Add", node.add("Relu", x), node.add("Mul", alpha, low))
 
 
-def _selu(told: Translation) -> str:
-    if told.get("alpha") is not None or told.get("gamma") is not None:
-        raise told.unknown("with alpha or gamma")
-    return told.add("Selu", told.input(0))
+def _selu(node: Translation) -> str:
+    if node.get("alpha") is not None or node.get("gamma") is not None:
+        raise node.unknown("with alpha or gamma")
+    return node.add("Selu", node.input(0))
 
 
-def _prelu(told: Translation) -> str:
-    x = told.input(0)
-    negative = told.add("Mul", told.input(1), told.add("Minimum", x, told.number(0, x)))
-    return told.add("Add", told.add("Relu", x), negative)
+def _prelu(node: Translation) -> str:
+    x = node.input(0)
+    negative = node.add("Mul", node.input(1), node.add("Minimum", x, node.number(0, x)))
+    return node.add("Add", node.add("Relu", x), negative)
 
 
-def _hard_sigmoid(told: Translation) -> str:
-    return _hard(told, float(told.get("alpha", 0.2)), float(told.get("beta", 0.5)))
+def _hard_sigmoid(node: Translation) -> str:
+    return _hard(node, float(node.get("alpha", 0.2)), float(node.get("beta", 0.5)))
 
 
-def _hard(told: Translation, alpha: float, beta: float) -> str:
-    x = told.input(0)
-    line = told.add("Add", told.add("Mul", x, told.number(alpha, x)), told.number(beta, x))
-    return told.add("ClipByValue", line, told.number(0, x), told.number(1, x))
+def _hard(node: Translation, alpha: float, beta: float) -> str:
+    x = node.input(0)
+    line = node.add("Add", node.add("Mul", x, node.number(alpha, x)), node.number(beta, x))
+    return node.add("ClipByValue", line, node.number(0, x), node.number(1, x))
 
 
-def _clip(told: Translation) -> str:
-    found = told.input(0)
+def _clip(node: Translation) -> str:
+    found = node.input(0)
     for op, which, name in (("Maximum", 1, "min"), ("Minimum", 2, "max")):
-        limit = told.optional(which)
-        if not limit and told.get(name) is not None:
-            limit = told.number(float(told.get(name)), found)
+        limit = node.optional(which)
+        if not limit and node.get(name) is not None:
+            limit = node.number(float(node.get(name)), found)
         if limit:
-            found = told.add(op, found, limit)
+            found = node.add(op, found, limit)
     return found
 
 
 def _softmax(logarithm: bool) -> Translator:
-    def tell(told: Translation) -> str:
-        x, axis = told.input(0), told.whole("axis", -1)
-        if axis in (-1, told.writer.axes.get(x, 0) - 1):
-            return told.add("LogSoftmax" if logarithm else "Softmax", x)
-        along = told.wholes(axis)
-        shifted = told.add("Sub", x, told.add("Max", x, along, keep_dims=True))
-        raised = told.add("Exp", shifted)
-        total = told.add("Sum", raised, along, keep_dims=True)
-        return told.add("Sub", shifted, told.add("Log", total)) if logarithm else told.add("RealDiv", raised, total)
+    def translate(node: Translation) -> str:
+        x, axis = node.input(0), node.whole("axis", -1)
+        if axis in (-1, node.writer.axes.get(x, 0) - 1):
+            return node.add("LogSoftmax" if logarithm else "Softmax", x)
+        along = node.wholes(axis)
+        shifted = node.add("Sub", x, node.add("Max", x, along, keep_dims=True))
+        raised = node.add("Exp", shifted)
+        total = node.add("Sum", raised, along, keep_dims=True)
+        return node.add("Sub", shifted, node.add("Log", total)) if logarithm else node.add("RealDiv", raised, total)
 
-    return tell
+    return translate
 
 
 def _reduced(op: str, before: str = "", after: str = "") -> Translator:
-    def tell(told: Translation) -> str:
-        x = told.input(0)
-        axes, keep = told.numbers("axes", 1), bool(told.whole("keepdims", 1))
-        if axes is None and told.whole("noop_with_empty_axes", 0):
+    def translate(node: Translation) -> str:
+        x = node.input(0)
+        axes, keep = node.numbers("axes", 1), bool(node.whole("keepdims", 1))
+        if axes is None and node.whole("noop_with_empty_axes", 0):
             return x
-        known = told.writer.axes.get(x)
+        known = node.writer.axes.get(x)
         if not axes and known is None:
-            raise told.unknown("over all axes of an array of which they are unknown")
-        along = told.wholes(*(axes or range(known or 0)))
-        found = told.add(op, told.add(before, x) if before else x, along, keep_dims=keep)
-        told.typed(told.writer.kinds.get(x, "f4"), found)
-        told.axes(None if known is None else known if keep else known - len(axes or range(known)), found)
-        return told.add(after, found) if after else found
+            raise node.unknown("over all axes of an array of which they are unknown")
+        along = node.wholes(*(axes or range(known or 0)))
+        found = node.add(op, node.add(before, x) if before else x, along, keep_dims=keep)
+        node.typed(node.writer.kinds.get(x, "f4"), found)
+        node.axes(None if known is None else known if keep else known - len(axes or range(known)), found)
+        return node.add(after, found) if after else found
 
-    return tell
+    return translate
 
 
-def _log_sum_exp(told: Translation) -> str:
-    x, axes = told.input(0), told.numbers("axes", 1)
+def _log_sum_exp(node: Translation) -> str:
+    x, axes = node.input(0), node.numbers("axes", 1)
     if not axes:
-        raise told.unknown("over all axes")
-    along = told.wholes(*axes)
-    top = told.add("Max", x, along, keep_dims=True)
-    found = told.add("Log", told.add("Sum", told.add("Exp", told.add("Sub", x, top)), along, keep_dims=True))
-    found = told.add("Add", top, found)
-    return found if told.whole("keepdims", 1) else told.axes(None, told.add("Squeeze", found, squeeze_dims=axes))
+        raise node.unknown("over all axes")
+    along = node.wholes(*axes)
+    top = node.add("Max", x, along, keep_dims=True)
+    found = node.add("Log", node.add("Sum", node.add("Exp", node.add("Sub", x, top)), along, keep_dims=True))
+    found = node.add("Add", top, found)
+    return found if node.whole("keepdims", 1) else node.axes(None, node.add("Squeeze", found, squeeze_dims=axes))
 
 
 def _extreme(op: str) -> Translator:
-    def tell(told: Translation) -> str:
-        if told.whole("select_last_index", 0):
-            raise told.unknown("that takes the last")
-        axis, x = told.whole("axis", 0), told.input(0)
-        found = told.typed("i8", told.add(op, x, told.writer.constant(np.int64(axis))))
-        if told.whole("keepdims", 1):
-            found = told.add("ExpandDims", found, told.writer.constant(np.int64(axis)))
-            return told.axes(told.writer.axes.get(x), found)
-        known = told.writer.axes.get(x)
-        return told.axes(None if known is None else known - 1, found)
+    def translate(node: Translation) -> str:
+        if node.whole("select_last_index", 0):
+            raise node.unknown("that takes the last")
+        axis, x = node.whole("axis", 0), node.input(0)
+        found = node.typed("i8", node.add(op, x, node.writer.constant(np.int64(axis))))
+        if node.whole("keepdims", 1):
+            found = node.add("ExpandDims", found, node.writer.constant(np.int64(axis)))
+            return node.axes(node.writer.axes.get(x), found)
+        known = node.writer.axes.get(x)
+        return node.axes(None if known is None else known - 1, found)
 
-    return tell
+    return translate
 
 
-def _cast(told: Translation) -> str:
-    kind = DTYPES.get(told.whole("to"))
+def _cast(node: Translation) -> str:
+    kind = DTYPES.get(node.whole("to"))
     if kind is None:
-        raise told.unknown("to a type that numpy does not have")
-    return told.typed(kind, told.add("Cast", told.input(0), DstT=kind))
+        raise node.unknown("to a type that numpy does not have")
+    return node.typed(kind, node.add("Cast", node.input(0), DstT=kind))
 
 
-def _cast_like(told: Translation) -> str:
-    kind = told.writer.kinds.get(told.input(1))
+def _cast_like(node: Translation) -> str:
+    kind = node.writer.kinds.get(node.input(1))
     if kind is None:
-        raise told.unknown("like a tensor of unknown type")
-    return told.typed(kind, told.add("Cast", told.input(0), DstT=kind))
+        raise node.unknown("like a tensor of unknown type")
+    return node.typed(kind, node.add("Cast", node.input(0), DstT=kind))
 
 
-def _where(told: Translation) -> str:
-    condition, x, y = (told.input(which) for which in range(3))
-    return told.typed(told.writer.kinds.get(x, "f4"), told.add("SelectV2", condition, x, y))
+def _where(node: Translation) -> str:
+    condition, x, y = (node.input(which) for which in range(3))
+    return node.typed(node.writer.kinds.get(x, "f4"), node.add("SelectV2", condition, x, y))
 
 
 def _random(op: str, shift: str, scale: str, usual: tuple[float, float]) -> Translator:
     """A draw of the shape of the input, scaled and shifted."""
 
-    def tell(told: Translation) -> str:
-        x = told.input(0)
-        first, second = (float(told.get(name, value)) for name, value in zip((shift, scale), usual, strict=True))
+    def translate(node: Translation) -> str:
+        x = node.input(0)
+        first, second = (float(node.get(name, value)) for name, value in zip((shift, scale), usual, strict=True))
         factor = second - first if scale == "high" else second
-        found = told.typed("f4", told.add(op, told.add("Shape", x, out_type="i8"), dtype="f4"))
+        found = node.typed("f4", node.add(op, node.add("Shape", x, out_type="i8"), dtype="f4"))
         if factor != 1:
-            found = told.add("Mul", found, told.number(factor))
+            found = node.add("Mul", found, node.number(factor))
         if first:
-            found = told.add("Add", found, told.number(first))
-        return told.axes(told.writer.axes.get(x), found)
+            found = node.add("Add", found, node.number(first))
+        return node.axes(node.writer.axes.get(x), found)
 
-    return tell
-
-
-def _multinomial(told: Translation) -> str:
-    count = told.writer.constant(np.int32(told.whole("sample_size", 1)))
-    kind = DTYPES.get(told.whole("dtype", 6), "i4")
-    return told.typed(kind, told.add("Multinomial", told.input(0), count, output_dtype=kind))
+    return translate
 
 
-def _layer_norm(told: Translation) -> str:
-    x, axis = told.input(0), told.whole("axis", -1)
+def _multinomial(node: Translation) -> str:
+    count = node.writer.constant(np.int32(node.whole("sample_size", 1)))
+    kind = DTYPES.get(node.whole("dtype", 6), "i4")
+    return node.typed(kind, node.add("Multinomial", node.input(0), count, output_dtype=kind))
+
+
+def _layer_norm(node: Translation) -> str:
+    x, axis = node.input(0), node.whole("axis", -1)
     if axis >= 0:
-        raise told.unknown("from an axis that is counted from the first")
-    axes = told.wholes(*range(max(axis, -MOST_AXES), 0))
-    deviation = told.add("Sub", x, told.add("Mean", x, axes, keep_dims=True))
-    variance = told.add("Mean", told.add("Square", deviation), axes, keep_dims=True)
-    spread = told.add("Sqrt", told.add("Add", variance, told.number(float(told.get("epsilon", 1e-5)), x)))
-    found = told.add("Mul", told.add("RealDiv", deviation, spread), told.input(1))
-    return told.add("Add", found, told.optional(2)) if told.optional(2) else found
+        raise node.unknown("from an axis that is counted from the first")
+    axes = node.wholes(*range(max(axis, -MOST_AXES), 0))
+    deviation = node.add("Sub", x, node.add("Mean", x, axes, keep_dims=True))
+    variance = node.add("Mean", node.add("Square", deviation), axes, keep_dims=True)
+    spread = node.add("Sqrt", node.add("Add", variance, node.number(float(node.get("epsilon", 1e-5)), x)))
+    found = node.add("Mul", node.add("RealDiv", deviation, spread), node.input(1))
+    return node.add("Add", found, node.optional(2)) if node.optional(2) else found
 
 
-def _batch_norm(told: Translation) -> str:
-    x, known = told.input(0), told.writer.axes.get(told.input(0))
-    if told.whole("training_mode", 0) or known is None or known < _HALVES:
-        raise told.unknown("in training, or of an array of unknown axes")
-    scale, shift, mean, variance = (told.input(which) for which in range(1, 5))
-    spread = told.add("Sqrt", told.add("Add", variance, told.number(float(told.get("epsilon", 1e-5)), variance)))
-    factor = told.add("RealDiv", scale, spread)
-    shift = told.add("Sub", shift, told.add("Mul", mean, factor))
+def _batch_norm(node: Translation) -> str:
+    x, known = node.input(0), node.writer.axes.get(node.input(0))
+    if node.whole("training_mode", 0) or known is None or known < _HALVES:
+        raise node.unknown("in training, or of an array of unknown axes")
+    scale, shift, mean, variance = (node.input(which) for which in range(1, 5))
+    spread = node.add("Sqrt", node.add("Add", variance, node.number(float(node.get("epsilon", 1e-5)), variance)))
+    factor = node.add("RealDiv", scale, spread)
+    shift = node.add("Sub", shift, node.add("Mul", mean, factor))
     if known > _HALVES:
-        column = told.wholes(-1, *[1] * (known - _HALVES))
-        factor, shift = (told.add("Reshape", name, column) for name in (factor, shift))
-    return told.axes(known, told.add("Add", told.add("Mul", x, factor), shift))
+        column = node.wholes(-1, *[1] * (known - _HALVES))
+        factor, shift = (node.add("Reshape", name, column) for name in (factor, shift))
+    return node.axes(known, node.add("Add", node.add("Mul", x, factor), shift))
 
 
-def _window(told: Translation) -> dict[str, Any]:
+def _window(node: Translation) -> dict[str, Any]:
     """Strides and paddings of a convolution or pooling, as the engine has them."""
-    pads, strides = told.whole("pads", [0] * 4), told.whole("strides", [1, 1])
-    odd = told.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or told.whole("ceil_mode", 0)
+    pads, strides = node.whole("pads", [0] * 4), node.whole("strides", [1, 1])
+    odd = node.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or node.whole("ceil_mode", 0)
     if odd or len(pads) != 2 * _HALVES or len(strides) != _HALVES:
-        raise told.unknown("with such axes, or padding that is not told")
+        raise node.unknown("with such axes, or padding that is not node")
     top, left, bottom, right = pads
     return {
         "strides": [1, 1, *strides],
-        "dilations": [1, 1, *told.whole("dilations", [1, 1])],
+        "dilations": [1, 1, *node.whole("dilations", [1, 1])],
         "padding": b"EXPLICIT",
         "explicit_paddings": [0, 0, 0, 0, top, bottom, left, right],
         "data_format": b"NCHW",
     }
 
 
-def _conv(told: Translation) -> str:
-    kernel, bias = told.input(1), told.optional(2)
-    if told.writer.axes.get(kernel) != _PICTURE:
-        raise told.unknown("of other than pictures")
-    found = told.add("Conv2D", told.input(0), told.add("Transpose", kernel, told.wholes(2, 3, 1, 0)), **_window(told))
-    told.axes(_PICTURE, found)
+def _conv(node: Translation) -> str:
+    kernel, bias = node.input(1), node.optional(2)
+    if node.writer.axes.get(kernel) != _PICTURE:
+        raise node.unknown("of other than pictures")
+    found = node.add("Conv2D", node.input(0), node.add("Transpose", kernel, node.wholes(2, 3, 1, 0)), **_window(node))
+    node.axes(_PICTURE, found)
     return (
-        told.axes(_PICTURE, told.add("Add", found, told.add("Reshape", bias, told.wholes(-1, 1, 1)))) if bias else found
+        node.axes(_PICTURE, node.add("Add", found, node.add("Reshape", bias, node.wholes(-1, 1, 1)))) if bias else found
     )
 
 
 def _pooled(op: str) -> Translator:
-    def tell(told: Translation) -> str:
-        window, size = _window(told), told.whole("kernel_shape")
+    def translate(node: Translation) -> str:
+        window, size = _window(node), node.whole("kernel_shape")
         if not isinstance(size, list) or len(size) != _HALVES or (op == "AvgPool" and any(window["explicit_paddings"])):
-            raise told.unknown("of such windows")
-        return told.axes(_PICTURE, told.add(op, told.input(0), ksize=[1, 1, *size], **window))
+            raise node.unknown("of such windows")
+        return node.axes(_PICTURE, node.add(op, node.input(0), ksize=[1, 1, *size], **window))
 
-    return tell
+    return translate
 
 
 def _over_pictures(op: str) -> Translator:
-    return lambda told: told.axes(_PICTURE, told.add(op, told.input(0), told.wholes(-2, -1), keep_dims=True))
+    return lambda node: node.axes(_PICTURE, node.add(op, node.input(0), node.wholes(-2, -1), keep_dims=True))
 
 
-def _dropout(told: Translation) -> str:
-    if told.optional(2) and told.value(2):
-        raise told.unknown("in training")
-    return told.input(0)
+def _dropout(node: Translation) -> str:
+    if node.optional(2) and node.value(2):
+        raise node.unknown("in training")
+    return node.input(0)
 
 
-def _is_inf(told: Translation) -> str:
-    if not (told.whole("detect_negative", 1) and told.whole("detect_positive", 1)):
-        raise told.unknown("of one sign")
-    return told.typed("?", told.add("IsInf", told.input(0)))
+def _is_inf(node: Translation) -> str:
+    if not (node.whole("detect_negative", 1) and node.whole("detect_positive", 1)):
+        raise node.unknown("of one sign")
+    return node.typed("?", node.add("IsInf", node.input(0)))
 
 
-def _product(told: Translation) -> str:
-    return told.add("MatMul", told.input(0), told.input(1))
+def _product(node: Translation) -> str:
+    return node.add("MatMul", node.input(0), node.input(1))
 
 
 _UNARY = ("Neg", "Abs", "Sign", "Exp", "Log", "Sqrt", "Reciprocal", "Tanh", "Relu", "Sigmoid", "Softplus", "Softsign")
@@ -306,11 +306,11 @@ OPERATIONS: Mapping[str, Translator] = {
     "Elu": _elu,
     "Celu": _celu,
     "Selu": _selu,
-    "LeakyRelu": lambda told: told.add("LeakyRelu", told.input(0), alpha=float(told.get("alpha", 0.01))),
+    "LeakyRelu": lambda node: node.add("LeakyRelu", node.input(0), alpha=float(node.get("alpha", 0.01))),
     "PRelu": _prelu,
     "HardSigmoid": _hard_sigmoid,
-    "HardSwish": lambda told: told.add("Mul", told.input(0), _hard(told, 1 / 6, 0.5)),
-    "Mish": lambda told: told.add("Mul", told.input(0), told.add("Tanh", told.add("Softplus", told.input(0)))),
+    "HardSwish": lambda node: node.add("Mul", node.input(0), _hard(node, 1 / 6, 0.5)),
+    "Mish": lambda node: node.add("Mul", node.input(0), node.add("Tanh", node.add("Softplus", node.input(0)))),
     "Clip": _clip,
     "Softmax": _softmax(False),
     "LogSoftmax": _softmax(True),
@@ -324,7 +324,7 @@ OPERATIONS: Mapping[str, Translator] = {
     "Cast": _cast,
     "CastLike": _cast_like,
     "Where": _where,
-    "Not": lambda told: told.add("LogicalNot", told.input(0)),
+    "Not": lambda node: node.add("LogicalNot", node.input(0)),
     "And": _compared("LogicalAnd"),
     "Or": _compared("LogicalOr"),
     "Xor": _compared("NotEqual"),
@@ -333,7 +333,7 @@ OPERATIONS: Mapping[str, Translator] = {
     "GreaterOrEqual": _compared("GreaterEqual"),
     "Less": _compared("Less"),
     "LessOrEqual": _compared("LessEqual"),
-    "IsNaN": lambda told: told.typed("?", told.add("IsNan", told.input(0))),
+    "IsNaN": lambda node: node.typed("?", node.add("IsNan", node.input(0))),
     "IsInf": _is_inf,
     "RandomNormalLike": _random("RandomStandardNormal", "mean", "scale", (0.0, 1.0)),
     "RandomUniformLike": _random("RandomUniform", "low", "high", (0.0, 1.0)),

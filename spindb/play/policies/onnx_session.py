@@ -15,6 +15,7 @@ import numpy as np
 from spindb.disk.codecs.onnx import Model
 from spindb.errors import PolicyError
 from spindb.extras import require_extra
+from spindb.play.arrays import Array, Observation
 from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.engine.operations import draw_categories
 from spindb.play.policies.onnx_graph import BESIDE, form_of
@@ -62,16 +63,19 @@ class OnnxPolicy(ArrayPolicy):
     def has(self, name: str) -> bool:
         return name == "pi" or name in self._outputs or (name == "mu" and "sample" in self._outputs)
 
-    def actions(self, observations: Any) -> Any:
+    def actions(self, observations: Array) -> Array:
         return self.evaluate(self.action_name, observations)
 
-    def probe(self, observation: Any) -> Any:
+    def probe(self, observation: Observation) -> Array | None:
         name = "mu" if "sample" in self._outputs else "pi"
         if name == "pi" and "logits" in self._outputs:
-            return np.asarray(np.argmax(self.evaluate("logits", np.asarray(observation)[None]), axis=-1))[0]
-        return self.evaluate(name, np.asarray(observation, dtype=self.observation_dtype)[None])[0]
+            found = np.asarray(np.argmax(self.evaluate("logits", np.asarray(observation)[None]), axis=-1))
+        else:
+            found = self.evaluate(name, np.asarray(observation, dtype=self.observation_dtype)[None])
+        first: Array = found[0]
+        return first
 
-    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+    def evaluate(self, name: str, observations: Array, actions: Array | None = None) -> Array:
         if not self.has(name):
             raise PolicyError(f"{self.save} has no output {name!r}; outputs there: {', '.join(self._outputs)}")
         if name == "pi" and "logits" in self._outputs:
@@ -81,17 +85,19 @@ class OnnxPolicy(ArrayPolicy):
             return self._run(next(n for n in ("sample", "action", "output") if n in self._outputs), observations)
         return self._run("action" if name == "mu" and "mu" not in self._outputs else name, observations)
 
-    def _run(self, name: str, observations: Any) -> Any:
+    def _run(self, name: str, observations: Array) -> Array:
         try:
-            return self._session.run([name], {self._input: np.asarray(observations, dtype=self.observation_dtype)})[0]
+            given = np.asarray(observations, dtype=self.observation_dtype)
+            found: Array = self._session.run([name], {self._input: given})[0]
         except Exception as error:
             raise PolicyError(f"{self.save} can't be evaluated by onnxruntime: {_said(error)}") from error
+        return found
 
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Array]:
         """None: the session holds them."""
         return {}
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return _again, (self._made, self.notes)
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.codecs.nodes import Constant, Node
 from spindb.disk.codecs.onnx import Input, Model, Step
 from spindb.errors import PolicyError
-from spindb.play.engine.problems import UnsupportedGraphError, shown
+from spindb.play.arrays import Array
+from spindb.play.engine.problems import UnsupportedGraphError, shown_name
 from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
 
@@ -20,7 +22,7 @@ _MOST_FOLDED = 100  # nodes
 
 
 @dataclass
-class Writer:
+class OnnxWriter:
     """Gathers the nodes of a graph while the steps of a model are gone through."""
 
     save: Path
@@ -44,7 +46,9 @@ class Writer:
 
     def _input(self, given: Input) -> None:
         if not given.dtype:
-            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {shown(given.name)}")
+            raise UnsupportedGraphError(
+                self.save, f"numpy does not have the type of the input {shown_name(given.name)}"
+            )
         shape = (-1, *given.shape[1:]) if given.shape else None
         self.observation = self.names[given.name] = "x"
         self.nodes["x"] = Node("x", "Placeholder", (), {"dtype": given.dtype, "shape": shape})
@@ -55,7 +59,7 @@ class Writer:
     def _saved(self, name: str, constant: Constant) -> str:
         """A tensor of the file: a variable where it has axes, so that it counts among the weights."""
         if not constant.dtype:
-            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the tensor {shown(name)}")
+            raise UnsupportedGraphError(self.save, f"numpy does not have the type of the tensor {shown_name(name)}")
         value = self.array(constant)
         if value.dtype.kind != "f" or value.ndim == 0:
             return self.constant(value)
@@ -67,7 +71,7 @@ class Writer:
         self.kinds[ours], self.axes[ours] = value.dtype.str[1:], value.ndim
         return ours
 
-    def array(self, constant: Constant) -> Any:
+    def array(self, constant: Constant) -> Array:
         """The values of a constant, whose number `spindb.disk.codecs.onnx` has checked."""
         if constant.raw or not constant.values:
             return np.frombuffer(constant.raw, "<" + constant.dtype if constant.dtype != "?" else "?").reshape(
@@ -82,10 +86,10 @@ class Writer:
             PolicyError: no step before gives it.
         """
         if name not in self.names:
-            raise PolicyError(f"{self.save} is damaged: nothing gives the tensor {shown(name)}")
+            raise PolicyError(f"{self.save} is damaged: nothing gives the tensor {shown_name(name)}")
         return self.names[name]
 
-    def new(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def new(self, op: str, *inputs: str, **attributes: object) -> str:
         """Add a node; its type and axes are those of its inputs until something else is said of it."""
         name = f"{op}_{len(self.nodes)}"
         self.nodes[name] = Node(name, op, inputs, attributes)
@@ -95,7 +99,7 @@ class Writer:
             self.axes[name] = max(self.axes[source] for source in inputs)
         return name
 
-    def constant(self, value: Any) -> str:
+    def constant(self, value: ArrayLike) -> str:
         """A constant of ours, or of the file."""
         array = np.asarray(value)
         name = f"Const_{len(self.nodes)}"
@@ -105,7 +109,7 @@ class Writer:
         self.kinds[name], self.axes[name] = kept.dtype, array.ndim
         return name
 
-    def folded(self, name: str) -> Any:
+    def folded(self, name: str) -> Array | None:
         """The value of a tensor here that follows from a few constants; None where it does not."""
         if name not in self.values and self._is_small(name):
             graph = Graph(self.save, self.nodes, self.variables, {"x": self.observation}, {})
@@ -129,7 +133,7 @@ class Writer:
 
     def unknown(self, op: str, what: str = "") -> UnsupportedGraphError:
         """The error for an operation that is not known here, or not so."""
-        words = f"numpy does not know ONNX's operation {shown(op)}"
+        words = f"numpy does not know ONNX's operation {shown_name(op)}"
         return UnsupportedGraphError(self.save, f"{words} {what}".rstrip())
 
 
@@ -137,13 +141,13 @@ class Writer:
 class Translation:
     """A step of a model that becomes nodes of the graph."""
 
-    writer: Writer
+    writer: OnnxWriter
     step: Step
     inputs: tuple[str, ...]
     """What it takes, by the names here; inputs that are left out at the end are not among them."""
 
     @classmethod
-    def of(cls, writer: Writer, step: Step) -> Translation:
+    def of(cls, writer: OnnxWriter, step: Step) -> Translation:
         """The translation of a step, with the names of its inputs looked up."""
         given = list(step.node.inputs)
         while given and not given[-1]:
@@ -159,7 +163,7 @@ class Translation:
         found = self.optional(which)
         if not found:
             raise PolicyError(
-                f"{self.writer.save} is damaged: {shown(self.step.node.op)} lacks its input number {which + 1}"
+                f"{self.writer.save} is damaged: {shown_name(self.step.node.op)} lacks its input number {which + 1}"
             )
         return found
 
@@ -167,12 +171,20 @@ class Translation:
         """An input by its place; empty where it is left out."""
         return self.inputs[which] if which < len(self.inputs) else ""
 
-    def value(self, which: int) -> Any:
+    def value(self, which: int) -> Array | None:
         """The value of an input that must be a constant; None where it is left out."""
         name = self.optional(which)
         found = self.writer.folded(name) if name else None
         if name and found is None:
             raise self.unknown("with an input that is computed")
+        return found
+
+    def needed_value(self, which: int) -> Array:
+        """As `value`, of an input that must be there."""
+        found = self.value(which)
+        if found is None:
+            self.input(which)  # says that it is missing
+            raise self.unknown("without a constant")
         return found
 
     def get(self, name: str, usual: Any = None) -> Any:
@@ -184,7 +196,9 @@ class Translation:
         """An attribute that is a whole number, or a list of such."""
         found = self.get(name, usual)
         if not isinstance(found, (int, list, type(None))):
-            raise PolicyError(f"{self.writer.save} is damaged: {shown(self.step.node.op)}'s {name} is no whole number")
+            raise PolicyError(
+                f"{self.writer.save} is damaged: {shown_name(self.step.node.op)}'s {name} is no whole number"
+            )
         return found
 
     def numbers(self, name: str, which: int) -> list[int] | None:
@@ -193,7 +207,7 @@ class Translation:
         value = self.value(which) if found is None else found
         return None if value is None else [int(number) for number in np.ravel(value)]
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         """Add a node."""
         return self.writer.new(op, *inputs, **attributes)
 

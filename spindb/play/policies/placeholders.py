@@ -2,7 +2,7 @@
 
 A placeholder with a default takes it (`program`). A dropout mask is ones: ``MatMul(Diag(mask), W)`` tells that it is
 one, and that it is as long as `W` has rows. A switch for training (``is_training``) is off, a share that dropout
-keeps is one, both told by name and type. Whatever else an action needs is refused by its name.
+keeps is one, both known by name and type. Whatever else an action needs is refused by its name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from spindb.errors import PolicyError
 from spindb.play.engine.budget import RESULT, elements
-from spindb.play.engine.problems import shown
+from spindb.play.engine.problems import shown_name
 from spindb.play.policies.network import Graph
 
 _OPEN = ("Placeholder", "PlaceholderV2")
@@ -38,7 +38,7 @@ def fillings(graph: Graph) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Values for the placeholders that the outputs need beside the inputs, by name, and notes of what was filled.
 
     Raises:
-        PolicyError: the action needs one whose value can't be told; other outputs that do are left to fail alone.
+        PolicyError: the action needs one whose value is not known; other outputs that do are left to fail alone.
     """
     given = {*(graph.resolve(tensor)[0] for tensor in graph.inputs.values()), *graph.states}
     values: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def fillings(graph: Graph) -> tuple[dict[str, Any], tuple[str, ...]]:
                 notes[note] = None
             elif output == "pi":
                 raise PolicyError(
-                    f"{graph.save} needs a value for the placeholder {shown(name)} beside the observation, "
+                    f"{graph.save} needs a value for the placeholder {shown_name(name)} beside the observation, "
                     "and does not say which",
                     hint="a graph saved with tf.placeholder_with_default, or without that input, plays",
                 )
@@ -67,16 +67,16 @@ def _needed(graph: Graph, tensor: str) -> list[str]:
 
 
 def _value(graph: Graph, name: str) -> tuple[Any, str] | None:
-    """The value of a placeholder, and what to say of it; None where it can't be told."""
+    """The value of a placeholder, and what to say of it; None where it is not known."""
     node = graph.node(name)
     dtype, shape = node.attributes.get("dtype") or "f4", node.attributes.get("shape")
     last = name.rpartition("/")[2]
     if not isinstance(dtype, str):
         return None
     if dtype == "?" and _TRAINING.search(last):
-        return np.zeros((), dtype="?"), f"{shown(last)} is off: it plays, it does not train"
+        return np.zeros((), dtype="?"), f"{shown_name(last)} is off: it plays, it does not train"
     if dtype.startswith("f") and _KEPT.search(last):
-        return np.ones((), dtype=dtype), f"{shown(last)} is 1: nothing is dropped"
+        return np.ones((), dtype=dtype), f"{shown_name(last)} is 1: nothing is dropped"
     length = _mask_length(graph, name)
     lengths: tuple[int, ...] | None = None if length is None else (length,)
     if lengths is None and _MASK.search(name) and isinstance(shape, tuple) and all(n > 0 for n in shape):

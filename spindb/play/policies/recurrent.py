@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.arrays import Array
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
@@ -22,7 +21,7 @@ class RecurrentPolicy(GraphPolicy):
     def __init__(self, graph: Graph, *, deterministic: bool = False) -> None:
         super().__init__(graph, deterministic=deterministic)
         self._names = list(graph.states)
-        self._state: dict[str, Any] | None = None
+        self._state: dict[str, Array] | None = None
         after = [graph.states[name].after for name in self._names]
         generator = None if deterministic else (lambda: self.rng)
         tensor = graph.outputs[self.action_name]
@@ -31,13 +30,13 @@ class RecurrentPolicy(GraphPolicy):
     def begin_episode(self) -> None:
         self._state = None
 
-    def actions(self, observations: Any) -> Any:
+    def actions(self, observations: Array) -> Array:
         before = self._carried(len(observations))
         found, *after = self._step.all({**super()._feed(observations, None), **before})
         self._state = dict(zip(self._names, after, strict=True))
         return found
 
-    def _carried(self, count: int) -> dict[str, Any]:
+    def _carried(self, count: int) -> dict[str, Array]:
         """The state of so many episodes: zeros at their beginning.
 
         Raises:
@@ -53,7 +52,7 @@ class RecurrentPolicy(GraphPolicy):
             )
         return self._state
 
-    def _feed(self, observations: Any, actions: Any) -> dict[str, Any]:
+    def _feed(self, observations: Array, actions: Array | None) -> dict[str, Array]:
         """What outputs are evaluated with: the state as it is, which stays."""
         count = len(observations)
         carried = self._state if self._state is not None else self._carried(count)

@@ -21,10 +21,10 @@ from spindb.records import SnapshotRecord
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
     """The policy in the SavedModel at `save`, by numpy; see `spindb.play.policies.load_snapshot`."""
-    return GraphPolicy(read_saved(save, snapshot.inputs, snapshot.outputs), deterministic=deterministic)
+    return GraphPolicy(read_policy_save(save, snapshot.inputs, snapshot.outputs), deterministic=deterministic)
 
 
-def read_saved(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Graph:
+def read_policy_save(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Graph:
     """The graph of the SavedModel at `save`, with these inputs and outputs.
 
     Raises:
@@ -43,7 +43,7 @@ def graph_bytes(save: Path) -> bytes:
     return read_part(save, "saved_model.pb", limits.SAVED_MODEL)
 
 
-def parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
+def saved_parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
     """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names.
 
     Raises:

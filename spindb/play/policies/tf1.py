@@ -2,7 +2,7 @@
 TensorFlow, in a process of its own (`spindb.play.engine.evaluator`).
 
 The graph carries the seeds of its random operations, so that a policy that is loaded anew repeats the sampled actions
-of the stack that saved it.
+of the stack that saved it. What one way alone needs is imported there: the first action is to come soon.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
+from spindb.play.arrays import Action, Array, Observation
 from spindb.play.engine.array_policy import ArrayPolicy, require_names
 from spindb.play.engine.evaluator import Evaluator
 from spindb.play.policies.forms import SETTLED, Form
 from spindb.records import SnapshotRecord
 
-_READER = "spindb.play.policies.savedmodel:parts"
+_READER = "spindb.play.policies.savedmodel:saved_parts"
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
@@ -54,10 +55,10 @@ def load_by_tensorflow(
 ) -> TF1Policy:
     """The policy in the SavedModel at `save`, by TensorFlow: pure graphs, and the draws of its own op seeds."""
     from spindb.play.policies.placeholders import completed, fillings
-    from spindb.play.policies.savedmodel import read_saved
+    from spindb.play.policies.savedmodel import read_policy_save
 
     outputs, without = completed(snapshot.outputs)
-    filled, notes = fillings(read_saved(save, snapshot.inputs, outputs))
+    filled, notes = fillings(read_policy_save(save, snapshot.inputs, outputs))
     policy = TF1Policy(save, snapshot.inputs, outputs, deterministic=deterministic, trust=trust, filled=filled)
     policy.notes = (*policy.notes, *without, *notes)
     return policy
@@ -123,10 +124,10 @@ class TF1Policy(ArrayPolicy):
     def has(self, name: str) -> bool:
         return name in self._outputs
 
-    def actions(self, observations: Any) -> Any:
+    def actions(self, observations: Array) -> Array:
         return self._evaluator.run([self._action_name], {"x": observations, **self._filled})[0]
 
-    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+    def evaluate(self, name: str, observations: Array, actions: Array | None = None) -> Array:
         if name not in self._outputs:
             there = ", ".join(sorted(self._outputs))
             raise PolicyError(f"{self.save} has no output {name!r}; outputs there: {there}")
@@ -137,26 +138,27 @@ class TF1Policy(ArrayPolicy):
             feed["a"] = actions
         return self._evaluator.run([name], feed)[0]
 
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Array]:
         from spindb.play.policies.savedmodel import Variables
 
         return dict(Variables(self.save))
 
-    def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
+    def tensor(self, name: str, observation: Observation, action: Action | None = None) -> Array:
         rows, one = self.rows(observation)
         feed = {"x": rows, **self._filled}
         if action is not None and "a" in self._inputs:
-            feed["a"] = action
+            feed["a"] = np.asarray(action)
         found = self._evaluator.tensor(name, feed)
-        return found[0] if one and hasattr(found, "__len__") and len(found) == 1 else found
+        alone: Array = found[0] if one and np.ndim(found) and len(found) == 1 else found
+        return alone
 
-    def outputs(self, observation: Any) -> dict[str, Any]:
+    def outputs(self, observation: Observation) -> dict[str, Array]:
         """As `ArrayPolicy.outputs`, evaluated together: all of one draw."""
         rows, one = self.rows(observation)
         found = dict(zip(self.names, self._evaluator.run(self.names, {"x": rows, **self._filled}), strict=True))
         return {name: self._first(value) if one else value for name, value in found.items()}
 
-    def probe(self, observation: Any) -> Any:
+    def probe(self, observation: Observation) -> Array | None:
         """The mean, where that is an output: a draw would move on those of the graph's own seeds."""
         name = "mu" if "mu" in self._outputs else None if self.stochastic else "pi"
         if name is None:
@@ -172,7 +174,7 @@ class TF1Policy(ArrayPolicy):
         values = {name: np.asarray(value) for name, value in self.weights().items()}
         return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         """Loaded again from its place where it is unpickled; draws of the graph's seeds begin anew."""
         return _again, (self._made, self.notes)
 

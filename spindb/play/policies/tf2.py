@@ -1,7 +1,7 @@
 """Policies saved by TensorFlow 2 (``checkpoint/``): SavedModels whose signature names its tensors as the author did.
 
 By numpy where it knows the operations, else by TensorFlow. A variable's value is found through the graph that restores
-it: an assignment to the variable, of an output of ``RestoreV2``, which is told the names in the variables' file.
+it: an assignment to the variable, of an output of ``RestoreV2``, which takes the names in the variables' file.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from spindb.play.engine.problems import evaluating
 from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.network import Graph
 from spindb.play.policies.placeholders import fillings
-from spindb.play.policies.savedmodel import graph_bytes, read_saved
+from spindb.play.policies.savedmodel import graph_bytes, read_policy_save
 from spindb.play.policies.tf1 import TF1Policy, by_numpy_else_tensorflow
-from spindb.play.policies.torch_writer import Writer
+from spindb.play.policies.torch_writer import TorchWriter
 from spindb.records import SnapshotRecord
 
 _INPUTS: Mapping[str, tuple[str, ...]] = {
@@ -38,7 +38,7 @@ _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "q": ("q", "q_value", "q_values"),
 }
 """What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
-_READER = "spindb.play.policies.tf2:parts"
+_READER = "spindb.play.policies.tf2:restored_parts"
 _LOG_STD_RANGE = (-20.0, 2.0)  # as Spinning Up's squashed Gaussian has it
 _NO_MODULE = Module("", {}, {}, {})
 _MAX_PASSED = 20  # identities between what is read and where it is assigned
@@ -103,39 +103,39 @@ def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str,
     """The graph with what its signature names called as spindb does (``x``, ``a``; ``pi``, ``mu``, ``v``, ``q``), and
     what was guessed.
 
-    Of outputs whose names tell nothing the action is the one that is drawn, its mean one of the same shape that is not.
+    Of outputs whose names say nothing the action is the one that is drawn, its mean one of the same shape that is not.
 
     Raises:
-        PolicyError: the save is damaged, or which input is the observation can't be told.
+        PolicyError: the save is damaged, or which input is the observation is not known.
     """
-    found = read_saved(save, snapshot.inputs, snapshot.outputs)
+    found = read_policy_save(save, snapshot.inputs, snapshot.outputs)
     with evaluating(save):
         shapes = read_signature(graph_bytes(save)).shapes
-    inputs = _meant(snapshot.inputs, _INPUTS)
+    inputs = _by_meaning(snapshot.inputs, _INPUTS)
     if "x" not in inputs and len(inputs) == 1:
         inputs = {"x": next(iter(inputs.values()))}
-    graph = Graph(save, found.nodes, _Restored(found), inputs, _meant(snapshot.outputs, _OUTPUTS))
+    graph = Graph(save, found.nodes, _Restored(found), inputs, _by_meaning(snapshot.outputs, _OUTPUTS))
     if "x" not in inputs or "pi" in graph.outputs:
         return graph, ()  # without an observation it is refused where it is made to act
-    outputs, form, note = _told_by_draws(graph, shapes)
+    outputs, form, note = _by_draws(graph, shapes)
     return Graph(save, graph.nodes, graph.variables, inputs, outputs, form=form), note
 
 
-def parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
+def restored_parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
     """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names."""
-    return graph_bytes(save), _Restored(read_saved(save, {}, {}))
+    return graph_bytes(save), _Restored(read_policy_save(save, {}, {}))
 
 
-def _meant(tensors: Mapping[str, str], meanings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def _by_meaning(tensors: Mapping[str, str], meanings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Tensors by what their names mean; by the names themselves where they mean nothing, or the same again."""
     found: dict[str, str] = {}
     for name, tensor in sorted(tensors.items()):
-        meant = next((meaning for meaning, names in meanings.items() if name.lower() in names), name)
-        found[name if meant in found else meant] = tensor
+        meaning = next((meaning for meaning, names in meanings.items() if name.lower() in names), name)
+        found[name if meaning in found else meaning] = tensor
     return found
 
 
-def _told_by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, str], Form, tuple[str, ...]]:
+def _by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, str], Form, tuple[str, ...]]:
     """Outputs with an action, what that is, and what was guessed.
 
     Where no output is drawn and none is called an action, what there is may be a mean, logits or values: that is left
@@ -166,7 +166,7 @@ def with_draws(graph: Graph) -> Graph:
     outputs = graph.outputs
     if graph.form.settled or not {"mu", "log_std"} <= set(outputs) or outputs.get("pi") != outputs["mu"]:
         return graph
-    writer = Writer(graph.save, _NO_MODULE, {})
+    writer = TorchWriter(graph.save, _NO_MODULE, {})
     limits = (writer.number(limit) for limit in _LOG_STD_RANGE)
     log_std = writer.new("ClipByValue", outputs["log_std"], *limits)
     noise = writer.new("RandomStandardNormal", writer.new("Shape", outputs["mu"]), dtype="f4")

@@ -1,4 +1,4 @@
-"""PyTorch modules told by their structure: which part acts, what its output is, which parts are critics.
+"""PyTorch modules recognised by their structure: which part acts, what its output is, which parts are critics.
 
 An actor is the child called ``pi``, ``actor`` or the like, or the module itself. Its kinds: ``logits_net``
 (categorical); ``mu_net`` and ``log_std`` (Gaussian); a body with two heads for mean and deviation (squashed where they
@@ -20,7 +20,7 @@ from spindb.errors import PolicyError
 from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.torch_layers import apply, is_stack, kind_of, last_layer
 from spindb.play.policies.torch_recurrent import RECURRENT, step
-from spindb.play.policies.torch_writer import Writer
+from spindb.play.policies.torch_writer import TorchWriter
 
 _ACTORS = ("pi", "actor", "policy", "actor_net", "policy_net", "pi_net", "network", "net", "model", "fc")
 _DRAWN_FROM = ("pi", "actor", "actor_net", "pi_net")  # whose outputs are logits, where they are one per choice
@@ -39,7 +39,7 @@ _SQUASHED = "Tanh"
 class Network:
     """Finds actor and critics of a module and writes them."""
 
-    def __init__(self, writer: Writer, module: Module) -> None:
+    def __init__(self, writer: TorchWriter, module: Module) -> None:
         self.writer = writer
         self.module = module
         self.outputs: dict[str, str] = {}
@@ -72,7 +72,7 @@ class Network:
         raise self.writer.unknown("it has no actor (a child called pi or actor) and is no stack of layers")
 
     def _observation(self, actor: Module) -> None:
-        """What is observed, told by the first layer."""
+        """What is observed, by the first layer."""
         layer, weight = _first_layer(actor)
         kind = kind_of(layer) if layer is not None else ""
         if kind == "Embedding":
@@ -212,7 +212,7 @@ class Network:
         for module in (actor, self.module):
             for name in names:
                 if name in module.tensors or name in module.arrays:
-                    return array_of(module.tensors.get(name) or module.arrays[name])
+                    return float_array(module.tensors.get(name) or module.arrays[name])
                 if name in module.unread:
                     raise self.writer.unknown(f"its {name} can't be read: it is {module.unread[name]}")
                 value = module.attributes.get(name)
@@ -276,7 +276,7 @@ class Network:
         return writer.new("Sum", chosen, writer.constant(np.int32(1)))
 
 
-def array_of(tensor: Tensor) -> Any:
+def float_array(tensor: Tensor) -> Any:
     """A small tensor's values, float32."""
     flat = np.frombuffer(tensor.storage, "<" + tensor.dtype)[tensor.offset :]
     strides = tuple(flat.itemsize * stride for stride in tensor.strides)

@@ -14,7 +14,7 @@ import numpy as np
 
 from spindb.disk.codecs.torchfiles import Module
 from spindb.play.policies.torch_activations import ACTIVATIONS
-from spindb.play.policies.torch_writer import PICTURE, Layer, Writer
+from spindb.play.policies.torch_writer import PICTURE, Layer, TorchWriter
 
 
 def kind_of(module: Module) -> str:
@@ -38,7 +38,7 @@ def last_layer(module: Module) -> Module:
     return module
 
 
-def apply(writer: Writer, module: Module, at: str, source: str) -> str:
+def apply(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     """A layer, or a sequence of layers, applied to the tensor `source`; returns the name of what it gives.
 
     Raises:
@@ -60,7 +60,7 @@ def _weight(module: Module, at: str, name: str) -> str | None:
     return f"{at}.{name}".lstrip(".") if name in module.tensors else None
 
 
-def _linear(writer: Writer, module: Module, at: str, source: str) -> str:
+def _linear(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     weight, bias = _weight(module, at, "weight"), _weight(module, at, "bias")
     if weight is None or len(module.tensors["weight"].shape) != 2:
         raise writer.unknown(f"it holds a {module.class_path}")
@@ -70,14 +70,14 @@ def _linear(writer: Writer, module: Module, at: str, source: str) -> str:
     return writer.add(at, "BiasAdd", product, writer.variable(bias))
 
 
-def _left_out(writer: Writer, module: Module, at: str, source: str) -> str:
+def _left_out(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     if kind_of(module) != "Identity" and module.attributes.get("p", 0):
         writer.note("its Dropout is left out, as in evaluation")
     return writer.add(at, "Identity", source)
 
 
 def _over_last(op: str) -> Layer:
-    def write(writer: Writer, module: Module, at: str, source: str) -> str:
+    def write(writer: TorchWriter, module: Module, at: str, source: str) -> str:
         axis, axes = module.attributes.get("dim"), writer.axes.get(source, 2)
         if axis not in (None, -1, axes - 1):
             raise writer.unknown(f"its {op} is along axis {axis}")
@@ -86,7 +86,7 @@ def _over_last(op: str) -> Layer:
     return write
 
 
-def _layer_norm(writer: Writer, module: Module, at: str, source: str) -> str:
+def _layer_norm(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     shape = module.attributes.get("normalized_shape")
     weight, bias = _weight(module, at, "weight"), _weight(module, at, "bias")
     if weight is not None:
@@ -99,7 +99,7 @@ def _layer_norm(writer: Writer, module: Module, at: str, source: str) -> str:
     return _normalised(writer, module, at, deviation, axes, weight, bias)
 
 
-def _rms_norm(writer: Writer, module: Module, at: str, source: str) -> str:
+def _rms_norm(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     weight = _weight(module, at, "weight")
     if weight is None or module.attributes.get("eps") is None:
         raise writer.unknown(f"it holds a {module.class_path} without weight or eps")
@@ -108,7 +108,7 @@ def _rms_norm(writer: Writer, module: Module, at: str, source: str) -> str:
 
 
 def _normalised(
-    writer: Writer, module: Module, at: str, deviation: str, axes: str, weight: str | None, bias: str | None
+    writer: TorchWriter, module: Module, at: str, deviation: str, axes: str, weight: str | None, bias: str | None
 ) -> str:
     variance = writer.new("Mean", writer.new("Square", deviation), axes, keep_dims=True)
     eps = writer.number(float(module.attributes.get("eps", 1e-5)))
@@ -120,7 +120,7 @@ def _normalised(
     return writer.add(at, "Identity", found)
 
 
-def _batch_norm(writer: Writer, module: Module, at: str, source: str) -> str:
+def _batch_norm(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     """Scale and shift are constants: they are computed once."""
     if not {"running_mean", "running_var"} <= set(module.tensors):
         raise writer.unknown(f"its {kind_of(module)} keeps no running statistics")
@@ -140,7 +140,7 @@ def _batch_norm(writer: Writer, module: Module, at: str, source: str) -> str:
     return writer.add(at, "Add", writer.new("Mul", source, scale), shift)
 
 
-def _embedding(writer: Writer, module: Module, at: str, source: str) -> str:
+def _embedding(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     whole = writer.new("Cast", source, DstT="i8")
     axes = writer.axes.get(source, 2)
     found = writer.add(at, "GatherV2", writer.variable(f"{at}.weight".lstrip(".")), whole, writer.constant(np.int32(0)))
@@ -148,7 +148,7 @@ def _embedding(writer: Writer, module: Module, at: str, source: str) -> str:
     return found
 
 
-def _flatten(writer: Writer, module: Module, at: str, source: str) -> str:
+def _flatten(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     first, last = module.attributes.get("start_dim", 1), module.attributes.get("end_dim", -1)
     axes = writer.axes.get(source, 2)
     if first != 1 or last not in (-1, axes - 1):
@@ -172,19 +172,19 @@ def _pair(value: Any, usual: int = 1) -> tuple[int, int]:
     return int(value), int(value)
 
 
-def _convolution(writer: Writer, module: Module, at: str, source: str) -> str:
-    told = module.attributes
-    if told.get("padding_mode", "zeros") != "zeros" or told.get("transposed"):
-        raise writer.unknown(f"its {kind_of(module)} has padding_mode={told.get('padding_mode')}")
+def _convolution(writer: TorchWriter, module: Module, at: str, source: str) -> str:
+    settings = module.attributes
+    if settings.get("padding_mode", "zeros") != "zeros" or settings.get("transposed"):
+        raise writer.unknown(f"its {kind_of(module)} has padding_mode={settings.get('padding_mode')}")
     writer.note("pictures are taken as the environment gives them, channels first, and not divided by 255")
     weight, bias = _weight(module, at, "weight"), _weight(module, at, "bias")
     if weight is None or len(module.tensors["weight"].shape) != PICTURE:
         raise writer.unknown(f"it holds a {module.class_path}")
     kernel = writer.new("Transpose", writer.variable(weight), writer.whole(2, 3, 1, 0))
-    padding = told.get("padding", 0)
+    padding = settings.get("padding", 0)
     attributes: dict[str, Any] = {
-        "strides": [1, 1, *_pair(told.get("stride"))],
-        "dilations": [1, 1, *_pair(told.get("dilation"))],
+        "strides": [1, 1, *_pair(settings.get("stride"))],
+        "dilations": [1, 1, *_pair(settings.get("dilation"))],
         "data_format": b"NCHW",
     }
     if isinstance(padding, str):
@@ -200,14 +200,18 @@ def _convolution(writer: Writer, module: Module, at: str, source: str) -> str:
 
 
 def _pooling(op: str) -> Layer:
-    def write(writer: Writer, module: Module, at: str, source: str) -> str:
-        told = module.attributes
-        size = _pair(told.get("kernel_size"))
-        high, wide = _pair(told.get("padding", 0), 0)
-        odd = told.get("ceil_mode") or _pair(told.get("dilation")) != (1, 1) or (op == "AvgPool" and (high or wide))
-        if odd or told.get("divisor_override"):
+    def write(writer: TorchWriter, module: Module, at: str, source: str) -> str:
+        settings = module.attributes
+        size = _pair(settings.get("kernel_size"))
+        high, wide = _pair(settings.get("padding", 0), 0)
+        odd = (
+            settings.get("ceil_mode")
+            or _pair(settings.get("dilation")) != (1, 1)
+            or (op == "AvgPool" and (high or wide))
+        )
+        if odd or settings.get("divisor_override"):
             raise writer.unknown(f"its {kind_of(module)} has ceil_mode, dilation or padding")
-        stride = told.get("stride")
+        stride = settings.get("stride")
         return writer.add(
             at,
             op,
@@ -223,7 +227,7 @@ def _pooling(op: str) -> Layer:
 
 
 def _global_pooling(op: str) -> Layer:
-    def write(writer: Writer, module: Module, at: str, source: str) -> str:
+    def write(writer: TorchWriter, module: Module, at: str, source: str) -> str:
         if _pair(module.attributes.get("output_size")) != (1, 1):
             raise writer.unknown(f"its {kind_of(module)} gives more than one number a channel")
         return writer.add(at, op, source, writer.whole(-2, -1), keep_dims=True)

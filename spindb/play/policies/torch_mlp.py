@@ -1,7 +1,7 @@
 """PyTorch's modules as they were saved (``pyt_save/model*.pt``), as graphs for numpy.
 
-A network is told by the structure of its modules, not by where its class stands: see `torch_actors`. Its layers are
-written by `torch_layers` and `torch_recurrent`. A ``state_dict`` is a module again by the names of its tensors
+A network is recognised by the structure of its modules, not by where its class stands: see `torch_actors`. Its layers
+are written by `torch_layers` and `torch_recurrent`. A ``state_dict`` is a module again by the names of its tensors
 (`torch_weights`).
 """
 
@@ -22,7 +22,7 @@ from spindb.play.engine.problems import evaluating
 from spindb.play.policies.network import Graph
 from spindb.play.policies.torch_actors import Network
 from spindb.play.policies.torch_weights import module_of
-from spindb.play.policies.torch_writer import Writer
+from spindb.play.policies.torch_writer import TorchWriter
 from spindb.records import SnapshotRecord
 
 
@@ -34,10 +34,10 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
         if isinstance(found, Weights):
             found, assumed = module_of(save, found)
             note = (assumed,)
-        return policy_of(graph_of(save, found, note), deterministic=deterministic)
+        return policy_of(graph_of_module(save, found, note), deterministic=deterministic)
 
 
-def graph_of(save: Path, module: Module, notes: tuple[str, ...] = ()) -> Graph:
+def graph_of_module(save: Path, module: Module, notes: tuple[str, ...] = ()) -> Graph:
     """The graph of a module that was read from `save`.
 
     Raises:
@@ -45,7 +45,7 @@ def graph_of(save: Path, module: Module, notes: tuple[str, ...] = ()) -> Graph:
     """
     budget = Budget()
     variables = {name: _array(tensor, budget) for name, tensor in _tensors(module)}
-    writer = Writer(save, module, variables)
+    writer = TorchWriter(save, module, variables)
     network = Network(writer, module)
     inputs = network.write()
     return Graph(

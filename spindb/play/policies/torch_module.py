@@ -13,18 +13,25 @@ import types
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from spindb.disk.codecs.torchfiles import holds_script
 from spindb.errors import PolicyError
 from spindb.extras import require_extra
+from spindb.play.arrays import Array, Observation
 from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.environments.importable import class_of_script, current_directory_importable
 from spindb.play.policies.forms import Form
 from spindb.play.policies.twin import load as load_known
 from spindb.records import SnapshotRecord
+
+if TYPE_CHECKING:
+    import torch
+
+    Module: TypeAlias = torch.nn.Module
+    Tensor: TypeAlias = torch.Tensor
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
@@ -58,7 +65,7 @@ class TorchPolicy(ArrayPolicy):
                 self._module = _loaded(torch, save)
             except (Exception, SystemExit) as error:  # the author's code can raise anything
                 raise PolicyError(
-                    f"{save} can't be unpickled: {_told(error)}",
+                    f"{save} can't be unpickled: {_error_words(error)}",
                     hint="run it where its author's modules can be imported; --import FILE.py runs a script of theirs",
                 ) from error
         self._act: Any = getattr(self._module, "act", None)
@@ -81,18 +88,18 @@ class TorchPolicy(ArrayPolicy):
     def has(self, name: str) -> bool:
         return name in ("v", "q", "q1", "q2") and callable(getattr(self._module, name, None))
 
-    def actions(self, observations: Any) -> Any:
+    def actions(self, observations: Array) -> Array:
         with self._torch.no_grad(), _authors_code(self.save, "act"):
             return np.stack([_array(self._act(self._tensor(row), **self._options)) for row in observations])
 
-    def evaluate(self, name: str, observations: Any, actions: Any = None) -> Any:
+    def evaluate(self, name: str, observations: Array, actions: Array | None = None) -> Array:
         if not self.has(name):
             raise PolicyError(f"{self.save} has no output {name!r}")
         given = [self._tensor(observations), *([] if actions is None else [self._tensor(actions)])]
         with self._torch.no_grad(), _authors_code(self.save, name):
             return _array(getattr(self._module, name)(*given))
 
-    def probe(self, observation: Any) -> Any:
+    def probe(self, observation: Observation) -> Array | None:
         """Not of code that may draw, or count its calls: only of a `forward` that gives numbers."""
         return None if self.form.settled else self.actions(np.asarray(observation)[None])[0]
 
@@ -100,17 +107,17 @@ class TorchPolicy(ArrayPolicy):
         own = {name: value for name, value in self.weights().items() if not output or name.startswith(f"{output}.")}
         return [name for name, value in own.items() if not np.isfinite(np.asarray(value, dtype="f8")).all()]
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         """Loaded again from its place where it is unpickled, which executes its author's code as it did here."""
         return _again, (self.save, self._asked, self.notes)
 
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Array]:
         return {name: tensor.numpy() for name, tensor in self._module.state_dict().items()}
 
     def seed(self, seed: int) -> None:
         self._torch.manual_seed(seed)
 
-    def _tensor(self, values: Any) -> Any:
+    def _tensor(self, values: Array) -> Tensor:
         return self._torch.as_tensor(values, dtype=self._torch.float32)
 
 
@@ -120,7 +127,7 @@ def _again(save: Path, deterministic: bool, notes: tuple[str, ...]) -> TorchPoli
     return policy
 
 
-def _loaded(torch: Any, save: Path) -> Any:
+def _loaded(torch: types.ModuleType, save: Path) -> Module:
     """What the file holds, unpickled; classes of ``__main__`` are looked for in the files of ``--import``."""
 
     class Unpickler(pickle.Unpickler):
@@ -140,7 +147,7 @@ def _loaded(torch: Any, save: Path) -> Any:
     return torch.load(save, map_location="cpu", weights_only=False, pickle_module=ours)
 
 
-def _forward_of(save: Path, module: Any) -> Any:
+def _forward_of(save: Path, module: Module) -> Module:
     """A module without ``act`` acts by its ``forward``, in evaluation."""
     if not callable(module):
         raise PolicyError(f"{save} holds a {type(module).__name__}, which has no act(observation) and no forward")
@@ -149,11 +156,12 @@ def _forward_of(save: Path, module: Any) -> Any:
     return module
 
 
-def _array(found: Any) -> Any:
+def _array(found: Any) -> Array:
     """What the author's code gives as an array; of several values the first."""
     if isinstance(found, tuple):
         found = found[0]
-    return found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
+    array: Array = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
+    return array
 
 
 @contextlib.contextmanager
@@ -161,8 +169,10 @@ def _authors_code(save: Path, call: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise PolicyError(f"{save}: its {call}() raised {_told(error)}", hint="spindb --debug … shows where") from error
+        raise PolicyError(
+            f"{save}: its {call}() raised {_error_words(error)}", hint="spindb --debug … shows where"
+        ) from error
 
 
-def _told(error: BaseException) -> str:
+def _error_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".removesuffix(": ")

@@ -11,24 +11,24 @@ import numpy as np
 from spindb.disk.codecs.torchfiles import Module
 from spindb.play.policies.network import State
 from spindb.play.policies.torch_layers import kind_of
-from spindb.play.policies.torch_writer import Writer
+from spindb.play.policies.torch_writer import TorchWriter
 
 RECURRENT = ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell")
 _MAX_LAYERS = 16
 _LAST = np.int32(1)  # the axis of the gates
 
 
-def step(writer: Writer, module: Module, at: str, source: str) -> str:
+def step(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     """One step of a recurrent module on the tensor `source`; returns what its last layer gives.
 
     Raises:
         PolicyError: it runs in both directions, projects its output, or lacks weights.
     """
     kind = kind_of(module)
-    told = module.attributes
-    if told.get("bidirectional") or told.get("proj_size"):
+    settings = module.attributes
+    if settings.get("bidirectional") or settings.get("proj_size"):
         raise writer.unknown(f"its {kind} runs in both directions, or projects its output")
-    layers = 1 if kind.endswith("Cell") else int(told.get("num_layers", 1))
+    layers = 1 if kind.endswith("Cell") else int(settings.get("num_layers", 1))
     if not 1 <= layers <= _MAX_LAYERS:
         raise writer.unknown(f"its {kind} has {layers} layers")
     for layer in range(layers):
@@ -37,7 +37,7 @@ def step(writer: Writer, module: Module, at: str, source: str) -> str:
     return writer.add(at, "Identity", source)
 
 
-def _layer(writer: Writer, module: Module, at: str, suffix: str, source: str) -> str:
+def _layer(writer: TorchWriter, module: Module, at: str, suffix: str, source: str) -> str:
     kind = kind_of(module).removesuffix("Cell")
     hidden_weight = module.tensors.get(f"weight_hh{suffix}")
     if f"weight_ih{suffix}" not in module.tensors or hidden_weight is None or len(hidden_weight.shape) != 2:
@@ -75,18 +75,18 @@ def _sides(source: str, before: str) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("ih", source), ("hh", before)
 
 
-def _gates(writer: Writer, module: Module, at: str, which: str, source: str) -> str:
+def _gates(writer: TorchWriter, module: Module, at: str, which: str, source: str) -> str:
     product = writer.new("MatMul", source, writer.variable(f"{at}.weight_{which}"), transpose_b=True)
     if f"bias_{which}" not in module.tensors:
         return product
     return writer.new("BiasAdd", product, writer.variable(f"{at}.bias_{which}"))
 
 
-def _parts(writer: Writer, gates: str, count: int) -> list[str]:
+def _parts(writer: TorchWriter, gates: str, count: int) -> list[str]:
     axis = writer.constant(_LAST)
     split = writer.new("Split", axis, gates, num_split=count)
     return [split if part == 0 else f"{split}:{part}" for part in range(count)]
 
 
-def _state(writer: Writer, name: str, size: int) -> str:
+def _state(writer: TorchWriter, name: str, size: int) -> str:
     return writer.add(name, "Placeholder", dtype="f4", shape=(-1, size))

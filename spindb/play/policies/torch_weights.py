@@ -1,4 +1,4 @@
-"""The module behind a ``state_dict``: told by the names of its tensors, which say everything but the activations.
+"""The module behind a ``state_dict``: known by the names of its tensors, which say everything but the activations.
 
 Layers without tensors are gaps in the numbers of a stack (``pi.mu_net.0``, ``2``, ``4``). What stands in them is the
 activation in the run's config, else the one that Spinning Up uses for such a network: that is assumed, and said.

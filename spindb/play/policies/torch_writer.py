@@ -23,7 +23,7 @@ PICTURE = 4
 
 
 @dataclass
-class Writer:
+class TorchWriter:
     """Gathers the nodes of a graph while modules are walked."""
 
     save: Path
@@ -66,7 +66,7 @@ class Writer:
         return self.constant(np.array(numbers, "i4"))
 
     def note(self, text: str) -> None:
-        """Keep what whoever plays it should know."""
+        """Keep a note for those who play it."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -82,5 +82,5 @@ def _classes(module: Module) -> set[str]:
     return {module.class_path}.union(*(_classes(child) for child in module.children.values()))
 
 
-Layer: TypeAlias = Callable[[Writer, Module, str, str], str]
+Layer: TypeAlias = Callable[[TorchWriter, Module, str, str], str]
 """Writes a layer: takes the writer, the module, its place and the tensor that it is applied to; returns a name."""

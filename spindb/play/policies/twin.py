@@ -51,10 +51,10 @@ def load_twin(save: Path, *, deterministic: bool = False, trust: bool = False) -
     Raises:
         PolicyError: it is damaged, is none of this file, or holds what is not known here.
     """
-    from spindb.play.policies.onnx_graph import bytes_of, model_in
+    from spindb.play.policies.onnx_graph import model_bytes, model_in
 
     place = twin_of(save)
-    data = bytes_of(place)
+    data = model_bytes(place)
     model = model_in(place, data)
     if model.metadata.get("digest") != digest_of_file(save):
         raise PolicyError(f"{place} was not traced of {save.name} as it is: it is not played")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from spindb.errors import EnvironmentBuildError, UsageError
+from spindb.play.arrays import Action, Observation
 from spindb.play.environments.adapter import Environment
 from spindb.signals import active
 from spindb.tabular import format_table
@@ -21,7 +22,7 @@ MAX_SEED = 2**63 - 1  # what a database keeps
 class Trace(Protocol):
     """Receives each step of a rollout."""
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """A step was made: from this observation, by this action, for this reward."""
 
     def end(self) -> None:
@@ -108,7 +109,7 @@ def run_policy(
         render: show each step; the environment must have been made for that (``render_mode="human"``).
         seed: seeds the environment once, at the first reset, and the policy's draws where it has a ``seed``.
         write: takes each line.
-        traces: are told of every step and of the end of each episode.
+        traces: receive every step and the end of each episode.
 
     Returns:
         The episodes. An interruption (Ctrl-C) after the first one ends the rollout and marks it partial.
@@ -126,24 +127,24 @@ def run_policy(
     if env is None or not (hasattr(env, "reset") and hasattr(env, "step")):
         raise EnvironmentBuildError(f"no environment to play in, but a {type(env).__name__}")
     world = env if isinstance(env, Environment) else Environment(env)
-    if seed is not None and callable(begin_anew := getattr(get_action, "seed", None)):
-        begin_anew(seed)
-    began = time.perf_counter()
+    if seed is not None and callable(reseed := getattr(get_action, "seed", None)):
+        reseed(seed)
+    started = time.perf_counter()
     episodes: list[Episode] = []
     signals = active()
     with signals.held():  # an interruption ends an episode; it does not part what was played from what is kept of it
         while len(episodes) < num_episodes:
             try:
                 with signals.released():
-                    first = seed if not episodes else None
-                    episode = _play_episode(world, get_action, max_ep_len or None, render, first, traces)
+                    running = RunningEpisode(world, get_action, max_ep_len or None, None if episodes else seed)
+                    episode = _play_episode(running, world, render, traces)
                 episodes.append(episode)
                 write(f"Episode {len(episodes) - 1} \t EpRet {episode.ep_return:.3f} \t EpLen {episode.length}")
             except KeyboardInterrupt:
                 if not episodes:
                     raise
                 break
-    rollout = Rollout(tuple(episodes), time.perf_counter() - began, partial=len(episodes) < num_episodes)
+    rollout = Rollout(tuple(episodes), time.perf_counter() - started, partial=len(episodes) < num_episodes)
     write(rollout.table())
     return rollout
 
@@ -158,33 +159,70 @@ def require_seed(seed: int | None) -> None:
         raise UsageError(f"a seed of {seed}: it must be between 0 and {MAX_SEED}")
 
 
-def _play_episode(
-    world: Environment,
-    get_action: Callable[[Any], Any],
-    limit: int | None,
-    render: bool,
-    seed: int | None,
-    traces: Sequence[Trace],
-) -> Episode:
-    observation = world.reset(seed)
-    if callable(begin := getattr(get_action, "begin_episode", None)):
-        begin()
-    ep_return, length = 0.0, 0
-    while True:
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A step that was made: from which observation, by which action, for which reward; how the episode ended by it."""
+
+    observation: Observation
+    action: Action
+    reward: float
+    ending: Ending | None
+
+
+class RunningEpisode:
+    """An episode that is advanced step by step, so that it can be shown at any speed.
+
+    Attributes:
+        observation: the present one.
+        ep_return: undiscounted, so far.
+        length: steps so far.
+        ending: how it ended; None while it runs.
+    """
+
+    def __init__(
+        self, world: Environment, get_action: Callable[[Any], Any], limit: int | None = None, seed: int | None = None
+    ) -> None:
+        """Reset the environment; with a seed it is seeded.
+
+        Raises:
+            PlaybackError: the environment's own code raised an exception.
+        """
+        self._world, self._get_action, self._limit = world, get_action, limit
+        self.observation = world.reset(seed)
+        if callable(begin := getattr(get_action, "begin_episode", None)):
+            begin()
+        self.ep_return, self.length = 0.0, 0
+        self.ending: Ending | None = None
+
+    def advance(self) -> Transition:
+        """Act once.
+
+        Raises:
+            PlaybackError: the environment's own code raised an exception.
+        """
+        observation = self.observation
+        action = self._get_action(observation)
+        step = self._world.step(action)
+        self.observation = step.observation
+        self.ep_return += step.reward
+        self.length += 1
+        if step.terminated:
+            self.ending = "terminated"
+        elif step.truncated:
+            self.ending = "truncated"
+        elif self.length == self._limit:
+            self.ending = "cut"
+        return Transition(observation, action, step.reward, self.ending)
+
+
+def _play_episode(episode: RunningEpisode, world: Environment, render: bool, traces: Sequence[Trace]) -> Episode:
+    while episode.ending is None:
         if render:
             world.render()
             time.sleep(_FRAME_SECONDS)
-        action = get_action(observation)
-        step = world.step(action)
+        made = episode.advance()
         for trace in traces:
-            trace.step(observation, action, step.reward)
-        observation = step.observation
-        ep_return += step.reward
-        length += 1
-        ending: Ending | None = (
-            "terminated" if step.terminated else "truncated" if step.truncated else "cut" if length == limit else None
-        )
-        if ending is not None:
-            for trace in traces:
-                trace.end()
-            return Episode(ep_return, length, ending)
+            trace.step(made.observation, made.action, made.reward)
+    for trace in traces:
+        trace.end()
+    return Episode(episode.ep_return, episode.length, episode.ending)

@@ -6,7 +6,6 @@ import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from spindb.disk.formats import files_of
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError, UsageError
 from spindb.files import atomic_write
+from spindb.play.arrays import Action, Observation
 from spindb.play.policies import Policy
 
 USUAL_GAMMA = 0.99
@@ -33,18 +33,18 @@ class Point:
 
 def broken_values(policy: Policy) -> tuple[str, ...]:
     """What is to be said of value functions that are not finite: training diverged, whatever the policy does."""
-    told = []
+    notes = []
     names = ("v",) if policy.has("v") else tuple(name for name in ("q", "q1", "q2") if policy.has(name))
     for name in names:
         broken = policy.nan_weights(name)
         if broken:
             places = f"{', '.join(broken[:3])}{' …' if len(broken) > 3 else ''}"
-            told.append(f"{name} is NaN or infinite: that stands in {places}; the training diverged")
+            notes.append(f"{name} is NaN or infinite: that stands in {places}; the training diverged")
         elif name == "v" and (shape := policy.observation_shape) is not None:
             worth = float(policy.value(np.zeros(shape, dtype=np.float32)))
             if not math.isfinite(worth):
-                told.append(f"v is {worth} for an observation of zeros")
-    return tuple(told)
+                notes.append(f"v is {worth} for an observation of zeros")
+    return tuple(notes)
 
 
 @dataclass
@@ -63,7 +63,7 @@ class ValueTrace:
         if not any(self.policy.has(name) for name in ("v", "q", "q1")):
             raise PolicyError("this save has no value function (v, q or q1)", hint="leave --values out")
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """Note a step of the present episode."""
         worth = self.policy.value(observation) if self.kind == "v" else self.policy.q(observation, action)
         self._predicted.append(float(worth))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spindb.errors import EnvironmentBuildError, UsageError
 from spindb.extras import require_extra
+from spindb.play.arrays import Action, Observation
 from spindb.play.environments.adapter import Environment
 from spindb.play.policies import Policy
 
@@ -46,7 +49,7 @@ class Recorder:
             path.unlink()
         self._writer = imageio.get_writer(path, **options)
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """Take a frame."""
         self._return += reward
         frame = self._environment.frame()
@@ -65,8 +68,7 @@ class Recorder:
         """Finish the file."""
         self._writer.close()
 
-    def _with_caption(self, frame: Any, observation: Any) -> Any:
-        import numpy as np
+    def _with_caption(self, frame: Any, observation: Observation) -> Any:
         from PIL import Image, ImageDraw
 
         assert self._captions is not None

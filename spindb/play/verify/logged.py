@@ -27,7 +27,7 @@ _TOLERANCE = timedelta(seconds=1)  # files that were copied together lie closer
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LoggedEpoch:
     """A row of the log: its returns, and the mean of the value function with the range of that over all rows."""
 
     returns: Logged
@@ -44,7 +44,7 @@ class Log:
     config, in steps.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[LoggedEpoch, ...]
     deterministic: bool
     length: int | None
     why: str = ""
@@ -114,7 +114,7 @@ class _Reading:
             return list(range(self.record.rows))
         return [int(cell) if math.isfinite(cell) else None for cell in cells]
 
-    def line(self, row: int, epoch: int) -> Line:
+    def line(self, row: int, epoch: int) -> LoggedEpoch:
         assert self.metric is not None
         steps = None if self.tests else self.steps(row)
         returns = Logged(
@@ -129,7 +129,7 @@ class _Reading:
             epoch=epoch,
         )
         value = None if self.tests else self._at(_VALUES, row)
-        return Line(returns, value, _range(self._numbers(_VALUES)) if value is not None else None)
+        return LoggedEpoch(returns, value, _range(self._numbers(_VALUES)) if value is not None else None)
 
     def _beside(self, word: str, row: int) -> float | None:
         """Another statistic of the returns, which loggers name alike: ``StdEpRet`` for ``AverageEpRet``."""
@@ -139,9 +139,9 @@ class _Reading:
 
     def steps(self, row: int) -> int | None:
         """Environment steps of an epoch, over all processes."""
-        told = self._config("steps_per_epoch")
-        if told:
-            return told
+        given = self._config("steps_per_epoch")
+        if given:
+            return given
         counts = self._numbers(self.record.steps)
         if row >= len(counts) or not math.isfinite(counts[row]):
             return None
@@ -176,17 +176,17 @@ class _Reading:
         times = self._numbers("Time")
         if not times or not all(map(math.isfinite, times)) or len(times) != len(self.axis):
             return None
-        began = written - timedelta(seconds=times[-1])
-        if saved < began:  # the files' times and the log's don't fit
+        started = written - timedelta(seconds=times[-1])
+        if saved < started:  # the files' times and the log's don't fit
             return None
-        after = (epoch for epoch, at in zip(self.axis, times, strict=True) if began + timedelta(seconds=at) >= saved)
+        after = (epoch for epoch, at in zip(self.axis, times, strict=True) if started + timedelta(seconds=at) >= saved)
         return next(after, None)
 
     def _tests_logged(self) -> int:
         return self._config("num_test_episodes") or USUAL_TESTS
 
     def _ended(self, row: int, steps: int | None) -> int:
-        """How many episodes ended within an epoch; 0 where that can't be told."""
+        """How many episodes ended within an epoch; 0 where that is not known."""
         length = self._at("EpLen", row)
         return 0 if not steps or not length else episodes_within(steps, length)
 

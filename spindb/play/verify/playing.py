@@ -6,23 +6,22 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from spindb.index.read.evaluation_options import recorded_rule
-from spindb.play.evaluating import environment_as_asked
+from spindb.index.read.verdicts import StoredVerdict
+from spindb.play.arrays import Action, Observation
+from spindb.play.locate import Playable
+from spindb.play.policies import Policy
+from spindb.play.request import PlayOptions
+from spindb.play.rollouts.rollout import Rollout
 from spindb.play.session import Session, opened
-from spindb.play.verify.logged import Line, Log, log_of
+from spindb.play.verify.logged import Log, LoggedEpoch, log_of
 from spindb.play.verify.sample import Drawn
-from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted, judge
-from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
-
-if TYPE_CHECKING:
-    from spindb.index.read.verdicts import StoredVerdict
-    from spindb.index.write.batch import Evaluation
-    from spindb.play.evaluating import Flags
-    from spindb.play.locate import Playable
-    from spindb.play.policies import Policy
-    from spindb.play.rollouts.rollout import Rollout
+from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted, verdict_on
+from spindb.records import AGREES, CANT_TELL, DIFFERS, Evaluation, Verdict
 
 FIRST = 20
 """Episodes that are played before their spread says how many it takes."""
@@ -36,28 +35,28 @@ _LIBRARIES = ("gymnasium", "gym")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VerifyPlan:
     """How snapshots are verified.
 
-    ``flags`` say which environment, seed and engine; how to act and how long an episode may be follows from the log.
+    ``options`` say which environment, seed and engine; how to act and how long an episode may be follows from the log.
     ``first`` episodes are played in any case, at most ``most``. With ``strict`` a log that is too coarse never agrees.
     """
 
-    flags: Flags
+    options: PlayOptions
     first: int = FIRST
     most: int = MOST
     strict: bool = False
 
 
-def verify(playable: Playable, plan: Plan) -> Evaluation:
+def verify(playable: Playable, plan: VerifyPlan) -> Evaluation:
     """Play a snapshot and compare it with its log; the evaluation has a verdict.
 
     Raises:
         PlaybackError: the policy can't be loaded, or no environment be built.
     """
     log = log_of(playable.directory, playable.snapshot)
-    flags = replace(plan.flags, deterministic=log.deterministic, length=log.length or 0)
-    with opened(playable, flags) as session:
+    options = replace(plan.options, deterministic=log.deterministic, length=log.length or 0)
+    with opened(playable, options) as session:
         worth = ValuesSeen(session.policy) if _values_count(log, session.policy) else None
         traces = [] if worth is None else [worth]
         rollout = session.roll_out(min(plan.first, plan.most), traces=traces)
@@ -77,7 +76,7 @@ def verdict_of(
         return judged_nothing(played, log.why)
     known = not strict and substituted is None and is_as_saved(session)
     found = [
-        judge(line.returns, played, unchanged=known, substituted=substituted, values=_values(line, worth))
+        verdict_on(line.returns, played, unchanged=known, substituted=substituted, values=_values(line, worth))
         for line in log.lines
     ]
     best = min(found, key=lambda one: (_ORDER[one.word], abs(one.difference or 0.0)))
@@ -87,8 +86,8 @@ def verdict_of(
 
 
 def compared(session: Session, rollout: Rollout) -> Verdict:
-    """The verdict on a rollout as somebody asked for it, where that is how the return was logged."""
-    playable, flags = session.playable, session.flags
+    """The verdict on a rollout as it was asked for, where that is how the return was logged."""
+    playable, options = session.playable, session.options
     try:
         log = log_of(playable.directory, playable.snapshot)
     except OSError as error:
@@ -98,7 +97,7 @@ def compared(session: Session, rollout: Rollout) -> Verdict:
         acted = "deterministic actions, with -d" if log.deterministic else "sampled actions, without -d"
         otherwise = f"the logged return is of {acted}"
     elif any(one.ending == "cut" and one.length != log.length for one in rollout.episodes):
-        otherwise = f"--len {flags.length} is not how long episodes were"
+        otherwise = f"--len {options.length} is not how long episodes were"
     elif log.length is not None and any(one.length > log.length for one in rollout.episodes):
         otherwise = f"the logged episodes ended after {log.length} steps, with --len {log.length}"
     if otherwise and log.lines:
@@ -110,8 +109,8 @@ _ORDER = {AGREES: 0, CANT_TELL: 1, DIFFERS: 2}
 
 
 def judged_nothing(played: Sequence[Drawn], why: str) -> Verdict:
-    """Of what was not logged nothing can be told."""
-    unknown = judge(Logged(math.nan, None, 1, None), played)
+    """Nothing is known of what was not logged."""
+    unknown = verdict_on(Logged(math.nan, None, 1, None), played)
     return replace(unknown, reason=why, metric=None, logged_mean=None, logged_episodes=None)
 
 
@@ -120,18 +119,18 @@ def is_as_saved(session: Session) -> bool:
 
     What ``--import`` imports may register an environment of its own in place of a library's.
     """
-    flags, built = session.flags, session.built
-    if flags.env or flags.factory or built.source.split("; ")[0] not in _BY_THE_FILES:
+    options, built = session.options, session.built
+    if options.env or options.factory or built.source.split("; ")[0] not in _BY_THE_FILES:
         return False
     inner = getattr(built.environment.env, "unwrapped", built.environment.env)
-    return not flags.imports or type(inner).__module__.partition(".")[0] in _LIBRARIES
+    return not options.imports or type(inner).__module__.partition(".")[0] in _LIBRARIES
 
 
-def serves(given: StoredVerdict, plan: Plan) -> bool:
+def serves(given: StoredVerdict, plan: VerifyPlan) -> bool:
     """Whether a verdict that was given is what a plan would give: by the same draws, with nothing left to play."""
-    flags, verdict = plan.flags, given.verdict
-    same = (given.seed, recorded_rule(given.engine)) == (flags.seed, flags.action)
-    same = same and environment_as_asked(given.env_id, given.env_source, flags)
+    options, verdict = plan.options, given.verdict
+    same = (given.seed, recorded_rule(given.engine)) == (options.seed, options.action)
+    same = same and options.same_environment(given.env_id, given.env_source)
     weak = plan.strict and verdict.word == AGREES and bool(verdict.reason)
     more = TOO_FEW in verdict.reason and verdict.episodes < plan.most
     return same and not weak and not more and verdict.episodes >= min(plan.first, plan.most)
@@ -146,14 +145,12 @@ class ValuesSeen:
         self.sums: list[list[float]] = []
         """Of each episode the sums of the values of its first 0, 1, ... steps."""
 
-    def step(self, observation: Any, action: Any, reward: float) -> None:
+    def step(self, observation: Observation, action: Action, reward: float) -> None:
         """Note where a step began."""
         self._observations.append(observation)
 
     def end(self) -> None:
         """The episode is over: all of its values at once."""
-        import numpy as np
-
         values = np.ravel(self._policy.value(np.array(self._observations)))
         self.sums.append([0.0, *np.cumsum(values, dtype=float).tolist()])
         self._observations = []
@@ -178,7 +175,7 @@ def _values_count(log: Log, policy: Policy) -> bool:
     return policy.has("v") and any(line.value is not None and line.returns.steps for line in log.lines)
 
 
-def _values(line: Line, worth: ValuesSeen | None) -> Values | None:
+def _values(line: LoggedEpoch, worth: ValuesSeen | None) -> Values | None:
     if worth is None or not worth.sums or line.value is None or not line.value_span or not line.returns.steps:
         return None
     mean, deviation = worth.of_an_epoch(line.returns.steps)

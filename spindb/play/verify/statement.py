@@ -6,15 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spindb.errors import UsageError
 from spindb.files import atomic_write
 from spindb.play.verify.words import as_dict
-from spindb.records import Verdict
-
-if TYPE_CHECKING:
-    from spindb.index.write.batch import Evaluation
+from spindb.records import Evaluation, Verdict
 
 _FORMAT = "spindb verdicts"
 _VERSION = 1
@@ -23,7 +20,7 @@ _NEEDED = {"run": str, "snapshot": str, "weights": str, "episodes": int, "mean_r
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StatementEntry:
     """What a statement says of one snapshot; ``weights`` is the digest of the policy's files."""
 
     run: str
@@ -66,7 +63,7 @@ def entry_as_dict(run: str, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def write(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+def write_statement(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
     """Write a statement.
 
     Raises:
@@ -80,7 +77,7 @@ def write(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
         raise UsageError(f"{path} can't be written: {error.strerror}") from None
 
 
-def read(path: Path) -> list[Entry]:
+def read_statement(path: Path) -> list[StatementEntry]:
     """The snapshots of a statement.
 
     Raises:
@@ -102,7 +99,7 @@ def read(path: Path) -> list[Entry]:
     return [_entry(path, place, entry) for place, entry in enumerate(entries)]
 
 
-def _entry(path: Path, place: int, entry: Any) -> Entry:
+def _entry(path: Path, place: int, entry: Any) -> StatementEntry:
     for name, kind in _NEEDED.items():
         value = entry.get(name) if isinstance(entry, dict) else None
         if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
@@ -110,7 +107,7 @@ def _entry(path: Path, place: int, entry: Any) -> Entry:
     if entry["episodes"] < 1:
         raise UsageError(f"{path}: snapshot {place} of the statement: {entry['episodes']} episodes")
     seed, versions = entry.get("seed"), entry.get("versions")
-    return Entry(
+    return StatementEntry(
         run=entry["run"],
         snapshot=entry["snapshot"],
         weights=entry["weights"],
@@ -125,7 +122,7 @@ def _entry(path: Path, place: int, entry: Any) -> Entry:
     )
 
 
-def deviations(entry: Entry, again: Evaluation) -> list[str]:
+def differences_from(entry: StatementEntry, again: Evaluation) -> list[str]:
     """What a repetition found otherwise than the statement says; none: it is confirmed.
 
     Equal seeds give equal episodes on one machine. On another one, or with other versions, draws may differ: there the
@@ -148,7 +145,7 @@ def deviations(entry: Entry, again: Evaluation) -> list[str]:
     return found
 
 
-def is_same_play(entry: Entry, again: Evaluation) -> bool:
+def is_same_play(entry: StatementEntry, again: Evaluation) -> bool:
     """Whether the episodes were the same ones, up to rounding."""
     mean = again.mean_return
     return mean is not None and abs(mean - entry.mean_return) <= _CLOSE * max(1.0, abs(entry.mean_return))

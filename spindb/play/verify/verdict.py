@@ -89,7 +89,7 @@ class _Estimate:
         return CRITICAL * self.error
 
 
-def judge(
+def verdict_on(
     logged: Logged,
     played: Sequence[Drawn],
     *,

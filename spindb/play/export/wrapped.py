@@ -1,7 +1,7 @@
-"""What is done to observations and actions around a policy, carried into its plan.
+"""A policy with what the saved wrappers do to observations and actions, as one plan.
 
 Between the environment inside of all wrappers and the network stand the wrappers that were saved (and zeros for contact
-forces), and the rule that makes outputs actions (`spindb.play.actions`). Each wrapper that is known is told in ONNX's
+forces), and the rule that makes outputs actions (`spindb.play.actions`). Each known wrapper is written in ONNX's
 operations; one that can't be is refused. The same is also computed here by the wrappers themselves, so that what was
 exported can be compared with what is played.
 """
@@ -15,25 +15,28 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.saved_environment import SavedLayer
 from spindb.errors import EnvironmentBuildError, PolicyError
 from spindb.play.actions import Decided, Rule, settle
+from spindb.play.arrays import Array, Observation
 from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import CONTACT_FORCES_ZERO, BuiltEnvironment, Choices
 from spindb.play.environments.chain import Stage, chain_of
 from spindb.play.environments.contact_forces import FORCES, concerns, were_zero
-from spindb.play.environments.of_snapshot import environment_of
+from spindb.play.environments.of_snapshot import environment_of, state_of
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.packages import is_of_gym
-from spindb.play.environments.state import saved_of
-from spindb.play.environments.wrappers import Values
+from spindb.play.environments.protocols import GymSpace
+from spindb.play.environments.wrappers import WrapperValues
 from spindb.play.environments.wrapping import Layer
+from spindb.play.export.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.fit import require_fit
 from spindb.play.locate import Playable
-from spindb.play.onnx_plan import Plan, PlanStep, plan_of
 from spindb.play.policies import Policy
+from spindb.play.process_state import unchanged_process
 
 _UNCONCERNED = ("TimeLimit", "NormalizeReward", "TransformReward", "ClipReward", "SignReward")
 """They change neither observations nor actions."""
@@ -64,17 +67,17 @@ class _Writer:
     steps: list[PlanStep] = field(default_factory=list)
     arrays: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         output = f"{self.prefix}_{op.lower()}_{len(self.steps)}"
         self.steps.append(PlanStep(op, inputs, output, attributes))
         return output
 
-    def array(self, value: Any, dtype: str = "f4") -> str:
+    def array(self, value: ArrayLike, dtype: str = "f4") -> str:
         name = f"{self.prefix}_constant_{len(self.arrays)}"
         self.arrays[name] = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
         return name
 
-    def cut(self, name: str, low: Any, high: Any) -> str:
+    def cut(self, name: str, low: ArrayLike, high: ArrayLike) -> str:
         return self.add("Min", self.add("Max", name, self.array(low)), self.array(high))
 
     def shaped(self, name: str, shape: Sequence[int]) -> str:
@@ -85,7 +88,7 @@ Recipe = Callable[[_Writer, Stage, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class WrappedPolicy:
     """A policy in what stands around it: takes observations of the innermost environment, gives actions for it.
 
     Attributes:
@@ -102,7 +105,7 @@ class Carried:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is carried, in the order in which an observation meets it and an action leaves."""
+        """The wrappers and the rule in it, in the order in which an observation meets it and an action leaves."""
         seen = [stage.words for stage in self.stages if stage.layer.name in _OBSERVATIONS]
         rule = self.policy.notes[len(self.graph.notes) :] if isinstance(self.policy, Decided) else ()
         acted = [stage.words for stage in reversed(self.stages) if stage.layer.name in _ACTIONS]
@@ -112,7 +115,7 @@ class Carried:
         """The policy's plan within the rest.
 
         Raises:
-            PolicyError: the policy can't be told in ONNX's operations.
+            PolicyError: the policy can't be written in ONNX's operations.
         """
         plan = plan_of(self.graph, as_it_is=isinstance(self.policy, Decided))
         before, after = _Writer("before"), _Writer("after")
@@ -143,49 +146,51 @@ class Carried:
                 tensor = _ACTIONS[stage.layer.name](writer, stage, tensor)
         return tensor
 
-    def observations(self, count: int) -> Any:
+    def observations(self, count: int) -> Array:
         """So many observations of the innermost environment, under drawn actions, else random ones; shape (count, …).
 
         Raises:
             PlaybackError: the environment's own code raised an exception.
         """
         env = self.environment
-        if env is None or not hasattr(env.action_space, "sample"):
+        space = None if env is None else env.action_space
+        if env is None or space is None or not hasattr(space, "sample"):
             shape = (count, *(self.graph.observation_shape or ()))
             return np.random.default_rng(0).normal(size=shape).astype(self.graph.observation_dtype)
-        env.action_space.seed(0)
+        space.seed(0)
         found = [env.reset(0)]
         while len(found) < count:
-            step = env.step(env.action_space.sample())
+            step = env.step(space.sample())
             found.append(env.reset() if step.terminated or step.truncated else step.observation)
         plain = not any(stage.layer.name in _OBSERVATIONS for stage in self.stages)
         return np.asarray(found, dtype=self.graph.observation_dtype if plain else env.env.observation_space.dtype)
 
-    def seen(self, observations: Any) -> Any:
+    def seen(self, observations: Array) -> Array:
         """What the network sees of observations of the innermost environment, by the wrappers themselves."""
         return np.asarray([self._seen(one) for one in observations], dtype=self.graph.observation_dtype)
 
-    def _seen(self, observation: Any) -> Any:
+    def _seen(self, observation: Observation) -> Any:
         for stage in self.stages:
             if stage.layer.name in _OBSERVATIONS:
-                layer = stage.around
+                layer: Any = stage.around
                 observation = layer.seen(observation) if isinstance(layer, Layer) else layer.observation(observation)
         return observation
 
-    def actions(self, seen: Any) -> Any:
+    def actions(self, seen: Array) -> Array:
         """The actions for what the network sees, as the innermost environment is given them, by the wrappers."""
         found = np.asarray(self.policy.act(seen))
         for stage in reversed(self.stages):
             if stage.layer.name in _ACTIONS:
-                act = stage.around.acted if isinstance(stage.around, Layer) else stage.around.action
+                layer: Any = stage.around
+                act = layer.acted if isinstance(layer, Layer) else layer.action
                 found = np.asarray([act(action) for action in found])
         return found
 
 
 @contextlib.contextmanager
-def carried(
+def wrapped_policy(
     playable: Playable, graph: GraphPolicy, choices: Choices, rule: Rule | None = None
-) -> Iterator[tuple[Carried, BuiltEnvironment]]:
+) -> Iterator[tuple[WrappedPolicy, BuiltEnvironment]]:
     """A snapshot's policy in what stands around it in its environment, which is closed in the end.
 
     Args:
@@ -195,21 +200,22 @@ def carried(
         rule: what outputs are whose meaning stays open.
 
     Raises:
-        PlaybackError: no environment can be built, the policy does not fit, or a wrapper can't be carried.
+        PlaybackError: no environment can be built, the policy does not fit, or a wrapper has no operations in ONNX.
     """
-    for module in choices.imports:
-        import_environments(module)
-    try:
-        built = environment_of(playable, choices, policy=graph)
-    except EnvironmentBuildError as error:
-        raise EnvironmentBuildError(error.message, hint=_BUILD_HINT) from error
-    try:
-        yield within(graph, require_fit(graph, built, rule), built), built
-    finally:
-        built.environment.close()
+    with unchanged_process():
+        for module in choices.imports:
+            import_environments(module)
+        try:
+            built = environment_of(playable, choices, policy=graph)
+        except EnvironmentBuildError as error:
+            raise EnvironmentBuildError(error.message, hint=_BUILD_HINT) from error
+        try:
+            yield inside_wrappers(graph, require_fit(graph, built, rule), built), built
+        finally:
+            built.environment.close()
 
 
-def alone(graph: GraphPolicy, rule: Rule | None = None) -> Carried:
+def network_alone(graph: GraphPolicy, rule: Rule | None = None) -> WrappedPolicy:
     """A policy without an environment, its outputs made actions by a rule; of values the greatest is taken.
 
     Raises:
@@ -217,12 +223,12 @@ def alone(graph: GraphPolicy, rule: Rule | None = None) -> Carried:
     """
     if rule is None and not graph.form.settled and graph.form.scores == "values":
         rule = "argmax"
-    return Carried(graph, graph if rule is None else settle(graph, None, rule))
+    return WrappedPolicy(graph, graph if rule is None else settle(graph, None, rule))
 
 
-def not_carried(playable: Playable, graph: GraphPolicy) -> tuple[str, ...]:
+def wrappers_left_out(playable: Playable, graph: GraphPolicy) -> tuple[str, ...]:
     """What stood between environment and network in training, and is not in an export of the network alone."""
-    saved = saved_of(playable.directory, playable.snapshot.state_path, playable.env.classes)
+    saved = state_of(playable)
     chain = chain_of(saved.environment, None)
     found = [layer.name for layer in reversed(chain.wrappers) if not _is_unconcerned(layer)]
     trained = playable.env.id
@@ -230,7 +236,7 @@ def not_carried(playable: Playable, graph: GraphPolicy) -> tuple[str, ...]:
     return (*found, *((CONTACT_FORCES_ZERO,) if zero else ()))
 
 
-def within(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> Carried:
+def inside_wrappers(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> WrappedPolicy:
     """A policy in what stands around it in an environment.
 
     Args:
@@ -239,7 +245,7 @@ def within(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> Carri
         built: the environment, in the wrappers that were saved.
 
     Raises:
-        PolicyError: one of the wrappers can't be carried; the message says which, and why.
+        PolicyError: one of the wrappers can't be written so; the message says which, and why.
     """
     stages = []
     for stage in built.stages:
@@ -254,7 +260,7 @@ def within(graph: GraphPolicy, policy: Policy, built: BuiltEnvironment) -> Carri
             raise PolicyError(f"{layer.class_path} can't be carried into an export: {why}", hint=_HINT)
         stages.append(stage)
     inside = built.stages[0].inside if built.stages else built.environment.env
-    return Carried(graph, policy, tuple(stages), Environment(inside, built.environment.name))
+    return WrappedPolicy(graph, policy, tuple(stages), Environment(inside, built.environment.name))
 
 
 # One function per wrapper.
@@ -267,7 +273,7 @@ def _zero_forces(writer: _Writer, stage: Stage, name: str) -> str:
 
 
 def _normalised(writer: _Writer, stage: Stage, name: str) -> str:
-    values = Values(stage.layer, ())
+    values = WrapperValues(stage.layer, ())
     known, epsilon = values.statistics("obs_rms"), values.get("epsilon", default=1e-8)
     centred = writer.add("Sub", name, writer.array(known["mean"], "f8"))
     return writer.add("Div", centred, writer.array(np.sqrt(known["var"] + epsilon), "f8"))
@@ -305,11 +311,11 @@ def _clipped_action(writer: _Writer, stage: Stage, name: str) -> str:
     return writer.cut(name, space.low, space.high)
 
 
-def _is_box(space: Any) -> bool:
+def _is_box(space: object) -> bool:
     return any(cls.__name__ == "Box" for cls in type(space).__mro__)
 
 
-def _affine(first: Any, second: Any) -> tuple[Any, Any]:
+def _affine(first: GymSpace, second: GymSpace) -> tuple[Array, Array]:
     """Factor and shift that take the bounds of one space to those of another; where they are infinite, 1 and 0."""
     low, high, least, most = (np.asarray(b, "f8") for b in (first.low, first.high, second.low, second.high))
     bounded = np.isfinite(low) & np.isfinite(high) & np.isfinite(least) & np.isfinite(most)
@@ -365,15 +371,16 @@ def _choice(writer: _Writer, policy: Decided, scores: str, *, draws: bool) -> st
 
 
 def _number(writer: _Writer, policy: Decided, name: str) -> str:
-    space, low, high = policy.space, policy.space.low, policy.space.high
+    space, bounds = policy.space, policy.space.bounds
     if policy.rule == "tanh":
         name = name if policy.squashed else writer.add("Tanh", name)
         limit = policy.policy.form.limit
-        if low is not None and np.isfinite(low).all() and np.isfinite(high).all():
+        if bounds is not None and all(np.isfinite(bound).all() for bound in bounds):
+            low, high = bounds
             scaled = writer.add("Mul", name, writer.array(np.reshape((high - low) / 2, -1)))
             name = writer.add("Add", scaled, writer.array(np.reshape((low + high) / 2, -1)))
         elif limit is not None:
             name = writer.add("Mul", name, writer.array(limit))
-    elif policy.rule == "clip" and low is not None:
-        name = writer.cut(name, np.reshape(low, -1), np.reshape(high, -1))
-    return name if low is None else writer.shaped(name, space.shape)
+    elif policy.rule == "clip" and bounds is not None:
+        name = writer.cut(name, np.reshape(bounds[0], -1), np.reshape(bounds[1], -1))
+    return name if bounds is None else writer.shaped(name, space.shape)

@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from spindb.play.process_state import set_by_import
+
 _ERRORS_ONLY = 40
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def without_output() -> Iterator[None]:
     """Without what these libraries print and warn of while they are imported or build an environment."""
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -23,7 +25,7 @@ def quiet() -> Iterator[None]:
 
 def import_quietly(library: str) -> Any:
     """gym or gymnasium without the notices that they print and the warnings they log."""
-    with quiet():
+    with without_output(), set_by_import():
         module = importlib.import_module(library)
     if hasattr(module.logger, "set_level"):  # gym
         module.logger.set_level(_ERRORS_ONLY)
@@ -41,7 +43,7 @@ def import_gym_beforehand() -> None:
         import_quietly("gym")
 
 
-def hear_mujoco() -> None:
+def log_mujoco_warnings() -> None:
     """Log MuJoCo's warnings, which it prints and writes into ``MUJOCO_LOG.TXT`` in the current directory otherwise."""
     with contextlib.suppress(ImportError):
         importlib.import_module("mujoco").set_mju_user_warning(_of_mujoco)

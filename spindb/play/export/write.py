@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from spindb.errors import PolicyError
-from spindb.play.carried import Carried
+from spindb.play.arrays import Array
 from spindb.play.engine.graph_policy import GraphPolicy
-from spindb.play.onnx_plan import OPSET, Plan
+from spindb.play.export.onnx_plan import OPSET, Plan
+from spindb.play.export.wrapped import WrappedPolicy
 
 _IR_VERSION = 8  # of the ONNX format that came with opset 18: later runtimes read it too
 _CHECKED = 1000
@@ -74,12 +75,12 @@ def write_onnx(path: Path, plan: Plan, about: Mapping[str, str]) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def largest_difference(path: Path, policy: GraphPolicy | Carried) -> float:
+def largest_difference(path: Path, policy: GraphPolicy | WrappedPolicy) -> float:
     """Run an ONNX file by onnxruntime beside the policy, which must be deterministic, on 1,000 observations.
 
     Args:
         path: the file.
-        policy: whose outputs must come out; in what is carried around it, the observations are those of its
+        policy: whose outputs must come out; within wrappers, the observations are those of its
             environment under drawn actions.
 
     Returns:
@@ -91,7 +92,7 @@ def largest_difference(path: Path, policy: GraphPolicy | Carried) -> float:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)  # 4: nothing below fatal
-    whole = policy if isinstance(policy, Carried) else Carried(policy, policy)
+    whole = policy if isinstance(policy, WrappedPolicy) else WrappedPolicy(policy, policy)
     observations = whole.observations(_CHECKED)
     seen = whole.seen(observations)
     try:
@@ -109,7 +110,7 @@ def largest_difference(path: Path, policy: GraphPolicy | Carried) -> float:
     return largest
 
 
-def _difference(ours: Any, theirs: Any) -> float:
+def _difference(ours: Array, theirs: Array) -> float:
     if np.shape(ours) != np.shape(theirs):
         return math.inf
     wide = np.asarray(ours, dtype=np.float64)

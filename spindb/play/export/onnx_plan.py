@@ -1,4 +1,4 @@
-"""A policy as a list of ONNX's operations and arrays: what it computes, told without spindb, TensorFlow or PyTorch.
+"""A policy as a list of ONNX's operations and arrays: what it computes, without spindb, TensorFlow or PyTorch.
 
 What follows from no input is an array; what a graph of TensorFlow's operations does beside that is said in operations
 of ONNX, opset 18 (onnx.ai/onnx/operators).
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spindb.disk.codecs.nodes import Node
 from spindb.errors import PolicyError
@@ -56,7 +57,7 @@ def plan_of(policy: GraphPolicy, *, as_it_is: bool = False) -> Plan:
         as_it_is: its output ``action`` is what the network gives, also where that is no action yet.
 
     Raises:
-        PolicyError: it uses an operation that is not told in ONNX's here, or does not say what it observes.
+        PolicyError: it uses an operation that is not known in ONNX's, or does not say what it observes.
     """
     with evaluating(policy.save, "can't be exported"):
         return _plan_of(policy, as_it_is)
@@ -110,7 +111,7 @@ class _Writer:
         """Write what a tensor of the graph needs; returns its name here."""
         target, port = self.graph.resolve(name)
         if port:
-            raise _untold(self.graph, self.graph.node(target))
+            raise _not_exportable(self.graph, self.graph.node(target))
         program = Program(self.graph, name, filled=self.filled)
         for node in program.order:
             if (node.name, draws) not in self.written:
@@ -128,19 +129,19 @@ class _Writer:
         if node.name in program.placeholders:
             return "observation"
         if any(port for _, port in sources):
-            raise _untold(self.graph, node)
+            raise _not_exportable(self.graph, node)
         values = [program.constant(name) for name, _ in sources]
-        told = (_DRAWN if draws else {}).get(node.op) or _TOLD.get(node.op)
-        if told is None:
-            raise _untold(self.graph, node)
-        return told(_Told(self, node, inputs, values))
+        emit = (_DRAWN if draws else {}).get(node.op) or _EMITTED.get(node.op)
+        if emit is None:
+            raise _not_exportable(self.graph, node)
+        return emit(_Emitter(self, node, inputs, values))
 
-    def array(self, name: str, value: Any) -> str:
+    def array(self, name: str, value: ArrayLike) -> str:
         """Keep an array; returns its name."""
         self.arrays.setdefault(name, np.ascontiguousarray(value).reshape(np.shape(value)))
         return name
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         """Add a step, or find the same one; returns the name of what it gives."""
         key = (op, inputs, repr(sorted(attributes.items())))
         if key in self.found and not op.startswith("Random"):
@@ -150,7 +151,7 @@ class _Writer:
         return output
 
 
-def _untold(graph: Graph, node: Node) -> PolicyError:
+def _not_exportable(graph: Graph, node: Node) -> PolicyError:
     return PolicyError(
         f"{graph.save}: the operation {node.op} of {node.name} can't be exported",
         hint=_HINT,
@@ -158,18 +159,18 @@ def _untold(graph: Graph, node: Node) -> PolicyError:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """A node to be told: its inputs by their names here, and their values where these are constant."""
+class _Emitter:
+    """A node to be written: its inputs by their names here, and their values where these are constant."""
 
     writer: _Writer
     node: Node
     inputs: list[str]
     values: list[Any]
 
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
         return self.writer.add(op, *inputs, **attributes)
 
-    def number(self, value: Any, dtype: str = "f4") -> str:
+    def number(self, value: ArrayLike, dtype: str = "f4") -> str:
         """A constant of ours."""
         array = np.array(value, dtype=dtype)
         return self.writer.array(f"constant_{array.dtype}_{array.tolist()}".replace(" ", ""), array)
@@ -177,7 +178,7 @@ class _Told:
     def settled(self, which: int) -> Any:
         """The value of an input that must not depend on the observation."""
         if self.values[which] is None:
-            raise _untold(self.writer.graph, self.node)
+            raise _not_exportable(self.writer.graph, self.node)
         return self.values[which]
 
     def lengths(self, which: int) -> str:
@@ -187,59 +188,59 @@ class _Told:
         return self.add("Cast", self.inputs[which], to="i8")
 
 
-Teller = Callable[[_Told], str]
+Emit = Callable[[_Emitter], str]
 
 
-def _same(op: str, **attributes: Any) -> Teller:
-    return lambda told: told.add(op, *told.inputs, **attributes)
+def _same(op: str, **attributes: object) -> Emit:
+    return lambda emit: emit.add(op, *emit.inputs, **attributes)
 
 
-def _mat_mul(told: _Told) -> str:
+def _mat_mul(emit: _Emitter) -> str:
     operands = []
     for which, transposed in enumerate(("transpose_a", "transpose_b")):
-        name, value = told.inputs[which], told.values[which]
-        if told.node.attributes.get(transposed):
+        name, value = emit.inputs[which], emit.values[which]
+        if emit.node.attributes.get(transposed):
             constant = value is not None
-            name = told.writer.array(f"{name}.T", value.T) if constant else told.add("Transpose", name, perm=[1, 0])
+            name = emit.writer.array(f"{name}.T", value.T) if constant else emit.add("Transpose", name, perm=[1, 0])
         operands.append(name)
-    return told.add("MatMul", *operands)
+    return emit.add("MatMul", *operands)
 
 
-def _squeeze(told: _Told) -> str:
-    axes = told.node.attributes.get("squeeze_dims")
-    return told.add("Squeeze", told.inputs[0], *([told.number(axes, "i8")] if axes else []))
+def _squeeze(emit: _Emitter) -> str:
+    axes = emit.node.attributes.get("squeeze_dims")
+    return emit.add("Squeeze", emit.inputs[0], *([emit.number(axes, "i8")] if axes else []))
 
 
-def _cast(to: str) -> Teller:
-    return lambda told: told.add("Cast", told.inputs[0], to=told.node.attributes[to])
+def _cast(to: str) -> Emit:
+    return lambda emit: emit.add("Cast", emit.inputs[0], to=emit.node.attributes[to])
 
 
-def _shape(told: _Told) -> str:
-    return told.add("Cast", told.add("Shape", told.inputs[0]), to=told.node.attributes.get("out_type", "i4"))
+def _shape(emit: _Emitter) -> str:
+    return emit.add("Cast", emit.add("Shape", emit.inputs[0]), to=emit.node.attributes.get("out_type", "i4"))
 
 
-def _reduced(op: str) -> Teller:
-    def tell(told: _Told) -> str:
-        axes = told.number(np.atleast_1d(told.settled(1)), "i8")
-        return told.add(op, told.inputs[0], axes, keepdims=int(bool(told.node.attributes.get("keep_dims"))))
+def _reduced(op: str) -> Emit:
+    def run(emit: _Emitter) -> str:
+        axes = emit.number(np.atleast_1d(emit.settled(1)), "i8")
+        return emit.add(op, emit.inputs[0], axes, keepdims=int(bool(emit.node.attributes.get("keep_dims"))))
 
-    return tell
-
-
-def _arg_max(told: _Told) -> str:
-    found = told.add("ArgMax", told.inputs[0], axis=int(told.settled(1)), keepdims=0)
-    return told.add("Cast", found, to=told.node.attributes.get("output_type") or "i8")
+    return run
 
 
-def _pack(told: _Told) -> str:
-    axis = int(told.node.attributes.get("axis") or 0)
-    parts = [told.add("Unsqueeze", name, told.number([axis], "i8")) for name in told.inputs]
-    return told.add("Concat", *parts, axis=axis)
+def _arg_max(emit: _Emitter) -> str:
+    found = emit.add("ArgMax", emit.inputs[0], axis=int(emit.settled(1)), keepdims=0)
+    return emit.add("Cast", found, to=emit.node.attributes.get("output_type") or "i8")
 
 
-def _sliced(told: _Told) -> str:
-    attributes = told.node.attributes
-    begin, end, strides = ([int(n) for n in told.settled(which)] for which in (1, 2, 3))
+def _pack(emit: _Emitter) -> str:
+    axis = int(emit.node.attributes.get("axis") or 0)
+    parts = [emit.add("Unsqueeze", name, emit.number([axis], "i8")) for name in emit.inputs]
+    return emit.add("Concat", *parts, axis=axis)
+
+
+def _sliced(emit: _Emitter) -> str:
+    attributes = emit.node.attributes
+    begin, end, strides = ([int(n) for n in emit.settled(which)] for which in (1, 2, 3))
     begin_mask, end_mask, dropped = (
         int(attributes.get(name) or 0) for name in ("begin_mask", "end_mask", "shrink_axis_mask")
     )
@@ -253,30 +254,30 @@ def _sliced(told: _Told) -> str:
         if end_mask >> axis & 1:
             end[axis] = far.max if step > 0 else far.min
     axes = list(range(len(begin)))
-    numbers = (told.number(values, "i8") for values in (begin, end, axes, strides))
-    found = told.add("Slice", told.inputs[0], *numbers)
+    numbers = (emit.number(values, "i8") for values in (begin, end, axes, strides))
+    found = emit.add("Slice", emit.inputs[0], *numbers)
     gone = [axis for axis in axes if dropped >> axis & 1]
-    return told.add("Squeeze", found, told.number(gone, "i8")) if gone else found
+    return emit.add("Squeeze", found, emit.number(gone, "i8")) if gone else found
 
 
-def _zeros(told: _Told) -> str:
+def _zeros(emit: _Emitter) -> str:
     """Zeros of the shape that the first input says."""
-    return told.add("ConstantOfShape", told.lengths(0))
+    return emit.add("ConstantOfShape", emit.lengths(0))
 
 
-def _likeliest(told: _Told) -> str:
-    if int(told.settled(1)) != 1:
-        raise _untold(told.writer.graph, told.node)
-    found = told.add("ArgMax", told.inputs[0], axis=-1, keepdims=1)
-    return told.add("Cast", found, to=told.node.attributes.get("output_dtype") or "i8")
+def _likeliest(emit: _Emitter) -> str:
+    if int(emit.settled(1)) != 1:
+        raise _not_exportable(emit.writer.graph, emit.node)
+    found = emit.add("ArgMax", emit.inputs[0], axis=-1, keepdims=1)
+    return emit.add("Cast", found, to=emit.node.attributes.get("output_dtype") or "i8")
 
 
-def _category(told: _Told) -> str:
-    found = told.add("Multinomial", told.inputs[0], sample_size=int(told.settled(1)), dtype="i8")
-    return told.add("Cast", found, to=told.node.attributes.get("output_dtype") or "i8")
+def _category(emit: _Emitter) -> str:
+    found = emit.add("Multinomial", emit.inputs[0], sample_size=int(emit.settled(1)), dtype="i8")
+    return emit.add("Cast", found, to=emit.node.attributes.get("output_dtype") or "i8")
 
 
-_TOLD: Mapping[str, Teller] = {
+_EMITTED: Mapping[str, Emit] = {
     "MatMul": _mat_mul,
     **dict.fromkeys(("BiasAdd", "Add", "AddV2"), _same("Add")),
     "AddN": _same("Sum"),
@@ -287,8 +288,8 @@ _TOLD: Mapping[str, Teller] = {
     **{op: _same(op) for op in ("Atan", "IsNan", "IsInf")},
     **dict.fromkeys(("Rint", "Round"), _same("Round")),
     **dict.fromkeys(("PreventGradient", "EnsureShape"), _same("Identity")),
-    "Expm1": lambda told: told.add("Sub", told.add("Exp", told.inputs[0]), told.number(1)),
-    "NotEqual": lambda told: told.add("Not", told.add("Equal", *told.inputs)),
+    "Expm1": lambda emit: emit.add("Sub", emit.add("Exp", emit.inputs[0]), emit.number(1)),
+    "NotEqual": lambda emit: emit.add("Not", emit.add("Equal", *emit.inputs)),
     "Softmax": _same("Softmax", axis=-1),
     "LogSoftmax": _same("LogSoftmax", axis=-1),
     "Maximum": _same("Max"),
@@ -299,22 +300,22 @@ _TOLD: Mapping[str, Teller] = {
     "LogicalAnd": _same("And"),
     "LogicalOr": _same("Or"),
     **dict.fromkeys(("Select", "SelectV2"), _same("Where")),
-    "Square": lambda told: told.add("Mul", told.inputs[0], told.inputs[0]),
-    "SquaredDifference": lambda told: told.add("Pow", told.add("Sub", *told.inputs), told.number(2)),
-    "Rsqrt": lambda told: told.add("Reciprocal", told.add("Sqrt", told.inputs[0])),
-    "Log1p": lambda told: told.add("Log", told.add("Add", told.inputs[0], told.number(1))),
-    "Relu6": lambda told: told.add("Min", told.add("Relu", told.inputs[0]), told.number(6)),
-    "LeakyRelu": lambda told: told.add("LeakyRelu", told.inputs[0], alpha=told.node.attributes.get("alpha", 0.2)),
-    "ClipByValue": lambda told: told.add("Min", told.add("Max", told.inputs[0], told.inputs[1]), told.inputs[2]),
+    "Square": lambda emit: emit.add("Mul", emit.inputs[0], emit.inputs[0]),
+    "SquaredDifference": lambda emit: emit.add("Pow", emit.add("Sub", *emit.inputs), emit.number(2)),
+    "Rsqrt": lambda emit: emit.add("Reciprocal", emit.add("Sqrt", emit.inputs[0])),
+    "Log1p": lambda emit: emit.add("Log", emit.add("Add", emit.inputs[0], emit.number(1))),
+    "Relu6": lambda emit: emit.add("Min", emit.add("Relu", emit.inputs[0]), emit.number(6)),
+    "LeakyRelu": lambda emit: emit.add("LeakyRelu", emit.inputs[0], alpha=emit.node.attributes.get("alpha", 0.2)),
+    "ClipByValue": lambda emit: emit.add("Min", emit.add("Max", emit.inputs[0], emit.inputs[1]), emit.inputs[2]),
     "Squeeze": _squeeze,
-    "ExpandDims": lambda told: told.add("Unsqueeze", told.inputs[0], told.number([told.settled(1)], "i8")),
-    "Reshape": lambda told: told.add("Reshape", told.inputs[0], told.lengths(1)),
-    "Tile": lambda told: told.add("Tile", told.inputs[0], told.lengths(1)),
-    "Fill": lambda told: told.add("Expand", told.inputs[1], told.lengths(0)),
+    "ExpandDims": lambda emit: emit.add("Unsqueeze", emit.inputs[0], emit.number([emit.settled(1)], "i8")),
+    "Reshape": lambda emit: emit.add("Reshape", emit.inputs[0], emit.lengths(1)),
+    "Tile": lambda emit: emit.add("Tile", emit.inputs[0], emit.lengths(1)),
+    "Fill": lambda emit: emit.add("Expand", emit.inputs[1], emit.lengths(0)),
     "Shape": _shape,
-    "Transpose": lambda told: told.add("Transpose", told.inputs[0], perm=[int(n) for n in told.settled(1)]),
-    "ConcatV2": lambda told: told.add("Concat", *told.inputs[:-1], axis=int(told.settled(-1))),
-    "GatherV2": lambda told: told.add("Gather", told.inputs[0], told.inputs[1], axis=int(told.settled(2))),
+    "Transpose": lambda emit: emit.add("Transpose", emit.inputs[0], perm=[int(n) for n in emit.settled(1)]),
+    "ConcatV2": lambda emit: emit.add("Concat", *emit.inputs[:-1], axis=int(emit.settled(-1))),
+    "GatherV2": lambda emit: emit.add("Gather", emit.inputs[0], emit.inputs[1], axis=int(emit.settled(2))),
     "Pack": _pack,
     "StridedSlice": _sliced,
     "Cast": _cast("DstT"),
@@ -325,8 +326,8 @@ _TOLD: Mapping[str, Teller] = {
 }  # fmt: skip
 """TensorFlow's operations in ONNX's, with what is likeliest in the place of draws."""
 
-_DRAWN: Mapping[str, Teller] = {
+_DRAWN: Mapping[str, Emit] = {
     "Multinomial": _category,
-    "RandomStandardNormal": lambda told: told.add("RandomNormalLike", _zeros(told)),
+    "RandomStandardNormal": lambda emit: emit.add("RandomNormalLike", _zeros(emit)),
 }
 """Draws."""

@@ -1,0 +1,1 @@
+"""What the commands that play do. It brings numpy and more: a command imports it when it runs, help never does."""

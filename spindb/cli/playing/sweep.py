@@ -1,0 +1,116 @@
+"""Every snapshot of some runs evaluated, as ``spindb sweep`` does it.
+
+Drawing takes the analysis extra, and a second: it is imported where returns are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from spindb.cli.options import require_runs, words_of
+from spindb.cli.playing.many import Evaluations, evaluate_over_processes
+from spindb.cli.terminal.evaluations import print_evaluations
+from spindb.cli.terminal.tables import plural, say
+from spindb.extras import require_extra
+from spindb.index.database.connect import connected
+from spindb.index.query.selection import selected
+from spindb.index.read.evaluations import Evaluated
+from spindb.play.locate import Playable
+from spindb.play.request import PlayOptions
+from spindb.play.session import evaluate
+from spindb.play.sweep import SweepPlan, evaluated_with, plan_sweep
+from spindb.records import Evaluation
+from spindb.signals import active
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Which runs, how their snapshots are played, and where the picture goes."""
+
+    words: Sequence[str] | None
+    everything: bool
+    options: PlayOptions
+    jobs: int | None
+    out: Path | None
+    database: str
+
+
+def evaluate_snapshots(sweep: Sweep) -> None:
+    """Play what was not played with these options, print the results, and draw them.
+
+    Raises:
+        NotFoundError: no run matches.
+        typer.Exit: some snapshots could not be played.
+        KeyboardInterrupt: it was interrupted; what was played by then is recorded.
+    """
+    with connected(sweep.database) as connection:
+        ids = selected(connection, words_of(sweep.words), everything=sweep.everything, notice=say)
+        require_runs(ids, sweep.words)
+        plan = plan_sweep(connection, ids, sweep.options)
+    count = plural(len(plan.waiting) + plan.done, "snapshot")
+    say(f"{count} of {plural(len(ids), 'run')}, {plan.done} evaluated so already")
+    found = _evaluate(plan, sweep.options, sweep.jobs, sweep.database)
+    with connected(sweep.database) as connection:
+        rows = evaluated_with(connection, ids, sweep.options)
+    print_evaluations(rows)
+    if sweep.out is not None and rows:
+        _plot(rows, sweep.out, sweep.options)
+    _end(found)
+
+
+def _evaluate(plan: SweepPlan, options: PlayOptions, jobs: int | None, location: str) -> Evaluations:
+    """Play what is left; says where an environment ended episodes before ``--len`` did."""
+    ends: dict[str, int] = {}
+
+    def note_limit(_: Playable, found: Evaluation) -> None:
+        for one in found.episodes:
+            if one.ending == "truncated" and one.length < options.length:
+                name = found.env_id or "the environment"
+                ends[name] = max(ends.get(name, 0), one.length)
+
+    task = partial(evaluate, options=options)
+    found = evaluate_over_processes(plan.waiting, task, jobs, location, note_limit)
+    for name, steps in ends.items():
+        say(f"note: --len {options.length}: {name} itself ends an episode after {steps} steps")
+    return found
+
+
+def _end(found: Evaluations) -> None:
+    for place, reason in found.failures:
+        say(f"  {place}: {reason}")
+    if found.interrupted:
+        active().left = "what was evaluated so far is recorded, the same command evaluates the rest"
+        raise KeyboardInterrupt
+    if found.failures:
+        raise typer.Exit(1)
+
+
+def _plot(rows: list[Evaluated], out: Path, options: PlayOptions) -> None:
+    """Return over itr, a line per run, its band the standard error over episodes."""
+    with require_extra():
+        from spindb.analysis.curves import Line
+        from spindb.analysis.drawing.panels import Panel
+        from spindb.analysis.drawing.plots import draw_curves, save_figure
+    lines = []
+    for run_id in dict.fromkeys(e.run_id for e in rows):
+        own = sorted((e for e in rows if e.run_id == run_id and e.itr is not None), key=lambda e: e.itr or 0)
+        if own:
+            x, y = np.array([float(e.itr or 0) for e in own]), np.array([e.mean_return for e in own])
+            half = np.array([e.standard_error or 0.0 for e in own])
+            count = np.array([float(e.episodes) for e in own])
+            lines.append(Line(f"{run_id} {own[0].name}", x, y, y - half, y + half, count))
+    if not lines:
+        say("nothing to plot: no numbered snapshot")
+        return
+    panel = Panel("", "itr", "return", tuple(lines))
+    action = "deterministic" if options.deterministic else "drawn"
+    save_figure(
+        draw_curves([panel], f"mean of {options.episodes} episodes, actions {action}, band: standard error"), out
+    )
+    say(f"written to {out}")
