@@ -24,7 +24,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from spindb.analysis.compare import compare
-from spindb.analysis.drawing.panels import Wanted, panels
+from spindb.analysis.drawing.panels import PlotSpec, panels
 from spindb.canonical import canonical
 from spindb.index.database import migrate
 from spindb.index.database.connect import connected
@@ -48,7 +48,7 @@ QUESTIONS: dict[str, Callable[[Connection, list[int]], object]] = {
     "compare": lambda connection, ids: compare(connection, ids),
     "doctor": examine,
     "params --varying": varying_keys,
-    "plot": lambda connection, ids: panels(connection, ids, Wanted()),
+    "plot": lambda connection, ids: panels(connection, ids, PlotSpec()),
 }
 
 

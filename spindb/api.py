@@ -180,21 +180,21 @@ class Database:
     def plot(self, filter: str = "", value: str | Sequence[str] = "Performance", **options: Any) -> Figure:
         """Learning curves as a figure, which a notebook shows.
 
-        `options` are the fields of `spindb.analysis.drawing.panels.Wanted` (``axis``, ``group_by``, ``facet``,
-        ``estimator``, ``band``, ``width``, ``each``, ``legend``). What was left out, averaged or drawn apart is warned
-        of.
+        `options` are the fields of `spindb.analysis.drawing.panels.PlotSpec` (``axis``, ``group_by``, ``facet``,
+        ``estimator``, ``band``, ``width``, ``per_run``, ``legend``). Warns of what was left out, averaged or drawn
+        apart.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.
         """
         with needing():
-            from spindb.analysis.drawing.panels import Wanted, arranged
+            from spindb.analysis.drawing.panels import PlotSpec, arranged
             from spindb.analysis.drawing.plots import draw_curves
         try:
-            wanted = Wanted(values=(value,) if isinstance(value, str) else tuple(value), **options)
+            wanted = PlotSpec(values=(value,) if isinstance(value, str) else tuple(value), **options)
         except TypeError as error:
             raise UsageError(
-                f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(Wanted.__slots__)}"
+                f"plot: {str(error).partition('() ')[2]}", hint=f"options: {', '.join(PlotSpec.__slots__)}"
             ) from None
         with self._reading() as connection:
             found = arranged(connection, selected(connection, [filter]), wanted)

@@ -7,7 +7,7 @@ import re
 import documents
 import pytest
 
-from spindb.cli.terminal.tables import JSON_VERSION
+from spindb.views.jsonable import JSON_VERSION
 
 
 @pytest.mark.slow

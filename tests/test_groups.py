@@ -15,7 +15,7 @@ import pytest
 from conftest import EVALUATION, Outcome, settle
 
 from spindb.analysis import summaries
-from spindb.analysis.drawing.panels import Wanted, panels
+from spindb.analysis.drawing.panels import PlotSpec, panels
 from spindb.analysis.statistics import describe, welch
 from spindb.canonical import canonical
 from spindb.index.database.connect import connected
@@ -268,7 +268,7 @@ def test_a4_resumed_from_before_the_end_is_one_training(write: Write, run_direct
     (row,) = json.loads(cli("compare", "--summary", "mean", "--json").out)
     assert row["values"] == [3.5, 3.5], "rows that both have count once"
     with connected("spindb.db") as connection:
-        (panel,) = panels(connection, run_ids(connection, ""), Wanted())
+        (panel,) = panels(connection, run_ids(connection, ""), PlotSpec())
     assert panel.lines[0].y.tolist() == list(range(8))
 
 
@@ -280,7 +280,7 @@ def test_a4_what_was_trained_anew_after_a_checkpoint_counts(write: Write, run_di
     (row,) = json.loads(cli("compare", "--summary", "max", "--json").out)
     assert row["values"] == [7.0], "rows of the first run behind the checkpoint count no more"
     with connected("spindb.db") as connection:
-        (panel,) = panels(connection, run_ids(connection, ""), Wanted())
+        (panel,) = panels(connection, run_ids(connection, ""), PlotSpec())
     assert panel.lines[0].x.tolist() == [1000.0 * (e + 1) for e in range(8)]
     assert panel.lines[0].y.tolist() == [0, 2, 4, 6, 4, 5, 6, 7]
 
@@ -417,7 +417,7 @@ def test_a6_facets_average_no_unknown_environments(write: Write, cli: Cli) -> No
             write(f"{name}_s{seed}", last, exp_name=name, seed=seed, env=None, algo="ppo")
     compared(cli)
     with connected("spindb.db") as connection:
-        wanted = Wanted(group_by=("clip_ratio",), facet="algo")
+        wanted = PlotSpec(group_by=("clip_ratio",), facet="algo")
         (panel,) = panels(connection, run_ids(connection, ""), wanted)
     assert [line.y[-1] for line in panel.lines] == [100.0, 10.0]
     assert [line.n[-1] for line in panel.lines] == [2, 2]
@@ -577,7 +577,7 @@ def test_a12_great_numbers_are_no_traceback(write: Write, cli: Cli, summary: str
     cli("ingest", "data")
     assert cli("compare", "--summary", summary, "--json").code == 0
     with connected("spindb.db") as connection:
-        found = panels(connection, run_ids(connection, ""), Wanted(width=3))
+        found = panels(connection, run_ids(connection, ""), PlotSpec(width=3))
     great = next(line for line in found[0].lines if "0.9" in line.label)
     assert great.y[-1] == pytest.approx(1.4e308)
 

@@ -23,7 +23,7 @@ from conftest import EVALUATION, REPOSITORY, SHARED, Outcome, settle
 from servers import Server
 from sqlalchemy import select
 
-from spindb.analysis.drawing.panels import Wanted, panels
+from spindb.analysis.drawing.panels import PlotSpec, panels
 from spindb.index.database.connect import connected
 from spindb.index.database.models import runs
 from spindb.index.query.search import run_ids
@@ -86,7 +86,7 @@ _IDS = (
 
 def _plot(cli: Cli, case: Case, tokens: Tokens) -> Answer:
     with connected(case.database) as connection:
-        found = panels(connection, run_ids(connection, case.filter), Wanted())
+        found = panels(connection, run_ids(connection, case.filter), PlotSpec())
     return [
         (
             panel.title,

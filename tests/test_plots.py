@@ -269,7 +269,7 @@ def test_without_a_toolkit_that_is_said(
         (("--xaxis", "Epochs"), 2, "did you mean"),
         (("--facet", "nonsense"), 2, "nothing here is called"),
         (("--legend", "one"), 2, "1 names in the legend for 4 lines"),
-        (("--est", "mode"), 2, "estimators:"),
+        (("--est", "mode"), 2, "'mode' is not one of"),
         (("--est", "median", "--band", "se"), 2, "is a band of the mean"),
         (("--scatter", "pi_lr", "--parallel", "pi_lr"), 2, "exclude each other"),
         (("--scatter", "pi_lr", "--summary", "reach:1e9"), 2, "nothing to draw"),

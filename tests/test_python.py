@@ -89,7 +89,7 @@ def test_configs_evaluations_compare(db: Database) -> None:
 
 
 def test_plot(db: Database) -> None:
-    figure = db.plot("algo=ppo", ["Performance", "TotalEnvInteracts"], axis="epoch", each=True)
+    figure = db.plot("algo=ppo", ["Performance", "TotalEnvInteracts"], axis="epoch", per_run=True)
     assert len(figure.axes) == 2
     assert figure.axes[0].get_xlabel() == "Epoch"
     with pytest.raises(UsageError, match="unexpected keyword"):

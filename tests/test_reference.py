@@ -272,7 +272,7 @@ def test_c6_runs_of_one_name_are_told_apart(tmp_path: Path, cli: Cli, monkeypatc
 
 def test_c6_lines_of_single_runs_are_told_apart(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    from spindb.analysis.drawing.panels import Wanted, panels
+    from spindb.analysis.drawing.panels import PlotSpec, panels
     from spindb.ingest.pipeline import ingest
 
     for number, name in enumerate(("a/output_dir", "b/output_dir", "c")):
@@ -283,5 +283,5 @@ def test_c6_lines_of_single_runs_are_told_apart(tmp_path: Path) -> None:
     settle(tmp_path)
     ingest(tmp_path / "spindb.db", [tmp_path / "data"])
     with connected(tmp_path / "spindb.db") as connection:
-        (panel,) = panels(connection, [1, 2, 3], Wanted(values=("Performance",), each=True))
+        (panel,) = panels(connection, [1, 2, 3], PlotSpec(values=("Performance",), per_run=True))
     assert [line.label for line in panel.lines] == ["a/output_dir", "b/output_dir", "c"]

@@ -27,10 +27,10 @@ from spindb.cli.terminal.door import (
     say,
     say_error,
 )
-from spindb.cli.terminal.tables import JSON_VERSION
 from spindb.errors import DamagedWarning, DatabaseError, SpindbError
 from spindb.location import working_directory
 from spindb.signals import Interrupts, active, exit_code, interrupts, words
+from spindb.views.jsonable import JSON_VERSION
 
 COMMANDS = {
     "ingest": ("ingest",),

@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from spindb.errors import DatabaseError
+from spindb.index.read.finding_codes import CODES
 from spindb.legible import legible
 from spindb.location import located
 
@@ -127,6 +128,11 @@ def of_tag(ctx: typer.Context, incomplete: str) -> list[str]:
 def of_query(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of saved queries."""
     return _starting(incomplete, _ask(ctx, "SELECT name FROM queries ORDER BY name"))
+
+
+def of_finding(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Findings of ``spindb doctor``."""
+    return _starting(incomplete, CODES)
 
 
 def _names(ctx: typer.Context, begun: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -51,7 +51,7 @@ class _AsItIs:
         info = self._info
         if info.parser is not None:
             return _UNFIT
-        if kind is str and isinstance(value, str):
+        if isinstance(value, str) and (kind is str or value in _choices(kind)):
             return value
         if kind is int and (number := _whole(value)) is not None:
             inside = (info.min is None or number >= info.min) and (info.max is None or number <= info.max)
@@ -59,6 +59,10 @@ class _AsItIs:
         if kind is Path and isinstance(value, str) and _takes_any_path(info):
             return Path(value) if os.access(value, os.R_OK) or not os.path.exists(value) else _UNFIT
         return _UNFIT
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _whole(value: Any) -> int | None:

@@ -33,11 +33,11 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PlotSpec:
     """What is to be plotted.
 
-    ``band`` None is the estimator's usual one; ``each`` draws every run for itself; ``legend`` names the lines in the
-    order of their first runs; ``width`` is that of the smoothing window in points.
+    ``band`` None is the estimator's usual one; ``per_run`` draws a line for every run; ``legend`` names the lines in
+    the order of their first runs; ``width`` is that of the smoothing window in points.
     """
 
     values: Sequence[str] = ("Performance",)
@@ -47,18 +47,18 @@ class Wanted:
     estimator: str = "mean"
     band: str | None = None
     width: int = 1
-    each: bool = False
+    per_run: bool = False
     legend: Sequence[str] = ()
 
     @property
     def shown_band(self) -> str:
-        return "none" if self.each else self.band or usual_band(self.estimator)
+        return "none" if self.per_run else self.band or usual_band(self.estimator)
 
     @property
     def note(self) -> str:
         """What line and band are, for a legend's title."""
         smoothed = f", smoothed over {self.width} points" if self.width > 1 else ""
-        if self.each:
+        if self.per_run:
             return f"a line per run{smoothed}"
         band = f", band: {BANDS[self.shown_band]}" if self.shown_band != "none" else ""
         return f"{self.estimator} over runs{band}{smoothed}"
@@ -84,52 +84,52 @@ class _Member(NamedTuple):
         return joined([curves[run_id] for run_id in self.runs if run_id in curves], self.kept)
 
 
-def panels(connection: Connection, ids: Sequence[int], wanted: Wanted) -> list[Panel]:
+def panels(connection: Connection, ids: Sequence[int], spec: PlotSpec) -> list[Panel]:
     """The panels of `arranged`."""
-    return list(arranged(connection, ids, wanted).panels)
+    return list(arranged(connection, ids, spec).panels)
 
 
-def arranged(connection: Connection, ids: Sequence[int], wanted: Wanted) -> Arranged:
+def arranged(connection: Connection, ids: Sequence[int], spec: PlotSpec) -> Arranged:
     """The panels for these runs: one per value and facet; and per metric and kind of axis, where runs have several.
 
     Raises:
         FilterError: an unknown metric or field.
         UsageError: no run has a point to draw; or estimator and band don't belong together; or too few names.
     """
-    require(wanted.estimator, wanted.shown_band)
-    grouping = groups_of(connection, ids, wanted.group_by)
+    require(spec.estimator, spec.shown_band)
+    grouping = groups_of(connection, ids, spec.group_by)
     counted = sorted(run_id for group in grouping.groups for run_id in group.runs)
-    facets = _facets(connection, counted, wanted.facet)
-    lines = _lines(connection, grouping, facets, wanted)
+    facets = _facets(connection, counted, spec.facet)
+    lines = _lines(connection, grouping, facets, spec)
     kinds = _kinds(connection, counted)
     found: list[Panel] = []
     notes = list(grouping.notes)
-    for value in wanted.values:
-        drawn = {i: c for i, c in curves_by_id(connection, counted, value, wanted.axis).items() if _has_point(c)}
-        notes += _without(len(counted) - len(drawn), value, wanted.axis)
+    for value in spec.values:
+        drawn = {i: c for i, c in curves_by_id(connection, counted, value, spec.axis).items() if _has_point(c)}
+        notes += _without(len(counted) - len(drawn), value, spec.axis)
         apart: dict[tuple[str, str], set[int]] = {}
         for run_id, curve in drawn.items():
-            apart.setdefault((curve.metric, _kind(curve, kinds[run_id], wanted.axis)), set()).add(run_id)
-        notes += _said(apart, wanted.axis)
+            apart.setdefault((curve.metric, _kind(curve, kinds[run_id], spec.axis)), set()).add(run_id)
+        notes += _said(apart, spec.axis)
         for title, members in facets.items():
             for (metric, kind), those in sorted(apart.items(), key=lambda item: _kind_place(item[0])):
                 here = {i: drawn[i] for i in sorted(members & those)}
-                kept = _drawn(lines, here, wanted)
+                kept = _drawn(lines, here, spec)
                 if kept:
                     found.append(Panel(title, _axis_name(here.values(), kind), metric, kept))
     if not found:
-        names = " or ".join(wanted.values)
-        raise UsageError(f"nothing to draw: none of {len(ids)} runs has a point of {names} over {wanted.axis}")
+        names = " or ".join(spec.values)
+        raise UsageError(f"nothing to draw: none of {len(ids)} runs has a point of {names} over {spec.axis}")
     return Arranged(tuple(found), tuple(dict.fromkeys(notes)))
 
 
-def _drawn(lines: Mapping[str, Sequence[_Member]], curves: Mapping[int, RawCurve], wanted: Wanted) -> tuple[Line, ...]:
+def _drawn(lines: Mapping[str, Sequence[_Member]], curves: Mapping[int, RawCurve], spec: PlotSpec) -> tuple[Line, ...]:
     found = []
     for label, members in lines.items():
         trainings = [(member.curve(curves), member.seed) for member in members]
         there = [(curve, seed) for curve, seed in trainings if curve is not None]
         one = line(
-            label, [curve for curve, _ in there], wanted.estimator, wanted.shown_band, wanted.width,
+            label, [curve for curve, _ in there], spec.estimator, spec.shown_band, spec.width,
             [seed for _, seed in there],
         )  # fmt: skip
         if one is not None:
@@ -191,11 +191,11 @@ def _runs(count: int) -> str:
 
 
 def _lines(
-    connection: Connection, grouping: Grouping, facets: Mapping[str, set[int]], wanted: Wanted
+    connection: Connection, grouping: Grouping, facets: Mapping[str, set[int]], spec: PlotSpec
 ) -> dict[str, Sequence[_Member]]:
     """Trainings by the label of their line. Settings that the facet alone tells apart share one."""
     found: dict[str, Sequence[_Member]] = {}
-    if wanted.each:
+    if spec.per_run:
         names = short_names(connection, sorted(set().union(*facets.values())))
         twice = len(set(names.values())) < len(names)
         trainings = [(chain, one) for group in grouping.groups for one in group.replicates for chain in one.chains]
@@ -204,7 +204,7 @@ def _lines(
             found[f"{chain[0]} {name}" if twice else str(name)] = [_Member(chain, chain[0], one.kept)]
     else:
         # Labels need not say what panels say.
-        keys = [key for key in grouping.keys if key != wanted.facet]
+        keys = [key for key in grouping.keys if key != spec.facet]
         places: dict[str, set[str]] = {}
         for group in labelled(grouping.groups, keys):
             label = group.label
@@ -214,14 +214,14 @@ def _lines(
             places.setdefault(label, set()).update(own)
             members = [_Member(chain, one.runs[0], one.kept) for one in group.replicates for chain in one.chains]
             found[label] = [*found.get(label, ()), *members]
-    if wanted.legend:
-        if len(wanted.legend) != len(found):
+    if spec.legend:
+        if len(spec.legend) != len(found):
             raise UsageError(
-                f"{len(wanted.legend)} names in the legend for {len(found)} lines", hint=f"lines: {'; '.join(found)}"
+                f"{len(spec.legend)} names in the legend for {len(found)} lines", hint=f"lines: {'; '.join(found)}"
             )
-        if len(set(wanted.legend)) < len(wanted.legend):
+        if len(set(spec.legend)) < len(spec.legend):
             raise UsageError("two lines can't have one name in the legend", hint=f"lines: {'; '.join(found)}")
-        found = dict(zip(wanted.legend, found.values(), strict=True))
+        found = dict(zip(spec.legend, found.values(), strict=True))
     return found
 
 
