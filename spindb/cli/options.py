@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar, get_args
 
 import typer
@@ -149,57 +148,3 @@ Internal = Annotated[
     bool,
     typer.Option("--internal", help="Include what the logger wrote about itself, and attributes of objects."),
 ]
-
-
-class Ranking(NamedTuple):
-    """What settings are ranked by: a metric, its summary, the fields of a setting (none: all but the seed)."""
-
-    metric: str
-    summary: str
-    group_by: tuple[str, ...]
-    lower: bool
-
-
-class IngestOptions(NamedTuple):
-    """How to ingest; ``jobs`` 0 means all cores, ``time_limit`` is in seconds of CPU time for one run."""
-
-    prune: bool
-    jobs: int
-    dry_run: bool
-    watch: bool
-    stamp_zone: str | None
-    time_limit: float | None
-
-
-class RunColumns(NamedTuple):
-    """Which columns and which page of the table of runs; ``limit`` None is the usual one, 0 means all runs."""
-
-    sort: tuple[str, ...]
-    columns: str | None
-    limit: int | None
-    page: int
-
-
-class PlotLines(NamedTuple):
-    """What lines to plot: the fields of `spindb.analysis.drawing.panels.PlotSpec`, in its order."""
-
-    values: tuple[str, ...]
-    axis: str
-    group_by: tuple[str, ...]
-    facet: str | None
-    estimator: str
-    band: str | None
-    width: int
-    per_run: bool
-    legend: tuple[str, ...]
-
-
-class PlotOutput(NamedTuple):
-    """Where and how to draw: to a file (None: a window, or text), its size as it was typed, axes."""
-
-    path: Path | None
-    size: str | None
-    dpi: int
-    log_x: bool
-    log_y: bool
-    as_text: bool

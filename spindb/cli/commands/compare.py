@@ -15,7 +15,6 @@ from spindb.cli.options import (
     FilterWords,
     GroupBy,
     Lower,
-    Ranking,
     Summary,
     output_format,
     selection,
@@ -51,5 +50,5 @@ def compare(
     spindb compare 'algo=ppo' --summary reach:150
     """
     chosen = output_format(json=as_json, csv=as_csv)
-    ranking = Ranking(value, summary, split(group_by), lower)
+    ranking = handlers.access.Ranking(value, summary, split(group_by), lower)
     handlers.compare.compare(selection(ctx, db, words, everything), ranking, chosen)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from spindb.cli import handlers
-from spindb.cli.options import AsJson, Db, IngestOptions, database
+from spindb.cli.options import AsJson, Db, database
 
 Paths = Annotated[
     list[Path] | None,
@@ -67,5 +67,5 @@ def ingest(
 
     The second ingest reads only what changed:  spindb ingest data/
     """
-    options = IngestOptions(prune, jobs, dry_run, watch, stamp_zone, time_limit)
+    options = handlers.ingest.IngestOptions(prune, jobs, dry_run, watch, stamp_zone, time_limit)
     handlers.ingest.ingest(database(ctx, db), paths or [], options, as_json=as_json)

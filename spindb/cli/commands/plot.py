@@ -14,9 +14,6 @@ from spindb.cli.options import (
     FilterWords,
     GroupBy,
     Lower,
-    PlotLines,
-    PlotOutput,
-    Ranking,
     Summary,
     renamed,
     selection,
@@ -124,11 +121,12 @@ def plot(
         raise UsageError("--scatter and --parallel exclude each other")
     runs = selection(ctx, db, words, everything)
     metrics, groups = tuple(value or ("Performance",)), split(group_by)
-    lines = PlotLines(metrics, xaxis, groups, facet, est, band, smooth, count, tuple(legend or old_legend or ()))
-    output = PlotOutput(out, size, dpi, log_x, log_y, terminal)
+    names = tuple(legend or old_legend or ())
+    lines = handlers.plot.PlotLines(metrics, xaxis, groups, facet, est, band, smooth, count, names)
+    output = handlers.plot.PlotOutput(out, size, dpi, log_x, log_y, terminal)
     directories = (select or [], exclude or [])
     if scatter or parallel:
-        ranking = Ranking(metrics[0], summary, groups, lower)
+        ranking = handlers.access.Ranking(metrics[0], summary, groups, lower)
         handlers.plot.results(runs, directories, split(parallel or scatter), ranking, output, is_scatter=bool(scatter))
     else:
         handlers.plot.curves(runs, directories, lines, output)

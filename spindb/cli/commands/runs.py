@@ -15,7 +15,6 @@ from spindb.cli.options import (
     Db,
     Everything,
     FilterWords,
-    RunColumns,
     output_format,
     renamed,
     selection,
@@ -85,5 +84,5 @@ def runs(
     """
     chosen = output_format(json=as_json, jsonl=as_jsonl, csv=as_csv, ids=as_ids, watch=watch)
     most = limit if old_limit is None else old_limit
-    table = RunColumns(split(sort or old_sort), columns, most, page)
+    table = handlers.runs.RunColumns(split(sort or old_sort), columns, most, page)
     handlers.runs.list_runs(selection(ctx, db, words, everything), table, chosen, watch=watch)

@@ -1,4 +1,4 @@
-"""What each command does once its options are read: a module for each module of `spindb.cli.commands`.
+"""What each command does once its options are read: a module for each module of `spindb.cli.commands`, and `access`.
 
 A module of `commands` holds options and help alone, a module here imports at its top what the work needs: SQLAlchemy
 takes a quarter of a second, which neither help nor completion should pay. So a module here is imported when a command
@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spindb.cli.handlers import access as access
     from spindb.cli.handlers import annotate as annotate
     from spindb.cli.handlers import best as best
     from spindb.cli.handlers import compare as compare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -13,6 +14,15 @@ from spindb.errors import NotFoundError
 from spindb.index.database.connect import connected
 from spindb.index.query.runs import RunInfo, find_run
 from spindb.index.query.selection import selected
+
+
+class Ranking(NamedTuple):
+    """What settings are ranked by: a metric, its summary, the fields of a setting (none: all but the seed)."""
+
+    metric: str
+    summary: str
+    group_by: tuple[str, ...]
+    lower: bool
 
 
 @contextmanager

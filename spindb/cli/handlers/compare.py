@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spindb.cli.handlers.access import selected_runs
-from spindb.cli.options import Ranking, Selection
+from spindb.cli.handlers.access import Ranking, selected_runs
+from spindb.cli.options import Selection
 from spindb.cli.terminal.data import Format, print_records
 from spindb.cli.terminal.rankings import print_comparison, warn
 from spindb.cli.terminal.tables import say

@@ -6,11 +6,10 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from spindb.cli.options import IngestOptions
 from spindb.cli.terminal.data import print_json
 from spindb.cli.terminal.problems import counted, problem_lines
 from spindb.cli.terminal.tables import echo, say, show
@@ -27,6 +26,17 @@ if TYPE_CHECKING:
 _SHOWN_KEPT = 5
 _KEPT = "runs that were indexed so far are kept, and whole; spindb ingest again reads the rest"
 _NOTHING_WRITTEN = "nothing was written; spindb ingest again reads all"
+
+
+class IngestOptions(NamedTuple):
+    """How to ingest; ``jobs`` 0 means all cores, ``time_limit`` is in seconds of CPU time for one run."""
+
+    prune: bool
+    jobs: int
+    dry_run: bool
+    watch: bool
+    stamp_zone: str | None
+    time_limit: float | None
 
 
 def ingest(location: str, paths: Sequence[Path], options: IngestOptions, *, as_json: bool) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection
 
 from spindb.analysis.drawing.size import figure_size
-from spindb.cli.handlers.access import selected_runs
-from spindb.cli.options import PlotLines, PlotOutput, Ranking, Selection
+from spindb.cli.handlers.access import Ranking, selected_runs
+from spindb.cli.options import Selection
 from spindb.cli.terminal.door import colourful, echo_block
 from spindb.cli.terminal.tables import say, terminal_width
 from spindb.errors import NotFoundError, UsageError
@@ -27,6 +28,31 @@ if TYPE_CHECKING:
 # numpy, matplotlib and uniplot belong to an extra and take up to a second to import: functions load what they need.
 
 _PLAIN_WIDTH = 80
+
+
+class PlotLines(NamedTuple):
+    """What lines to plot: the fields of `spindb.analysis.drawing.panels.PlotSpec`, in its order."""
+
+    values: tuple[str, ...]
+    axis: str
+    group_by: tuple[str, ...]
+    facet: str | None
+    estimator: str
+    band: str | None
+    width: int
+    per_run: bool
+    legend: tuple[str, ...]
+
+
+class PlotOutput(NamedTuple):
+    """Where and how to draw: to a file (None: a window, or text), its size as it was typed, axes."""
+
+    path: Path | None
+    size: str | None
+    dpi: int
+    log_x: bool
+    log_y: bool
+    as_text: bool
 
 
 def curves(

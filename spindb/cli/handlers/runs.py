@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from spindb.cli.options import RunColumns, Selection, split, words_of
+from spindb.cli.options import Selection, split, words_of
 from spindb.cli.terminal.data import Format, print_csv, print_ids, print_json, print_json_lines
 from spindb.cli.terminal.door import echo_block, say
 from spindb.cli.terminal.tables import CUT, is_number, table, terminal_width
@@ -23,6 +24,15 @@ from spindb.views.text import plural, show, show_exactly
 _PAGE = 50
 _MAX_KEYS = 5
 _REFRESH_SECONDS = 2.0
+
+
+class RunColumns(NamedTuple):
+    """Which columns and which page of the table of runs; ``limit`` None is the usual one, 0 means all runs."""
+
+    sort: tuple[str, ...]
+    columns: str | None
+    limit: int | None
+    page: int
 
 
 def list_runs(selection: Selection, columns: RunColumns, chosen: Format, *, watch: bool) -> None:

@@ -28,7 +28,7 @@ from spindb.index.query.lists import all_of, any_of, one_of
 from spindb.index.query.sources import MAX_JOINS, RowTest, Sources, Stored, ids_where, table_of
 from spindb.index.query.values import error, glob
 from spindb.index.query.visibility import THERE, hidden
-from spindb.records import VERDICTS
+from spindb.verdicts import VERDICTS
 
 _MAX_HEIGHT = 6
 T = TypeVar("T")
