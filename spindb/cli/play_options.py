@@ -22,7 +22,7 @@ Deterministic = Annotated[
     bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
 ]
 Length = Annotated[int, typer.Option("--len", "-l", help="End an episode after so many steps; 0: no limit.")]
-Jobs = Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)]
+Jobs = Annotated[int | None, typer.Option(help="Parallel processes. (default: all cores)", min=1)]
 ActionRule = Annotated[
     str | None,
     typer.Option(
