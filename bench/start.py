@@ -22,9 +22,9 @@ import spindb
 PEER = "import typer, sqlalchemy"
 _MAIN = "import sys; sys.argv[1:] = {}; from spindb.__main__ import main; main()"
 COMMANDS = {
-    "spindb runs --help": _MAIN.format(['runs', '--help']),
-    "spindb --help": _MAIN.format(['--help']),
-    "spindb runs (3 runs)": _MAIN.format(['runs']),
+    "spindb runs --help": _MAIN.format(["runs", "--help"]),
+    "spindb --help": _MAIN.format(["--help"]),
+    "spindb runs (3 runs)": _MAIN.format(["runs"]),
 }
 
 

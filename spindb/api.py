@@ -24,14 +24,18 @@ from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown
+from spindb.index.maintenance.describe import describe
 from spindb.index.query.selection import selected
+from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
 from spindb.index.read.exports import EXPORTS, column_names, config_values
 from spindb.legible import legible
+from spindb.location import located
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+# pandas, numpy and matplotlib belong to an extra: ids and errors need none of them.
 _PANDAS = {"int": "Int64", "float": "float64", "text": "string", "bool": "boolean", "time": "datetime64[us]"}
 
 
@@ -52,8 +56,6 @@ class Database:
         return f"spindb.open({shown(self.location)!r})"
 
     def _repr_html_(self) -> str:
-        from spindb.index.maintenance.describe import describe
-
         with self._reading() as connection:
             facts = describe(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
@@ -97,8 +99,6 @@ class Database:
         Raises:
             FilterError: the filter can't be read, or a metric is unknown.
         """
-        from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
-
         pandas = _pandas()
         wanted = [metrics] if isinstance(metrics, str) else list(metrics)
         with self._reading() as connection:
@@ -146,11 +146,9 @@ class Database:
         A hyperparameter that is called like one of them is ``config.KEY``. ``attrs["notes"]`` says what was left out,
         averaged or assumed.
         """
-        from dataclasses import asdict
-
-        from spindb.analysis.compare import compare
-        from spindb.analysis.statistics import Statistics
-
+        with needing():
+            from spindb.analysis.compare import compare
+            from spindb.views.comparison import statistics_of
         pandas = _pandas()
         with self._reading() as connection:
             ids = selected(connection, [filter])
@@ -158,7 +156,7 @@ class Database:
         settings = pandas.DataFrame([dict(row.setting.values) for row in found.rows], columns=found.keys, dtype=object)
         rows = [
             {
-                **(asdict(row.statistics) if row.statistics else dict.fromkeys(Statistics.__slots__) | {"n": 0}),
+                **statistics_of(row),
                 "left_out": row.left_out,
                 "p": row.p,
                 "verdict": row.verdict,
@@ -229,6 +227,4 @@ def open_database(location: str | Path | None = None) -> Database:
     Raises:
         DatabaseError: there is none, or it can't be used.
     """
-    from spindb.location import located
-
     return Database(located(None if location is None else str(location)))

@@ -120,8 +120,7 @@ def plot(
     if scatter and parallel:
         raise UsageError("--scatter and --parallel exclude each other")
     runs = selection(ctx, db, words, everything)
-    metrics, groups = tuple(value or ("Performance",)), split(group_by)
-    names = tuple(legend or old_legend or ())
+    metrics, groups, names = tuple(value or ("Performance",)), split(group_by), tuple(legend or old_legend or ())
     lines = handlers.plot.PlotLines(metrics, xaxis, groups, facet, est, band, smooth, count, names)
     output = handlers.plot.PlotOutput(out, size, dpi, log_x, log_y, terminal)
     directories = (select or [], exclude or [])
