@@ -146,9 +146,9 @@ def require(estimator: str, band: str) -> None:
         UsageError: saying what is there instead.
     """
     if estimator not in ESTIMATORS:
-        raise UsageError(f"no estimator is called {estimator!r}", hint=f"estimators: {', '.join(ESTIMATORS)}")
+        raise UsageError(f"unknown estimator {estimator!r}", hint=f"estimators: {', '.join(ESTIMATORS)}")
     if band not in BANDS:
-        raise UsageError(f"no band is called {band!r}", hint=f"bands: {', '.join(BANDS)}")
+        raise UsageError(f"unknown band {band!r}", hint=f"bands: {', '.join(BANDS)}")
     if estimator != "mean" and band in _OF_THE_MEAN:
         raise UsageError(f"{BANDS[band]} is a band of the mean, not of the {estimator}", hint="bootstrap, minmax, none")
 

@@ -115,7 +115,7 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
     found = recognise(names, directory)
     if found is None and not any(map(_SPINNING_UP.is_save, names)):
         raise NotFoundError(
-            f"{directory} is no output directory: it has no progress.txt and no save",
+            f"{directory} is not an output directory: it has no progress.txt and no save",
             hint=_near(directory) or "spindb runs lists the runs that are known, spindb ingest DATA_DIR finds others",
         )
     follow_links_within(directory)

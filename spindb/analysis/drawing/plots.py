@@ -336,7 +336,7 @@ def save(figure: Figure, path: Path, dpi: int = 200) -> None:
     """
     known = figure.canvas.get_supported_filetypes()
     if path.suffix.removeprefix(".") not in known:
-        raise UsageError(f"{path} has no suffix of a picture", hint=".png, .svg or .pdf, for instance")
+        raise UsageError(f"{path} has no suffix of an image format", hint=".png, .svg or .pdf, for instance")
     with mpl.rc_context(_STYLE), written_whole(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of a script that the font lacks: a box is drawn
         metadata = {"Date": None} if path.suffix in (".svg",) else None

@@ -81,7 +81,7 @@ class SpinningUp:
             "", "snapshots-unreadable", (), lambda: find_snapshots(directory, reader.names, times, why_other)
         )
         for odd in reader.part("", "snapshots-unreadable", (), lambda: odd_modules(directory, reader.names)):
-            reader.report("snapshot-odd-name", "a saved module whose name tells no itr: not among the snapshots", odd)
+            reader.report("snapshot-odd-name", "a saved module whose name has no itr: not among the snapshots", odd)
         name = directory.name
         stem, seed = _name_and_seed(name)
         exp_name = reader.text(config.values.get("exp_name"), "the experiment's name")

@@ -30,7 +30,7 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
     """
     for table in metadata.sorted_tables:
         if target.execute(select(func.count()).select_from(table)).scalar_one():
-            raise UsageError(f"the target holds {table.name} already: only an empty database is copied into")
+            raise UsageError(f"the target already holds {table.name}: copy into an empty database")
     counts: dict[str, int] = {}
     for table in metadata.sorted_tables:
         counts[table.name] = 0

@@ -180,7 +180,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         raise UsageError(f"not a dump: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not isinstance(content.get("spindb"), int):
-        raise UsageError("not a dump of spindb: it says no version", hint="spindb db dump writes one")
+        raise UsageError("not a dump of spindb: it has no version", hint="spindb db dump writes one")
     if content["spindb"] > FORMAT:
         raise UsageError(f"this dump is of version {content['spindb']}; this spindb reads up to {FORMAT}")
     return content

@@ -59,7 +59,7 @@ def log_of(directory: Path, snapshot: SnapshotRecord) -> Log:
     """
     found = recognise(os.listdir(directory), directory)
     if found is None:
-        return Log((), False, None, "there is no log beside the snapshot")
+        return Log((), False, None, "the run directory has no log")
     return said_of(found.read(directory, "."), snapshot)
 
 
