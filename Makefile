@@ -3,12 +3,16 @@
 # make bench, make torture, make fuzz: figures, long runs; not part of the tests
 # make docs   runs the commands that the documents show and writes their outputs anew
 # make check  format, lint, types, import contracts, quick tests and what they cover: about a minute and a half
+# make test-lowest  the quick tests with the oldest versions that pyproject.toml allows, on the oldest Python
+# make test PYTHON=python3.13 VENV=.venv-3.13  the tests on another Python
 # make mutate breaks 300 single places of a copy and counts how many of these no test notices: half an hour
 PYTHON ?= python3
+PYTHON_LOWEST ?= python3.10
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 
-.PHONY: demo test check mutate format docs bench torture fuzz clean
+.PHONY: demo test test-lowest check mutate format docs bench torture fuzz clean
 
 demo: $(VENV)/play.stamp
 	$(BIN)/spindb demo demo
@@ -27,6 +31,9 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	SPINDB_FILTERS=100 $(BIN)/pytest -q -n 2 -m "not slow" --cov --cov-report=term
+
+test-lowest: $(LOWEST)/test.stamp
+	$(LOWEST)/bin/pytest -q -n 2 -m "not slow"
 
 mutate: $(VENV)/dev.stamp
 	$(BIN)/python bench/mutate.py
@@ -69,5 +76,13 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/play.stamp
 
+# pip always takes the newest; uv can take the oldest of what is named here. Box2D's oldest one comes without wheels.
+$(LOWEST)/test.stamp: pyproject.toml
+	$(PYTHON_LOWEST) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+	  --editable '.[analysis,gym,mujoco,onnx,postgresql,tensorflow,video,test]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) build dist demo .mypy_cache .ruff_cache .pytest_cache

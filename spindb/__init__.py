@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     open = open_database  # not in __all__: * would hide Python's
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "run_policy"]
 
 # Imported when first used: `import spindb` alone costs nothing.

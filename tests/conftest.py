@@ -293,7 +293,8 @@ def made_by(database: Path) -> dict[str, list[str]]:
 def _parts(sql: str) -> Iterator[str]:
     """What stands between the commas of a statement's outermost parentheses, and before and behind these."""
     depth, part = 0, ""
-    for character in " ".join(sql.replace('"', "").split()):
+    plain = sql.replace('"', "").replace("DEFAULT (0)", "DEFAULT 0")  # as SQLAlchemy 2.0 and 2.1 write it
+    for character in " ".join(plain.split()):
         depth += {"(": 1, ")": -1}.get(character, 0)
         if (character == "," and depth == 1) or (character, depth) in (("(", 1), (")", 0)):
             yield part.strip()

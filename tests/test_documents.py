@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from inspect import signature
 
 import documents
 import pytest
+from typer.core import TyperOption
 
 from spindb.views.jsonable import JSON_VERSION
 
@@ -17,6 +19,9 @@ def test_a_page_shows_what_its_commands_print(page: documents.Path) -> None:
     assert documents.rendered(written) == written, "make docs writes it anew"
 
 
+@pytest.mark.skipif(
+    "type_descriptor" not in signature(TyperOption).parameters, reason="the reference is made with typer 0.29"
+)
 def test_the_reference_is_that_of_the_commands() -> None:
     assert documents.REFERENCE.read_text() == documents.reference(), "make docs writes it anew"
 

@@ -283,7 +283,7 @@ def test_a_wrong_password_is_said_and_never_shown(server: Server, cli: Cli, tmp_
 def test_no_server_and_no_database_are_said(server: Server, cli: Cli, tmp_path: Path) -> None:
     nowhere = cli("--db", f"postgresql+psycopg://spindb@/postgres?host={tmp_path}", "runs")
     assert nowhere.code == 4
-    assert "is the server running" in nowhere.err
+    assert "is the server running" in nowhere.err.lower()
     absent = cli("--db", server.url(database="absent"), "runs")
     assert absent.code == 4
     assert 'database "absent" does not exist' in absent.err

@@ -15,7 +15,7 @@ from spindb.ingest.tasks import Task, Tasks
 
 TASKS = [
     Task(ToRead("a/b_s0", "root/a/b_s0", "spinningup", None), "?0f", None),
-    Task(ToRead("a\nb", "ü", "spinningup", 2**40), "0f", Known(7, None, "missing", "print", 2**40)),
+    Task(ToRead("a\nb", "ü", "spinningup", 2**40), "0f", Known("a\nb", 7, None, "missing", "print", 2**40)),
 ]
 
 

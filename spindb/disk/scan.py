@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from spindb.errors import NotFoundError, UsageError
 from spindb.files import is_text, spelled
 from spindb.records import Problem
 
+_BY_NAME = attrgetter("name")
 _SETTLING_NS = 2_000_000_000  # coarsest mtime in common use: two seconds (FAT)
 
 
@@ -111,7 +113,7 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         relative, in_a_run = stack.pop()
         try:
             with os.scandir(f"{base}/{relative}" if relative else base) as listing:
-                entries = sorted(islice(listing, limits.DIRECTORY + 1), key=lambda entry: entry.name)
+                entries = sorted(islice(listing, limits.DIRECTORY + 1), key=_BY_NAME)
             if len(entries) > limits.DIRECTORY:
                 raise OSError(errno.EFBIG, f"more than {limits.DIRECTORY:,} entries")
         except OSError as error:
@@ -135,7 +137,13 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         else:
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", spelled(relative))
         try:
-            below = [entry.name for entry in entries if _enter(entry, found, real_root, seen_links, leads)]
+            # Files, which most entries are, are left out first: this is asked of each.
+            below = [
+                entry.name
+                for entry in entries
+                if (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
+                and _enter(entry, found, real_root, seen_links, leads)
+            ]
         except OSError as error:  # listed, but nothing in it may be looked at
             yield Problem("unreadable-directory", f"can't be entered: {error.strerror}; left out", relative)
             continue
@@ -153,13 +161,10 @@ def _foreign_label(names: set[str]) -> str | None:
 def _enter(
     entry: os.DirEntry[str], found: Format | None, real_root: str, seen_links: set[str], leads: list[Path] | None
 ) -> bool:
-    """Whether the walk goes on in an entry of a directory that was found to be of a format, or of none."""
-    is_directory = entry.is_dir(follow_symlinks=False)
-    if not is_directory and not entry.is_symlink():
-        return False
+    """Whether the walk goes on in a directory or link, within a directory of a format, or of none."""
     if found is not None and found.is_save(entry.name):
         return False
-    if is_directory:
+    if entry.is_dir(follow_symlinks=False):
         return True
     if leads is None:
         return _leads_on(entry, real_root, seen_links)
@@ -189,7 +194,8 @@ def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> Fou
         try:
             status = entry.stat()
             facts.append((name, status.st_size, status.st_mtime_ns))
-            youngest = max(youngest, status.st_mtime_ns)
+            if status.st_mtime_ns > youngest:
+                youngest = status.st_mtime_ns
             size += status.st_size
             if stat.S_ISDIR(status.st_mode) and found.is_save(name):
                 inside = _facts_inside(entry)
@@ -205,6 +211,6 @@ def _found(relative: str, found: Format, entries: list[os.DirEntry[str]]) -> Fou
 def _facts_inside(save: os.DirEntry[str]) -> list[tuple[str, int, int]]:
     """Name, size and mtime of what lies directly in a save directory."""
     with os.scandir(save.path) as inside:
-        entries = sorted(islice(inside, limits.ENTRIES), key=lambda item: item.name)
+        entries = sorted(islice(inside, limits.ENTRIES), key=_BY_NAME)
     status = [(item.name, item.stat()) for item in entries]
     return [(f"{save.name}/{name}", found.st_size, found.st_mtime_ns) for name, found in status]

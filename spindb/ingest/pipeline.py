@@ -266,8 +266,8 @@ class _Ingest:
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
                 continue
-            path = join(place.inside, found.path or ".")
-            if under(path, hidden):
+            path = join(place.inside, found.path)
+            if hidden and under(path, hidden):
                 continue
             if isinstance(found, Problem):
                 hidden.append(path)
@@ -293,8 +293,8 @@ class _Ingest:
 
     def task(self, found: FoundRun, path: str, known: Known | None) -> Task | None:
         """What is to be read, or None where the run is as it was."""
-        again = self.whole.time_limit is not None and known is not None and known.status == "broken"
         zone = self.whole.stamp_zone
+        again = self.whole.time_limit is not None and known is not None and known.status == "broken"
         if zone is not None and known is not None and has_stamp(os.path.basename(path)):
             again = again or zone_of_source(known.started_source) != zone
         if known is not None and known.status != "missing" and known.signature == found.signature and not again:

@@ -30,8 +30,9 @@ from spindb.records import Verdict
 
 
 class Known(NamedTuple):
-    """What the database knows of a run directory when an ingest begins."""
+    """What the database knows of a run directory when an ingest begins; ``path`` is relative to its root."""
 
+    path: str
     id: int
     signature: str | None
     status: str
@@ -83,7 +84,7 @@ def known_runs(connection: Connection, root_id: int) -> dict[str, Known]:
         runs.removed_at.is_not(None),
     )
     found = connection.execute(columns.where(runs.root_id == root_id, runs.status != "superseded"))
-    return {path: Known(*of_it) for path, *of_it in found}
+    return {row[0]: Known._make(row) for row in found.all()}
 
 
 class Batch:

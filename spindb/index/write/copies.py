@@ -13,13 +13,19 @@ from collections import defaultdict
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, text, update
 
 from spindb.index.database.models import configs, runs, snapshots
 from spindb.index.write.rows import RunRows
 
 DIGEST_OF_NOTHING = blake2b(b"", digest_size=16).hexdigest()
 """What `spindb.disk` gives for an empty or absent file."""
+
+
+_ANY = text(
+    "SELECT EXISTS (SELECT 1 FROM runs GROUP BY fingerprint HAVING count(*) > 1)"
+    " OR EXISTS (SELECT 1 FROM runs WHERE copy_of IS NOT NULL)"
+)  # whether runs share their contents, or did
 
 
 def rank(run_id: int, *, missing: bool, removed: bool) -> tuple[bool, bool, int]:
@@ -48,11 +54,10 @@ def telling() -> ColumnElement[bool]:
 def link_copies(connection: Connection, *, dry_run: bool = False) -> int:
     """Let each copy name its original, and no other run any; returns how many runs did otherwise before."""
     c = runs.c
-    alike_at_all = select(c.fingerprint).group_by(c.fingerprint).having(func.count() > 1)
-    # Most databases have no copies: the statements below take longer to compile than to look so.
-    if not connection.execute(select(or_(exists(alike_at_all), exists().where(c.copy_of.is_not(None))))).scalar():
+    # Most databases have no copies: the statements below take longer to compile than this one takes to answer.
+    if not connection.execute(_ANY).scalar():
         return 0
-    shared = alike_at_all.scalar_subquery()
+    shared = select(c.fingerprint).group_by(c.fingerprint).having(func.count() > 1).scalar_subquery()
     wanted = select(c.id, c.fingerprint, c.status, c.removed_at, c.copy_of).where(c.fingerprint.in_(shared), telling())
     alike: defaultdict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(wanted):

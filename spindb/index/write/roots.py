@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from spindb.errors import NotFoundError, UsageError
 from spindb.index.database.models import problems, roots, runs
-from spindb.index.database.places import roots_here
+from spindb.index.database.places import by_real_path, roots_here, stored_roots
 from spindb.index.write.contents import merge
 from spindb.machine import real, this_host
 
@@ -32,8 +32,10 @@ class Place(NamedTuple):
 
 def place_of(connection: Connection, directory: Path) -> Place:
     """The root for a real directory on this host, made or found."""
-    _store_real_paths(connection)
-    known = roots_here(connection)
+    stored = stored_roots(connection)
+    if _store_real_paths(connection, stored):
+        stored = stored_roots(connection)
+    known = by_real_path(stored)
     place = _inside(known, directory)
     if place is not None:
         return place
@@ -88,11 +90,10 @@ def _inside(known: dict[Path, int], directory: Path) -> Place | None:
     return None
 
 
-def _store_real_paths(connection: Connection) -> None:
-    """Let roots of this host that were stored under the path of a link be where it leads."""
-    rows = connection.execute(select(roots.c.id, roots.c.path).where(roots.c.host == this_host())).all()
-    linked = [(root_id, real(path)) for root_id, path in rows if path != str(real(path)) and os.path.isdir(path)]
-    others = {Path(path): root_id for root_id, path in rows if root_id not in dict(linked)}
+def _store_real_paths(connection: Connection, stored: dict[int, str]) -> bool:
+    """Let roots of this host that were stored under the path of a link be where it leads; whether there were any."""
+    linked = [(key, real(path)) for key, path in stored.items() if path != str(real(path)) and os.path.isdir(path)]
+    others = {Path(path): root_id for root_id, path in stored.items() if root_id not in dict(linked)}
     for root_id, path in linked:
         place = _inside(others, path)
         if place is not None:
@@ -102,6 +103,7 @@ def _store_real_paths(connection: Connection) -> None:
         for inner in [other for other in others if path in other.parents]:
             _absorb(connection, others.pop(inner), root_id, inner.relative_to(path).as_posix())
         others[path] = root_id
+    return bool(linked)
 
 
 def _absorb(connection: Connection, inner_id: int, root_id: int, prefix: str) -> None:
