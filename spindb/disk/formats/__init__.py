@@ -45,7 +45,7 @@ class Format(Protocol):
         """
 
 
-READERS = 4
+READERS = 5
 """Enters the signature of every run. Raise it where a reader of this package makes other rows of the same files, so
 that the next ingest reads runs again that an older spindb read."""
 
