@@ -24,7 +24,7 @@ from spindb.errors import UsageError
 from spindb.extras import needing
 from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown
-from spindb.index.maintenance.describe import describe
+from spindb.index.maintenance.describe import describe_database
 from spindb.index.query.selection import selected
 from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
 from spindb.index.read.exports import EXPORTS, column_names, config_values
@@ -57,7 +57,7 @@ class Database:
 
     def _repr_html_(self) -> str:
         with self._reading() as connection:
-            facts = describe(connection, self.location)
+            facts = describe_database(connection, self.location)
         names = ("database", "schema", "runs", "metrics", "snapshots", "problems", "evaluations")
         cells = "".join(f"<tr><th>{name}</th><td>{html.escape(legible(str(facts[name])))}</td></tr>" for name in names)
         return f"<table>{cells}</table>"

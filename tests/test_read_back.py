@@ -254,9 +254,7 @@ def test_a_copy_counts_what_it_holds(filled: Path, tmp_path: Path) -> None:
             assert source.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == count
     assert (counts["runs"], counts["roots"], counts["tags"], counts["evaluations"]) == (4, 1, 0, 0)
     with connected(filled) as source, target.begin() as connection:
-        with pytest.raises(
-            UsageError, match=r"^the target already holds roots: copy into an empty database$"
-        ):
+        with pytest.raises(UsageError, match=r"^the target already holds roots: copy into an empty database$"):
             copy_all(source, connection)
         assert differences(source, connection) == []
     with target.begin() as changing:

@@ -90,7 +90,7 @@ def tag(
     rest = [word for word in given if not word.startswith(("+", _REMOVAL))]
     runs = selection(ctx, db, rest, everything)
     if add or remove:
-        handlers.annotate.tag(runs, add, remove, dry_run=dry_run)
+        handlers.annotate.change_tags(runs, add, remove, dry_run=dry_run)
     else:
         handlers.annotate.list_tags(runs, as_json=as_json)
 
@@ -123,7 +123,7 @@ def note(
     if show or old_show or as_json:
         handlers.annotate.list_notes(runs, as_json=as_json)
     else:
-        handlers.annotate.add_note(runs, " ".join(text) if text else None)
+        handlers.annotate.write_note(runs, " ".join(text) if text else None)
 
 
 def archive(
@@ -175,6 +175,6 @@ def remove(
     elif not words:
         raise UsageError("which runs? rm takes a filter or ids", hint="spindb rm --list shows those that were removed")
     elif undo:
-        handlers.annotate.bring_back(database(ctx, db), words)
+        handlers.annotate.undo_removal(database(ctx, db), words)
     else:
-        handlers.annotate.remove(selection(ctx, db, words, everything), yes=yes or old_yes)
+        handlers.annotate.remove_runs(selection(ctx, db, words, everything), yes=yes or old_yes)

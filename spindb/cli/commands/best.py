@@ -30,4 +30,4 @@ def best(
     spindb best 'env=Hopper-v2' --least 10
     """
     chosen = output_format(json=as_json, csv=as_csv)
-    handlers.best.best(selection(ctx, db, words, everything), least, limit, chosen)
+    handlers.best.print_best(selection(ctx, db, words, everything), least, limit, chosen)

@@ -51,4 +51,4 @@ def compare(
     """
     chosen = output_format(json=as_json, csv=as_csv)
     ranking = handlers.access.Ranking(value, summary, split(group_by), lower)
-    handlers.compare.compare(selection(ctx, db, words, everything), ranking, chosen)
+    handlers.compare.print_comparison_of(selection(ctx, db, words, everything), ranking, chosen)

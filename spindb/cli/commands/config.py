@@ -27,4 +27,4 @@ def config(
 
     spindb config data_dir --unset
     """
-    handlers.config.config(key, value, unset=unset, as_json=as_json)
+    handlers.config.change_or_show(key, value, unset=unset, as_json=as_json)

@@ -21,13 +21,13 @@ def register(app: typer.Typer) -> None:
 @db_app.command("info")
 def info(ctx: typer.Context, as_json: AsJson = False, db: Db = None) -> None:
     """Show where the database is, how large, and how much it holds."""
-    handlers.db.info(database(ctx, db), as_json=as_json)
+    handlers.db.print_facts(database(ctx, db), as_json=as_json)
 
 
 @db_app.command("upgrade")
 def upgrade(ctx: typer.Context, db: Db = None) -> None:
     """Bring the schema up to date, or create it; nothing else is touched."""
-    handlers.db.upgrade(database(ctx, db))
+    handlers.db.upgrade_schema(database(ctx, db))
 
 
 @db_app.command("check")
@@ -41,7 +41,7 @@ def check(
 
     spindb db check --deep
     """
-    handlers.db.check(database(ctx, db), deep=deep, as_json=as_json)
+    handlers.db.check_soundness(database(ctx, db), deep=deep, as_json=as_json)
 
 
 @db_app.command("backup")
@@ -56,7 +56,7 @@ def backup(
 
     spindb db backup /backups/spindb.db
     """
-    handlers.db.backup(database(ctx, db), out)
+    handlers.db.back_up_file(database(ctx, db), out)
 
 
 @db_app.command("copy")
@@ -68,7 +68,7 @@ def copy(
 
     spindb db copy spindb.db postgresql+psycopg://you@server/lab
     """
-    handlers.db.copy(source, target)
+    handlers.db.copy_all(source, target)
 
 
 @db_app.command("rebuild")
@@ -81,7 +81,7 @@ def rebuild(
 
     spindb db rebuild
     """
-    handlers.db.rebuild(database(ctx, db), jobs)
+    handlers.db.read_all_again(database(ctx, db), jobs)
 
 
 @db_app.command("dump")
@@ -94,7 +94,7 @@ def dump(
 
     spindb db dump --out annotations.yaml
     """
-    handlers.db.dump(database(ctx, db), out)
+    handlers.db.write_dump(database(ctx, db), out)
 
 
 @db_app.command("restore")
@@ -107,4 +107,4 @@ def restore(
 
     spindb db restore annotations.yaml
     """
-    handlers.db.restore(database(ctx, db), path)
+    handlers.db.restore_dump(database(ctx, db), path)

@@ -23,4 +23,4 @@ def demo(
 
     What is trained already is not trained again.
     """
-    handlers.demo.demo(directory, jobs)
+    handlers.demo.run_demo(directory, jobs)

@@ -40,4 +40,4 @@ def diff(
     spindb diff 'exp_name=ppo-cartpole seed=0'
     """
     chosen = output_format(json=as_json, csv=as_csv)
-    handlers.diff.diff(selection(ctx, db, words), chosen, equal=equal or old_equal)
+    handlers.diff.print_differences(selection(ctx, db, words), chosen, equal=equal or old_equal)

@@ -39,4 +39,4 @@ def doctor(
     spindb doctor --finding nan --ids | spindb tag +diverged -
     """
     chosen = output_format(json=as_json, ids=as_ids)
-    handlers.doctor.doctor(selection(ctx, db, words, everything), finding, chosen)
+    handlers.doctor.print_findings(selection(ctx, db, words, everything), finding, chosen)

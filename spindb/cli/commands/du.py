@@ -40,4 +40,4 @@ def du(
     """
     chosen = output_format(json=as_json, csv=as_csv, commands=commands is not None)
     shown = limit if old_limit is None else old_limit
-    handlers.du.du(selection(ctx, db, words, everything=True), commands, shown, chosen)
+    handlers.du.print_usage(selection(ctx, db, words, everything=True), commands, shown, chosen)

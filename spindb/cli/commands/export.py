@@ -53,4 +53,4 @@ def export(
         raise UsageError("--spreadsheet is for CSV", hint="--format csv")
     if chosen == "parquet" and out is None:
         raise UsageError("Parquet is written to a file only", hint="--out runs.parquet")
-    handlers.export.export(selection(ctx, db, words, everything), table, out, chosen, spreadsheet=spreadsheet)
+    handlers.export.write_table(selection(ctx, db, words, everything), table, out, chosen, spreadsheet=spreadsheet)

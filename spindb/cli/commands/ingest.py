@@ -68,4 +68,4 @@ def ingest(
     The second ingest reads only what changed:  spindb ingest data/
     """
     options = handlers.ingest.IngestOptions(prune, jobs, dry_run, watch, stamp_zone, time_limit)
-    handlers.ingest.ingest(database(ctx, db), paths or [], options, as_json=as_json)
+    handlers.ingest.ingest_and_report(database(ctx, db), paths or [], options, as_json=as_json)

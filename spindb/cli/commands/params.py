@@ -34,7 +34,7 @@ def params(
     """
     chosen = output_format(json=as_json, csv=as_csv)
     runs = selection(ctx, db, words, everything)
-    handlers.params.params(runs, chosen, varying=varying, internal=internal)
+    handlers.params.print_hyperparameters(runs, chosen, varying=varying, internal=internal)
 
 
 def metrics(
@@ -49,4 +49,4 @@ def metrics(
 
     spindb metrics 'env=Pendulum-v0'
     """
-    handlers.params.metrics(selection(ctx, db, words, everything), output_format(json=as_json, csv=as_csv))
+    handlers.params.print_metrics(selection(ctx, db, words, everything), output_format(json=as_json, csv=as_csv))

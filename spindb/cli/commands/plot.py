@@ -126,6 +126,8 @@ def plot(
     directories = (select or [], exclude or [])
     if scatter or parallel:
         ranking = handlers.access.Ranking(metrics[0], summary, groups, lower)
-        handlers.plot.results(runs, directories, split(parallel or scatter), ranking, output, is_scatter=bool(scatter))
+        handlers.plot.plot_results(
+            runs, directories, split(parallel or scatter), ranking, output, is_scatter=bool(scatter)
+        )
     else:
-        handlers.plot.curves(runs, directories, lines, output)
+        handlers.plot.plot_curves(runs, directories, lines, output)

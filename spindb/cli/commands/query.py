@@ -30,7 +30,7 @@ def save_query(
 
     spindb runs '@good seed=0'
     """
-    handlers.query.save(database(ctx, db), name, " ".join(words))
+    handlers.query.save_filter(database(ctx, db), name, " ".join(words))
 
 
 @query_app.command("list")
@@ -52,4 +52,4 @@ def remove_query(
 
     spindb query rm good
     """
-    handlers.query.remove(database(ctx, db), name.removeprefix("@"))
+    handlers.query.delete_filter(database(ctx, db), name.removeprefix("@"))

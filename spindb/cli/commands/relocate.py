@@ -28,4 +28,4 @@ def relocate(
 
     Ingesting the new place does the same for each run that is recognised by its content.
     """
-    handlers.relocate.relocate(database(ctx, db), old, new)
+    handlers.relocate.move_root(database(ctx, db), old, new)

@@ -31,4 +31,4 @@ def show_run(
 
     spindb show 42 --superseded
     """
-    handlers.show.show_run(database(ctx, db), run, superseded=superseded, internal=internal, as_json=as_json)
+    handlers.show.print_run(database(ctx, db), run, superseded=superseded, internal=internal, as_json=as_json)

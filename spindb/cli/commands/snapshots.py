@@ -28,7 +28,7 @@ def path(
 
     cd "$(spindb path 42)"
     """
-    handlers.snapshots.path(database(ctx, db), run, itr)
+    handlers.snapshots.print_path(database(ctx, db), run, itr)
 
 
 def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
@@ -37,4 +37,6 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
     spindb snapshots 42
     """
     # Both formats together printed JSON from the first version on; scripts may rely on it.
-    handlers.snapshots.snapshots(database(ctx, db), run, output_format(json=as_json, csv=as_csv and not as_json))
+    handlers.snapshots.print_snapshots_of(
+        database(ctx, db), run, output_format(json=as_json, csv=as_csv and not as_json)
+    )

@@ -33,4 +33,4 @@ def sql(
     spindb sql "SELECT env_id, count(*) FROM runs GROUP BY env_id"
     """
     chosen = output_format(json=as_json, jsonl=as_jsonl, csv=as_csv)
-    handlers.sql.sql(database(ctx, db), statement, timeout, chosen)
+    handlers.sql.run_statements(database(ctx, db), statement, timeout, chosen)

@@ -25,7 +25,7 @@ from spindb.index.write import removal
 _MAX_COPIES = 10  # that are named
 
 
-def tag(selection: Selection, add: Sequence[str], remove: Sequence[str], *, dry_run: bool) -> None:
+def change_tags(selection: Selection, add: Sequence[str], remove: Sequence[str], *, dry_run: bool) -> None:
     """Add tags to runs and remove others.
 
     Raises:
@@ -69,7 +69,7 @@ def delete_note(location: str, note_id: int) -> None:
     say(f"deleted from run {gone.run_id}: {gone.text}")
 
 
-def add_note(selection: Selection, text: str | None) -> None:
+def write_note(selection: Selection, text: str | None) -> None:
     """Write a note to runs, without a text that of an editor.
 
     Raises:
@@ -135,7 +135,7 @@ def set_archived(selection: Selection, archived: bool, *, dry_run: bool) -> None
         say(f"note: copies of these runs stay hidden with them: {shown} (to keep one in view: spindb unarchive)")
 
 
-def remove(selection: Selection, *, yes: bool) -> None:
+def remove_runs(selection: Selection, *, yes: bool) -> None:
     """Remove runs from the index, with `yes` without asking.
 
     Raises:
@@ -163,7 +163,7 @@ def remove(selection: Selection, *, yes: bool) -> None:
     say(f"{plural(count, 'run')} removed: spindb rm --undo brings them back")
 
 
-def bring_back(location: str, words: Sequence[str]) -> None:
+def undo_removal(location: str, words: Sequence[str]) -> None:
     """Bring removed runs back.
 
     Raises:

@@ -13,7 +13,7 @@ from spindb.index.read.evaluations import Conditions, Evaluated, ranked
 from spindb.views.evaluations import ranking_as_json
 
 
-def best(selection: Selection, least: int, limit: int, chosen: Format) -> None:
+def print_best(selection: Selection, least: int, limit: int, chosen: Format) -> None:
     """Print the best `limit` of each kind of conditions, of evaluations with `least` episodes or more.
 
     Raises:

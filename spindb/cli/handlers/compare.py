@@ -10,7 +10,7 @@ from spindb.cli.terminal.tables import say
 from spindb.extras import needing
 
 
-def compare(selection: Selection, ranking: Ranking, chosen: Format) -> None:
+def print_comparison_of(selection: Selection, ranking: Ranking, chosen: Format) -> None:
     """Print the ranking, and what a reader should know of it.
 
     Raises:

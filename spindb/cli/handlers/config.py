@@ -10,7 +10,7 @@ from spindb.errors import NotFoundError, UsageError
 from spindb.preferences import KEYS, place, prefer, preferences, require_key
 
 
-def config(key: str | None, value: str | None, *, unset: bool, as_json: bool) -> None:
+def change_or_show(key: str | None, value: str | None, *, unset: bool, as_json: bool) -> None:
     """Set, remove or show a setting; without a key show all.
 
     Raises:

@@ -21,7 +21,7 @@ from spindb.index.database.engine import database_errors, database_url, open_eng
 from spindb.index.database.planner import refresh_statistics
 from spindb.index.maintenance import dump as dumps
 from spindb.index.maintenance.copy import verified_copy
-from spindb.index.maintenance.describe import describe
+from spindb.index.maintenance.describe import describe_database
 from spindb.ingest.verify import deviations
 from spindb.ingest.verify import rebuild as read_again
 from spindb.views.text import size
@@ -29,10 +29,10 @@ from spindb.views.text import size
 _MAX_LINES = 200
 
 
-def info(location: str, *, as_json: bool) -> None:
+def print_facts(location: str, *, as_json: bool) -> None:
     """Print where the database is, how large, and how much it holds."""
     with connected(location) as connection:
-        facts = describe(connection, location)
+        facts = describe_database(connection, location)
     if as_json:
         print_json(facts)
         return
@@ -46,7 +46,7 @@ def info(location: str, *, as_json: bool) -> None:
             echo(f"{name:<12} {value}")
 
 
-def upgrade(location: str) -> None:
+def upgrade_schema(location: str) -> None:
     """Bring the schema up to date.
 
     Raises:
@@ -62,7 +62,7 @@ def upgrade(location: str) -> None:
         say(f"{shown(location)}: schema {before or 'none'} -> {after}")
 
 
-def check(location: str, *, deep: bool, as_json: bool) -> None:
+def check_soundness(location: str, *, deep: bool, as_json: bool) -> None:
     """Print what is damaged; with `deep` also runs that differ from their files.
 
     Raises:
@@ -97,7 +97,7 @@ def _print_findings(found: list[str], *, as_json: bool) -> None:
         say(f"  … and {len(found) - _MAX_LINES} more: --json lists all")
 
 
-def backup(location: str, out: Path | None) -> None:
+def back_up_file(location: str, out: Path | None) -> None:
     """Copy a SQLite database.
 
     Raises:
@@ -112,7 +112,7 @@ def backup(location: str, out: Path | None) -> None:
     say(f"written to {place}")
 
 
-def copy(source: str, target: str) -> None:
+def copy_all(source: str, target: str) -> None:
     """Copy a whole database into another.
 
     Raises:
@@ -129,7 +129,7 @@ def copy(source: str, target: str) -> None:
     say(f"{shown(target)} holds what {shown(source)} holds, compared row by row: {counted}")
 
 
-def rebuild(location: str, jobs: int) -> None:
+def read_all_again(location: str, jobs: int) -> None:
     """Read all files again, in `jobs` processes (0: one per core).
 
     Raises:
@@ -143,7 +143,7 @@ def rebuild(location: str, jobs: int) -> None:
     say(f"{plural(summary.total, 'run')} read again, {plural(len(summary.problems), 'problem')}")
 
 
-def dump(location: str, out: Path | None) -> None:
+def write_dump(location: str, out: Path | None) -> None:
     """Write what files can't give, to stdout or to a file that is private.
 
     Raises:
@@ -159,7 +159,7 @@ def dump(location: str, out: Path | None) -> None:
         say(f"written to {out}")
 
 
-def restore(location: str, path: Path) -> None:
+def restore_dump(location: str, path: Path) -> None:
     """Put back what a dump holds.
 
     Raises:

@@ -22,7 +22,7 @@ from spindb.index.read.curves import performance_curves
 from spindb.signals import active
 
 
-def demo(directory: Path, jobs: int | None) -> None:
+def run_demo(directory: Path, jobs: int | None) -> None:
     """Train, ingest, query, compare, plot and play below `directory`.
 
     Raises:

@@ -19,7 +19,7 @@ from spindb.views.differences import Differences, differences_between
 _MAX_VALUE = 24
 
 
-def diff(selection: Selection, chosen: Format, *, equal: bool) -> None:
+def print_differences(selection: Selection, chosen: Format, *, equal: bool) -> None:
     """Print the keys that differ; with `equal` all keys.
 
     Raises:

@@ -12,7 +12,7 @@ from spindb.index.read.finding_codes import CODES
 from spindb.views.findings import findings_as_json
 
 
-def doctor(selection: Selection, code: str | None, chosen: Format) -> None:
+def print_findings(selection: Selection, code: str | None, chosen: Format) -> None:
     """Print the findings, all or those of one code.
 
     Raises:

@@ -15,7 +15,7 @@ from spindb.views.text import size
 from spindb.views.usage import REMOVABLE, Removable, removable, usage_as_json
 
 
-def du(selection: Selection, commands: Removable | None, limit: int, chosen: Format) -> None:
+def print_usage(selection: Selection, commands: Removable | None, limit: int, chosen: Format) -> None:
     """Print a table of at most `limit` runs (0: all), data, or commands.
 
     Raises:

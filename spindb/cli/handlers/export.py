@@ -18,7 +18,7 @@ from spindb.index.read.exports import EXPORTS, Export
 from spindb.views.jsonable import csv_cell, spreadsheet_cell
 
 
-def export(selection: Selection, table: str, out: Path | None, form: str, *, spreadsheet: bool) -> None:
+def write_table(selection: Selection, table: str, out: Path | None, form: str, *, spreadsheet: bool) -> None:
     """Write the rows of `table`; with `spreadsheet` no text is read as a formula.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from spindb.cli.terminal.data import print_json
-from spindb.cli.terminal.problems import counted, problem_lines
+from spindb.cli.terminal.problems import count_of, problem_lines
 from spindb.cli.terminal.tables import echo, say, show
 from spindb.index.database.engine import database_url, network_file_system, shown, sqlite_path
 from spindb.ingest.pipeline import ingest as run_ingest
@@ -39,7 +39,7 @@ class IngestOptions(NamedTuple):
     time_limit: float | None
 
 
-def ingest(location: str, paths: Sequence[Path], options: IngestOptions, *, as_json: bool) -> None:
+def ingest_and_report(location: str, paths: Sequence[Path], options: IngestOptions, *, as_json: bool) -> None:
     """Ingest the directories, then follow them with ``options.watch``.
 
     Raises:
@@ -132,19 +132,19 @@ def _report(summary: Summary, location: str, paths: list[Path], dry_run: bool) -
     always = ("new", "changed", "unchanged", "missing")
     parts = [f"{count} {word}" for count, word in counts if count or word.startswith(always)]
     would = "would index " if dry_run else ""
-    say(f"{would}{counted(summary.total, 'run')}: {', '.join(parts)}")
+    say(f"{would}{count_of(summary.total, 'run')}: {', '.join(parts)}")
     _report_kept(summary)
     if problems:
         directories = len({found.directory for found in problems})
-        say(f"{counted(len(problems), 'problem')} in {counted(directories, 'directory')}")
+        say(f"{count_of(len(problems), 'problem')} in {count_of(directories, 'directory')}")
     else:
         say("no new problems")
     if summary.foreign:
         named = ", ".join(f"{label} ({count})" for label, count in summary.foreign.most_common())
-        say(f"{counted(summary.foreign.total(), 'directory')} of other loggers, not read: {named}")
+        say(f"{count_of(summary.foreign.total(), 'directory')} of other loggers, not read: {named}")
     if summary.missing and not summary.total and not dry_run:
         say(
-            f"no run is left under {', '.join(map(str, paths))}: {counted(summary.missing, 'run')} marked as missing. "
+            f"no run is left under {', '.join(map(str, paths))}: {count_of(summary.missing, 'run')} marked as missing. "
             "If a disk is not mounted there, mount it and ingest again: they come back"
         )
     if not summary.total and not summary.missing and not summary.removed:
@@ -168,10 +168,10 @@ def _report_kept(summary: Summary) -> None:
     if len(summary.kept) > _SHOWN_KEPT:
         say(f"… and {len(summary.kept) - _SHOWN_KEPT} more: spindb runs --all status=superseded")
     if summary.removed:
-        say(f"{counted(summary.removed, 'removed run')} left out: spindb rm --list shows them, rm --undo brings back")
+        say(f"{count_of(summary.removed, 'removed run')} left out: spindb rm --list shows them, rm --undo brings back")
     if summary.spared:
         added = "people added to them, or they hold what was overwritten"
-        say(f"{counted(summary.spared, 'missing run')} not dropped: {added}")
+        say(f"{count_of(summary.spared, 'missing run')} not dropped: {added}")
 
 
 def _of_which(count: int, word: str) -> str:

@@ -10,7 +10,7 @@ from spindb.index.read.overview import metrics_over
 from spindb.views.hyperparameters import Hyperparameters, hyperparameters
 
 
-def params(selection: Selection, chosen: Format, *, varying: bool, internal: bool) -> None:
+def print_hyperparameters(selection: Selection, chosen: Format, *, varying: bool, internal: bool) -> None:
     """Print hyperparameters with their values; with `varying` those that differ.
 
     Raises:
@@ -35,7 +35,7 @@ def _print(found: Hyperparameters, *, varying: bool) -> None:
     say(f"{plural(found.runs, 'run')}{differ or (', all alike' if varying and found.runs else '')}")
 
 
-def metrics(selection: Selection, chosen: Format) -> None:
+def print_metrics(selection: Selection, chosen: Format) -> None:
     """Print metrics with the range of their values.
 
     Raises:

@@ -55,7 +55,7 @@ class PlotOutput(NamedTuple):
     as_text: bool
 
 
-def curves(
+def plot_curves(
     selection: Selection, directories: tuple[list[str], list[str]], lines: PlotLines, output: PlotOutput
 ) -> None:
     """Draw learning curves.
@@ -79,7 +79,7 @@ def curves(
     _deliver(draw_curves(found.panels, spec.note, log_x=output.log_x, log_y=output.log_y, size=inches), output)
 
 
-def results(
+def plot_results(
     selection: Selection,
     directories: tuple[list[str], list[str]],
     fields: tuple[str, ...],

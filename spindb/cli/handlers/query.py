@@ -9,7 +9,7 @@ from spindb.index.query import saved
 from spindb.index.query.search import count
 
 
-def save(location: str, name: str, text: str) -> None:
+def save_filter(location: str, name: str, text: str) -> None:
     """Save a filter.
 
     Raises:
@@ -33,7 +33,7 @@ def show_all(location: str, *, as_json: bool) -> None:
         say("no saved query: spindb query save NAME 'FILTER' makes one")
 
 
-def remove(location: str, name: str) -> None:
+def delete_filter(location: str, name: str) -> None:
     """Delete one.
 
     Raises:

@@ -9,7 +9,7 @@ from spindb.index.database.connect import connected
 from spindb.index.write.roots import relocate_root
 
 
-def relocate(location: str, old: Path, new: Path) -> None:
+def move_root(location: str, old: Path, new: Path) -> None:
     """Let the runs under `old` be under `new`.
 
     Raises:

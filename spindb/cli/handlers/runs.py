@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from spindb.cli.options import Selection, split, words_of
 from spindb.cli.terminal.data import Format, print_csv, print_ids, print_json, print_json_lines
 from spindb.cli.terminal.door import echo_block, say
-from spindb.cli.terminal.tables import CUT, is_number, table, terminal_width
+from spindb.cli.terminal.tables import CUT, is_numeric, table, terminal_width
 from spindb.errors import UsageError
 from spindb.index.database.connect import connected
 from spindb.index.query.outline import words_of as words_of_hidden
@@ -107,7 +107,7 @@ def _listing(request: TableRequest, location: str, width: int | None) -> tuple[s
         if not found.rows:
             return "", [*notices, *_why_empty(connection, request, found)]
     columns = found.layout.columns
-    numeric = [name for name in found.exact if any(is_number(row[name]) for row in found.rows)]
+    numeric = [name for name in found.exact if any(is_numeric(row[name]) for row in found.rows)]
     laid = table(
         list(found.titles.values()),
         [[_cell(row[name], exact=name in found.exact) for name in columns] for row in found.rows],

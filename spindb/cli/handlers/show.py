@@ -27,7 +27,7 @@ _MAX_VALUE = 400  # characters
 _MAX_LAUNCH = 2000
 
 
-def show_run(location: str, word: str, *, superseded: bool, internal: bool, as_json: bool) -> None:
+def print_run(location: str, word: str, *, superseded: bool, internal: bool, as_json: bool) -> None:
     """Print a run; with `superseded` the runs that its directory held before.
 
     Raises:

@@ -15,7 +15,7 @@ from spindb.index.read.run import verdicts_of
 from spindb.views.snapshots import Snapshots
 
 
-def path(location: str, word: str, itr: int | None) -> None:
+def print_path(location: str, word: str, itr: int | None) -> None:
     """Print the directory of a run, or the path of one of its snapshots.
 
     Raises:
@@ -31,7 +31,7 @@ def path(location: str, word: str, itr: int | None) -> None:
     echo_path(str(place))
 
 
-def snapshots(location: str, word: str, chosen: Format) -> None:
+def print_snapshots_of(location: str, word: str, chosen: Format) -> None:
     """Print the snapshots of a run, with the last verdict on each.
 
     Raises:

@@ -29,7 +29,7 @@ _HELP = (
 )
 
 
-def sql(location: str, statement: str | None, timeout: float, chosen: Format) -> None:
+def run_statements(location: str, statement: str | None, timeout: float, chosen: Format) -> None:
     """Run the statement and print its rows; without one run those of stdin, or of a prompt.
 
     Raises:

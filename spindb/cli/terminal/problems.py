@@ -25,7 +25,7 @@ def problem_lines(problems: Sequence[RunProblem]) -> Iterator[str]:
     width = _width()
     for code, found in by_code(problems):
         directories = len({problem.directory for problem in found})
-        count = f"{len(found):,} in {counted(directories, 'directory')}"
+        count = f"{len(found):,} in {count_of(directories, 'directory')}"
         yield from _wrapped(f"{code}: {count} ({severity(code).value})", "  ", width)
         for problem in _examples(found):
             yield from _wrapped(f"{_place(problem)}: {show(problem.problem.message)}", "    ", width)
@@ -71,7 +71,7 @@ def _width() -> int | None:
     return int(columns) if columns.isdigit() else None
 
 
-def counted(count: int, noun: str) -> str:
+def count_of(count: int, noun: str) -> str:
     """``1 directory``, ``2 directories``."""
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{count} {noun if count == 1 else plural}"

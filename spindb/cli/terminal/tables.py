@@ -23,7 +23,7 @@ __all__ = [
     "clip",
     "echo",
     "fitting",
-    "is_number",
+    "is_numeric",
     "plural",
     "print_json",
     "print_table",
@@ -88,7 +88,7 @@ def table(
     heads = [brief(title) for title in whole[0]]
     texts = [[brief(text) for text in row] for row in whole[1]]
     cut = any(len(text) > LONGEST_CELL for row in (whole[0], *whole[1]) for text in row)
-    numeric = [title in right or any(is_number(row[i]) for row in values) for i, title in enumerate(titles)]
+    numeric = [title in right or any(is_numeric(row[i]) for row in values) for i, title in enumerate(titles)]
     natural = [max([cell_len(head), *(cell_len(row[i]) for row in texts)]) for i, head in enumerate(heads)]
     kept = list(range(len(titles)))
     for title in reversed(droppable if width is not None else ()):
@@ -179,6 +179,6 @@ def clip(text: str, width: int) -> str:
     return kept + "…"
 
 
-def is_number(value: object) -> bool:
+def is_numeric(value: object) -> bool:
     """Whether the value is a number, and no truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -22,7 +22,7 @@ _COUNTED: tuple[Table, ...] = (
 )
 
 
-def describe(connection: Connection, location: str | Path) -> dict[str, Any]:
+def describe_database(connection: Connection, location: str | Path) -> dict[str, Any]:
     """Facts about the database: place, schema, size in bytes, roots and row counts."""
     url = database_url(location)
     path = sqlite_path(url)
