@@ -117,8 +117,7 @@ def plot(
 
     spindb plot 'env=Hopper-v2' --scatter pi_lr --summary tail:10
     """
-    if scatter and parallel:
-        raise UsageError("--scatter and --parallel exclude each other")
+    _refuse_both(scatter, parallel)
     runs = selection(ctx, db, words, everything)
     metrics, groups, names = tuple(value or ("Performance",)), split(group_by), tuple(legend or old_legend or ())
     lines = handlers.plot.PlotLines(metrics, xaxis, groups, facet, est, band, smooth, count, names)
@@ -126,8 +125,12 @@ def plot(
     directories = (select or [], exclude or [])
     if scatter or parallel:
         ranking = handlers.access.Ranking(metrics[0], summary, groups, lower)
-        handlers.plot.plot_results(
-            runs, directories, split(parallel or scatter), ranking, output, is_scatter=bool(scatter)
-        )
+        fields = split(parallel or scatter)
+        handlers.plot.plot_results(runs, directories, fields, ranking, output, is_scatter=bool(scatter))
     else:
         handlers.plot.plot_curves(runs, directories, lines, output)
+
+
+def _refuse_both(scatter: str | None, parallel: str | None) -> None:
+    if scatter and parallel:
+        raise UsageError("--scatter and --parallel exclude each other")
