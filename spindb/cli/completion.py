@@ -77,6 +77,7 @@ def _values(ctx: typer.Context, name: str) -> list[str]:
     if name in _VALUE_COLUMNS:
         table, _, column = _VALUE_COLUMNS[name].partition(".")
         return _ask(ctx, f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608 - from the table above
+    # Ordered as numbers first: 1e-4 before 0.001, and 9 before 10.
     keys = _keys(ctx, name.removeprefix("config."))
     marks = ", ".join("?" * len(keys))
     statement = (
@@ -167,6 +168,7 @@ def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) 
         path = Path(location.removeprefix("sqlite:///"))
         if "://" not in str(path) and os.path.isfile(path):
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+                # Not mode=ro in the URI: such a connection leaves the files of the WAL beside the database.
                 connection.execute("PRAGMA query_only = ON")
                 connection.execute("PRAGMA trusted_schema = OFF")
                 connection.text_factory = lambda raw: raw.decode(errors="replace")

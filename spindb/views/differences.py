@@ -46,6 +46,7 @@ def _facts(connection: Connection, run: RunInfo) -> dict[str, Fact]:
     found |= {f"run.{key}": Fact(str(v), show(v), str(v)) for key, v in about.items() if v is not None}
     for metric in metrics_of(connection, run.id):
         found[f"metric.{metric.name}"] = _number(last_value(metric))
+        # The best value of other metrics says nothing: of a loss the highest is the worst.
         if metric.name == run.performance:
             found[f"metric.{metric.name}.max"] = _number(metric.max)
     return found

@@ -43,6 +43,7 @@ class Hyperparameters:
         absent = self.runs - row.runs if with_absent else 0
         values = row.values
         numbers = [v for v, _ in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        # A range only where no text is among them: a text may be a placeholder that the reader should see.
         if len(values) > _MAX_VALUES_SHOWN and len(numbers) == len(values):
             shown = [f"{show(min(numbers))} … {show(max(numbers))}"]
         else:

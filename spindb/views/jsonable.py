@@ -23,6 +23,7 @@ def plain(value: object) -> Json:
     NaN and infinities, which JSON lacks, become the texts ``NaN``, ``Infinity`` and ``-Infinity``; times get a ``Z`` at
     the end; bytes become hexadecimal digits; a number that can't be read from the database becomes null.
     """
+    # Before the test for NaN, which it is as well: NaN was logged, an unknown number could not be read.
     if value is UNKNOWN_NUMBER:
         return None
     if isinstance(value, float) and not math.isfinite(value):

@@ -50,6 +50,7 @@ class RunView:
 
 def view_of(connection: Connection, run: RunInfo, *, internal: bool = False) -> RunView:
     """The view of a run; with `internal` also what the logger wrote about itself."""
+    # Runs of the same algorithm and environment: beside others nearly every hyperparameter would differ.
     siblings = siblings_of(connection, run.id)
     varying = varying_keys(connection, [run.id, *siblings]) if siblings else []
     return RunView(

@@ -95,6 +95,7 @@ def runs_table(connection: Connection, request: TableRequest, notice: Callable[[
         return RunsTable(text, whole, Layout(()), {}, (), frozenset(), {})
     layout = _layout(connection, whole, request.columns)
     names = [name for name in layout.columns if name not in (CURVE, AGE)]
+    # A second query: which columns there are follows from all runs that match, not from the page.
     shown = search(connection, request.query(text, names)._replace(total=whole.total))
     extra = _computed(connection, found, layout.columns)
     rows = [dict(zip(names, row, strict=True)) | more for row, more in zip(shown.rows, extra, strict=True)]

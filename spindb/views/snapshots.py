@@ -29,6 +29,7 @@ class Snapshots:
             return "can't be loaded"
         if snapshot.stale:
             return "stale"
+        # Identity, not equality: copies of a save in one directory are equal.
         return "latest" if snapshot is latest(self.all) else ""
 
     def verdict(self, snapshot: SnapshotRecord) -> str:

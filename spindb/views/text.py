@@ -44,6 +44,7 @@ def _show_time(value: datetime) -> str:
 def _show_float(value: float) -> str:
     if math.isnan(value):
         return str(value)
+    # %g would write 2e+05.
     if 1e5 <= abs(value) < 1e10:  # steps and seconds: 200000, not 2e+05
         return f"{value:.0f}"
     return f"{value:.5g}"
@@ -57,6 +58,7 @@ def show_hyperparameter(text: str) -> str:
 
 def show_exactly(value: object) -> str:
     """A value as a person would type it: numbers with all the digits that tell them from others, nothing for None."""
+    # Five digits where they are all there are; `repr` gives the shortest text that reads back as the same double.
     short = show(value)
     return repr(value) if isinstance(value, float) and value == value and float(short) != value else short
 

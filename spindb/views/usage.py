@@ -35,6 +35,7 @@ def removable(found: Iterable[Usage], kind: Removable) -> Iterator[tuple[Path, i
             yield path, snapshot.size
             if snapshot.kind == "pyt_save" and os.path.lexists(twin := twin_of(path)):
                 yield twin, 0
+            # Its bytes are not counted among those of saved policies.
             if snapshot.state_path and not _is_shared(usage, snapshot):
                 yield usage.directory / snapshot.state_path, 0
 

@@ -145,6 +145,7 @@ def remove_runs(selection: Selection, *, yes: bool) -> None:
     with connected(selection.location) as connection:  # no lock is held while a person thinks
         named = [int(word) for word in words if word.isascii() and word.isdigit()]
         before = removal.when_removed(connection, [run_id for run_id in named if run_id <= LARGEST])
+        # Ids of removed runs would be an error of the filter, though what was asked is done already.
         left = [word for word in words if not word.isdigit() or int(word) not in before]
         ids = ids_of(connection, left, everything=selection.everything) if left else []
         added = written.added_to(connection, ids)

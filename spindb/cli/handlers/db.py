@@ -123,6 +123,7 @@ def copy_all(source: str, target: str) -> None:
         migrate.upgrade(engine, shown(target))
         with engine.begin() as writing:
             counts = verified_copy(reading, writing)
+        # A database that was filled at once has no statistics, and its planner guesses.
         refresh_statistics(engine)
         engine.dispose()
     counted = ", ".join(f"{name} {count}" for name, count in counts.items() if count)

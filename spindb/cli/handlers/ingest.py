@@ -62,6 +62,7 @@ def ingest_and_report(location: str, paths: Sequence[Path], options: IngestOptio
                 stamp_zone=options.stamp_zone,
             )
     except KeyboardInterrupt:
+        # Printed when the process ends, below the progress bar.
         active().left = _NOTHING_WRITTEN if options.dry_run else _KEPT
         raise
     if as_json:

@@ -37,6 +37,7 @@ def problem_lines(problems: Sequence[RunProblem]) -> Iterator[str]:
 
 def _examples(found: Sequence[RunProblem]) -> list[RunProblem]:
     """A few problems, of different messages if there are such."""
+    # Two directories with the same message would say one thing twice.
     examples = {problem.problem.message: problem for problem in reversed(found)}
     chosen = list(reversed(examples.values()))[:_EXAMPLES]
     others = [problem for problem in found if problem not in chosen]

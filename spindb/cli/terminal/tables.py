@@ -91,6 +91,7 @@ def table(
     numeric = [title in right or any(is_numeric(row[i]) for row in values) for i, title in enumerate(titles)]
     natural = [max([cell_len(head), *(cell_len(row[i]) for row in texts)]) for i, head in enumerate(heads)]
     kept = list(range(len(titles)))
+    # A column is dropped before others are squeezed below a readable width, and not before.
     for title in reversed(droppable if width is not None else ()):
         least = [
             natural[i] if numeric[i] or titles[i] in fixed else min(natural[i], _LEAST_WHILE_DROPPING) for i in kept
@@ -110,6 +111,7 @@ def table(
 
 def cell(value: object) -> str:
     """A value as `show` shows it, and of one that `brief` would cut no more than that takes to tell."""
+    # Cut before it is made legible, which takes time for each character of a megabyte.
     return show(value[: LONGEST_CELL + 1] if isinstance(value, (str, bytes)) else value)[: LONGEST_CELL + 1]
 
 
@@ -123,6 +125,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
     for cell, width, is_right in zip(cells, widths, right, strict=True):
         cut = clip(cell, width)
         pad = " " * (width - cell_len(cut))
+        # Coloured after it was padded: escapes take no columns, and would count as some.
         if cut == "nan":
             cut = red(cut)
         parts.append(pad + cut if is_right else cut + pad)

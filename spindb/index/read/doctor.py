@@ -92,6 +92,7 @@ def _unfinished(connection: Connection, ids: Sequence[int], followed: Mapping[in
             if rows is None or rows >= wanted - 1:
                 continue
             code = _liveness(own, updated, seconds)
+            # After a clone all files are new, and a run that ended years ago would be taken for a running one.
             if code in _RECENT and updated is not None and _copied_together(connection, run_id, updated):
                 code = "unfinished"
             found.setdefault(code, []).append(run_id)
@@ -103,6 +104,7 @@ def _liveness(rows: int, updated: datetime | None, seconds: float | None) -> str
     if updated is None:
         return "unfinished"
     silence = now() - updated
+    # `Time` counts seconds since the start. At most a day for a row: one absurd cell must not make a dead run a running one.
     row = timedelta(seconds=min(seconds / rows, 86400)) if seconds and rows and seconds > 0 else timedelta()
     if silence < max(_LEAST_SILENCE, _ROWS_OF_SILENCE * row):
         return "running"
@@ -206,6 +208,7 @@ def _lacking_seeds(groups: Sequence[Group]) -> list[Finding]:
     found = []
     for (algo, env), members in alike.items():
         had = Counter(seed for group in members for seed in set(group.seeds) if seed is not None)
+        # Half of the settings, and two at least: with fewer, the seed may be the exception and not the rule.
         usual = {seed for seed, count in had.items() if count > 1 and count * 2 >= len(members)}
         lacking: dict[tuple[Seed, ...], list[Group]] = {}
         for group in members:
