@@ -105,6 +105,7 @@ class Database:
             ids = selected(connection, [filter])
             facts = self._frame(connection, "runs", ids).set_index("id")[["name", "exp_name", "seed"]]
             parts = []
+            # Two queries for a metric: steps may be missing where epochs are there, and each falls back for itself.
             for metric in wanted:
                 steps = curves_by_id(connection, ids, metric, STEPS)
                 epochs = curves_by_id(connection, ids, metric, EPOCH)
@@ -172,6 +173,7 @@ class Database:
         numbers = pandas.DataFrame(rows)
         frame = _called_apart(settings.infer_objects(), list(numbers.columns)).join(numbers)
         frame.index = pandas.Index([row.setting.label for row in found.rows])
+        # In attrs, since a warning in a notebook is shown once and then never again.
         frame.attrs["notes"] = found.notes
         return frame
 

@@ -110,7 +110,7 @@ def _iqm_interval(x: Array, strata: Sequence[Sequence[float]]) -> tuple[float, f
     if len(strata) > 1:
         values = np.concatenate([np.asarray(stratum) for stratum in strata])
         return bootstrap_interval(values, iqm, [i for i, stratum in enumerate(strata) for _ in stratum])
-    # The draws are the same for each n, so that a matrix of weights replaces sorting; for a large n it takes too much memory.
+    # The draws are the same for each n, so that a matrix of weights replaces sorting; a large n would take much memory.
     return _bounds(_weights(len(x)) @ x if len(x) <= _MOST_WEIGHTED else iqm(x[_draws(len(x))]))
 
 

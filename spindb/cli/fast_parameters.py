@@ -37,6 +37,7 @@ class _AsItIs:
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """The value as its type has it."""
+        # What typer makes of these is a tuple or a list already; only the items are converted.
         several = param.multiple or param.nargs == -1
         if value is None:
             return () if several else None
@@ -57,6 +58,7 @@ class _AsItIs:
             inside = (info.min is None or number >= info.min) and (info.max is None or number <= info.max)
             return number if inside else _UNFIT
         if kind is Path and isinstance(value, str) and _takes_any_path(info):
+            # A file that can't be read is typer's to refuse, in its words.
             return Path(value) if os.access(value, os.R_OK) or not os.path.exists(value) else _UNFIT
         return _UNFIT
 
@@ -68,6 +70,7 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 def _whole(value: Any) -> int | None:
     if type(value) is int:
         return value
+    # 19 digits may be beyond 64 bits; signs, blanks and underscores are left to typer, which knows what it takes.
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19 else None
 
 

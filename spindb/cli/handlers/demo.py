@@ -105,6 +105,7 @@ def _run(arguments: list[str]) -> None:
     echo()
     echo(f"$ spindb {shlex.join(arguments)}")
     code = application()(args=arguments, prog_name="spindb", standalone_mode=False)
+    # An interrupt within the inner command must end the demo, too, and not go on with its next step.
     if active().received is not None:
         raise KeyboardInterrupt  # which the parser made a code of
     if isinstance(code, int) and code > 1:

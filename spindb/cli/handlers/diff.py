@@ -66,6 +66,7 @@ def _side_by_side(keys: Sequence[str], titles: Sequence[str], rows: Sequence[Seq
     first = 0
     while first < len(titles):
         last, used = first, key_width
+        # At least one run a block, however narrow the terminal is.
         while last < len(titles) and (last == first or width is None or used + widths[last] + 2 < width):
             used += widths[last] + 2
             last += 1

@@ -35,6 +35,7 @@ def write_table(selection: Selection, table: str, out: Path | None, form: str, *
 
 
 def _write_file(out: Path, table: Export, rows: Iterable[tuple[object, ...]], form: str, spreadsheet: bool) -> int:
+    # Beside the target and renamed at the end: a full disk leaves the old file as it was.
     with written_whole(out) as beside:
         if form == "parquet":
             with needing():  # pyarrow: part of an extra

@@ -65,6 +65,7 @@ def plot_curves(
     """
     with needing():
         from spindb.analysis.drawing.panels import PlotSpec, arranged
+    # Before the database is asked: a mistyped size needs no second of work.
     inches = figure_size(output.size)
     spec = PlotSpec(*lines)
     with selected_runs(selection) as (connection, ids):

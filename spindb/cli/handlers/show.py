@@ -35,6 +35,7 @@ def print_run(location: str, word: str, *, superseded: bool, internal: bool, as_
     """
     with connected(location) as connection:
         found = run_of(connection, word)
+        # JSON holds everything: programs choose for themselves.
         views = [view_of(connection, found, internal=internal or as_json)]
         earlier = views[0].whole.earlier
         if superseded:
@@ -151,6 +152,7 @@ def _show_config(view: RunView, most: int | None) -> None:
     """First what differs from the runs beside it, with their values; then the rest."""
     found, whole, varying, siblings = view.run, view.whole, view.varying, view.siblings
     values = {leaf.key: show_hyperparameter(leaf.value) for leaf in whole.config}
+    # Texts such as <function … at 0x7f…> differ between all runs, and mean nothing.
     own = [key for key, row in varying.items() if key in values and not row.opaque][:most]
     if own:
         _section(f"hyperparameters that differ from {plural(siblings, 'other run')} of {found.algo} in {found.env.id}")

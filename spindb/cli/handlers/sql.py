@@ -96,6 +96,7 @@ def _typed() -> Iterator[str]:
 def _statements(text: str) -> Iterator[str]:
     """The statements of a text, without those of comments alone; a semicolon within a string or a comment ends none."""
     statement = ""
+    # sqlite3.complete_statement knows strings and comments: a semicolon within one is put back.
     for part in text.split(";"):
         statement += part + ";"
         if complete_statement(statement):
@@ -123,6 +124,7 @@ def _print_table(answer: Answer) -> None:
     room = _MOST_TEXT
     more = False
     for row in answer.rows:
+        # One more row is asked for than is shown: that alone says whether there are more.
         if more := len(rows) == _MOST_ROWS or room < 0:
             break
         cells = [value if isinstance(value, (int, float, NoneType)) else cell(value) for value in row]

@@ -104,7 +104,7 @@ def _liveness(rows: int, updated: datetime | None, seconds: float | None) -> str
     if updated is None:
         return "unfinished"
     silence = now() - updated
-    # `Time` counts seconds since the start. At most a day for a row: one absurd cell must not make a dead run a running one.
+    # `Time` counts seconds since the start. A row takes a day at most: an absurd cell must not revive a dead run.
     row = timedelta(seconds=min(seconds / rows, 86400)) if seconds and rows and seconds > 0 else timedelta()
     if silence < max(_LEAST_SILENCE, _ROWS_OF_SILENCE * row):
         return "running"
