@@ -136,9 +136,13 @@ def _metavar(argument: Any) -> str:
 
 def _explained(argument: Any) -> str | None:
     """The help, with the choices where there are such."""
-    choices = get_args(argument.type_descriptor.annotation)
-    is_choice = choices and all(isinstance(choice, str) for choice in choices)
-    return f"{argument.help} {', '.join(choices)}." if is_choice else argument.help
+    choices = _choices(argument)
+    return f"{argument.help} {', '.join(choices)}." if choices else argument.help
+
+
+def _choices(parameter: Any) -> list[str]:
+    """The texts that a parameter takes, where they are few."""
+    return [choice for choice in get_args(parameter.type_descriptor.annotation) if isinstance(choice, str)]
 
 
 def _paragraphs(text: str) -> str:
@@ -150,7 +154,7 @@ def _paragraphs(text: str) -> str:
 
 def _flags(option: Any) -> str:
     kind = option.type_descriptor.annotation
-    value = "" if option.is_flag else " " + (option.metavar or "|".join(get_args(kind)) or _VALUES[kind.__name__])
+    value = "" if option.is_flag else " " + (option.metavar or "|".join(_choices(option)) or _VALUES[kind.__name__])
     return ", ".join([*option.opts, *option.secondary_opts]) + value
 
 
