@@ -82,12 +82,12 @@ clock = [time.process_time()]
 def lap(): clock.append(time.process_time())
 import typer, sqlalchemy, numpy, scipy.special
 lap()
-from spindb.analysis.drawing.panels import Wanted, panels
+from spindb.analysis.drawing.panels import PlotSpec, panels
 from spindb.index.database.connect import connected
 from spindb.index.query.search import run_ids
-import spindb.cli.commands.compare
+import spindb.cli.handlers.compare
 with connected("spindb.db") as connection:
-    wanted = Wanted()
+    wanted = PlotSpec()
     found = panels(connection, run_ids(connection, {filter!r}), wanted)
 lap()
 import matplotlib.figure, matplotlib.backends.backend_agg

@@ -20,10 +20,11 @@ from pathlib import Path
 import spindb
 
 PEER = "import typer, sqlalchemy"
+_MAIN = "import sys; sys.argv[1:] = {}; from spindb.__main__ import main; main()"
 COMMANDS = {
-    "spindb runs --help": "from spindb.cli.app import run; run(['runs', '--help'])",
-    "spindb --help": "from spindb.cli.app import run; run(['--help'])",
-    "spindb runs (3 runs)": "from spindb.cli.app import run; run(['runs'])",
+    "spindb runs --help": _MAIN.format(["runs", "--help"]),
+    "spindb --help": _MAIN.format(["--help"]),
+    "spindb runs (3 runs)": _MAIN.format(["runs"]),
 }
 
 

@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # not from typing: under `python -m` a typing.py of the c
 if TYPE_CHECKING:
     from typing import Any
 
-    from spindb.analysis.database import open_database
+    from spindb.api import open_database
     from spindb.logger import EpochLogger
     from spindb.play.load import load_policy, load_policy_and_env
     from spindb.play.rollouts.rollout import run_policy
@@ -35,7 +35,7 @@ _PLACES = {
     "EpochLogger": "spindb.logger",
     "load_policy": "spindb.play.load",
     "load_policy_and_env": "spindb.play.load",
-    "open": "spindb.analysis.database:open_database",
+    "open": "spindb.api:open_database",
     "run_policy": "spindb.play.rollouts.rollout",
 }
 

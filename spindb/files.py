@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,7 +85,7 @@ def _made_beside(path: Path, mode: int) -> tuple[Path, int]:
         found = path.lstat()
         kept = stat.S_IMODE(found.st_mode) & 0o777 if stat.S_ISREG(found.st_mode) else None
     for _ in range(_TRIES):
-        beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{_ENDING}")
+        beside = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}{_ENDING}")
         held = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
         _locked(held)
         with contextlib.suppress(OSError):

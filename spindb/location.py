@@ -21,7 +21,7 @@ def working_directory() -> Path:
     except OSError:
         raise NotFoundError(
             "the current directory is gone: it was deleted, or its disk was unmounted",
-            hint="cd to another one; relative paths, and a database that nobody named, are looked for from there",
+            hint="cd to another one; relative paths, and the database without --db, are looked for from there",
         ) from None
 
 
@@ -58,8 +58,8 @@ def _require_own(path: Path) -> None:
     if owners - trusted:
         owner = min(owners - trusted)
         raise DatabaseError(
-            f"{path} belongs to another user ({_name(owner)}), and nobody named it: it is not used",
-            hint=f"if it is the one that is meant: --db {path}, or SPINDB_URL={path}",
+            f"{path} belongs to another user ({_name(owner)}), and was not named explicitly: it is not used",
+            hint=f"to use it nevertheless: --db {path}, or SPINDB_URL={path}",
         )
 
 

@@ -36,9 +36,9 @@ def preferences() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read: {error}", hint="mend or remove it") from None
+        raise UsageError(f"{path} can't be read: {error}", hint="repair or remove it") from None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise UsageError(f"{path} is no JSON object of texts", hint="mend or remove it")
+        raise UsageError(f"{path} is not a JSON object of strings", hint="repair or remove it")
     return found
 
 
@@ -50,7 +50,7 @@ def preference(key: str) -> str | None:
 def require_key(key: str) -> None:
     """Refuse what can't be set. Raises `UsageError`."""
     if key not in KEYS:
-        raise UsageError(f"nothing to set is called {key!r}", hint=f"what can be set: {', '.join(KEYS)}")
+        raise UsageError(f"unknown setting {key!r}", hint=f"settings: {', '.join(KEYS)}")
 
 
 def prefer(key: str, value: str | None) -> None:

@@ -16,6 +16,10 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
+from spindb.verdicts import AGREES as AGREES
+from spindb.verdicts import CANT_TELL as CANT_TELL
+from spindb.verdicts import DIFFERS as DIFFERS
+
 Cell = float | int | str | None
 """One value of a metric: a number (NaN and infinities included), text, or None for an empty cell."""
 
@@ -207,10 +211,6 @@ class SnapshotRecord:
     unloadable: str | None = None
     stale: str | None = None
     odd: str | None = None
-
-
-AGREES, DIFFERS, CANT_TELL = VERDICTS = ("agrees", "differs", "can't-tell")
-"""What a verdict can be; in a sentence the last is *can't tell*."""
 
 
 CRITICAL = 2.5758293035489004

@@ -217,7 +217,7 @@ def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
         fpath: the saved model: ``…/simple_save``, ``…/tf1_save40``.
 
     Raises:
-        NotFoundError: there is no saved model.
+        NotFoundError: there is not a saved model.
         PolicyError: it is damaged, or evaluating it would do more than compute.
     """
     from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
@@ -251,4 +251,4 @@ def _save_at(save: Path) -> Playable:
             if snapshot.unloadable:
                 raise PolicyError(f"{save} can't be loaded: {snapshot.unloadable}")
             return Playable(found.directory, snapshot, found.env)
-    raise NotFoundError(f"{save} is no saved model")
+    raise NotFoundError(f"{save} is not a saved model")

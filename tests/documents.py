@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = tuple(REPOSITORY / "docs" / f"{name}.md" for name in ("commands", "experiment-outputs", "sql"))
@@ -118,8 +118,12 @@ def _described(name: str, command: Any) -> list[str]:
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     usage = " ".join([name, *(_metavar(p) for p in arguments)])
     lines = [f"#{'#' * name.count(' ')} {name}", f"`{usage}`", _paragraphs(command.help)]
-    rows = [f"| `{_cell(_metavar(p))}` | {_cell(p.help)} |" for p in arguments]
-    rows += [f"| `{_flags(p)}` | {_cell(p.help)} |" for p in options if "--db" not in p.opts and "--help" not in p.opts]
+    rows = [f"| `{_cell(_metavar(p))}` | {_cell(_explained(p))} |" for p in arguments]
+    rows += [
+        f"| `{_cell(_flags(p))}` | {_cell(p.help)} |"
+        for p in options
+        if "--db" not in p.opts and "--help" not in p.opts
+    ]
     if rows:
         lines.append("\n".join(["| | |", "|---|---|", *rows]))
     return lines
@@ -130,6 +134,17 @@ def _metavar(argument: Any) -> str:
     return name if argument.required or name.startswith("[") else f"[{name}]"
 
 
+def _explained(argument: Any) -> str | None:
+    """The help, with the choices where there are such."""
+    choices = _choices(argument)
+    return f"{argument.help} {', '.join(choices)}." if choices else argument.help
+
+
+def _choices(parameter: Any) -> list[str]:
+    """The texts that a parameter takes, where they are few."""
+    return [choice for choice in get_args(parameter.type_descriptor.annotation) if isinstance(choice, str)]
+
+
 def _paragraphs(text: str) -> str:
     """The help; lines that are commands become code."""
     paragraphs = re.split(r"\n\s*\n", text.strip())
@@ -138,7 +153,8 @@ def _paragraphs(text: str) -> str:
 
 
 def _flags(option: Any) -> str:
-    value = "" if option.is_flag else " " + (option.metavar or _VALUES[option.type_descriptor.annotation.__name__])
+    kind = option.type_descriptor.annotation
+    value = "" if option.is_flag else " " + (option.metavar or "|".join(_choices(option)) or _VALUES[kind.__name__])
     return ", ".join([*option.opts, *option.secondary_opts]) + value
 
 

@@ -105,7 +105,7 @@ def test_i7_a_contradiction_is_said_with_what_counts_and_why(run_directory: Writ
     (message,) = differences(record)
     assert message == (
         "ddpg by the config's keys (act_noise), td3 by the name (td3_hopper_s0): "
-        "ddpg counts, since what says it is more certain"
+        "ddpg is used, since its source is more certain"
     )
     record = read(run_directory("gpo_s0", config={"lr": 1e-3, "polyak": 0.9, "seed": 0}))
     assert (record.algo, len(differences(record))) == ("sac", 1)

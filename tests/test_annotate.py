@@ -120,7 +120,7 @@ def test_rm_asks_and_takes_out_of_the_index_alone(study: Path, cli: Cli, monkeyp
     assert "2 runs removed: spindb rm --undo" in cli("rm", "tag:a", "--yes").err
     assert ids(cli) == [3]
     assert (study / "data" / "ppo" / "ppo_s0" / "progress.txt").exists()
-    assert cli("rm", "seed=77", "--yes").err == "no run is meant\n"
+    assert cli("rm", "seed=77", "--yes").err == "no run matches\n"
     assert "0 new" in cli("ingest", "data").err
     assert ids(cli) == [3]
     assert cli("rm", "--undo", "1", "ppo_s1").code == 0

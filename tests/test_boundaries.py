@@ -244,7 +244,7 @@ def test_seeds_are_missed_that_half_of_the_settings_have(
             config = PPO_CONFIG | {"seed": seed, "exp_name": exp, "env": "A-v0", "gamma": 0.9 + ord(exp) / 1e4}
             run_directory(f"{exp}_s{seed}", config=config, rows=[(0, float(ord(exp) + seed))])
     cli("ingest", "data")
-    ids = cli("doctor", "--ids", "seeds").out.split()
+    ids = cli("doctor", "--finding", "seeds", "--ids").out.split()
     names = dict(rows_of(tmp_path / "spindb.db", "SELECT id, name FROM runs"))
     assert sorted(names[int(run_id)] for run_id in ids) == lacking
 

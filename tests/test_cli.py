@@ -210,7 +210,7 @@ def test_relocate(filled: Path, cli: Cli) -> None:
     assert cli("path", "1").out == f"{filled / 'archive' / 'ppo' / 'ppo_s0'}\n"
     assert "0 new, 0 changed, 3 unchanged, 0 missing" in cli("ingest", "archive").err
     gone = cli("relocate", "data", "archive")
-    lines = f"error: no root is {filled / 'data'}; roots here: {filled / 'archive'}\n"
+    lines = f"error: {filled / 'data'} is not a root; roots here: {filled / 'archive'}\n"
     assert (gone.code, gone.err) == (3, lines)
     assert cli("relocate", "archive", "nowhere").code == 3
     (filled / "other").mkdir()

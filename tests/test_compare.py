@@ -62,7 +62,7 @@ def test_reach_takes_the_first_known_place() -> None:
 def test_unknown_summaries(summary: str) -> None:
     with pytest.raises(UsageError) as caught:
         summaries.summary_named(summary)
-    assert caught.value.message == f"no summary is called {summary!r}"
+    assert caught.value.message == f"unknown summary {summary!r}"
     assert caught.value.hint == "summaries: last, first, min, max, mean, tail:K, auc, reach:VALUE"
 
 

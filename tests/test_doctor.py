@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import PPO_CONFIG, Outcome, settle
 
-from spindb.index.read.doctor import CODES
+from spindb.index.read.finding_codes import CODES
 
 HEADER = ("Epoch", "AverageEpRet", "Time")
 
@@ -58,7 +58,7 @@ def ward(
 
 
 def names(cli: Callable[..., Outcome], code: str) -> list[str]:
-    ids = cli("doctor", "--ids", code).out.split()
+    ids = cli("doctor", "--finding", code, "--ids").out.split()
     rows = json.loads(cli("runs", *ids, "--json").out) if ids else []
     return sorted(row["name"] for row in rows)
 
@@ -87,8 +87,8 @@ def test_missing_and_unloadable(ward: Path, cli: Callable[..., Outcome]) -> None
     assert "a_s0" in names(cli, "unloadable")
     shutil.rmtree(ward / "data" / "bare_s0")
     cli("ingest", "data")
-    assert cli("doctor", "--ids", "missing").out == ""
-    assert len(cli("doctor", "--all", "--ids", "missing").out.split()) == 1
+    assert cli("doctor", "--finding", "missing", "--ids").out == ""
+    assert len(cli("doctor", "--all", "--finding", "missing", "--ids").out.split()) == 1
 
 
 def test_reports(ward: Path, cli: Callable[..., Outcome]) -> None:
@@ -97,7 +97,7 @@ def test_reports(ward: Path, cli: Callable[..., Outcome]) -> None:
     found = json.loads(cli("doctor", "--json").out)
     assert {finding["finding"] for finding in found} <= set(CODES)
     assert all(finding["ids"] == sorted(finding["ids"]) for finding in found)
-    unknown = cli("doctor", "--ids", "nonsense")
+    unknown = cli("doctor", "--finding", "nonsense", "--ids")
     assert unknown.code == 3
     assert "crashed" in unknown.err
     assert cli("doctor", "id=-1").err == "0 runs, nothing found\n"

@@ -9,7 +9,7 @@ import documents
 import pytest
 from typer.core import TyperOption
 
-from spindb.cli.terminal.tables import JSON_VERSION
+from spindb.views.jsonable import JSON_VERSION
 
 
 @pytest.mark.slow

@@ -229,7 +229,7 @@ def test_j6_csv_in_a_pipe_is_as_it_is_and_spreadsheets_can_be_spared(
     spared = next(csv.DictReader(StringIO(cli("--db", database, "export", "runs", "--spreadsheet").out)))
     assert plain["name"] == "=cmd|x"
     assert spared["name"] == "'=cmd|x"
-    from spindb.cli.terminal.tables import spreadsheet_cell
+    from spindb.views.jsonable import spreadsheet_cell
 
     for text in ("=1", "+x", "-x", "@x", "\tx", "\rx", "-inf-"):
         assert spreadsheet_cell(text) == f"'{text}"

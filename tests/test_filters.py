@@ -147,8 +147,8 @@ def test_nothing_is_everything() -> None:
         ("a=[1", "this bracket is never closed", None),
         ("a in (1 2)", "',' or ')' was expected in this list", None),
         ("(" * 200 + "a=1", "more than 100 levels of parentheses and not", None),
-        ("a=\0", "no value can hold this character: it is no text in UTF-8", None),
-        ("a=1 'b\udc80'=2", "no value can hold this character: it is no text in UTF-8", None),
+        ("a=\0", "no value can hold this character: it is not text in UTF-8", None),
+        ("a=1 'b\udc80'=2", "no value can hold this character: it is not text in UTF-8", None),
     ],
 )
 def test_what_errors_say(text: str, message: str, hint: str | None) -> None:

@@ -140,7 +140,7 @@ def test_parquet_holds_what_json_lines_hold(hard: Path, cli: Callable[..., Outco
         read = parquet.read_table(f"{table}.parquet")
         assert read.num_rows == len(lines)
         assert all(field.metadata[b"meaning"] for field in read.schema)
-        from spindb.cli.terminal.tables import plain
+        from spindb.views.jsonable import plain
 
         for row, line in zip(read.to_pylist(), lines, strict=True):
             times = {k: v.replace(tzinfo=None) for k, v in row.items() if hasattr(v, "tzinfo")}

@@ -19,7 +19,7 @@ import hostile
 import pytest
 from conftest import PPO_CONFIG, REPOSITORY, Outcome, rows_of, settle
 
-from spindb.cli.commands.ingest import _place
+from spindb.cli.terminal.problems import _place
 from spindb.disk import limits
 from spindb.disk.codecs.pickles import PickleError, read_pickle
 from spindb.disk.formats import read_run, recognise

@@ -84,7 +84,7 @@ def test_j2_an_id_from_files_imports_no_module(here: Path, env_id: str, indexed:
             assert played.returncode == 5
             assert "Traceback" not in played.stderr
             module = env_id.rpartition(":")[0]
-            assert f"is built by importing {module}" in played.stderr or "is no environment id" in played.stderr
+            assert f"is built by importing {module}" in played.stderr or "is not an environment id" in played.stderr
 
 
 def test_j2_the_module_is_imported_where_the_user_says_so(here: Path) -> None:

@@ -167,7 +167,7 @@ def test_returns_that_are_no_numbers_are_logged_as_such(tmp_path: Path) -> None:
 
 def test_a_directory_without_a_log_says_so(tmp_path: Path) -> None:
     (tmp_path / "simple_save").mkdir()
-    assert log_of(tmp_path, save()).why in ("there is no log beside the snapshot", "nothing was logged")
+    assert log_of(tmp_path, save()).why in ("the run directory has no log", "nothing was logged")
 
 
 @pytest.mark.parametrize(

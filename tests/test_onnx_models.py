@@ -101,9 +101,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         model([node("Identity")]).replace(b"action", b"motion"),
         "names no output 'action'; outputs there: motion",
     ),
-    "cut off": (model([node("Identity")])[:-3], "no ONNX model, cut off or damaged"),
-    "something else": (b"PK\x03\x04 is a zip", "no ONNX model"),
-    "nothing": (b"", "no ONNX model: it holds no graph"),
+    "cut off": (model([node("Identity")])[:-3], "not an ONNX model, cut off or damaged"),
+    "something else": (b"PK\x03\x04 is a zip", "not an ONNX model"),
+    "nothing": (b"", "not an ONNX model: it holds no graph"),
     "an axis that is none": (model([node("Softmax", axis=1 << 40)]), "can't be"),
     "a number where a list is": (model([node("Transpose", perm=3)]), "can't be loaded"),
     "a slice of axes without end": (

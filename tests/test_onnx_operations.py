@@ -197,7 +197,7 @@ def test_what_can_not_be_told_is_refused(op: str, attributes: Mapping[str, Any],
     with pytest.raises(PolicyError) as caught:
         plan_of(policy_of(op, attributes, inputs, POSITIVE))
     assert caught.value.message == f"save: the operation {op} of result can't be exported"
-    assert str(caught.value.hint).startswith("spindb export-policy tells feed-forward networks alone")
+    assert str(caught.value.hint).startswith("spindb export-policy exports feed-forward networks only")
 
 
 def test_a_policy_that_does_not_say_what_it_observes_is_refused() -> None:

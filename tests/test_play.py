@@ -232,7 +232,7 @@ def test_nothing_but_an_environments_class_is_called_for_a_state(named: str) -> 
     """A state can name any class and any attributes; --import of its module must not call that."""
     hint = EnvironmentHint(None, None, (named,))
     import_environments(named.partition(".")[0])
-    with pytest.raises(EnvironmentBuildError, match="is no class with reset and step: it was not called"):
+    with pytest.raises(EnvironmentBuildError, match="is not a class with reset and step: it was not called"):
         build_environment(
             hint, Choices(imports=(named.partition(".")[0],)), saved=RunState(attributes={"args": ["touch", "pwned"]})
         )

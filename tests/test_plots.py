@@ -107,9 +107,9 @@ def test_estimators(estimator: str, expected: float) -> None:
 def test_bands_of_the_mean_are_refused_for_others() -> None:
     with pytest.raises(UsageError, match="is a band of the mean"):
         line("a", [], "median", "t")
-    with pytest.raises(UsageError, match="no estimator"):
+    with pytest.raises(UsageError, match="unknown estimator"):
         line("a", [], "mode")
-    with pytest.raises(UsageError, match="no band"):
+    with pytest.raises(UsageError, match="unknown band"):
         line("a", [], "mean", "wide")
     assert set(ESTIMATORS) == {"mean", "median", "iqm", "max", "min"}
 
@@ -269,11 +269,11 @@ def test_without_a_toolkit_that_is_said(
         (("--xaxis", "Epochs"), 2, "did you mean"),
         (("--facet", "nonsense"), 2, "nothing here is called"),
         (("--legend", "one"), 2, "1 names in the legend for 4 lines"),
-        (("--est", "mode"), 2, "estimators:"),
+        (("--est", "mode"), 2, "'mode' is not one of"),
         (("--est", "median", "--band", "se"), 2, "is a band of the mean"),
         (("--scatter", "pi_lr", "--parallel", "pi_lr"), 2, "exclude each other"),
         (("--scatter", "pi_lr", "--summary", "reach:1e9"), 2, "nothing to draw"),
-        (("--out", "picture.doc"), 2, "no suffix of a picture"),
+        (("--out", "picture.doc"), 2, "no suffix of an image format"),
         (("--out", "nowhere/a.png"), 2, "can't be written"),
         (("id=5",), 2, "nothing to draw"),
     ],

@@ -92,6 +92,6 @@ def test_a_damaged_file_is_named(cli: Cli, text: str) -> None:
 
 def test_only_what_can_be_set_is_set(cli: Cli) -> None:
     found = cli("config", "colour", "blue")
-    assert (found.code, found.err.splitlines()[1]) == (2, "hint: what can be set: data_dir")
+    assert (found.code, found.err.splitlines()[1]) == (2, "hint: settings: data_dir")
     assert cli("config", "--unset").code == 2
     assert cli("config", "data_dir", "x", "--unset").code == 2

@@ -13,7 +13,7 @@ import pytest
 from conftest import EVALUATION, PPO_CONFIG, settle
 
 import spindb
-from spindb.analysis.database import Database
+from spindb.api import Database
 from spindb.errors import DatabaseError, FilterError, UsageError
 from spindb.extras import install_command
 from spindb.index.database.connect import connected

@@ -137,10 +137,10 @@ def test_c1_a_directory_that_is_not_indexed_is_no_other_run(place: Path, cli: Cl
 def test_c1_a_directory_instead_of_a_name_is_said(place: Path, cli: Cli) -> None:
     (place / "link").symlink_to(place / "data" / "beta")
     outcome = cli("show", "link", "--json")
-    assert "no run is called 'link': the run in the directory link is meant" in outcome.err
+    assert "no run is called 'link': the run in the directory link is used" in outcome.err
     assert json.loads(outcome.out)["id"] == 2
     assert cli("show", "only").err == ""  # the name of a run
-    assert "no run is called 'data': the runs in the directory data are meant" in cli("runs", "data").err
+    assert "no run is called 'data': the runs in the directory data are used" in cli("runs", "data").err
     assert cli("tag", "+x", "data").err.splitlines()[0].startswith("no run is called 'data'")
     assert cli("runs", "./data").err.startswith("4 runs")
 

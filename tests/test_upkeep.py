@@ -230,7 +230,7 @@ def test_a_copy_that_differs_is_seen(study: Path, database: Path, tmp_path: Path
     assert cli("db", "copy", database, other).code == 0
     refused = cli("db", "copy", database, other)
     assert refused.code == 2
-    assert "only an empty database is copied into" in refused.err
+    assert "copy into an empty database" in refused.err
     for change in (
         "UPDATE metrics SET series = '[1.5]' WHERE run_id = 2 AND name = 'AverageEpRet'",
         "DELETE FROM tags",

@@ -145,8 +145,10 @@ def compare(
     for group in grouping.groups:
         for metric, measured in _measured(group, curves, summarise).items():
             longest = max(measured.lengths.values(), default=0)
+            # A run that crashed early has its last value at another training time than the others: said, not dropped.
             cut_short |= {r for chain, length in measured.lengths.items() if length < _NEARLY * longest for r in chain}
             rows.append(_row(group, metric, measured))
+    # `reach` gives steps until a level, of which fewer are better whatever the metric is.
     ranked = sorted(rows, key=lambda row: _rank(row, lower or reaching, reaching))
     metrics = tuple(sorted({curve.metric for curve in curves.values()}))
     return Comparison(tuple(_judged(ranked, reaching)), metrics, tuple(sorted(cut_short)), grouping)
@@ -172,6 +174,8 @@ def _measured(
                 else:
                     measured.runs_left_out += chain
             if numbers:
+                # Several trainings of one seed are one value: they are not independent. Sorted, so that every order
+                # gives the same last digit.
                 measured.values.append(summaries.mean_or_nan(sorted(numbers)))
                 measured.seeds.append(one.seed)
                 measured.arenas.append(one.arena.name)
@@ -226,7 +230,9 @@ def _judged(ranked: Sequence[Row], reaching: bool) -> list[Row]:
         rankings.setdefault(row.ranking, []).append(row)
     rows: list[Row] = []
     for group in rankings.values():
+        # One seed can't be called the best: nothing says how far another seed would be.
         best = next((row for row in group if len(row.values) > 1), None)
+        # Against the best only: all pairs would be many more tests, and a stricter correction for each.
         alone = [None if best is None or row is best else welch(best.values, row.values) for row in group]
         tests = sum(p is not None for p in alone)
         for row, p, p_alone in zip(group, holm(alone), alone, strict=True):
@@ -243,6 +249,7 @@ def _verdict(row: Row, best: Row | None, p: float | None, count: int, reaching: 
         return "one seed"
     if row is best:
         return "best" if count > 1 else ""
+    # Seeds that never reached the level have no value: comparing the others' means alone would favour them.
     if best is not None and reaching and _share(row) > _share(best):
         return "fewer got there"
     return "worse" if p is not None and p < ALPHA else "may be equal"

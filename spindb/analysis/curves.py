@@ -48,6 +48,8 @@ def clean(curve: RawCurve) -> tuple[Array, Array]:
     x, y = np.asarray(curve.x, dtype=np.float64), np.asarray(curve.y, dtype=np.float64)
     there = np.isfinite(x) & np.isfinite(y)
     x, y = x[there], y[there]
+    # The usual case, without sorting. Otherwise a run was restarted into its file: np.unique sorts, and equal x are
+    # averaged.
     if len(x) < 2 or np.all(np.diff(x) > 0):
         return x, y
     places, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
@@ -61,6 +63,8 @@ def smooth(y: Array, width: int) -> Array:
     window = np.ones(width)
     # numpy's "same" is off the centre where the window is longer than the curve.
     start = (width - 1) // 2
+    # Divided by how many points the window holds: at the edges it is shorter, and a mean over zeros would bend the
+    # curve.
     total, count = (np.convolve(values, window)[start : start + len(y)] for values in (y, np.ones(len(y))))
     return np.asarray(total / count)
 
@@ -74,6 +78,7 @@ def align(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
     first = curves[0][0]
     if all(np.array_equal(x, first) for x, _ in curves):
         return first, np.stack([y for _, y in curves])
+    # Every x that was logged, so that no run's own points are moved; equal steps only where that is too many to draw.
     grid = np.unique(np.concatenate([x for x, _ in curves]))
     if len(grid) > _MAX_POINTS:
         grid = np.linspace(grid[0], grid[-1], _MAX_POINTS)
@@ -110,11 +115,13 @@ def line(
     for seed, (x, y) in zip(seeds if seeds is not None else range(len(trainings)), trainings, strict=True):
         if len(x):
             by_seed.setdefault(seed, []).append((x, smooth(y / scale if scale != 1.0 else y, width)))
+    # Sorted by content: sums must not depend on the order in which runs were ingested.
     points = sorted((averaged(group) for group in by_seed.values()), key=lambda p: (p[0].tolist(), p[1].tolist()))
     if not points:
         return None
     grid, values = align(points)
     n = np.isfinite(values).sum(axis=0)
+    # Between the end of one run and the beginning of another there may be points where nobody is.
     grid, values, n = grid[n > 0], values[:, n > 0], n[n > 0]
     y, low, high = (np.full(len(grid), np.nan) for _ in range(3))
     for members in np.unique(np.isfinite(values), axis=1).T:  # stretches where the same runs are there
@@ -125,6 +132,7 @@ def line(
     if scale != 1.0:
         with np.errstate(over="ignore"):  # an end of a band may be beyond the greatest double
             y, low, high = y * scale, low * scale, high * scale
+    # None instead of NaN throughout, so that whoever draws does not draw an empty band.
     without = band == "none" or len(points) < 2
     return Line(label, grid, y, None if without else low, None if without else high, n.astype(np.float64))
 
@@ -146,9 +154,9 @@ def require_band(estimator: str, band: str) -> None:
         UsageError: saying what is there instead.
     """
     if estimator not in ESTIMATORS:
-        raise UsageError(f"no estimator is called {estimator!r}", hint=f"estimators: {', '.join(ESTIMATORS)}")
+        raise UsageError(f"unknown estimator {estimator!r}", hint=f"estimators: {', '.join(ESTIMATORS)}")
     if band not in BANDS:
-        raise UsageError(f"no band is called {band!r}", hint=f"bands: {', '.join(BANDS)}")
+        raise UsageError(f"unknown band {band!r}", hint=f"bands: {', '.join(BANDS)}")
     if estimator != "mean" and band in _OF_THE_MEAN:
         raise UsageError(f"{BANDS[band]} is a band of the mean, not of the {estimator}", hint="bootstrap, minmax, none")
 
@@ -175,6 +183,7 @@ def _band(values: Array, y: Array, estimator: str, band: str) -> tuple[Array, Ar
     if band == "minmax":
         return values.min(axis=0), values.max(axis=0)
     if band == "bootstrap":
+        # The same draws at every x: the band is as smooth as the curves are.
         drawn = np.random.default_rng(0).integers(0, runs, (_REPETITIONS, runs))
         found = np.stack([_ESTIMATORS[estimator](values[row]) for row in drawn])
         low, high = np.percentile(found, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)

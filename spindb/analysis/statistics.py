@@ -63,6 +63,7 @@ def describe(values: Sequence[float], strata: Sequence[object] | None = None) ->
     groups: dict[object, list[float]] = {}
     for value, stratum in zip(values, strata if strata is not None else [None] * len(values), strict=True):
         groups.setdefault(stratum, []).append(value)
+    # Sorted: sums of doubles depend on their order, and equal runs must give equal digits in any order of ids.
     x, scale = scaled(np.sort(np.asarray(values, dtype=np.float64)))
     found = _describe(x, sorted(np.sort(np.asarray(group) / scale).tolist() for group in groups.values()))
     return replace(_times(found, scale), min=min(values), max=max(values)) if scale != 1.0 else found
@@ -73,6 +74,7 @@ def scaled(values: Array) -> tuple[Array, float]:
     greatest = float(np.max(np.abs(values), initial=0.0))
     if greatest == 0.0 or _LEAST < greatest < _GREATEST:
         return values, 1.0
+    # A power of two: dividing and multiplying by it rounds nothing.
     scale = math.ldexp(1.0, max(-1000, math.frexp(greatest)[1] - 1))
     return values / scale, scale
 
@@ -108,6 +110,7 @@ def _iqm_interval(x: Array, strata: Sequence[Sequence[float]]) -> tuple[float, f
     if len(strata) > 1:
         values = np.concatenate([np.asarray(stratum) for stratum in strata])
         return bootstrap_interval(values, iqm, [i for i, stratum in enumerate(strata) for _ in stratum])
+    # The draws are the same for each n, so that a matrix of weights replaces sorting; a large n would take much memory.
     return _bounds(_weights(len(x)) @ x if len(x) <= _MOST_WEIGHTED else iqm(x[_draws(len(x))]))
 
 
@@ -192,9 +195,11 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
     x, y = both[: len(a)], both[len(a) :]
     vx, vy = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
     difference = x.mean() - y.mean()
+    # No spread at all: the statistic would be a division by zero, and the answer is plain.
     if vx + vy == 0:
         return 1.0 if difference == 0 else 0.0
     t = difference / math.sqrt(vx + vy)
+    # Welch-Satterthwaite degrees of freedom.
     share = vx / (vx + vy)
     freedom = 1 / (share**2 / (len(x) - 1) + (1 - share) ** 2 / (len(y) - 1))
     return float(2 * stdtr(freedom, -abs(t)))
@@ -206,6 +211,7 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     adjusted: list[float | None] = [None] * len(ps)
     highest = 0.0
     for rank, (p, position) in enumerate(known):
+        # An adjusted p is never below that of a smaller one.
         highest = max(highest, min(1.0, p * (len(known) - rank)))
         adjusted[position] = highest
     return adjusted

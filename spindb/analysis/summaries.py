@@ -49,7 +49,7 @@ def summary_named(text: str, *, lower: bool = False) -> Summary:
             return lambda _, y: mean_or_nan(_known(y[-count:]))
         level = float(match[2])
     except ValueError:
-        raise UsageError(f"no summary is called {text!r}", hint=f"summaries: {', '.join(NAMES)}") from None
+        raise UsageError(f"unknown summary {text!r}", hint=f"summaries: {', '.join(NAMES)}") from None
     return lambda x, y: next((a for a, b in zip(x, y, strict=True) if a == a and _passed(b, level, lower)), math.nan)
 
 

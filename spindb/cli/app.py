@@ -27,10 +27,10 @@ from spindb.cli.terminal.door import (
     say,
     say_error,
 )
-from spindb.cli.terminal.tables import JSON_VERSION
 from spindb.errors import DamagedWarning, DatabaseError, SpindbError
 from spindb.location import working_directory
 from spindb.signals import Interrupts, active, exit_code, interrupts, words
+from spindb.views.jsonable import JSON_VERSION
 
 COMMANDS = {
     "ingest": ("ingest",),
@@ -108,6 +108,7 @@ def application(command: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global)
+    # An unknown command, or none, takes all of them: for the list of help, or the nearest name.
     needed = [module for module, commands in COMMANDS.items() if command in commands] or COMMANDS
     for module in needed:
         import_module(f"spindb.cli.commands.{module}").register(app)
@@ -142,6 +143,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     traced = os.environ.get(TRACEBACK)
+    # Held until the command is under way: a signal between two statements here would end in a traceback.
     with interrupts(held=True) as signals:
         try:
             with signals.released():

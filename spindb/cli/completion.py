@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from spindb.errors import DatabaseError
+from spindb.index.read.finding_codes import CODES
 from spindb.location import find_database
 from spindb.printable import printable
 
@@ -76,6 +77,7 @@ def _values(ctx: typer.Context, name: str) -> list[str]:
     if name in _VALUE_COLUMNS:
         table, _, column = _VALUE_COLUMNS[name].partition(".")
         return _ask(ctx, f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY 1")  # noqa: S608 - from the table above
+    # Ordered as numbers first: 1e-4 before 0.001, and 9 before 10.
     keys = _keys(ctx, name.removeprefix("config."))
     marks = ", ".join("?" * len(keys))
     statement = (
@@ -129,6 +131,11 @@ def of_query(ctx: typer.Context, incomplete: str) -> list[str]:
     return _starting(incomplete, _ask(ctx, "SELECT name FROM queries ORDER BY name"))
 
 
+def of_finding(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Findings of ``spindb doctor``."""
+    return _starting(incomplete, CODES)
+
+
 def _names(ctx: typer.Context, begun: str) -> Iterator[str]:
     """Every field; a metric's statistics once the metric is typed."""
     yield from _RUN_FIELDS
@@ -161,6 +168,7 @@ def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) 
         path = Path(location.removeprefix("sqlite:///"))
         if "://" not in str(path) and os.path.isfile(path):
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+                # Not mode=ro in the URI: such a connection leaves the files of the WAL beside the database.
                 connection.execute("PRAGMA query_only = ON")
                 connection.execute("PRAGMA trusted_schema = OFF")
                 connection.text_factory = lambda raw: raw.decode(errors="replace")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -37,6 +37,7 @@ class _AsItIs:
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """The value as its type has it."""
+        # What typer makes of these is a tuple or a list already; only the items are converted.
         several = param.multiple or param.nargs == -1
         if value is None:
             return () if several else None
@@ -51,19 +52,25 @@ class _AsItIs:
         info = self._info
         if info.parser is not None:
             return _UNFIT
-        if kind is str and isinstance(value, str):
+        if isinstance(value, str) and (kind is str or value in _choices(kind)):
             return value
         if kind is int and (number := _whole(value)) is not None:
             inside = (info.min is None or number >= info.min) and (info.max is None or number <= info.max)
             return number if inside else _UNFIT
         if kind is Path and isinstance(value, str) and _takes_any_path(info):
+            # A file that can't be read is typer's to refuse, in its words.
             return Path(value) if os.access(value, os.R_OK) or not os.path.exists(value) else _UNFIT
         return _UNFIT
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _whole(value: Any) -> int | None:
     if type(value) is int:
         return value
+    # 19 digits may be beyond 64 bits; signs, blanks and underscores are left to typer, which knows what it takes.
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19 else None
 
 

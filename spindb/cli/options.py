@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple, TypeVar, get_args
 
 import typer
 
 from spindb.cli import completion
-from spindb.cli.terminal.tables import say
+from spindb.cli.terminal.data import Format
+from spindb.cli.terminal.door import say
 from spindb.errors import NotFoundError, UsageError
 from spindb.location import find_database
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from spindb.index.query.runs import RunInfo
 
 Db = Annotated[
     str | None,
     typer.Option("--db", help="Database: a file or a URL. (default: $SPINDB_URL, else the nearest spindb.db upward)"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines: an object per line.")]
+AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print JSON lines: one object per line.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
-AsIds = Annotated[bool, typer.Option("--ids", help="Print ids alone, a line each: for pipes.")]
-Everything = Annotated[bool, typer.Option("--all", help="Hidden runs too: archived, missing, overwritten, copies.")]
+AsIds = Annotated[bool, typer.Option("--ids", help="Print ids only, one per line: for pipes.")]
+Everything = Annotated[bool, typer.Option("--all", help="Include hidden runs: archived, missing, overwritten, copies.")]
 FilterWords = Annotated[
     list[str] | None,
     typer.Argument(
@@ -81,7 +77,7 @@ Lower = Annotated[bool, typer.Option("--lower", help="The lowest is the best, as
 
 
 def database(ctx: typer.Context, given: str | None) -> str:
-    """The database that is meant: ``--db`` of the command, else of the program, else as `located` finds it."""
+    """The database to use: ``--db`` of the command, else of the program, else as `located` finds it."""
     return find_database(given or ctx.obj)
 
 
@@ -112,31 +108,53 @@ def require_runs(ids: list[int], words: Sequence[str] | None) -> None:
         raise NotFoundError("no run matches", hint=f"spindb runs {' '.join(map(repr, words or []))} says why")
 
 
-def run_meant(connection: Connection, word: str) -> RunInfo:
-    """The run that a word means (see `spindb.index.query.reference`); says so where that may surprise.
+def output_format(**flags: bool) -> Format:
+    """The output format that the flags choose; text where none is set.
+
+    Flags that are no format (``watch``) only exclude the others.
 
     Raises:
-        NotFoundError: there is none; UsageError: there are several.
+        UsageError: naming those that were given, where they are several.
     """
-    from spindb.index.query.runs import find_run
-
-    found = find_run(connection, word)
-    if found.note:
-        say(found.note)
-    return found
-
-
-def at_most_one(**formats: bool) -> None:
-    """Refuse several output formats at once.
-
-    Raises:
-        UsageError: naming those that were given.
-    """
-    given = [f"--{name}" for name, wanted in formats.items() if wanted]
+    given = [name for name, is_set in flags.items() if is_set]
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other")
+        raise UsageError(f"{' and '.join(f'--{name}' for name in given)} exclude each other")
+    return next((known for known in get_args(Format) if known in given), "text")
+
+
+class Selection(NamedTuple):
+    """Which runs of which database a command is about; ``words`` as they were typed (see `words_of`)."""
+
+    location: str
+    words: Sequence[str]
+    everything: bool = False
+
+
+def selection(ctx: typer.Context, db: str | None, words: Sequence[str] | None, everything: bool = False) -> Selection:
+    """What the usual options of a command select."""
+    return Selection(database(ctx, db), words or (), everything)
+
+
+_Value = TypeVar("_Value")
+
+
+def renamed(to: str) -> Callable[[typer.CallbackParam, _Value], _Value]:
+    """For an option that still works and is not listed any more: says what it is called now."""
+
+    def note(param: typer.CallbackParam, value: _Value) -> _Value:
+        if value:
+            say(f"note: {param.opts[0]} is now {to}")
+        return value
+
+    return note
 
 
 def split(fields: str | None) -> tuple[str, ...]:
     """Names with commas between as they are typed in ``--columns``, ``--sort``, ``--group-by``."""
     return tuple(field.strip() for field in (fields or "").split(",") if field.strip())
+
+
+Internal = Annotated[
+    bool,
+    typer.Option("--internal", help="Include what the logger wrote about itself, and attributes of objects."),
+]

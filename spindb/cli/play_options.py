@@ -18,14 +18,14 @@ EnvId = Annotated[str | None, typer.Option(help="Environment id, of gymnasium or
 EnvFactory = Annotated[str | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this for the environment.")]
 Imports = Annotated[
     list[str] | None,
-    typer.Option("--import", metavar="MODULE", help="Imported first: it registers or holds environments."),
+    typer.Option("--import", metavar="MODULE", help="Import this module first: it registers or holds environments."),
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Execute what the files say where nothing else serves.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Allow code from the files to run, as a last resort.")]
 Deterministic = Annotated[
-    bool, typer.Option("--deterministic", "-d", help="Act by the mean, or the likeliest, action.")
+    bool, typer.Option("--deterministic", "-d", help="Take the mean, or the most probable, action.")
 ]
 Length = Annotated[int, typer.Option("--len", "-l", help="End an episode after so many steps; 0: no limit.")]
-Jobs = Annotated[int | None, typer.Option(help="Processes. (default: all cores)", min=1)]
+Jobs = Annotated[int | None, typer.Option(help="Parallel processes. (default: all cores)", min=1)]
 ActionRule = Annotated[
     str | None,
     typer.Option(

@@ -193,7 +193,7 @@ def _contradicts(item: Evidence, algo: str) -> bool:
 
 def _told(chosen: Evidence, algo: str, against: Sequence[Evidence]) -> str:
     others = ", ".join(f"{' or '.join(sorted(item.algos))} by {item.told}" for item in against)
-    return f"{algo} by {chosen.told}, {others}: {algo} counts, since what says it is more certain"
+    return f"{algo} by {chosen.told}, {others}: {algo} is used, since its source is more certain"
 
 
 def class_of_module(path: Path) -> str | None:

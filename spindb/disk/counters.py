@@ -73,7 +73,7 @@ def _repeated(
     if steps and all(_less(steps[step.row - 1], steps[step.row]) for step in same):
         message = f"{times}: several rows an epoch, since {told} rises from row to row"
         return Problem("several-rows-an-epoch", message, path, lines[index])
-    why = f"{told} does not rise there either" if steps else "no count of steps tells the rows apart"
+    why = f"{told} does not rise there either" if steps else "no count of steps distinguishes the rows"
     message = f"{times}, and {why}: two processes may have written here, or several rows an epoch were logged; {_KEPT}"
     return Problem("epoch-repeats", message, path, lines[index])
 

@@ -86,7 +86,7 @@ def _why_no_id(classes: tuple[str, ...], found: Identified) -> str | None:
     if found.id or not found.arguments:
         return None
     made_with = ", ".join(f"{name}={_short(value)}" for name, value in found.arguments.items())
-    return f"the saved state holds {classes[-1]} made with {made_with}, which no id stands for: no id is claimed"
+    return f"the saved state holds {classes[-1]} made with {made_with}, which no known id has: the id stays unknown"
 
 
 def _short(value: object) -> str:

@@ -130,7 +130,7 @@ def _target(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
         if os.path.commonpath((place, within)) != within:
             raise LinkError(errno.ELOOP, f"a link to {os.readlink(path)}, outside {named}")
         if place.startswith(OF_THE_KERNEL):
-            raise NotRegularError(errno.EINVAL, f"a link to {os.readlink(path)}, which is no file on a disk")
+            raise NotRegularError(errno.EINVAL, f"a link to {os.readlink(path)}, which is not a file on a disk")
         return place
     _check_kind(status)
     return path

@@ -233,7 +233,7 @@ class _Reader:
         width, count = len(header.places), len(fields)
         beyond = fields[width:]
         if count > width and not any(beyond):
-            self.notes.count("trailing-separator", "a separator behind the last cell{n}: no cell is meant", number)
+            self.notes.count("trailing-separator", "a separator behind the last cell{n}: no cell follows", number)
             fields = fields[:width]
         elif count > width and count == len(header.fields):
             self.name_unnamed(header, number)

@@ -136,7 +136,7 @@ class _Reader:
         path = built.class_path
         args = built.args if isinstance(built.args, tuple) else ()
         if path == "numpy.dtype":
-            return _dtype(built) or Unread("a dtype that is no number")
+            return _dtype(built) or Unread("a dtype that is not a number")
         if path.endswith("multiarray.scalar"):
             return _scalar(args)
         if path.endswith(("multiarray._reconstruct", "numeric._frombuffer")):

@@ -53,7 +53,7 @@ def claim(directory: Path, table: str) -> tuple[Path, IO[str]]:
     if table in ("", ".", "..") or os.path.basename(table) != table or "\0" in table:
         raise UsageError(f"output_fname is the name of a file in output_dir, not {table!r}")
     if table == CONFIG or is_save(table) or is_state(table):
-        raise UsageError(f"{table} is no name for the table of metrics: the logger writes something else there")
+        raise UsageError(f"{table} can't be the name of the table of metrics: the logger writes something else there")
     for place in _places(directory):
         if os.path.lexists(place) and not place.is_dir():
             continue  # a file, or a link to nothing
@@ -63,7 +63,7 @@ def claim(directory: Path, table: str) -> tuple[Path, IO[str]]:
         file = _opened(place / table)
         if file is not None:
             return place, file
-    raise AssertionError("there is always another name")
+    raise AssertionError("choose another name")
 
 
 def _places(directory: Path) -> Iterator[Path]:

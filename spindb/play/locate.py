@@ -109,7 +109,7 @@ def _locate_directory(directory: Path, itr: int | None, run_id: int | None) -> P
     layout = layout_of(directory)
     if layout is None:
         raise NotFoundError(
-            f"{directory} is no output directory: it has no progress.txt and no save",
+            f"{directory} is not an output directory: it has no progress.txt and no save",
             hint=_near(directory) or "spindb runs lists the runs that are known, spindb ingest DATA_DIR finds others",
         )
     follow_links_within(directory)

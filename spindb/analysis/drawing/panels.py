@@ -36,8 +36,8 @@ class Panel:
 class PlotSpec:
     """What is to be plotted.
 
-    ``band`` None is the estimator's usual one; ``per_run`` draws a line for each run; ``legend`` names the lines in the
-    order of their first runs; ``width`` is that of the smoothing window in points.
+    ``band`` None is the estimator's usual one; ``per_run`` draws a line for every run; ``legend`` names the lines in
+    the order of their first runs; ``width`` is that of the smoothing window in points.
     """
 
     values: Sequence[str] = ("Performance",)
@@ -105,6 +105,7 @@ def arranged(connection: Connection, ids: Sequence[int], spec: PlotSpec) -> Arra
     found: list[Panel] = []
     notes = list(grouping.notes)
     for value in spec.values:
+        # Runs that log the metric without one finite pair would give an empty line with a name in the legend.
         drawn = {i: c for i, c in curves_by_id(connection, counted, value, spec.axis).items() if _has_point(c)}
         notes += _without(len(counted) - len(drawn), value, spec.axis)
         apart: dict[tuple[str, str], set[int]] = {}
@@ -201,6 +202,7 @@ def _lines(
         trainings = [(chain, one) for group in grouping.groups for one in group.replicates for chain in one.chains]
         for chain, one in sorted(trainings, key=lambda training: training[0]):
             name = names[chain[0]]
+            # Each run is its own seed here: nothing is averaged.
             found[f"{chain[0]} {name}" if twice else str(name)] = [_Member(chain, chain[0], one.kept)]
     else:
         # Labels need not say what panels say.
@@ -209,6 +211,7 @@ def _lines(
         for group in labelled(grouping.groups, keys):
             label = group.label
             own = {title for title, ids in facets.items() if not ids.isdisjoint(group.runs)}
+            # Two lines of one panel under one label: the field that tells them apart is not among those that are shown.
             if own & places.get(label, set()):
                 label = f"{label} (from run {group.runs[0]})"
             places.setdefault(label, set()).update(own)

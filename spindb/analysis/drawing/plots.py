@@ -112,6 +112,7 @@ def _draw_line(axes: Axes, line: Line, look: dict[str, Any]) -> None:
     """Solid where all runs are there, thin where some have ended or not begun."""
     whole = line.n.max()
     marker = "o" if len(line.x) == 1 else None
+    # Thin first and thick over it: where seeds are missing the mean is of fewer runs, and jumps mean nothing.
     axes.plot(line.x, line.y, linewidth=0.7, alpha=0.75, marker=marker, **look)
     axes.plot(line.x, np.where(line.n == whole, line.y, np.nan), linewidth=1.8, solid_capstyle="round", **look)
     if line.low is not None and line.high is not None:
@@ -128,6 +129,7 @@ def _legend(figure: Figure, panels: Sequence[Panel], looks: dict[str, dict[str, 
     if not handles:
         return
     more = f"; {len(looks) - _MAX_LEGEND} more lines" if len(looks) > _MAX_LEGEND else ""
+    # Said only where it can be seen.
     if any(line.n.min() < line.n.max() for panel in panels for line in panel.lines):
         more = f"; thin where fewer runs are there{more}"
     columns = _legend_columns(min(len(panels), _MAX_COLUMNS), list(looks))
@@ -175,6 +177,7 @@ def _keep_lines_in_sight(axes: Axes, lines: Sequence[Line]) -> None:
     """A band of two runs can be ten times as wide as the picture: it is cut, the lines are what is looked at."""
     low = min(float(np.nanmin(line.y)) for line in lines)
     high = max(float(np.nanmax(line.y)) for line in lines)
+    # A constant line has no range of its own.
     room = _ROOM * (high - low) or 1.0
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, low - room), min(top, high + room))
@@ -190,6 +193,7 @@ def draw_scatter(
     """
     known = [(x, y) for x, y in points if x is not None and math.isfinite(y)]
     numeric = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x, _ in known)
+    # One text among numbers makes the axis categorical: there is no place for it on a line of numbers.
     names = sorted({_text(x) for x, _ in known}) if not numeric else []
     places = [float(x) if numeric else float(names.index(_text(x))) for x, _ in known]
     log_x = numeric and (log_x or (min(places) > 0 and max(places) >= 100 * min(places)))
@@ -246,12 +250,14 @@ def draw_parallel(
     results = np.asarray([values[i] for i in kept])
     scales = [_Scale.of([rows[i][j] for i in kept]) for j in range(len(names))]
     scales.append(_Scale.of([float(value) for value in results]))
+    # All results equal: one colour, no division by zero.
     spread = float(np.ptp(results)) or 1.0
     shades = (results - results.min()) / spread
     with mpl.rc_context(_STYLE | {"axes.grid": False}):
         figure = Figure(figsize=(max(6.0, 1.7 * len(scales)), 4.0), layout="constrained")
         axes = figure.subplots()
         colours = mpl.colormaps["viridis"]
+        # The best run is drawn last, over all others.
         order = np.argsort(-results if lower else results)
         for rank in order:
             row = [*rows[kept[rank]], float(results[rank])]
@@ -338,9 +344,10 @@ def save_figure(figure: Figure, path: Path, dpi: int = 200) -> None:
     """
     known = figure.canvas.get_supported_filetypes()
     if path.suffix.removeprefix(".") not in known:
-        raise UsageError(f"{path} has no suffix of a picture", hint=".png, .svg or .pdf, for instance")
+        raise UsageError(f"{path} has no suffix of an image format", hint=".png, .svg or .pdf, for instance")
     with mpl.rc_context(_STYLE), atomic_write(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of a script that the font lacks: a box is drawn
+        # Equal figures give equal files: SVG would hold the moment.
         metadata = {"Date": None} if path.suffix in (".svg",) else None
         figure.savefig(file, dpi=dpi, metadata=metadata, format=path.suffix.removeprefix("."))
 
@@ -357,6 +364,7 @@ def display(figure: Figure) -> None:
         manager = pyplot.figure().canvas.manager
     except ImportError as error:
         raise UsageError(f"no window can be opened: {error}", hint=_NO_WINDOW) from None
+    # agg draws into memory: show() would return at once, and nothing would appear.
     if manager is None or pyplot.get_backend().lower() == "agg":
         raise UsageError("no window can be opened: matplotlib finds no toolkit for windows", hint=_NO_WINDOW)
     figure.set_canvas(manager.canvas)

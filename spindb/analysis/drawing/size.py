@@ -21,5 +21,5 @@ def figure_size(text: str | None) -> tuple[float, float] | None:
     match = _SIZE.match(text)
     size = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
     if not all(1 <= side <= _MOST for side in size):
-        raise UsageError(f"{text!r} is no size: width and height in inches, 1 to {_MOST:.0f}", hint="--size 6x4")
+        raise UsageError(f"{text!r} is not a size: width and height in inches, 1 to {_MOST:.0f}", hint="--size 6x4")
     return size

@@ -1,4 +1,4 @@
-"""``spindb config``: what stays set for this user."""
+"""``spindb config``: settings of this user."""
 
 from __future__ import annotations
 
@@ -6,54 +6,25 @@ from typing import Annotated
 
 import typer
 
+from spindb.cli import handlers
 from spindb.cli.options import AsJson
-from spindb.cli.terminal.door import echo, say
-from spindb.cli.terminal.tables import print_json
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Add the command of this module."""
     app.command("config")(config)
 
 
 def config(
-    key: Annotated[str | None, typer.Argument(help="What to set: data_dir. (default: all that is set)")] = None,
-    value: Annotated[str | None, typer.Argument(help="What to set it to; without one it is shown.")] = None,
-    unset: Annotated[bool, typer.Option("--unset", help="Take it back.")] = False,
+    key: Annotated[str | None, typer.Argument(help="The setting: data_dir. (default: show all settings)")] = None,
+    value: Annotated[str | None, typer.Argument(help="Its new value. (default: show the present one)")] = None,
+    unset: Annotated[bool, typer.Option("--unset", help="Remove the setting.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set what is to stay for you, in whichever directory you are: where your runs are.
+    """Show or change your settings, which hold in every directory: where your runs are.
 
     spindb config data_dir ~/experiments
 
     spindb config data_dir --unset
     """
-    from spindb.errors import NotFoundError, UsageError
-    from spindb.preferences import KEYS, place, prefer, preferences, require_key
-
-    if key is not None:
-        require_key(key)
-    if unset and (key is None or value is not None):
-        raise UsageError("--unset takes the name of what to take back, and no value")
-    if key is not None and (unset or value is not None):
-        prefer(key, _absolute(value))
-        say(f"written to {place()}")
-        return
-    found = preferences()
-    if as_json:
-        print_json({name: found.get(name) for name in KEYS if key in (None, name)})
-        return
-    if key is not None and key not in found:
-        raise NotFoundError(f"{key} is not set: {KEYS[key]}", hint=f"spindb config {key} VALUE sets it")
-    for name in KEYS if key is None else (key,):
-        if key is not None:
-            echo(found[name])
-        else:
-            echo(f"{name}  {found.get(name) or '(not set)'}  {KEYS[name]}")
-
-
-def _absolute(value: str | None) -> str | None:
-    """A directory that is the same from everywhere."""
-    import os
-
-    return None if value is None else os.path.abspath(os.path.expanduser(value))
+    handlers.config.change_or_show(key, value, unset=unset, as_json=as_json)

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from spindb.cli.commands.show import snapshot_as_dict, snapshot_table
-from spindb.cli.options import AsCsv, AsJson, Db, Run, database, run_meant
-from spindb.cli.terminal.door import echo_path
-from spindb.cli.terminal.tables import (
-    print_csv,
-    print_json,
-    say,
-)
-from spindb.errors import NotFoundError
-
-if TYPE_CHECKING:
-    pass
+from spindb.cli import handlers
+from spindb.cli.options import AsCsv, AsJson, Db, Run, database, output_format
 
 
 def register(app: typer.Typer) -> None:
@@ -30,24 +19,16 @@ def register(app: typer.Typer) -> None:
 def path(
     ctx: typer.Context,
     run: Run,
-    itr: Annotated[int | None, typer.Option("--itr", "-i", help="The snapshot's path instead.")] = None,
+    itr: Annotated[
+        int | None, typer.Option("--itr", "-i", help="Print this snapshot's path instead; -1: the latest.")
+    ] = None,
     db: Db = None,
 ) -> None:
     """Print a run's directory, or a snapshot's, for the shell.
 
     cd "$(spindb path 42)"
     """
-    from spindb.index.database.connect import connected
-    from spindb.index.query.runs import pick_snapshot, snapshots_of
-
-    with connected(database(ctx, db)) as connection:
-        found = run_meant(connection, run)
-        place = found.files
-        if itr is not None:
-            place = found.directory / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
-    if not os.path.exists(place):
-        raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
-    echo_path(str(place))
+    handlers.snapshots.print_path(database(ctx, db), run, itr)
 
 
 def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsCsv = False, db: Db = None) -> None:
@@ -55,20 +36,7 @@ def snapshots(ctx: typer.Context, run: Run, as_json: AsJson = False, as_csv: AsC
 
     spindb snapshots 42
     """
-    from spindb.index.database.connect import connected
-    from spindb.index.query.runs import snapshots_of
-    from spindb.index.read.run import verdicts_of
-
-    with connected(database(ctx, db)) as connection:
-        found = run_meant(connection, run)
-        saved = snapshots_of(connection, found.id)
-        verdicts = verdicts_of(connection, found.id)
-    rows = [snapshot_as_dict(snapshot, verdicts) for snapshot in saved]
-    if as_json:
-        print_json(rows)
-    elif as_csv:
-        print_csv(tuple(rows[0]) if rows else ("kind",), [tuple(row.values()) for row in rows])
-    elif saved:
-        snapshot_table(saved, verdicts, reasons=True)
-    else:
-        say(f"run {found.id} has no saved policy")
+    # Both formats together printed JSON from the first version on; scripts may rely on it.
+    handlers.snapshots.print_snapshots_of(
+        database(ctx, db), run, output_format(json=as_json, csv=as_csv and not as_json)
+    )

@@ -35,7 +35,7 @@ class ReaderGoneError(OutputError):
 def output_error(error: OSError) -> OutputError:
     """What an error of stdout means."""
     if isinstance(error, BrokenPipeError):
-        return ReaderGoneError("nobody reads stdout any more")
+        return ReaderGoneError("stdout was closed by its reader")
     return OutputError(f"cannot write to stdout: {error.strerror or error}")
 
 

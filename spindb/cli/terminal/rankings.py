@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spindb.cli.terminal.tables import echo, plural, print_table, say, show
+from spindb.index.read.distinguishing import distinguishing_fields, needed
+from spindb.index.read.groups import field_value, short_names
 
 if TYPE_CHECKING:
     from spindb.analysis.compare import Comparison, Row
@@ -46,9 +48,6 @@ def _tables(found: Comparison) -> dict[str, list[Row]]:
 
 def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
     """One table; returns the columns that there was no room for."""
-    from spindb.index.read.distinguishing import distinguishing_fields, needed
-    from spindb.index.read.groups import short_names
-
     texts = [row.setting.texts for row in rows]
     keys = list(group_by) or sorted(distinguishing_fields(texts), key=lambda key: (key != "algo", key == "exp_name"))
     titles = short_names(keys)
@@ -72,8 +71,6 @@ def _ranking(rows: list[Row], group_by: tuple[str, ...]) -> list[str]:
 
 def _cell(row: Row, key: str) -> str:
     """A hyperparameter as it can be typed; ``-`` where the setting has none."""
-    from spindb.index.read.groups import field_value
-
     return field_value(row.setting, key)
 
 

@@ -51,7 +51,7 @@ def inlined(nodes: Mapping[str, Node], functions: Mapping[str, Function]) -> dic
             continue
         inputs += len(node.inputs) + len(function.returns) + function.inputs
         if depth > _MAX_DEPTH or len(done) + len(pending) + len(function.nodes) > limits.NODES:
-            raise SavedModelError("saved_model.pb: its functions call each other without end")
+            raise SavedModelError("saved_model.pb: its functions call each other endlessly")
         if inputs > limits.INPUTS or len(node.name) > limits.NAME:
             raise SavedModelError("saved_model.pb: its functions have more inputs, or longer names, than any graph")
         given = dict(zip(function.arguments, (i for i in node.inputs if not i.startswith("^")), strict=False))

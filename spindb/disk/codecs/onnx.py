@@ -88,12 +88,12 @@ def read_onnx(data: bytes) -> Model:
             elif number == 25:
                 raise OnnxError("it defines functions of its own, which are not read")
         if not graph:
-            raise OnnxError("no ONNX model: it holds no graph")
+            raise OnnxError("not an ONNX model: it holds no graph")
         return _graph(graph, metadata)
     except OnnxError:
         raise
     except (IndexError, UnicodeDecodeError, ValueError, struct.error) as error:
-        raise OnnxError(f"no ONNX model, cut off or damaged: {error}") from error
+        raise OnnxError(f"not an ONNX model, cut off or damaged: {error}") from error
 
 
 def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
@@ -172,9 +172,7 @@ def _attribute(data: bytes, op: str) -> tuple[str, Any]:
             case 5:
                 found = _tensor(wire.message(value))[1]
             case 6 | 11:
-                raise OnnxError(
-                    f"the operation {_shown(op)} holds a graph of its own: it may repeat itself without end"
-                )
+                raise OnnxError(f"the operation {_shown(op)} holds a graph of its own: it may repeat itself endlessly")
             case 7:
                 floats += [item[0] for item in struct.iter_unpack("<f", wire.message(value))]
             case 8:

@@ -246,7 +246,7 @@ class _Machine:
     def do_stack_global(self, _: object) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise PickleError("the name of a class in it is no text")
+            raise PickleError("the name of a class in it is not text")
         self.push_global(module, name)
 
     def do_inst(self, argument: str) -> None:

@@ -50,7 +50,7 @@ def check_variables(directory: Path) -> None:
         data = _shard(files, shard)
         status = data.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise SavedModelError(f"variables/{data.name} is no regular file: no variables to load")
+            raise SavedModelError(f"variables/{data.name} is not a regular file: no variables to load")
         if status.st_size < needed:
             if status.st_size <= LFS_LARGEST:
                 read_part(directory, f"variables/{data.name}", LFS_LARGEST)

@@ -146,7 +146,7 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
         storages = {n.removeprefix(folder): archive.read(n) for n in archive.namelist() if n.startswith(folder)}
         return read_pickle(archive.read(pickled)), storages
     except _DAMAGED as error:
-        raise PickleError(f"no whole file of torch.save: {text_of(error)}") from error
+        raise PickleError(f"an incomplete file of torch.save: {text_of(error)}") from error
 
 
 def holds_script(path: Path) -> bool:
@@ -184,10 +184,10 @@ def _legacy_places(head: bytes, read: Callable[[int, int], bytes], size: int) ->
     """The object in a file of so many bytes whose pickles lie in `head`, and where the values of its storages lie."""
     (magic,), _ = read_pickles(head, 1)
     if magic != _MAGIC:
-        raise PickleError(f"no file of torch.save: {_what_else(magic)}")
+        raise PickleError(f"not a file of torch.save: {_what_else(magic)}")
     (_, _, system, root, keys), end = read_pickles(head, 5)
     if not isinstance(keys, list):
-        raise PickleError("no file of torch.save: the keys of its values are missing")
+        raise PickleError("not a file of torch.save: the keys of its values are missing")
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise PickleError("written on a machine of the other byte order")
     sizes = _storage_sizes(root)

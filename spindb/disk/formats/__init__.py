@@ -25,7 +25,7 @@ __all__ = [
     "recognise",
 ]
 
-READERS = 4
+READERS = 5
 """Enters the signature of every run. Raise it where a reader of this package makes other rows of the same files, so
 that the next ingest reads runs again that an older spindb read."""
 

@@ -154,7 +154,7 @@ def _read_saved_model(directory: Path, snapshot: SnapshotRecord) -> SnapshotReco
         reason = error.strerror if isinstance(error, OSError) else text_of(error)
         odd = f"model_info.pkl can't be read: {reason}; inputs and outputs are those of the signature"
     if unloadable is None and not outputs:
-        unloadable = "no model_info.pkl and no signature 'serving_default': the tensors can't be told"
+        unloadable = "no model_info.pkl and no signature 'serving_default': the tensors are unknown"
     return replace(
         snapshot,
         size=size,
@@ -206,7 +206,7 @@ def _names(mapping: dict[str, str]) -> dict[str, str]:
         ValueError: they are something else than text.
     """
     if not all(isinstance(key, str) and isinstance(value, str) for key, value in mapping.items()):
-        raise ValueError("names of tensors that are no text")
+        raise ValueError("names of tensors that are not text")
     return dict(mapping)
 
 

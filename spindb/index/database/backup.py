@@ -31,7 +31,7 @@ def back_up(path: Path, place: Path) -> Path:
     if not os.path.isfile(path):
         raise NotFoundError(f"no database at {path}")
     if os.path.exists(place):
-        raise UsageError(f"{place} is there already")
+        raise UsageError(f"{place} already exists")
     try:
         with atomic_write(place, private=True) as unfinished:
             with closing(sqlite3.connect(unfinished)) as copy, closing(sqlite3.connect(path)) as source:
@@ -39,7 +39,7 @@ def back_up(path: Path, place: Path) -> Path:
                 copy.execute("PRAGMA journal_mode = DELETE")
                 (sound,) = copy.execute("PRAGMA quick_check").fetchone()
             if sound != "ok":
-                raise DatabaseError(f"{path} is damaged: {sound}", hint="spindb db check says more")
+                raise DatabaseError(f"{path} is damaged: {sound}", hint="spindb db check lists the damage")
     except sqlite3.OperationalError as error:
         if "unable to open" in str(error):
             raise UsageError(f"{place} can't be written: {error}") from None

@@ -45,7 +45,7 @@ def database_url(location: str | Path) -> URL:
 def _absolute(path: str) -> str:
     absolute = os.path.abspath(path)
     if not is_utf8(absolute):
-        raise DatabaseError(f"the path {absolute} is not UTF-8: SQLite opens no file there", hint="rename it")
+        raise DatabaseError(f"the path {absolute} is not UTF-8: SQLite can't open files there", hint="rename it")
     return absolute
 
 
@@ -87,7 +87,7 @@ def database_errors(location: str | Path) -> Iterator[None]:
         yield
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"{_cut(repr(error.object))} is no UTF-8 text, which is what databases hold",
+            f"{_cut(repr(error.object))} is not UTF-8 text: a database can't hold it",
             hint="rename the file or directory",
         ) from error
     except DBAPIError as error:

@@ -59,7 +59,7 @@ def check(connection: Connection, name: str, *, write: bool = False) -> None:
         raise SchemaError(f"{name} is empty: nothing was ingested yet", hint="spindb ingest DATA_DIR")
     if found == "foreign":
         raise SchemaError(
-            f"{name} is a database, but not one of spindb's", hint="--db names another file, SPINDB_URL too"
+            f"{name} is a database, but not one of spindb's", hint="name another file with --db or SPINDB_URL"
         )
     if found == "older":
         raise SchemaError(

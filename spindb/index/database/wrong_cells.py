@@ -138,7 +138,7 @@ def _reference(connection: Connection, column: Column[Any]) -> Judge:
     known = set(connection.exec_driver_sql(f'SELECT "{target.name}" FROM "{target.table.name}"').scalars())  # noqa: S608
 
     def judge(cell: object) -> str | None:
-        return None if cell in known else f"is {shown_value(cell)}, which is no row of {target.table.name}"
+        return None if cell in known else f"is {shown_value(cell)}, which is not a row of {target.table.name}"
 
     return judge
 

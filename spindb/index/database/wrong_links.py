@@ -21,4 +21,4 @@ def wrong_links(connection: Connection) -> Iterator[str]:
         yield f"run {row.id}: it is superseded by run {row.other}, which is not the run of its directory"
     chained = and_(other.c.id == c.copy_of, or_(other.c.copy_of.is_not(None), other.c.superseded_by.is_not(None)))
     for row in connection.execute(select(c.id, other.c.id.label("other")).join(other, chained).order_by(c.id)):
-        yield f"run {row.id}: it is a copy of run {row.other}, which is no original"
+        yield f"run {row.id}: it is a copy of run {row.other}, which is not an original"

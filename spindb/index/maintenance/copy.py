@@ -32,7 +32,7 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
     """
     for table in metadata.sorted_tables:
         if target.execute(select(func.count()).select_from(table)).scalar_one():
-            raise UsageError(f"the target holds {table.name} already: only an empty database is copied into")
+            raise UsageError(f"the target already holds {table.name}: copy into an empty database")
     counts: dict[str, int] = {}
     for table in metadata.sorted_tables:
         counts[table.name] = 0
@@ -41,6 +41,7 @@ def copy_all(source: Connection, target: Connection) -> dict[str, int]:
                 written = [tuple(_written(table, row, target).values()) for row in batch]
                 insert_rows(target, table, table.c.keys(), written)
                 counts[table.name] += len(batch)
+    # At the end: a run may be a copy of one with a higher id, which a foreign key would refuse.
     _link_runs(source, target)
     backend_of(target).after_copy(target, metadata.sorted_tables)
     return counts
@@ -52,6 +53,7 @@ def differing_tables(left: Connection, right: Connection) -> list[str]:
     for table in metadata.sorted_tables:
         with closing(_rows(left, table)) as left_rows, closing(_rows(right, table)) as right_rows:
             for number, (ours, theirs) in enumerate(zip_longest(left_rows, right_rows), 1):
+                # One row is enough to say that a table differs; all of them would be as many lines as rows.
                 if ours is None or theirs is None or _read(table, ours) != _read(table, theirs):
                     found.append(f"{table.name}: row {number} in the order of its key differs")
                     break
@@ -65,6 +67,7 @@ def verified_copy(source: Connection, target: Connection) -> dict[str, int]:
         ValueError: the source holds values that can't be read.
         DatabaseError: they differ, which is a defect of spindb; nothing is kept where the caller's transaction ends so.
     """
+    # A cell that can't be read was copied as unknown, and would be compared with the same.
     counts = copy_all(source, target)
     if noted.count:
         raise ValueError("unknown values can't be copied")

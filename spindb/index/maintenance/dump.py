@@ -195,7 +195,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         raise UsageError(f"not a dump: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not isinstance(content.get("spindb"), int):
-        raise UsageError("not a dump of spindb: it says no version", hint="spindb db dump writes one")
+        raise UsageError("not a dump of spindb: it has no version", hint="spindb db dump writes one")
     if content["spindb"] > FORMAT:
         raise UsageError(f"this dump is of version {content['spindb']}; this spindb reads up to {FORMAT}")
     return content
@@ -219,6 +219,7 @@ def _find(connection: Connection, entry: Mapping[str, Any]) -> Any:
     runs, roots = models.runs, models.roots
     wanted = (runs, distinctive().label("telling"), roots.c.host, roots.c.path.label("root"))
     known = select(*wanted).join(roots, roots.c.id == runs.c.root_id)
+    # By content anywhere, or by place with any content: a moved run is found by the first, a grown one by the second.
     there = or_(
         runs.c.fingerprint == entry["fingerprint"],
         and_(runs.c.path == entry["run"], runs.c.status != "superseded"),
@@ -229,6 +230,7 @@ def _find(connection: Connection, entry: Mapping[str, Any]) -> Any:
         return same, present, row.path == entry["run"], row.root == entry["root"], row.host == entry["host"], -row.id
 
     best = max(connection.execute(known.where(there)).all(), key=likeness, default=None)
+    # The same relative path under another root is another run, unless its content says otherwise.
     if best is None or not (best.fingerprint == entry["fingerprint"] or best.root == entry["root"]):
         return None
     if best.path != entry["run"] and not (best.telling or best.rows):  # it looks like others: its place alone tells it
@@ -248,6 +250,8 @@ def _restore_run(connection: Connection, run: Row[Any], entry: Mapping[str, Any]
 def _restore_past(connection: Connection, run: Row[Any], entry: Mapping[str, Any], done: Restored) -> dict[int, int]:
     """Put back what the run's directory held before; returns the numbers of its contents now, by those in the dump."""
     runs = models.runs
+    # What was overwritten belongs to the run that holds the directory now, even where the dump's run is an earlier
+    # content.
     owner = run if run.superseded_by is None else connection.execute(_BY_ID, {"run": run.superseded_by}).one()
     earlier = {row.fingerprint: row for row in connection.execute(_EARLIER, {"run": owner.id})}
     number = _whole(entry.get("generation", 0))
@@ -260,6 +264,7 @@ def _restore_past(connection: Connection, run: Row[Any], entry: Mapping[str, Any
         was = _whole(other["generation"])
         known = owner if owner.fingerprint == other["fingerprint"] else earlier.get(other["fingerprint"])
         if known is None:
+            # The number of the dump is kept where nothing else has it: evaluations name contents by it.
             free = {*numbers.values(), *taken}
             as_number = was if was not in free else next_generation(connection, owner.id)
             run_id = superseded.put_back(connection, owner, as_number, other)
@@ -319,6 +324,7 @@ def _restore_added(
         if (at, text) not in written:
             connection.execute(insert(models.notes).values(run_id=run.id, text=text, created_at=at))
             done.notes += 1
+    # Evaluations have no key of their own across databases: when, of what, and how long it took tells them apart.
     recorded = {(e.created_at, e.snapshot_path, e.seconds) for e in _rows(connection, models.evaluations, run.id)}
     for evaluation in entry.get("evaluations") or []:
         if (

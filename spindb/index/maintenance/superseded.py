@@ -25,6 +25,7 @@ from spindb.records import Cell, ConfigLeaf, MetricSeries, Problem, RunRecord
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 """How a dump writes times, which are in UTC."""
 
+# What follows from the database that the run is put into; the rest is the run's own and is dumped.
 _OF_THE_PLACE = (
     "id",
     "root_id",
@@ -40,6 +41,7 @@ _OF_THE_PLACE = (
 _FACTS = tuple(c for c in runs.c if c.name not in (*_OF_THE_PLACE, "removed_at", "ingested_at"))
 _LEAF = ("key", "type", "value", "number", "raw", "internal")
 _PROBLEM = ("code", "message", "path", "line")
+# Beyond it doubles are not whole numbers one by one.
 _EXACT = 2**53
 
 
@@ -129,6 +131,7 @@ def _fact(column: Any, value: Any) -> Any:
         return None
     if isinstance(column.type, DateTime):
         return time_of(value)
+    # Not isinstance: true is an int, and a YAML file that people edited may hold it where a number was.
     if type(value) is not column.type.python_type:
         raise TypeError(f"{column.name}: {value!r}")
     return value

@@ -55,7 +55,7 @@ def column_test(field: RunField, column: ColumnElement[Any], test: Test) -> Colu
         test = test.of(*map(_in_bytes, test.values))
     if test.comparator == "~":
         if field.kind != "text":
-            raise test.error(f"{field.name} is no text: ~ compares text")
+            raise test.error(f"{field.name} is not text: ~ compares text")
         return matches(column, test)
     if test.comparator in ("=", "!="):
         equal = any_of(_equal_column(field, column, test))

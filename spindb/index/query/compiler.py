@@ -39,7 +39,7 @@ from spindb.index.query.lists import all_of, any_of, one_of
 from spindb.index.query.sources import RowTest, Sources, ids_where, table_of
 from spindb.index.query.values import glob
 from spindb.index.query.visibility import KINDS, THERE
-from spindb.records import VERDICTS
+from spindb.verdicts import VERDICTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def parse(query: str) -> Filter:
     """
     parser = _Parser(query)
     if wrong := _UNSTORABLE.search(query):
-        message = "no value can hold this character: it is no text in UTF-8"
+        message = "no value can hold this character: it is not text in UTF-8"
         raise parser.error(message, wrong.start(), wrong.end())
     parser.skip()
     if parser.at_end():

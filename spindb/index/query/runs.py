@@ -102,7 +102,7 @@ def _by_name(connection: Connection, name: str) -> RunInfo:
     if not exact and os.path.isdir(name):
         here = run_at(connection, Path(name))
         if here is not None:
-            return replace(here, note=f"no run is called {name!r}: the run in the directory {name} is meant")
+            return replace(here, note=f"no run is called {name!r}: the run in the directory {name} is used")
     if found:
         raise _several(f"{name!r} means", found)
     near = nearest(name, (str(known) for known in connection.execute(select(runs.c.name).distinct()).scalars()))
@@ -273,9 +273,7 @@ def pick_snapshot(found: Sequence[SnapshotRecord], itr: int | None, directory: P
         there = f"saved itrs: {shorten(numbered)}" if numbered else "only the unnumbered, latest save exists"
         if numbered and any(s.itr is None for s in found):
             there += ", and an unnumbered one"
-        raise NotFoundError(
-            f"{directory} has no snapshot with itr {itr}; {there}", hint="leave --itr out for the latest"
-        )
+        raise NotFoundError(f"{directory} has no snapshot with itr {itr}; {there}", hint="omit --itr for the latest")
     return chosen
 
 

@@ -32,7 +32,7 @@ def save_query(connection: Connection, name: str, text: str) -> Filter:
         FilterError: the filter can't be read.
     """
     if not _NAME.match(name):
-        raise UsageError(f"{name!r} can't name a query: blanks and the signs of a filter are not allowed")
+        raise UsageError(f"{name!r} can't be the name of a query: blanks and operators are not allowed")
     tree = expanded(connection, language.parse(text), within=(name,))
     table = models.queries
     connection.execute(delete(table).where(table.c.name == name))

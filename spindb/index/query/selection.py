@@ -148,7 +148,7 @@ def _named(connection: Connection, word: str, everything: bool, notice: Notice |
     if len(found) != 1 and not exact and os.path.isdir(word):
         ids = _under(connection, Path(word), everything)
         if notice:
-            notice(f"no run is called {word!r}: the runs in the directory {word} are meant")
+            notice(f"no run is called {word!r}: the runs in the directory {word} are used")
         return ids
     return [find_run(connection, run).id]
 

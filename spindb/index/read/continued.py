@@ -76,6 +76,7 @@ def chains(
     """
     ordered = sorted(ids)
     following: dict[int, int] = {}
+    # In the order in which they started: each run is followed by the first that takes it up, and by no other.
     for run_id in sorted(ordered, key=lambda r: (_time(extents[r]), r)):
         free = [b for b in ordered if b != run_id and b not in following]
         before = [b for b in free if (b, run_id) in resumed or goes_on(extents[b], extents[run_id])]
@@ -100,6 +101,7 @@ def goes_on(before: Extent, after: Extent) -> bool:
         return False
     if _follows(before.epochs, after.epochs, 1.0):
         return True
+    # Epochs may count from 0 again after a resume while steps go on.
     return _follows(before.steps, after.steps, None) and not _begins_anew(before, after)
 
 
@@ -117,6 +119,7 @@ def _begins_anew(before: Extent, after: Extent) -> bool:
 def _follows(before: Span | None, after: Span | None, usual: float | None) -> bool:
     if before is None or after is None:
         return False
+    # A run of one row has no step of its own: the other's is taken, else one epoch, else the row's own count.
     step = before.step or after.step or usual or before.last
     return step > 0 and 0 < after.first - before.last <= _SLACK * step
 

@@ -54,6 +54,7 @@ def metric_of(connection: Connection, name: str) -> str | None:
     names = Names(connection)
     if name == PERFORMANCE:
         return None
+    # The whole name first: a metric may be called metric.x itself.
     for metric in (name, name.removeprefix("metric.")):
         if names.is_metric(metric):
             return metric
@@ -79,6 +80,7 @@ def curves(connection: Connection, ids: Sequence[int], value: str, axis: str = S
     is_metric = axis not in _OF_EACH_RUN
     on_axis = _named(x.c.name, metric_of(connection, axis)) if is_metric else _axis(x.c.name, axis)
     on = and_(x.c.run_id == runs.c.id, on_axis)
+    # steps, epoch and row fall back to counting rows; a metric that was named does not.
     statement = statement.join(x, on, isouter=not is_metric)
     found = []
     for batch in batches(ids):

@@ -25,12 +25,14 @@ def distinguishing_fields(settings: Sequence[Values]) -> list[str]:
     """
     fields = _fields(settings)
     partition = Partition(len(settings))
+    # All that takes several values is shown, even where fewer would do: any of it may be the cause of a difference.
     lead = [f for f in fields if f.varies and not f.opaque and f.common and f.name != EXPERIMENT]
     found = [field.name for field in sorted(lead, key=_place)]
     for field in lead:
         partition.refine(field.places, field.texts)
     named = {field.name for field in lead}
     others = [f for f in fields if f.name not in named and (f.varies or f.absent)]
+    # These only as far as settings still look alike: each that is shown takes a column from the others.
     for field in sorted(others, key=lambda f: (f.opaque, f.name == EXPERIMENT, f.absent, f.name)):
         if partition.discrete:
             break
@@ -105,6 +107,7 @@ class _Field:
         self.opaque = any(text[:2] == '"<' for text in texts)  # no more than what Python says of an object
         self.absent = len(algorithms) - len(self.places)
         mine = set(map(algorithms.__getitem__, self.places)) if self.absent else ()
+        # A hyperparameter of one algorithm only is common among its own runs, however few those are.
         self.common = 2 * len(self.places) >= sum(map(by_algorithm.__getitem__, mine))
 
 

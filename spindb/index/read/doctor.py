@@ -13,31 +13,10 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 
 from spindb.index.database.batches import batches
 from spindb.index.database.models import configs, metrics, problems, runs, snapshots
+from spindb.index.read.finding_codes import CODES
 from spindb.index.read.groups import Group, Grouping, groups_of, seed_order
 from spindb.index.read.sample import Seed, sample_of
 from spindb.machine import now
-
-CODES = {
-    "running": "fewer rows than `epochs`, the last one written a moment ago",
-    "stalled": "fewer rows than `epochs`, and none for much longer than a row takes, but less than a day",
-    "crashed": "fewer rows than `epochs`, and none for a day or more",
-    "unfinished": "fewer rows than `epochs`; when the last was written is not known, since the files are copies",
-    "empty": "no row: ended before the first epoch",
-    "broken": "metrics that can't be read",
-    "truncated": "rows that are cut short, glued or damaged",
-    "restarted": "epochs that go back or repeat: a second run was appended, or two processes wrote into one file",
-    "nan": "a metric ends in NaN",
-    "inf": "a metric ends in an infinity",
-    "copy": "the same content as another run",
-    "earlier": "rows that another run of the same setting and seed begins with: an earlier state of it",
-    "twice": "the same setting and seed as another run",
-    "equal-rows": "equal rows under different seeds: the seed changed nothing, or one is a copy of the other",
-    "seeds": "settings without a seed that most others of their algorithm and environment have",
-    "unloadable": "a saved policy that can't be loaded or is an earlier run's",
-    "policyless": "rows, but no saved policy",
-    "missing": "a directory that is gone",
-}
-"""Every finding and what it means, in the order in which they are told."""
 
 _TRUNCATED = ("ragged-row", "nul-bytes", "no-final-newline", "more-odd-rows", "glued-row")
 _RESTARTED = ("epoch-goes-back", "epoch-repeats")
@@ -114,6 +93,7 @@ def _unfinished(connection: Connection, ids: Sequence[int], followed: Mapping[in
             if rows is None or rows >= wanted - 1:
                 continue
             code = _liveness(own, updated, seconds)
+            # After a clone all files are new, and a run that ended years ago would be taken for a running one.
             if code in _RECENT and updated is not None and _copied_together(connection, run_id, updated):
                 code = "unfinished"
             found.setdefault(code, []).append(run_id)
@@ -125,6 +105,7 @@ def _liveness(rows: int, updated: datetime | None, seconds: float | None) -> str
     if updated is None:
         return "unfinished"
     silence = now() - updated
+    # `Time` counts seconds since the start. A row takes a day at most: an absurd cell must not revive a dead run.
     row = timedelta(seconds=min(seconds / rows, 86400)) if seconds and rows and seconds > 0 else timedelta()
     if silence < max(_LEAST_SILENCE, _ROWS_OF_SILENCE * row):
         return "running"
@@ -228,6 +209,7 @@ def _lacking_seeds(groups: Sequence[Group]) -> list[Finding]:
     found = []
     for (algo, env), members in alike.items():
         had = Counter(seed for group in members for seed in set(group.seeds) if seed is not None)
+        # Half of the settings, and two at least: with fewer, the seed may be the exception and not the rule.
         usual = {seed for seed, count in had.items() if count > 1 and count * 2 >= len(members)}
         lacking: dict[tuple[Seed, ...], list[Group]] = {}
         for group in members:

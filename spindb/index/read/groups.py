@@ -157,6 +157,7 @@ def groups_of(connection: Connection, ids: Sequence[int], group_by: Sequence[str
     """
     sample = sample_of(connection, ids)
     settings = settings_of(connection, sample, group_by)
+    # With group_by a group holds several settings, and reruns are runs of one seed and one *setting*: both are needed.
     whole = settings_of(connection, sample) if group_by else None
     members: dict[tuple[object, ...], list[int]] = {}
     for run_id in sample.runs:
@@ -184,6 +185,7 @@ def labelled(groups: Sequence[Group], keys: Sequence[str]) -> list[Group]:
 
 
 def _labelled(group: Group, values: Mapping[str, Any], label: str, names: Mapping[str, str]) -> Group:
+    # Two groups of one label differ in a field that one of them lacks: only then is the absence said.
     lacking = [f"{name}=-" for key, name in names.items() if key not in values]
     whole = " ".join(filter(None, [label, *lacking])) or (group.name if len(group.exp_names) == 1 else "all runs")
     return replace(group, values=values, label=whole)
@@ -226,6 +228,7 @@ def _keys(groups: Sequence[Group]) -> list[str]:
     arenas: dict[tuple[Arena, ...], list[Mapping[str, str]]] = {}
     for group in groups:
         arenas.setdefault(group.arenas, []).append(group.texts)
+    # Per environment: an algorithm that is used in one environment only would tell nothing apart there.
     within = {key for settings in arenas.values() for key in distinguishing_fields(settings)}
     if sum(arena[0].env is None for arena in arenas) > 1:
         within.add(EXPERIMENT)
@@ -238,6 +241,7 @@ def _group(runs: Sequence[int], settings: Settings, copies: Mapping[int, Sequenc
     texts = settings.texts(runs[0])
     identity = repr((settings.apart[runs[0]], sorted(texts.items())))
     return Group(
+        # Stable between databases and processes: what is equal in all else is ordered by it.
         key=blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
         values={},
         label="",

@@ -56,13 +56,16 @@ def repeats_of(
     earlier: dict[int, int] = {}
     for number, pairs in enumerate(alike):
         for one, other in pairs:
+            # The longer run counts, and of equal ones the older: its id is what people may have noted.
             short, long = sorted((one, other), key=lambda run_id: (_length(rows[run_id]), -run_id))
             if short in copies or not _length(rows[short]) or not _begins_with(rows[long], rows[short]):
                 continue
             if _length(rows[short]) == _length(rows[long]):
                 copies[short] = long
+            # Runs of unknown seed may begin alike by chance of a short beginning: only whole copies are left out there.
             elif number < len(known):
                 earlier[short] = long
+    # A run that is left out for its rows can't be part of a resumed training, too: it would count again.
     gone = copies.keys() | earlier.keys()
     kept = {(a, b): _kept(rows[a], rows[b], extents[a], extents[b]) for a, b in overlaps if not gone & {a, b}}
     resumed = {pair: count for pair, count in kept.items() if count is not None}
@@ -113,6 +116,7 @@ def stored_rows(connection: Connection, ids: Iterable[int]) -> dict[int, dict[st
     for batch in batches(sorted(found)):
         wanted = select(c.run_id, c.name, c.series, c.odd_cells, c.steps).where(c.run_id.in_(batch))
         for run_id, name, packed, odd, steps in connection.execute(wanted):
+            # NaN is unequal to itself, and would make equal runs differ.
             cells = [cell if cell == cell else "NaN" for cell in series.decode(packed, odd)]
             found[run_id][name] = cells if steps is None else list(zip(series.curve(steps), cells, strict=False))
     return found

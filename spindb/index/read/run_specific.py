@@ -33,11 +33,14 @@ from functools import lru_cache
 from spindb.index.database.unknown import json_value
 from spindb.seedkeys import is_seed, words_of_key
 
+# Keys are compared as one lower-case word without separators (`words`), so that job_id, jobId and JobID are one. A key
+# is here only where no training depends on its value: a wrong entry would average different settings silently.
 _TEXT_OF_THE_RUN = frozenset({
     "argv", "cmd", "cmdline", "command", "commandline", "guid", "host", "hostname", "jobid", "jobname", "nodelist",
     "nodename", "runid", "runuuid", "slurmid", "slurmjobid", "slurmnodelist", "trialid", "username", "uuid",
     "wandbid", "wandbname", "wandbrunid",
 })  # fmt: skip
+# Numbers count as the run's own only under these keys: any other number may be a hyperparameter.
 _NUMBER_OF_THE_RUN = frozenset({
     "cudadevice", "cudaid", "deviceid", "gpu", "gpuid", "gpuindex", "jobid", "localrank", "pid", "ppid", "processid",
     "runid", "runidx", "runindex", "runnumber", "slurmid", "slurmjobid", "wandbid",
@@ -45,6 +48,8 @@ _NUMBER_OF_THE_RUN = frozenset({
 _ADDRESSES = frozenset({
     "addr", "address", "host", "hostaddress", "hostip", "hostname", "ip", "ipaddress", "masteraddr", "masteraddress",
 })  # fmt: skip
+# What a run writes names the run; what it reads (data, weights, demonstrations) belongs to its setting. Where a key has
+# words of both, reading wins: taking two settings for one is the worse mistake.
 _WRITTEN = frozenset({
     "checkpoint", "checkpoints", "ckpt", "ckpts", "dump", "exp", "experiment", "experiments", "log", "logger",
     "logging", "logs", "out", "output", "outputs", "record", "result", "results", "run", "runs", "save", "saved",
@@ -69,6 +74,7 @@ _RESUMED = frozenset({
 _OF_TIME = frozenset({"created", "date", "datetime", "launched", "started", "time", "timestamp"})
 _WITH_TIME = _OF_TIME | {"at", "exp", "experiment", "job", "launch", "run", "start", "unix", "wall"}
 
+# Stamps as loggers write them into names: 2024-05-01_12-30-00, 20240501_123000, Wed_May__1_12:30:00_2024, 1714566600.
 _DAY = r"(?:19|20)\d\d[-_/.]?(?:0[1-9]|1[0-2])[-_/.]?(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = (
     r"(?:[0-2]?\d[-:._h][0-5]\d(?:[-:._m][0-5]\d(?:\.\d+)?)?s?|[0-2]\d[0-5]\d[0-5]\d)(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -98,6 +104,7 @@ _SEPARATOR = re.compile(r"[\\/]")
 _GPU = re.compile(r"cuda:\d+")
 _WHOLE = re.compile(r"\d+")
 _MARKED = re.compile(r"(?:(?<![A-Za-z0-9])s=?|seeds?[ _=:.-]?)-?\d", re.IGNORECASE)
+# A learning rate or a number of steps under a key such as `start_time` is far outside of this period.
 _PERIOD = (1_000_000_000, 5_000_000_000)  # seconds: 2001 to 2128
 
 
@@ -113,6 +120,7 @@ def setting_text(key: str, text: str, seed: int | None, names: Sequence[str] = (
     Returns:
         The canonical text to compare settings by; None where the value belongs to the run.
     """
+    # A flag such as `save` or `log` says how to train, not where; only whether it was resumed is the run's own.
     if text in ("true", "false"):
         return None if "".join(words_of_key(key)) in _RESUMED else text
     if is_seed(key):
@@ -150,6 +158,7 @@ def _text(key: str, text: str, seed: int | None, names: Sequence[str]) -> str | 
     said = words_of_key(key)
     if _is_text_of_the_run(said, value) or _is_moment(said, value) or _is_own_path(said, value, names):
         return None
+    # Which card a run had is chance; that it had one may matter.
     if _GPU.fullmatch(value):
         return '"cuda"'
     if value in names:

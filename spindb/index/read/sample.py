@@ -86,12 +86,14 @@ def sample_of(connection: Connection, ids: Sequence[int]) -> Sample:
         for *facts, status, rows, fingerprint, copy_of in connection.execute(
             statement.where(c.id.in_(batch)).order_by(c.id)
         ):
+            # Its rows stay in the database, but its directory was given to another training: it counts no more.
             if status == "superseded":
                 overwritten.append(facts[0])
                 continue
             found[facts[0]] = RunFacts(*facts)
             # Where no row tells one from the other, what it is called has to.
             content = (fingerprint,) if rows else (fingerprint, *facts[1:3])
+            # Of a broken run nothing is known that could equal another one: its id stands for its content.
             contents[facts[0]] = ((facts[0],) if status == "broken" else content, copy_of)
     copies = _copies(contents)
     counted = {run_id: facts for run_id, facts in found.items() if run_id not in copies}
@@ -115,6 +117,7 @@ def _with_stated_seeds(connection: Connection, found: Mapping[int, RunFacts]) ->
 def _with_named_seeds(connection: Connection, found: Mapping[int, RunFacts]) -> dict[int, RunFacts]:
     """The runs with the seeds that are marked in their experiments' names."""
     c = runs.c
+    # In the whole database, not in the selection: a run's setting must not depend on what is selected with it.
     marked = {f.exp_name for f in found.values() if f.exp_name is not None and _is_marked(f.exp_name, f.seed)}
     other: set[str] = set()
     for batch in batches(sorted(marked)):
@@ -145,6 +148,7 @@ def _copies(contents: Mapping[int, tuple[tuple[object, ...], int | None]]) -> di
     for run_id, (content, copy_of) in contents.items():
         if copy_of is not None and copy_of in contents:
             found[run_id] = copy_of
+        # Equal content in directories that were never linked as copies: ingested from two machines, for instance.
         elif first.setdefault(content, run_id) != run_id:
             found[run_id] = first[content]
     return {run_id: _end(run_id, found) for run_id in found if _end(run_id, found) != run_id}

@@ -113,6 +113,8 @@ def _everything(connection: Connection, settings: Settings) -> None:
     for batch in batches(list(runs)):
         statement = select(c.run_id, c.key, c.canonical).where(c.run_id.in_(batch), c.internal.is_(False))
         for run_id, key, text in connection.execute(statement):
+            # Most pairs of key and value occur in many runs: what they mean is found once, unless it depends on the
+            # run.
             code = known.get((key, text), unseen)
             if code == unseen:
                 if key in _SAID_BY_COLUMNS or depends_on_run(text, names):
@@ -132,6 +134,7 @@ def _not_said(key: str, text: str, facts: RunFacts) -> str | None:
     column = _SAID_BY_COLUMNS.get(key)
     if column is not None:
         said = {ALGORITHM: facts.algo, ENVIRONMENT: facts.env, EXPERIMENT: facts.exp_name}[column]
+        # A key such as env_name that says something else than the column stays: it may be what the runs differ in.
         if said is not None and (key == column or text.strip('"').lower() == said.lower()):
             return None
     return setting_text(key, text, facts.named_seed, facts.names)

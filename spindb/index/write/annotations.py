@@ -80,7 +80,7 @@ def add_note(connection: Connection, ids: Sequence[int], text: str) -> None:
     """
     text = text.strip()
     if not text:
-        raise UsageError("an empty note says nothing")
+        raise UsageError("the note is empty")
     at = now()
     if ids:
         connection.execute(insert(notes), [{"run_id": run_id, "text": text, "created_at": at} for run_id in ids])

@@ -66,7 +66,7 @@ def relocate_root(connection: Connection, old: Path, new: Path) -> int:
     found = found or [row for row in rows if row.host == this_host() and real(row.path) == real(old)]
     if not found:
         there = ", ".join(sorted(row.path for row in rows)) or "none"
-        raise NotFoundError(f"no root is {old}; roots here: {there}")
+        raise NotFoundError(f"{old} is not a root; roots here: {there}")
     if not os.path.isdir(new):
         raise NotFoundError(f"no such directory: {new}")
     for row in rows:

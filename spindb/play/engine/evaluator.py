@@ -195,7 +195,7 @@ class Evaluator:
         except (KeyError, TypeError, ValueError) as error:
             raise PolicyError(f"{self._save} can't be loaded: TensorFlow's process gave no sense: {error}") from error
         if self.dtype.kind not in "biuf":
-            raise PolicyError(f"{self._save} takes observations that are no numbers")
+            raise PolicyError(f"{self._save} takes observations that are not numbers")
 
     def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
         """The values of outputs, of one draw, for arrays by the inputs' names.

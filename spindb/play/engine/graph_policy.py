@@ -63,7 +63,7 @@ class GraphPolicy(ArrayPolicy):
                 raise PolicyError(f"{graph.save}: its outputs need more than {_MAX_NODES:,} nodes")
         self._programs = {name: self._programs[name] for name in graph.outputs if name in self._programs}
         if self._inputs.get("a") in self._programs["pi"].placeholders:
-            raise PolicyError(f"{self.save}: its action needs an action: the input a is none, or pi is no policy")
+            raise PolicyError(f"{self.save}: its action needs an action: the input a is none, or pi is not a policy")
         self._alone = [n for n, p in self._programs.items() if self._inputs.get("a") not in p.placeholders]
         self.action_name = "mu" if deterministic and "mu" in graph.outputs else "pi"
         self.stochastic = self._programs["pi"].random

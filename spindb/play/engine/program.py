@@ -233,7 +233,7 @@ class Program:
             return np.asarray(self.graph.variables[node.name])
         value = node.attributes["value"]
         if not isinstance(value, Constant):
-            raise ValueError("its value is no array")
+            raise ValueError("its value is not an array")
         if not value.dtype:
             raise UnsupportedGraphError(self.graph.save, f"numpy has no type for the constant {shown_name(node.name)}")
         self.graph.budget.spend(elements(value.shape) * np.dtype(value.dtype).itemsize, 0)

@@ -91,7 +91,7 @@ class _Server:
         arrays = [a.astype(np.float32) if a.dtype.kind == "V" and a.dtype.names is None else a for a in arrays]
         for array in arrays:
             if not sendable(array):
-                raise PolicyError(f"{self._save} gives values of type {array.dtype}, which are no numbers")
+                raise PolicyError(f"{self._save} gives values of type {array.dtype}, which are not numbers")
             if array.nbytes > RESULT:
                 raise PolicyError(f"{self._save} gives an array of shape {array.shape}, which is too large")
         return arrays

@@ -30,7 +30,7 @@ def found_id(env_id: str, source: str, imports: Sequence[str]) -> str:
     module, colon, name = env_id.rpartition(":")
     if len(env_id) > _MAX_LENGTH or not _ID.fullmatch(name) or (colon and not _ID.fullmatch(module)):
         raise EnvironmentBuildError(
-            f"{env_id[:_MAX_LENGTH]!r} (known from {source}) is no environment id", hint="--env ID names another"
+            f"{env_id[:_MAX_LENGTH]!r} (known from {source}) is not an environment id", hint="--env ID names another"
         )
     if colon and module not in imports:
         raise EnvironmentBuildError(

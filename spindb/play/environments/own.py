@@ -79,7 +79,7 @@ def require_environment_class(module: str, name: str) -> None:
     """
     if not _is_environment_class(getattr(sys.modules.get(module), name, None)):
         raise EnvironmentBuildError(
-            f"the saved state names {module}.{name}, which is no class with reset and step: it was not called",
+            f"the saved state names {module}.{name}, which is not a class with reset and step: it was not called",
             hint="--env-factory module:function builds the environment by your own code",
         )
 
@@ -124,7 +124,7 @@ def own_wrapper(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebui
     """
     cls: Any = getattr(imported(layer.module, imports), layer.name, None)
     if not _is_environment_class(cls):
-        raise NotRestoredError(f"{layer.class_path} is no class with reset and step")
+        raise NotRestoredError(f"{layer.class_path} is not a class with reset and step")
     restored = _attributes(layer.attributes, imports)
     try:
         with current_directory_importable():

@@ -21,7 +21,7 @@ from spindb.play.engine.problems import evaluating
 from spindb.play.engine.program import Graph, Program
 
 OPSET = 18
-_HINT = "spindb export-policy tells feed-forward networks alone; policy.weights() has the arrays of any"
+_HINT = "spindb export-policy exports feed-forward networks only; policy.weights() has the arrays of any"
 
 
 @dataclass(frozen=True, slots=True)

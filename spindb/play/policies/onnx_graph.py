@@ -83,7 +83,7 @@ def form_of(path: Path, model: Model) -> Form:
     """
     if len(model.inputs) != 1:
         names = ", ".join(shown_name(item.name) for item in model.inputs[:5]) or "none"
-        raise PolicyError(f"{path} is no policy: a policy takes an observation alone; inputs there: {names}")
+        raise PolicyError(f"{path} is not a policy: a policy takes an observation alone; inputs there: {names}")
     if "logits" in model.outputs or "action" in model.outputs:
         return SETTLED
     if "output" not in model.outputs:

@@ -61,7 +61,7 @@ def log_of(directory: Path, snapshot: SnapshotRecord) -> Log:
     records = [] if found is None else list(read_runs(found, directory))
     record = next((r for r in records if any(s.path == snapshot.path for s in r.snapshots)), next(iter(records), None))
     if record is None:
-        return Log((), False, None, "there is no log beside the snapshot")
+        return Log((), False, None, "the run directory has no log")
     return said_of(record, snapshot)
 
 

@@ -88,14 +88,14 @@ def read_statement(path: Path) -> list[StatementEntry]:
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise UsageError(f"{path} is no statement: it is not JSON") from None
+        raise UsageError(f"{path} is not a statement: it is not JSON") from None
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
-        raise UsageError(f"{path} is no statement", hint="spindb verify RUN --statement FILE writes one")
+        raise UsageError(f"{path} is not a statement", hint="spindb verify RUN --statement FILE writes one")
     if found.get("version") != _VERSION:
         raise UsageError(f"{path} has version {found.get('version')!r} of statements; this spindb reads {_VERSION}")
     entries = found.get("snapshots")
     if not isinstance(entries, list):
-        raise UsageError(f"{path} is no statement: it lists no snapshots")
+        raise UsageError(f"{path} is not a statement: it lists no snapshots")
     return [_entry(path, place, entry) for place, entry in enumerate(entries)]
 
 

@@ -15,7 +15,6 @@ import html
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from spindb.index.database.connect import connected
 from spindb.index.database.engine import shown_location
 from spindb.index.maintenance.describe import describe_database
 from spindb.index.query.selection import selected
+from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
 from spindb.index.read.exports import EXPORTS, column_names, config_values
 from spindb.location import find_database
 from spindb.printable import printable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+# pandas, numpy and matplotlib belong to an extra: ids and errors need none of them.
 _PANDAS = {"int": "Int64", "float": "float64", "text": "string", "bool": "boolean", "time": "datetime64[us]"}
 
 
@@ -100,14 +101,13 @@ class Database:
         Raises:
             FilterError: the filter can't be read, or a metric is unknown.
         """
-        from spindb.index.read.curves import EPOCH, STEPS, curves_by_id
-
         pandas = _pandas()
         names = [metrics] if isinstance(metrics, str) else list(metrics)
         with self._reading() as connection:
             ids = selected(connection, [filter])
             facts = self._frame(connection, "runs", ids).set_index("id")[["name", "exp_name", "seed"]]
             parts = []
+            # Two queries for a metric: steps may be missing where epochs are there, and each falls back for itself.
             for metric in names:
                 steps = curves_by_id(connection, ids, metric, STEPS)
                 epochs = curves_by_id(connection, ids, metric, EPOCH)
@@ -149,9 +149,9 @@ class Database:
         A hyperparameter that is called like one of them is ``config.KEY``. ``attrs["notes"]`` says what was left out,
         averaged or assumed.
         """
-        from spindb.analysis.compare import compare
-        from spindb.analysis.statistics import Statistics
-
+        with require_extra():
+            from spindb.analysis.compare import compare
+            from spindb.views.comparison import statistics_of
         pandas = _pandas()
         with self._reading() as connection:
             ids = selected(connection, [filter])
@@ -159,7 +159,7 @@ class Database:
         settings = pandas.DataFrame([dict(row.setting.values) for row in found.rows], columns=found.keys, dtype=object)
         rows = [
             {
-                **(asdict(row.statistics) if row.statistics else dict.fromkeys(Statistics.__slots__) | {"n": 0}),
+                **statistics_of(row),
                 "left_out": row.left_out,
                 "p": row.p,
                 "verdict": row.verdict,
@@ -175,6 +175,7 @@ class Database:
         numbers = pandas.DataFrame(rows)
         frame = _called_apart(settings.infer_objects(), list(numbers.columns)).join(numbers)
         frame.index = pandas.Index([row.setting.label for row in found.rows])
+        # In attrs, since a warning in a notebook is shown once and then never again.
         frame.attrs["notes"] = found.notes
         return frame
 
@@ -182,8 +183,8 @@ class Database:
         """Learning curves as a figure, which a notebook shows.
 
         `options` are the fields of `spindb.analysis.drawing.panels.PlotSpec` (``axis``, ``group_by``, ``facet``,
-        ``estimator``, ``band``, ``width``, ``per_run``, ``legend``). What was left out, averaged or drawn apart is
-        warned of.
+        ``estimator``, ``band``, ``width``, ``per_run``, ``legend``). Warns of what was left out, averaged or drawn
+        apart.
 
         Raises:
             UsageError: an option that is unknown; nothing to draw.
