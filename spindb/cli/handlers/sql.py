@@ -15,7 +15,8 @@ from spindb.cli.terminal.data import Format, print_csv, print_json_lines, print_
 from spindb.cli.terminal.door import OutputError, close_output, say_error
 from spindb.cli.terminal.tables import cell, plural, print_table, say
 from spindb.errors import UsageError
-from spindb.index.database.answer import Answer, ask, meaning, reading, too_long
+from spindb.index.database.answer import Answer
+from spindb.index.query.sql import ask, meaning, reading, too_long
 from spindb.signals import active, exit_code, words
 
 _MOST_ROWS = 10_000  # of a table
