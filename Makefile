@@ -4,7 +4,7 @@
 # make docs   runs the commands that the documents show and writes their outputs anew
 # make check  format, lint, types, import contracts, quick tests and what they cover: about a minute and a half
 # make test-lowest  the quick tests with the oldest versions that pyproject.toml allows, on the oldest Python
-# make test PYTHON=python3.13 VENV=.venv-3.13  the tests on another Python
+# make test-quick  the quick tests alone; PYTHON=python3.13 VENV=.venv-3.13 runs them on another Python
 # make mutate breaks 300 single places of a copy and counts how many of these no test notices: half an hour
 PYTHON ?= python3
 PYTHON_LOWEST ?= python3.10
@@ -12,7 +12,7 @@ VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-lowest check mutate format docs bench torture fuzz clean
+.PHONY: demo test test-quick test-lowest check mutate format docs bench torture fuzz clean
 
 demo: $(VENV)/play.stamp
 	$(BIN)/spindb demo demo
@@ -31,6 +31,9 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	SPINDB_FILTERS=100 $(BIN)/pytest -q -n 2 -m "not slow" --cov --cov-report=term
+
+test-quick: $(VENV)/dev.stamp
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test-lowest: $(LOWEST)/test.stamp
 	$(LOWEST)/bin/pytest -q -n 2 -m "not slow"
