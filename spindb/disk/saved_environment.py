@@ -1,7 +1,7 @@
-"""A saved environment as it was: its wrappers with their values, and what it was made with.
+"""The wrappers of a saved environment with their values, and its constructor arguments.
 
-Read from ``vars.pkl`` without executing anything. gym and gymnasium keep the arguments of ``make`` in the spec;
-environments that pickle by their constructor's arguments keep those; of gym's own classes the attributes tell.
+Read from ``vars.pkl`` without executing anything. gym and gymnasium store the arguments of ``make`` in the spec.
+EzPickle environments store their constructor's arguments. For gym's own classes the attributes are used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spindb.disk.saved_values import SavedObject, class_path_of, value_of
 
 @dataclass(frozen=True, slots=True)
 class SavedLayer:
-    """A wrapper, or the environment itself: its class, its attributes, and its time limit where it is one (steps)."""
+    """A wrapper, or the environment itself: class, attributes, and time limit in steps or None."""
 
     class_path: str
     attributes: Mapping[str, Any]
@@ -33,16 +33,16 @@ class SavedLayer:
 
     @property
     def module(self) -> str:
-        """Where the class stands."""
+        """The module of the class."""
         return self.class_path.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class SavedEnvironment:
-    """What a state holds: ``wrappers`` (outermost first) around ``inner``.
+    """The environment of a state: ``wrappers`` (outermost first) around ``inner``.
 
-    ``arguments`` are those that it was made with, other than defaults where these are known; ``id`` is its spec's,
-    ``class_id`` one that its class was registered under.
+    ``arguments`` are constructor arguments, without those equal to known defaults; ``id`` is that of its spec,
+    ``class_id`` an id under which its class was registered.
     """
 
     wrappers: tuple[SavedLayer, ...]
@@ -56,7 +56,7 @@ def saved_environment(data: bytes) -> SavedEnvironment:
     """The environment in a saved state (the bytes of ``vars.pkl``).
 
     Raises:
-        PickleError: the state can't be read, or holds none.
+                PickleError: the state can't be read, or has no environment.
     """
     state = read_pickle(data)
     described = list(layers_of(state.get("env"))) if isinstance(state, dict) else []
@@ -65,6 +65,7 @@ def saved_environment(data: bytes) -> SavedEnvironment:
     layers = [_layer(layer, data, last=layer is described[-1]) for layer in described]
     inner = layers[-1]
     spec = next((found for layer in described for name in SPECS if spec_id(found := layer.attributes.get(name))), None)
+    # The spec has the arguments of make, which override those that the class saved.
     arguments = {**arguments_given(inner.class_path, inner.attributes), **_spec_arguments(spec, data)}
     return SavedEnvironment(
         tuple(layers[:-1]),
@@ -86,7 +87,7 @@ def _layer(described: Built, data: bytes, *, last: bool) -> SavedLayer:
 
 
 def _spec_arguments(spec: Any, data: bytes) -> dict[str, Any]:
-    """The arguments of ``make`` in a spec; gym called them ``_kwargs`` before 0.22."""
+    """The arguments of ``make`` in a spec; before gym 0.22 the attribute was ``_kwargs``."""
     if not isinstance(spec, Built):
         return {}
     read = value_of(spec, data)
