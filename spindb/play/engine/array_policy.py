@@ -1,4 +1,4 @@
-"""What all policies share: one observation or many, seeds, outputs by name."""
+"""Base class of policies: single observations and batches, seeds, outputs by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spindb.play.policies.forms import SETTLED, Form
 
 
 class ArrayPolicy(ABC):
-    """See `spindb.play.policies.Policy`. Subclasses say which outputs there are and evaluate one."""
+    """See `spindb.play.policies.Policy`. Subclasses list the outputs and evaluate them."""
 
     engine: ClassVar[str] = "numpy"
     form: Form = SETTLED
@@ -24,7 +24,7 @@ class ArrayPolicy(ABC):
     deterministic: bool
     observation_shape: tuple[int, ...] | None
     stochastic: bool
-    """Whether actions are drawn, as long as `deterministic` is not asked for."""
+    """Whether actions are sampled if `deterministic` is false."""
 
     def __init__(self, save: Path, deterministic: bool) -> None:
         self.save = save
@@ -42,33 +42,33 @@ class ArrayPolicy(ABC):
     @property
     @abstractmethod
     def names(self) -> Sequence[str]:
-        """The outputs that follow from observations alone."""
+        """The outputs that depend only on observations."""
 
     @abstractmethod
     def actions(self, observations: Any) -> Any:
         """Actions for observations of shape (n, *observation_shape), shape (n, *action_shape)."""
 
     def probe(self, observation: Any) -> Any:
-        """The action for one observation without a draw, or None where that can't be had."""
+        """The deterministic action for one observation, or None if there is none."""
         return None
 
     def bounds(self) -> tuple[Any, Any] | None:
-        """Between what its actions lie whatever it observes; None where nothing bounds them, or that is not known."""
+        """Lower and upper bounds of its actions for any observation; None if unbounded or unknown."""
         return None
 
     def choices(self) -> int | None:
-        """Among how many actions it chooses; None where that is not known."""
+        """The number of discrete actions; None if unknown."""
         return None
 
     def nan_weights(self, output: str = "") -> list[str]:
-        """Names of the weights of an output, or of its action, in which NaN or infinity stands."""
+        """Names of weights with NaN or infinity, of an output or (by default) of the action."""
         return []
 
     def begin_episode(self) -> None:  # noqa: B027 - most carry nothing
-        """An episode begins: forget what was carried through the one before."""
+        """Start an episode: reset the state of recurrent policies."""
 
     def seed(self, seed: int) -> None:
-        """Let the actions that are drawn begin anew, the same for equal seeds."""
+        """Seed the sampling of actions."""
         self.rng = np.random.default_rng(seed)
 
     def act(self, observation: Any) -> Any:
@@ -82,7 +82,7 @@ class ArrayPolicy(ABC):
     __call__ = act
 
     def outputs(self, observation: Any) -> dict[str, Any]:
-        """All outputs that need nothing but the observation, by name; for many observations, a row each."""
+        """All outputs that depend only on the observation, by name; for many observations, one row each."""
         rows, one = self.rows(observation)
         found = {name: self.evaluate(name, rows) for name in self.names}
         return {name: self._first(value) if one else value for name, value in found.items()}
@@ -100,7 +100,7 @@ class ArrayPolicy(ABC):
         return self._number(found) if one else found
 
     def q(self, observation: Any, action: Any) -> Any:
-        """Q of an observation and an action; the lower one where two were learned. Of many, shape (n,).
+        """Q of an observation and an action; the lower one of two Q functions. For many, shape (n,).
 
         Raises:
             PolicyError: no ``q``, ``q1`` or ``q2`` was saved; the message names the value functions that were.
@@ -115,7 +115,7 @@ class ArrayPolicy(ABC):
         return self._number(found) if one else found
 
     def _without(self, wanted: str) -> PolicyError:
-        """That a value function was not saved, and which ones were."""
+        """The error for a value function that was not saved; lists the saved ones."""
         there = [name for name in ("v", "q", "q1", "q2") if self.has(name)]
         if not there:
             return PolicyError(f"{self.save} was saved without {wanted} or any other value function")
@@ -132,14 +132,14 @@ class ArrayPolicy(ABC):
         return PolicyError(f"{self.save} was saved without {wanted}; {listed}", hint=hint)
 
     def _first(self, found: Any) -> Any:
-        """Of what was found for one observation as a row, that row."""
+        """The first row of a result for one observation."""
         try:
             return found[0]
         except (IndexError, TypeError):
             raise PolicyError(f"{self.save} gives an array of shape {np.shape(found)} for one observation") from None
 
     def _number(self, found: Any) -> float:
-        """Of what was found for one observation as a row, the number in it."""
+        """The first row of a result for one observation, as a number."""
         try:
             return float(found[0])
         except (IndexError, TypeError):
@@ -151,7 +151,7 @@ class ArrayPolicy(ABC):
 
     @abstractmethod
     def weights(self) -> dict[str, Any]:
-        """Every array that was saved, by the name it has in the file."""
+        """All saved arrays, by their names in the file."""
 
     def tensor(self, name: str, observation: Any, action: Any = None) -> Any:
         """Any tensor of the graph by its name, for one observation or many.
@@ -164,10 +164,10 @@ class ArrayPolicy(ABC):
         )
 
     def rows(self, observation: Any) -> tuple[Any, bool]:
-        """The observations as rows, shape (n, *observation_shape), and whether it was but one.
+        """The observations as rows, shape (n, *observation_shape), and whether a single one was given.
 
         Raises:
-            PolicyError: observations of this shape are not the policy's.
+            PolicyError: the shape does not fit the policy.
         """
         given = np.asarray(observation, dtype=self.observation_dtype)
         shape = self.observation_shape
@@ -180,14 +180,14 @@ class ArrayPolicy(ABC):
         raise PolicyError(f"the policy takes observations of shape {shape}, not {given.shape}: {self.save}")
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
-        """Give back what the policy holds."""
+        """Release the policy's resources."""
 
 
 def require_names(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-    """Refuse a SavedModel that does not name what a policy takes and gives.
+    """Refuse a SavedModel without an input ``x`` or an output ``pi``.
 
     Raises:
-        PolicyError: saying what it names instead.
+        PolicyError: one is missing; the message lists the existing ones.
     """
     for kind, names, needed in (("input", inputs, "x"), ("output", outputs, "pi")):
         if needed not in names:

@@ -1,4 +1,4 @@
-"""Policies evaluated by numpy, whatever they were saved by: without TensorFlow's or PyTorch's seconds and megabytes."""
+"""Policies that are evaluated by numpy, independent of the library that saved them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_NODES = 500_000  # of all outputs together
 
 
 def policy_of(graph: Graph, *, deterministic: bool = False) -> GraphPolicy:
-    """A graph made to act: one that carries a state through an episode where it has one. Raises as `GraphPolicy`."""
+    """A policy of a graph: `RecurrentPolicy` if the graph has a state, else `GraphPolicy`. Raises as `GraphPolicy`."""
     from spindb.play.policies.recurrent import RecurrentPolicy
 
     return (RecurrentPolicy if graph.states else GraphPolicy)(graph, deterministic=deterministic)
@@ -31,11 +31,11 @@ class GraphPolicy(ArrayPolicy):
     """See `spindb.play.policies.Policy`."""
 
     def __init__(self, graph: Graph, *, deterministic: bool = False) -> None:
-        """Make a graph act.
+        """Prepare all outputs of a graph.
 
         Raises:
-            UnsupportedGraphError: an output needs an operation that is not known here.
-            PolicyError: the graph is damaged, or names no `x` or `pi`.
+            UnsupportedGraphError: an output needs an unsupported operation.
+            PolicyError: the graph is damaged, or has no `x` or `pi`.
         """
         super().__init__(graph.save, deterministic)
         outputs, without = completed(graph.outputs)
@@ -48,6 +48,7 @@ class GraphPolicy(ArrayPolicy):
         self._inputs = {name: graph.resolve(tensor)[0] for name, tensor in graph.inputs.items()}
         self._require_placeholders()
         self._programs: dict[str, Program] = {}
+        # The action first: if it is unsupported, that is the error to report.
         for name, tensor in sorted(graph.outputs.items(), key=lambda item: item[0] != "pi"):
             program = self._program(tensor)
             needed = [n for n in program.placeholders if n not in self._fed()]
@@ -94,13 +95,13 @@ class GraphPolicy(ArrayPolicy):
         return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 
     def _certain(self) -> Program:
-        """The action without draws."""
+        """The program of the deterministic action."""
         if self._sure is None:
             self._sure = Program(self.graph, self.graph.outputs[self.action_name], filled=self.filled)
         return self._sure
 
     def __reduce__(self) -> Any:
-        """Pickled with its graph; what was put in order is put in order again."""
+        """Pickle the graph; the programs, which contain functions, are made again."""
         kept = {"notes": self.notes, "rng": self.rng, "observation_shape": self.observation_shape}
         return _again, (type(self), self.graph, self.deterministic, kept)
 
