@@ -56,7 +56,7 @@ def saved_environment(data: bytes) -> SavedEnvironment:
     """The environment in a saved state (the bytes of ``vars.pkl``).
 
     Raises:
-                PickleError: the state can't be read, or has no environment.
+        PickleError: the state can't be read, or has no environment.
     """
     state = read_pickle(data)
     described = list(layers_of(state.get("env"))) if isinstance(state, dict) else []

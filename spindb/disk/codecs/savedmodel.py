@@ -63,7 +63,7 @@ def read_part(directory: Path, name: str, limit: int) -> bytes:
     """The bytes of a file of the SavedModel at `directory`.
 
     Raises:
-                SavedModelError: it is missing, not a regular file, a git-LFS pointer, or has more than `limit` bytes.
+        SavedModelError: it is missing, not a regular file, a git-LFS pointer, or has more than `limit` bytes.
     """
     try:
         data = read_regular(directory / name, limit)
@@ -129,7 +129,7 @@ def read_index(index: bytes) -> dict[str, Entry]:
     """The variables of a bundle by name, from the bytes of ``variables.index``.
 
     Raises:
-                SavedModelError: the bytes are not an index, or are truncated.
+        SavedModelError: the bytes are not an index, or are truncated.
     """
     if len(index) < _FOOTER or not index.endswith(_TABLE_MAGIC):
         raise SavedModelError("variables/variables.index is cut off: the save was interrupted")
@@ -189,7 +189,7 @@ def shard_file(directory: Path, shard: int) -> Path:
     """The file of a data shard of the SavedModel at `directory`.
 
     Raises:
-                SavedModelError: it is missing.
+        SavedModelError: it is missing.
     """
     return _shard(_shard_files(directory), shard)
 

@@ -53,7 +53,7 @@ def name_of(name: Any) -> str:
     """The name of a tensor, module or storage.
 
     Raises:
-                PickleError: it is neither text nor an integer.
+        PickleError: it is neither text nor an integer.
     """
     if isinstance(name, str):
         return name

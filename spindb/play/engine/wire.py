@@ -51,7 +51,7 @@ def receive(connection: socket.socket, seconds: float | None = None) -> Message:
     """The next message.
 
     Raises:
-                EOFError: the connection was closed.
+        EOFError: the connection was closed.
         TimeoutError: it did not arrive within `seconds`.
         WireError: the received bytes are not a valid message.
         OSError: the connection broke.

@@ -1,7 +1,7 @@
-"""Between which numbers a tensor of a graph lies, whatever is observed: told by its last operations.
+"""Bounds of a graph's tensor for any observation, derived from its last operations.
 
-``Mul(2, Tanh(…))`` lies between -2 and 2. Only operations that bound what they are given, or pass bounds on, are
-followed; for anything else nothing is known.
+``Mul(2, Tanh(…))`` is between -2 and 2. Only operations that create or propagate bounds are followed; any other
+operation is unbounded. Bounds are computed by interval arithmetic.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIXED = {
 
 
 def bounds_of(graph: Graph, tensor: str, program: Program) -> Bounds | None:
-    """Least and greatest values, arrays that broadcast to the last axis; None where one side has none."""
+    """Least and greatest values, as arrays that broadcast to the last axis; None if one side is unbounded."""
     found = _Walker(graph, program).of(tensor, 0)
     if found is None or not (np.isfinite(found[0]).all() and np.isfinite(found[1]).all()):
         return None
@@ -62,7 +62,8 @@ _ANY: Bounds = (-np.inf, np.inf)
 
 def _product(a: Bounds, b: Bounds) -> Bounds:
     corners = [x * y for x in a for y in b]
-    corners = [np.where(np.isnan(corner), 0, corner) for corner in corners]  # 0 times no bound
+    # 0 times infinity is NaN, but 0 times any value is 0
+    corners = [np.where(np.isnan(corner), 0, corner) for corner in corners]
     return np.minimum.reduce(corners), np.maximum.reduce(corners)
 
 

@@ -1,4 +1,4 @@
-"""ONNX's operations (onnx.ai/onnx/operators) in those of the engine, as of opset 11 to 18."""
+"""Translates ONNX operations (onnx.ai/onnx/operators), opsets 11 to 18, to those of the engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _compared(op: str) -> Translator:
 
 
 def _each(op: str) -> Translator:
-    """Of any number of inputs, two by two."""
+    """An operation of any number of inputs, applied pairwise."""
 
     def tell(told: Translation) -> str:
         found = told.input(0)
@@ -42,7 +42,8 @@ def _div(told: Translation) -> str:
         return told.add("RealDiv", x, y)
     if not kind.startswith(("i", "u")):
         raise told.unknown("of unknown types")
-    size = told.add("FloorDiv", told.add("Abs", x), told.add("Abs", y))  # cut towards zero
+    # ONNX truncates towards zero, the engine's FloorDiv rounds down
+    size = told.add("FloorDiv", told.add("Abs", x), told.add("Abs", y))
     return told.add("Mul", size, told.add("Mul", told.add("Sign", x), told.add("Sign", y)))
 
 
@@ -185,7 +186,7 @@ def _where(told: Translation) -> str:
 
 
 def _random(op: str, shift: str, scale: str, usual: tuple[float, float]) -> Translator:
-    """A draw of the shape of the input, scaled and shifted."""
+    """A random sample with the shape of the input, scaled and shifted."""
 
     def tell(told: Translation) -> str:
         x = told.input(0)
@@ -234,7 +235,7 @@ def _batch_norm(told: Translation) -> str:
 
 
 def _window(told: Translation) -> dict[str, Any]:
-    """Strides and paddings of a convolution or pooling, as the engine has them."""
+    """Strides and paddings of a convolution or pooling, as attributes of the engine."""
     pads, strides = told.whole("pads", [0] * 4), told.whole("strides", [1, 1])
     odd = told.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or told.whole("ceil_mode", 0)
     if odd or len(pads) != 2 * _HALVES or len(strides) != _HALVES:
@@ -347,4 +348,4 @@ OPERATIONS: Mapping[str, Translator] = {
     "GlobalMaxPool": _over_pictures("Max"),
     "Dropout": _dropout,
 }
-"""Operations by name; those that read files, repeat themselves or hold graphs are not among them."""
+"""Operations by name; there are none that read files, loop or contain graphs."""

@@ -1,4 +1,4 @@
-"""ONNX's operations on shapes in those of the engine: what cuts, joins, turns or makes arrays."""
+"""Translates ONNX operations that slice, join, reshape or create arrays to those of the engine."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _reshape(told: Translation) -> str:
     x, shape = told.input(0), told.input(1)
     given = told.writer.values.get(shape)
     if given is not None and not told.whole("allowzero", 0) and (np.ravel(given) == 0).any():
-        own = told.add("Shape", x, out_type="i8")  # 0: as long as it is
+        own = told.add("Shape", x, out_type="i8")  # 0 means: keep the length
         count = np.size(given)
         lengths = told.add("Slice", own, told.wholes(0), told.wholes(count))
         shape = told.add("SelectV2", told.add("Equal", shape, told.wholes(0)), lengths, shape)

@@ -1,8 +1,9 @@
-"""Inputs of a saved graph beside observation and action: filled with what they are when a policy plays.
+"""Values for further inputs of a saved graph, as needed in evaluation.
 
-A placeholder with a default takes it (`program`). A dropout mask is ones: ``MatMul(Diag(mask), W)`` tells that it is
-one, and that it is as long as `W` has rows. A switch for training (``is_training``) is off, a share that dropout
-keeps is one, both told by name and type. Whatever else an action needs is refused by its name.
+A placeholder with a default has that value (`program`). A dropout mask is ones: it is recognised by
+``MatMul(Diag(mask), W)``, and has as many elements as `W` has rows. A switch for training (``is_training``) is off, and
+the keep probability of dropout is one; both are recognised by name and type. Any other placeholder that the action
+needs is refused by name.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ _MASK = re.compile(r"(mask|dropout)", re.I)
 
 
 def completed(outputs: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Outputs with an action: where no ``pi`` was saved, ``mu`` is it, and a note says so."""
+    """The outputs with an action: ``mu`` if no ``pi`` was saved, and a note about it."""
     if "pi" in outputs or "mu" not in outputs:
         return dict(outputs), ()
     return {**outputs, "pi": outputs["mu"]}, ("it saves no pi: its mu is the action, and nothing is drawn",)
 
 
 def fillings(graph: Graph) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Values for the placeholders that the outputs need beside the inputs, by name, and notes of what was filled.
+    """Values of placeholders that are not inputs, by name, and notes about them.
 
     Raises:
-        PolicyError: the action needs one whose value can't be told; other outputs that do are left to fail alone.
+        PolicyError: the action needs one of unknown value. Other outputs that need one are not available.
     """
     given = {*(graph.resolve(tensor)[0] for tensor in graph.inputs.values()), *graph.states}
     values: dict[str, Any] = {}
@@ -67,7 +68,7 @@ def _needed(graph: Graph, tensor: str) -> list[str]:
 
 
 def _value(graph: Graph, name: str) -> tuple[Any, str] | None:
-    """The value of a placeholder, and what to say of it; None where it can't be told."""
+    """The value of a placeholder and a note, or None if it is unknown."""
     node = graph.node(name)
     dtype, shape = node.attributes.get("dtype") or "f4", node.attributes.get("shape")
     last = name.rpartition("/")[2]
@@ -87,7 +88,7 @@ def _value(graph: Graph, name: str) -> tuple[Any, str] | None:
 
 
 def _mask_length(graph: Graph, name: str) -> int | None:
-    """How long a mask is that becomes a diagonal matrix and is multiplied with a variable or constant."""
+    """The length of a mask that is converted to a diagonal matrix and multiplied with a variable or constant."""
     users = _users(graph)
     for diagonal in (user for user in users.get(name, ()) if graph.node(user).op in _DIAGONALS):
         for user in users.get(diagonal, ()):
@@ -116,7 +117,7 @@ def _users(graph: Graph) -> dict[str, list[str]]:
 
 
 def _shape_of(graph: Graph, name: str) -> tuple[int, ...] | None:
-    """The shape of a variable or constant, behind identities."""
+    """The shape of a variable or constant, through identities."""
     for _ in range(20):
         node = graph.node(name)
         if node.op in _PASSED:

@@ -1,8 +1,8 @@
-"""Policies saved by TensorFlow 1 (``simple_save``, ``tf1_save``): by numpy where it knows the operations, else by
-TensorFlow, in a process of its own (`spindb.play.engine.evaluator`).
+"""Policies saved by TensorFlow 1 (``simple_save``, ``tf1_save``): evaluated by numpy if it supports the operations,
+else by TensorFlow in a separate process (`spindb.play.engine.evaluator`).
 
-The graph carries the seeds of its random operations, so that a policy that is loaded anew repeats the sampled actions
-of the stack that saved it.
+The graph contains the seeds of its random operations, so TensorFlow repeats the sampled actions of the original stack
+after each loading.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _READER = "spindb.play.policies.savedmodel:parts"
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
-    """The policy in the SavedModel at `save`, by numpy; by TensorFlow where numpy does not know an operation.
+    """The policy in the SavedModel at `save`, by numpy, or by TensorFlow if numpy lacks an operation.
 
     See `spindb.play.policies.load_snapshot`.
     """
@@ -38,7 +38,7 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
 def by_numpy_else_tensorflow(
     by_numpy: Callable[[], ArrayPolicy], by_tensorflow: Callable[[], TF1Policy]
 ) -> ArrayPolicy:
-    """The policy that numpy makes; where it does not know an operation TensorFlow's, with a note that says so."""
+    """The policy by numpy, or by TensorFlow with a note if numpy lacks an operation."""
     from spindb.play.engine.problems import UnsupportedGraphError
 
     try:
@@ -52,7 +52,7 @@ def by_numpy_else_tensorflow(
 def load_by_tensorflow(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> TF1Policy:
-    """The policy in the SavedModel at `save`, by TensorFlow: pure graphs, and the draws of its own op seeds."""
+    """The policy in the SavedModel at `save`, by TensorFlow: only pure graphs, with samples by the graph's seeds."""
     from spindb.play.policies.placeholders import completed, fillings
     from spindb.play.policies.savedmodel import read_saved
 
@@ -81,14 +81,15 @@ class TF1Policy(ArrayPolicy):
         filled: Mapping[str, Any] | None = None,
         form: Form = SETTLED,
     ) -> None:
-        """Load the SavedModel at `save`; whether its action is drawn is found in the graph unless it is known.
+        """Load the SavedModel at `save`.
 
-        `filled` are values of further placeholders by name, `form` says what ``pi`` is. `reader` names the function
-        that gives the graph's bytes and the variables by the names of their nodes. With `trust`, what can't be
-        evaluated so is loaded by TensorFlow's own loader, which executes what the file says.
+        `stochastic` None: determine from the graph whether the action is sampled. `filled` are values of further
+        placeholders by name, `form` is the meaning of ``pi``. `reader` is the function that returns the graph's bytes
+        and the variables by node name. With `trust`, a graph that is refused is loaded by TensorFlow's own loader,
+        which executes operations chosen by the file.
 
         Raises:
-            PolicyError: it can't be loaded; evaluating it would do more than compute, for one.
+            PolicyError: it can't be loaded, for example because it contains forbidden operations.
         """
         require_names(save, inputs, outputs)
         self._filled = {f"{name}:0": value for name, value in (filled or {}).items()}
@@ -151,13 +152,13 @@ class TF1Policy(ArrayPolicy):
         return found[0] if one and hasattr(found, "__len__") and len(found) == 1 else found
 
     def outputs(self, observation: Any) -> dict[str, Any]:
-        """As `ArrayPolicy.outputs`, evaluated together: all of one draw."""
+        """As `ArrayPolicy.outputs`, from a single evaluation, so that all outputs belong to the same sample."""
         rows, one = self.rows(observation)
         found = dict(zip(self.names, self._evaluator.run(self.names, {"x": rows, **self._filled}), strict=True))
         return {name: self._first(value) if one else value for name, value in found.items()}
 
     def probe(self, observation: Any) -> Any:
-        """The mean, where that is an output: a draw would move on those of the graph's own seeds."""
+        """The mean, if it is an output: a sample would advance the graph's random state and change later episodes."""
         name = "mu" if "mu" in self._outputs else None if self.stochastic else "pi"
         if name is None:
             return None
@@ -166,14 +167,14 @@ class TF1Policy(ArrayPolicy):
         return self._first(found) if one else found
 
     def nan_weights(self, output: str = "") -> list[str]:
-        """For the action of all that was saved: which of them an output needs is TensorFlow's to know."""
+        """For the action, of all saved variables: this engine does not know which ones an output needs."""
         if output:
             return []
         values = {name: np.asarray(value) for name, value in self.weights().items()}
         return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 
     def __reduce__(self) -> Any:
-        """Loaded again from its place where it is unpickled; draws of the graph's seeds begin anew."""
+        """Unpickling loads the policy from its path again; samples by the graph's seeds restart."""
         return _again, (self._made, self.notes)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""PyTorch's layers as nodes of a graph for numpy: each in TensorFlow's operations.
+"""Converts PyTorch's layers to nodes of a graph for numpy, in TensorFlow operations.
 
-Weights are called as in the module's ``state_dict()``, a layer's output by the layer's place: ``pi.mu_net.1``. What a
-layer computes is described at pytorch.org/docs (``torch.nn``). Layers that training treats otherwise are those of
-evaluation: Dropout does nothing, BatchNorm uses its running statistics.
+Weights have their names in ``state_dict()``; a layer's output has the path of the layer: ``pi.mu_net.1``. The layers
+are documented at pytorch.org/docs (``torch.nn``). They are in evaluation mode: Dropout does nothing, BatchNorm uses its
+running statistics.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from spindb.play.policies.torch_writer import PICTURE, Layer, Writer
 
 
 def kind_of(module: Module) -> str:
-    """The class of a layer of PyTorch's own; of an author's module its whole path."""
+    """The class name of PyTorch's own layers; the full path of other classes."""
     return module.class_path.rpartition(".")[2] if module.class_path.startswith("torch.nn.") else module.class_path
 
 
 def is_stack(module: Module) -> bool:
-    """Whether a module applies its children one after the other, or is a layer of PyTorch's itself."""
+    """Whether a module applies its children in sequence, or is one of PyTorch's layers."""
     kind = kind_of(module)
     return kind in ("Sequential", "ModuleList") or kind in _LAYERS
 
 
 def last_layer(module: Module) -> Module:
-    """The last layer of a stack that does something in evaluation."""
+    """The last layer of a stack that has an effect in evaluation."""
     while kind_of(module) in ("Sequential", "ModuleList") and module.children:
         inner = [child for child in module.children.values() if kind_of(child) not in _NOTHING]
         if not inner:
@@ -39,10 +39,10 @@ def last_layer(module: Module) -> Module:
 
 
 def apply(writer: Writer, module: Module, at: str, source: str) -> str:
-    """A layer, or a sequence of layers, applied to the tensor `source`; returns the name of what it gives.
+    """Apply a layer, or a sequence of layers, to the tensor `source`; returns the name of the result.
 
     Raises:
-        PolicyError: it is an author's own module, or a layer that is not known; the message says which.
+        PolicyError: it is a custom module or an unsupported layer; the message names it.
     """
     kind = kind_of(module)
     if kind in ("Sequential", "ModuleList") and not module.tensors:
@@ -56,7 +56,7 @@ def apply(writer: Writer, module: Module, at: str, source: str) -> str:
 
 
 def _weight(module: Module, at: str, name: str) -> str | None:
-    """The full name of a tensor of the module; None where it has none."""
+    """The full name of a tensor of the module, or None."""
     return f"{at}.{name}".lstrip(".") if name in module.tensors else None
 
 
@@ -250,4 +250,4 @@ _LAYERS: Mapping[str, Layer] = {
     "AdaptiveAvgPool2d": _global_pooling("Mean"),
     "AdaptiveMaxPool2d": _global_pooling("Max"),
 }
-"""Layers by the name of their class."""
+"""Layers by class name."""

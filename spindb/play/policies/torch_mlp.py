@@ -1,8 +1,8 @@
-"""PyTorch's modules as they were saved (``pyt_save/model*.pt``), as graphs for numpy.
+"""Converts saved PyTorch modules (``pyt_save/model*.pt``) to graphs for numpy.
 
-A network is told by the structure of its modules, not by where its class stands: see `torch_actors`. Its layers are
-written by `torch_layers` and `torch_recurrent`. A ``state_dict`` is a module again by the names of its tensors
-(`torch_weights`).
+A network is recognised by the structure of its modules, not by the module path of its class: see `torch_actors`. Its
+layers are written by `torch_layers` and `torch_recurrent`. A ``state_dict`` is first converted to a module by the names
+of its tensors (`torch_weights`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def graph_of(save: Path, module: Module, notes: tuple[str, ...] = ()) -> Graph:
     """The graph of a module that was read from `save`.
 
     Raises:
-        PolicyError: it is none that is known; the message says what was met.
+        PolicyError: its structure is not supported; the message says why.
     """
     budget = Budget()
     variables = {name: _array(tensor, budget) for name, tensor in _tensors(module)}
@@ -61,14 +61,14 @@ def graph_of(save: Path, module: Module, notes: tuple[str, ...] = ()) -> Graph:
 
 
 def _array(tensor: Tensor, budget: Budget) -> Any:
-    """The tensor's values, without a copy where they lie in order as they are computed with.
+    """The tensor's values as a contiguous array; not copied if they are already contiguous float32.
 
     Raises:
-        ValueError: its shape asks for more than the file can hold.
+        ValueError: the shape exceeds the limits.
     """
     values = np.frombuffer(tensor.storage, "<" + tensor.dtype)[tensor.offset :]
     count = elements(tensor.shape)
-    if count > len(values):  # strides of 0 repeat values: a few bytes can stand for terabytes
+    if count > len(values):  # strides of 0 repeat values: a few bytes can expand to terabytes
         budget.spend(count * values.itemsize, 0)
     strides = tuple(values.itemsize * stride for stride in tensor.strides)
     found = np.lib.stride_tricks.as_strided(values, tensor.shape, strides, writeable=False)

@@ -1,6 +1,6 @@
-"""PyTorch's LSTM, GRU and RNN, layers and cells, for one step: what they carry goes in and comes out as states.
+"""One step of PyTorch's LSTM, GRU and RNN, layers and cells, with the state as input and output.
 
-Equations: pytorch.org/docs (``torch.nn.LSTM``, ``GRU``, ``RNN``). Gates lie one after the other in the weights: input,
+Equations: pytorch.org/docs (``torch.nn.LSTM``, ``GRU``, ``RNN``). The order of the gates in the weights is: input,
 forget, cell, output; reset, update, new.
 """
 
@@ -19,10 +19,10 @@ _LAST = np.int32(1)  # the axis of the gates
 
 
 def step(writer: Writer, module: Module, at: str, source: str) -> str:
-    """One step of a recurrent module on the tensor `source`; returns what its last layer gives.
+    """One step of a recurrent module on the tensor `source`; returns the output of its last layer.
 
     Raises:
-        PolicyError: it runs in both directions, projects its output, or lacks weights.
+        PolicyError: it is bidirectional, projects its output, or lacks weights.
     """
     kind = kind_of(module)
     told = module.attributes

@@ -1,7 +1,7 @@
-"""The module behind a ``state_dict``: told by the names of its tensors, which say everything but the activations.
+"""Rebuilds the module of a ``state_dict`` from the names of its tensors, which show everything except activations.
 
-Layers without tensors are gaps in the numbers of a stack (``pi.mu_net.0``, ``2``, ``4``). What stands in them is the
-activation in the run's config, else the one that Spinning Up uses for such a network: that is assumed, and said.
+Layers without tensors are gaps in the numbering of a stack (``pi.mu_net.0``, ``2``, ``4``). A gap is the activation in
+the run's config, else the one that Spinning Up uses for such a network; a note states the assumption.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ _GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
 
 
 def module_of(save: Path, weights: Weights) -> tuple[Module, str]:
-    """The module that these weights belong to, and what was assumed.
+    """The module of these weights, and a note about assumptions.
 
     Raises:
-        PolicyError: the names do not say what it is.
+        PolicyError: the names do not determine the module.
     """
     names = {name.split(".")[0] for name in weights.tensors}
     configured = _configured(save)
+    # Spinning Up's off-policy algorithms use ReLU by default, the on-policy ones Tanh. Only SAC has a mu_layer.
     usual = "ReLU" if names & set(_OFF_POLICY) or any(".mu_layer." in f".{n}" for n in weights.tensors) else "Tanh"
     activation = configured or usual
     source = "the run's config says so" if configured else "that is Spinning Up's, and assumed"
@@ -39,7 +40,7 @@ def module_of(save: Path, weights: Weights) -> tuple[Module, str]:
 
 
 def _configured(save: Path) -> str | None:
-    """The one activation that ``config.json`` of the run names."""
+    """The activation in the run's ``config.json``, or None if there are none or several."""
     try:
         text = read_regular(save.parent.parent / "config.json", limits.CONFIG).decode("utf-8", "replace")
     except OSError:
@@ -54,7 +55,7 @@ class _Rebuilder:
         self.activation = Module(f"torch.nn.modules.activation.{activation}", {}, {}, {})
 
     def module(self, tensors: Mapping[str, Tensor], at: str) -> Module:
-        """The module of the tensors below one name."""
+        """The module of the tensors with one prefix."""
         own = {name: tensor for name, tensor in tensors.items() if "." not in name}
         inner: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -69,7 +70,7 @@ class _Rebuilder:
         return Module("weights", own, children, {})
 
     def filled(self, children: Mapping[str, Module], at: str) -> dict[str, Module]:
-        """The layers of a stack with the activation in its gaps, and where Spinning Up has it at the end."""
+        """The layers of a stack with activations in its gaps, and at the end where Spinning Up has one."""
         found: dict[str, Module] = {}
         previous = None
         for number in sorted(map(int, children)):
@@ -90,7 +91,7 @@ class _Rebuilder:
         return found
 
     def layer(self, own: Mapping[str, Tensor], at: str) -> Module:
-        """A layer by its tensors."""
+        """A layer, identified by its tensors."""
         weight = own.get("weight")
         if {"running_mean", "running_var"} <= set(own):
             return Module("torch.nn.modules.batchnorm.BatchNorm1d", own, {}, {})
@@ -98,6 +99,8 @@ class _Rebuilder:
             return Module("torch.nn.modules.linear.Linear", own, {}, {})
         if weight is not None and len(weight.shape) == 1 and "bias" in own:
             return Module("torch.nn.modules.normalization.LayerNorm", own, {}, {})
+        # weight_ih has (gates x hidden) rows and weight_hh has hidden columns: their quotient is the number of
+        # gates.
         rows = own.get("weight_ih_l0") or own.get("weight_ih")
         hidden = own.get("weight_hh_l0") or own.get("weight_hh")
         if rows is not None and hidden is not None and len(hidden.shape) == 2 and hidden.shape[1]:
