@@ -68,6 +68,7 @@ class GraphPolicy(ArrayPolicy):
         self.observation_dtype = placeholder.get("dtype") or "f4"
         shape = placeholder.get("shape")
         rest = tuple(shape[1:]) if isinstance(shape, tuple) and shape else None
+        # Without all lengths, every array is taken as a single observation.
         self.observation_shape = rest if rest is not None and min(rest, default=0) >= 0 else None
         self._sure: Program | None = None
 
@@ -82,6 +83,7 @@ class GraphPolicy(ArrayPolicy):
     def choices(self) -> int | None:
         if "logits" in self._programs and self.observation_shape is not None:
             return int(np.shape(self.evaluate("logits", np.zeros((1, *self.observation_shape), "f4")))[-1])
+        # The logits of a Multinomial have a column per action.
         draws = [node for node in self._certain().order if node.op == "Multinomial"]
         if len(draws) != 1 or self.observation_shape is None:
             return None

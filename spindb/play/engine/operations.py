@@ -190,7 +190,7 @@ def _broadcast_shape(first: Any, second: Any) -> Any:
 
 
 def _log_softmax(x: Any) -> Any:
-    shifted = x - x.max(axis=-1, keepdims=True)
+    shifted = x - x.max(axis=-1, keepdims=True)  # exp can't overflow then
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
@@ -247,10 +247,10 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     **{name.capitalize(): _plain(getattr(np, name)) for name in ("sin", "cos", "tan", "sinh", "cosh", "floor", "ceil")},
     **{f"{name[0].upper()}{name[1:]}": _plain(getattr(np, f"arc{name[1:]}")) for name in ("asin", "acos", "atan")},
     "Atan2": _plain(np.arctan2),
-    **dict.fromkeys(("Rint", "Round"), _plain(np.rint)),
+    **dict.fromkeys(("Rint", "Round"), _plain(np.rint)),  # both round half to even
     "FloorDiv": _plain(np.floor_divide),
-    "FloorMod": _plain(np.mod),
-    **dict.fromkeys(("Mod", "TruncateMod"), _plain(np.fmod)),
+    "FloorMod": _plain(np.mod),  # the sign of the divisor
+    **dict.fromkeys(("Mod", "TruncateMod"), _plain(np.fmod)),  # the sign of the dividend
     "DivNoNan": _plain(_divided),
     "Selu": _plain(_selu),
     "Tanh": _plain(np.tanh),

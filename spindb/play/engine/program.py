@@ -273,7 +273,10 @@ class Program:
             self._values[slot] = self._folded(node, fold)
             return
         self._constant[slot] = False
+        # The value of Shape depends on shapes only, even if its input is a value.
         self._sized[slot] = node.op == "Shape" or (not drawn and all(self._sized[source] for source in sources))
+        # The values of these inputs determine the size of the result; if they can change between evaluations with
+        # equal shapes, each evaluation is checked.
         self._always_checked |= not all(self._sized[sources[which]] for which in SIGNATURES[node.op].sizing)
         self._step(slot, function, detail)
 

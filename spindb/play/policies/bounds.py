@@ -44,6 +44,7 @@ class _Walker:
         if node.op in _FIXED:
             return _FIXED[node.op]
         constant = self.program.constant(name)
+        # Only numbers and vectors broadcast to the last axis, as the result must.
         if constant is not None and np.ndim(constant) <= 1:
             return constant, constant
         sources = [source for source in node.inputs if not source.startswith("^")]

@@ -99,6 +99,7 @@ def _hard(told: Translation, alpha: float, beta: float) -> str:
 
 def _clip(told: Translation) -> str:
     found = told.input(0)
+    # The limits are attributes up to opset 10 and inputs since 11.
     for op, which, name in (("Maximum", 1, "min"), ("Minimum", 2, "max")):
         limit = told.optional(which)
         if not limit and told.get(name) is not None:
@@ -113,6 +114,8 @@ def _softmax(logarithm: bool) -> Translator:
         x, axis = told.input(0), told.whole("axis", -1)
         if axis in (-1, told.writer.axes.get(x, 0) - 1):
             return told.add("LogSoftmax" if logarithm else "Softmax", x)
+        # The engine's Softmax is over the last axis. For another one it is computed by its definition, shifted by
+        # the maximum against overflow.
         along = told.wholes(axis)
         shifted = told.add("Sub", x, told.add("Max", x, along, keep_dims=True))
         raised = told.add("Exp", shifted)
@@ -236,6 +239,7 @@ def _batch_norm(told: Translation) -> str:
 
 def _window(told: Translation) -> dict[str, Any]:
     """Strides and paddings of a convolution or pooling, as attributes of the engine."""
+    # ONNX has all paddings before the axes first, then those after them; TensorFlow has pairs per axis.
     pads, strides = told.whole("pads", [0] * 4), told.whole("strides", [1, 1])
     odd = told.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or told.whole("ceil_mode", 0)
     if odd or len(pads) != 2 * _HALVES or len(strides) != _HALVES:

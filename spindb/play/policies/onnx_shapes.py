@@ -66,6 +66,7 @@ def _slice(told: Translation) -> str:
     if not len(axes) == len(starts) == len(steps) or max(map(abs, axes)) > MOST_AXES or min(axes) < 0 <= max(axes):
         raise told.unknown("with such axes or steps")
     cut = {axis: part for axis, *part in zip(axes, starts, ends, steps, strict=True)}
+    # Axes counted from the end: an ellipsis at the beginning covers the axes before them.
     first = min(axes) < 0
     places = list(range(min(axes), 0) if first else range(max(axes) + 1))
     parts = [cut.get(axis, [0, 0, 1]) for axis in places]
@@ -78,7 +79,7 @@ def _slice(told: Translation) -> str:
 
 
 def _slice_by_lengths(told: Translation, axis: int) -> str:
-    """Of one axis, from and to what is computed of shapes."""
+    """Slice one axis, with limits that are computed from shapes."""
     x, known = told.input(0), told.writer.axes.get(told.input(0))
     if axis < 0 and known is not None:
         axis += known
@@ -104,6 +105,7 @@ def _unsqueeze(told: Translation) -> str:
         if known is None and len(axes) > 1:
             raise told.unknown("at several axes from the end")
         axes = [axis if known is None else axis % (known + len(axes)) for axis in axes]
+    # Axes refer to the result, so they are inserted in ascending order.
     for axis in sorted(axes):
         found = told.add("ExpandDims", found, told.writer.constant(np.int64(axis)))
     return told.axes(None if known is None else known + len(axes), found)

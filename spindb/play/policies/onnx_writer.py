@@ -45,6 +45,7 @@ class Writer:
     def _input(self, given: Input) -> None:
         if not given.dtype:
             raise UnsupportedGraphError(self.save, f"numpy does not have the type of the input {shown(given.name)}")
+        # The batch is open, even if the model was exported with a fixed one.
         shape = (-1, *given.shape[1:]) if given.shape else None
         self.observation = self.names[given.name] = "x"
         self.nodes["x"] = Node("x", "Placeholder", (), {"dtype": given.dtype, "shape": shape})
@@ -99,6 +100,7 @@ class Writer:
         """Add a constant."""
         array = np.asarray(value)
         name = f"Const_{len(self.nodes)}"
+        # numpy's code for booleans is b1 here; graphs use ?.
         kept = Constant(array.dtype.str[1:].replace("b1", "?"), array.shape, array.tobytes(), ())
         self.nodes[name] = Node(name, "Const", (), {"value": kept})
         self.values[name] = array

@@ -103,6 +103,8 @@ def _mask_length(graph: Graph, name: str) -> int | None:
             if shape is None or len(shape) != 2:
                 continue
             turned = bool(product.attributes.get("transpose_b" if left else "transpose_a"))
+            # A diagonal matrix on the left has as many columns as the other factor has rows, on the right the
+            # reverse.
             return int(shape[(0 if left else 1) ^ turned])
     return None
 

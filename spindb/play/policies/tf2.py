@@ -165,7 +165,7 @@ def _told_by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple
 
 
 def with_draws(graph: Graph) -> Graph:
-    """The graph with draws from its mean and the logarithm of its deviation, where it gives both and draws nothing."""
+    """The graph with samples from its mean and log deviation, if it has both as outputs and samples nothing."""
     outputs = graph.outputs
     if graph.form.settled or not {"mu", "log_std"} <= set(outputs) or outputs.get("pi") != outputs["mu"]:
         return graph
@@ -179,13 +179,13 @@ def with_draws(graph: Graph) -> Graph:
 
 
 def _moved(node: Node, ours: Mapping[str, Node]) -> Node:
-    """A node of ours under a name that no graph has."""
+    """An added node, renamed so that it can't collide with names in the graph."""
     inputs = tuple(f"spindb/{name}" if name in ours else name for name in node.inputs)
     return Node(f"spindb/{node.name}", node.op, inputs, node.attributes)
 
 
 class _Restored(Mapping[str, Any]):
-    """The values of a graph's variables by their nodes' names."""
+    """The values of a graph's variables by node name."""
 
     def __init__(self, graph: Graph) -> None:
         self._saved = graph.variables

@@ -132,6 +132,7 @@ class Network:
             raise self._hidden_activation(body_name, mean_name)
         mean = apply(writer, children[mean_name], _inner(at, mean_name), body)
         second = apply(writer, children[deviation_name], _inner(at, deviation_name), body)
+        # Other names do not show whether the head is a deviation, a variance or a logarithm.
         if deviation_name not in _LOG_STDS:
             self.outputs["pi"] = self.outputs["mu"] = mean
             writer.note(f"{deviation_name} may be a deviation, a variance or a logarithm: the mean alone is played")
@@ -142,6 +143,7 @@ class Network:
         limits = (writer.number(limit) for limit in _LOG_STD_RANGE)
         log_std = writer.add(f"{at}.log_std", "ClipByValue", second, *limits)
         drawn = self._normal(at, mean, writer.new("Exp", log_std))
+        # Only with Spinning Up's names is it known that forward squashes the action.
         if (body_name, mean_name, deviation_name) != ("net", "mu_layer", "log_std_layer"):
             self.outputs |= {"pi": drawn, "mu": mean}
             self.form = Form(
@@ -181,6 +183,7 @@ class Network:
         limit = self._limit(actor)
         scores: Scores | None = "logits" if name in _DRAWN_FROM else "values" if _names_values(at) else None
         met = f"the last layer of {name or 'its stack'} is a {last}"
+        # The last layer is better evidence than the actor's name.
         if last in ("Softmax", "LogSoftmax"):
             scores = "probabilities" if last == "Softmax" else "logits"
         if last in (_SQUASHED, "Hardtanh", "Sigmoid"):

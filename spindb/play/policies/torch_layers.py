@@ -45,6 +45,7 @@ def apply(writer: Writer, module: Module, at: str, source: str) -> str:
         PolicyError: it is a custom module or an unsupported layer; the message names it.
     """
     kind = kind_of(module)
+    # A Sequential with tensors of its own is a subclass whose forward may do more.
     if kind in ("Sequential", "ModuleList") and not module.tensors:
         for name, child in module.children.items():
             source = apply(writer, child, f"{at}.{name}" if at else name, source)
@@ -64,6 +65,7 @@ def _linear(writer: Writer, module: Module, at: str, source: str) -> str:
     weight, bias = _weight(module, at, "weight"), _weight(module, at, "bias")
     if weight is None or len(module.tensors["weight"].shape) != 2:
         raise writer.unknown(f"it holds a {module.class_path}")
+    # PyTorch's weights have the shape (outputs, inputs), hence the transposed product.
     if bias is None:
         return writer.add(at, "MatMul", source, writer.variable(weight), transpose_b=True)
     product = writer.new("MatMul", source, writer.variable(weight), transpose_b=True)
@@ -78,6 +80,7 @@ def _left_out(writer: Writer, module: Module, at: str, source: str) -> str:
 
 def _over_last(op: str) -> Layer:
     def write(writer: Writer, module: Module, at: str, source: str) -> str:
+        # TensorFlow's Softmax is always over the last axis.
         axis, axes = module.attributes.get("dim"), writer.axes.get(source, 2)
         if axis not in (None, -1, axes - 1):
             raise writer.unknown(f"its {op} is along axis {axis}")
@@ -121,7 +124,7 @@ def _normalised(
 
 
 def _batch_norm(writer: Writer, module: Module, at: str, source: str) -> str:
-    """Scale and shift are constants: they are computed once."""
+    """BatchNorm as a scale and a shift, which are constants and computed once."""
     if not {"running_mean", "running_var"} <= set(module.tensors):
         raise writer.unknown(f"its {kind_of(module)} keeps no running statistics")
     writer.note("its BatchNorm uses its running statistics, as in evaluation")
@@ -135,6 +138,7 @@ def _batch_norm(writer: Writer, module: Module, at: str, source: str) -> str:
     if bias is not None:
         shift = writer.new("Add", shift, writer.variable(bias))
     if (axes := writer.axes.get(source, 2)) > 2:
+        # Channels are the second axis: shape (channels, 1, 1) broadcasts over height and width.
         column = writer.whole(-1, *[1] * (axes - 2))
         scale, shift = (writer.new("Reshape", name, column) for name in (scale, shift))
     return writer.add(at, "Add", writer.new("Mul", source, scale), shift)
@@ -159,6 +163,7 @@ def _flatten(writer: Writer, module: Module, at: str, source: str) -> str:
     count = writer.new("StridedSlice", writer.new("Shape", source), zero, one, one, shrink_axis_mask=1)
     found = writer.add(at, "Reshape", source, writer.new("Pack", count, writer.constant(np.int32(-1))))
     writer.axes[found] = 2
+    # add() gave these helper nodes the number of axes of the images, but they are a number and a vector.
     for name in (count, writer.nodes[found].inputs[1]):
         writer.axes.pop(name, None)
     return found
@@ -180,6 +185,7 @@ def _convolution(writer: Writer, module: Module, at: str, source: str) -> str:
     weight, bias = _weight(module, at, "weight"), _weight(module, at, "bias")
     if weight is None or len(module.tensors["weight"].shape) != PICTURE:
         raise writer.unknown(f"it holds a {module.class_path}")
+    # PyTorch's kernels are (outputs, inputs, height, width), TensorFlow's (height, width, inputs, outputs).
     kernel = writer.new("Transpose", writer.variable(weight), writer.whole(2, 3, 1, 0))
     padding = told.get("padding", 0)
     attributes: dict[str, Any] = {
@@ -204,6 +210,7 @@ def _pooling(op: str) -> Layer:
         told = module.attributes
         size = _pair(told.get("kernel_size"))
         high, wide = _pair(told.get("padding", 0), 0)
+        # ceil_mode adds incomplete windows. AvgPool counts padded zeros in PyTorch, but not in TensorFlow.
         odd = told.get("ceil_mode") or _pair(told.get("dilation")) != (1, 1) or (op == "AvgPool" and (high or wide))
         if odd or told.get("divisor_override"):
             raise writer.unknown(f"its {kind_of(module)} has ceil_mode, dilation or padding")

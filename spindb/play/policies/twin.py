@@ -35,6 +35,7 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
             hint = error.hint or unknown.hint
             raise PolicyError(f"{unknown.message}; its ONNX twin: {error.message}", hint=hint) from error
         return _noted(found, f"the module itself is not played: {_reason(unknown, save)}")
+    # The module itself is preferred if its action is determined: the twin is only a traced copy.
     if own.form.settled or own.form.scores is not None or not os.path.lexists(twin_of(save)):
         return own
     try:
