@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# hawser: its first name
+# hawser: the first name of git-LFS
 _BEGINNINGS = (b"version https://git-lfs", b"version https://hawser")
 _BOM = b"\xef\xbb\xbf"
 
