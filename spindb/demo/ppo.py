@@ -67,6 +67,7 @@ def ppo(
     observation, _ = env.reset(seed=seed)
     ep_ret, ep_len = 0.0, 0
     for epoch in range(epochs):
+        # Before the epoch, so that snapshot N is the policy whose returns are in row N.
         if epoch % save_freq == 0 or epoch == epochs - 1:
             logger.save_state({"env": env}, itr=epoch)
         rows: list[tuple[Any, ...]] = []
@@ -81,6 +82,8 @@ def ppo(
             ep_len += 1
             done = terminated or truncated
             if done or step == steps_per_epoch - 1:
+                # An episode that was cut off continues in principle: its value is bootstrapped. A terminated one
+                # has no future.
                 tail = 0.0 if terminated else float(sess.run(v, {x: observation[None]})[0])
                 finished.append(advantages(rows[start:], tail, gamma, lam))
                 start = len(rows)
@@ -88,6 +91,7 @@ def ppo(
                     logger.store(EpRet=ep_ret, EpLen=ep_len)
                 observation, _ = env.reset()
                 ep_ret, ep_len = 0.0, 0
+        # Normalised advantages make the learning rate independent of the scale of rewards.
         advantage = np.concatenate([pair[0] for pair in finished])
         batch = {
             x: np.stack([row[0] for row in rows]),
@@ -99,6 +103,7 @@ def ppo(
         before = sess.run((loss_pi, loss_v, entropy), batch)
         for stop_iter in range(train_pi_iters):  # noqa: B007 - logged below
             _, divergence = sess.run((train_pi, kl), batch)
+            # Early stopping: the clipped objective does not limit the change of the policy over many steps.
             if divergence > 1.5 * target_kl:
                 break
         for _ in range(train_v_iters):
@@ -121,9 +126,9 @@ def advantages(rows: list[tuple[Any, ...]], tail: float, gamma: float, lam: floa
 
     Args:
         rows: observation, action, reward, value and log-probability per step.
-        tail: value of the state behind the last step, 0 where the episode ended there.
+        tail: value of the state after the last step, 0 if the episode terminated there.
         gamma: discount.
-        lam: weight of longer sums.
+        lam: lambda of generalised advantage estimation.
     """
     rewards = np.array([row[2] for row in rows] + [tail])
     values = np.array([row[3] for row in rows] + [tail])

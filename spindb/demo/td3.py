@@ -59,15 +59,19 @@ def td3(
 
         pi = actor(x, "main")
         q1, q2 = critic(x, a, "main/q1"), critic(x, a, "main/q2")
+        # Target policy smoothing: noise on the target action, so that the critics can't exploit narrow peaks.
         noise = tf.clip_by_value(tf.random.normal(tf.shape(a), stddev=target_noise), -noise_clip, noise_clip)
         a2 = tf.clip_by_value(actor(x2, "target") + noise, -limit, limit)
+        # The smaller of two critics counters the overestimation of values.
         q_next = tf.minimum(critic(x2, a2, "target/q1"), critic(x2, a2, "target/q2"))
+        # Truncated episodes are stored as not done, so that their last value is bootstrapped.
         backup = tf.stop_gradient(r + gamma * (1 - d) * q_next)
         loss_pi = -tf.reduce_mean(critic(x, pi, "main/q1"))
         loss_q = tf.reduce_mean((q1 - backup) ** 2) + tf.reduce_mean((q2 - backup) ** 2)
         train_pi = v1.train.AdamOptimizer(pi_lr).minimize(loss_pi, var_list=variables("main/pi"))
         train_q = v1.train.AdamOptimizer(q_lr).minimize(loss_q, var_list=[*variables("main/q1"), *variables("main/q2")])
         pairs = list(zip(variables("main"), variables("target"), strict=True))
+        # The targets follow after the update of the policy, in the same call.
         with tf.control_dependencies([train_pi]):
             follow = tf.group([v1.assign(t, polyak * t + (1 - polyak) * m) for m, t in pairs])
         copy = tf.group([v1.assign(t, m) for m, t in pairs])
@@ -87,6 +91,7 @@ def td3(
     ep_ret, ep_len, updates = 0.0, 0, 0
     for epoch in range(epochs):
         for step in range(steps_per_epoch):
+            # Uniform actions at first fill the memory with more varied data than an untrained policy.
             explored = epoch * steps_per_epoch + step >= start_steps
             action = act(observation, act_noise * limit) if explored else random.uniform(-limit, limit, width)
             following, reward, terminated, truncated, _ = env.step(action)
@@ -103,6 +108,7 @@ def td3(
                 loss, value, _ = sess.run((loss_q, q1, train_q), feed)
                 logger.store(LossQ=loss, Q1Vals=value)
                 updates += 1
+                # The policy is updated less often than the critics, so that it follows better estimates.
                 if updates % policy_delay == 0:
                     loss, _ = sess.run((loss_pi, follow), feed)
                     logger.store(LossPi=loss)
@@ -110,6 +116,7 @@ def td3(
             logger.store(**test_episode(test_env, act))
         if epoch % save_freq == 0 or epoch == epochs - 1:
             logger.save_state({"env": env}, itr=epoch)
+        # In epochs before start_steps nothing was stored: these columns are then NaN.
         for name in ("LossQ", "Q1Vals", "LossPi"):
             logger.epoch_dict.setdefault(name, [])
         logger.log_tabular("Epoch", epoch)
@@ -139,7 +146,7 @@ def test_episode(env: Any, act: Callable[[np.ndarray, float], np.ndarray]) -> di
 
 
 class Memory:
-    """The last `size` steps, to draw batches from."""
+    """A replay buffer of the last `size` steps."""
 
     def __init__(self, observation_shape: tuple[int, ...], width: int, size: int, random: np.random.Generator) -> None:
         self.random = random
@@ -159,6 +166,6 @@ class Memory:
         self.count += 1
 
     def sample(self, count: int) -> tuple[np.ndarray, ...]:
-        """A batch drawn evenly, one array per column."""
+        """A uniformly sampled batch, one array per column."""
         rows = self.random.integers(0, min(self.count, self.size), count)
         return tuple(column[rows] for column in self.columns)
