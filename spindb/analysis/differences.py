@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Fact(NamedTuple):
-    """A value to compare: ``same`` is its canonical text for equality, ``shown`` its short form, ``exact`` its full one."""
+    """A value to compare: ``same`` is its text for equality, ``shown`` its short form, ``exact`` the full one."""
 
     same: str
     shown: str
