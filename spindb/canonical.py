@@ -1,14 +1,14 @@
-"""One text for each value that a configuration may hold: two values are equal where their canonical texts are.
+"""Canonical text of configuration values: two values are equal if their canonical texts are equal.
 
-Loggers spell one value in several ways: numpy scalars become strings (``"0.001"``), lists become text, whole numbers
-become floats. The rule, used by filters, groups, seeds and comparisons alike:
+Loggers write one value in several ways: numpy scalars become strings (``"0.001"``), lists become text, integers
+become floats. Filters, groups, seeds and comparisons all use the same rule:
 
 - Quotes only delimit. A text that spells a JSON number, list, object, ``true``, ``false`` or ``null`` (or Python's
   ``True``, ``False``, ``None``, ``nan``, ``inf``) is that value.
-- Numbers are equal as numbers: ``1e-3``, ``0.001``, ``.001`` and ``"0.001"``; 1, 1.0 and ``"1"``. So they are inside
-  lists and objects.
-- A text longer than any index takes is its beginning and a digest of it: equal where the values are.
-- ``null`` equals ``null`` and is not absent; ``true`` is not 1; NaN equals NaN.
+- Numbers are compared as numbers, also inside lists and objects: ``1e-3``, ``0.001``, ``.001`` and ``"0.001"`` are
+  equal; so are 1, 1.0 and ``"1"``.
+- Text that is too long for an index is replaced by its beginning and a digest, which are equal for equal values.
+- ``null`` equals ``null`` and differs from an absent value; ``true`` is not 1; NaN equals NaN.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(\.\d*)?|(\.\d+))([eE][+-]?\d+)?\Z", re.ASCII)
 _MAX_DIGITS = 400  # no double has more in front of its point; int() takes quadratic time
-_MAX_NESTED = 100_000  # characters of a text that may spell a list or an object
-_MAX_BYTES = 1000  # an entry of a PostgreSQL index has at most 2,704, its key here up to 1,000
+_MAX_NESTED = 100_000  # characters of a text that is parsed as a list or an object; more would be slow
+_MAX_BYTES = 1000  # PostgreSQL index entries have at most 2,704 bytes; the key stored with it has up to 1,000
 _SHOWN = 200
-_WHOLE = 2**63  # whole numbers below are written with all their digits, however they were spelled
+_WHOLE = 2**63  # integers below are written with all digits, so that 1e3 and 1000 are equal
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("null", "None"), None),
     **dict.fromkeys(("true", "True"), True),
@@ -38,7 +38,7 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def canonical(value: Any) -> str:
-    """The canonical text of a value as JSON has it: JSON, with ``NaN`` and ``Infinity``.
+    """The canonical text of a JSON value: JSON, with ``NaN`` and ``Infinity``.
 
     >>> canonical("1e-3") == canonical(0.001) == "0.001"
     True
@@ -47,12 +47,13 @@ def canonical(value: Any) -> str:
     """
     try:
         return _indexable(_text(value))
-    except RecursionError:  # deeper than any configuration: compared as it was written
+    except RecursionError:  # nested deeper than any real configuration: compared by its text
         return _indexable(_quoted(str(value)))
 
 
 def _indexable(text: str) -> str:
-    """The text where it is short enough for an index of PostgreSQL, with room for a key beside it."""
+    """The text if it fits into a PostgreSQL index entry together with a key, else its beginning and a digest."""
+    # UTF-8 has at most four bytes per character, so most texts need not be encoded to know that they fit.
     if len(text) <= _MAX_BYTES // 4:
         return text
     encoded = text.encode("utf-8", "surrogatepass")
@@ -62,7 +63,7 @@ def _indexable(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text; in quotes where it is empty, or begins or ends with a blank, which would not be seen.
+    """The text, in quotes if it is empty or begins or ends with white space, which would be invisible.
 
     >>> visible("0.001 ")
     '"0.001 "'
@@ -71,14 +72,17 @@ def visible(text: str) -> str:
 
 
 def equal_value(value: Any) -> Any:
-    """The value that another one spells: numbers, lists and words out of text; anything else as it is."""
+    """The value that a text spells: a number, list, object or word; other values unchanged."""
     if not isinstance(value, str):
         return value
     if value in _WORDS:
         return _WORDS[value]
+    # A regular expression instead of float(): Python also accepts 1_000 and surrounding space, which no logger
+    # writes.
     match = _NUMBER.match(value)
     if match and len(value) <= _MAX_DIGITS:
         number = float(value) if any(match.groups()) else int(value)
+        # 1e999 is infinite as a float; the text is kept, so that it does not equal every other such number.
         return number if math.isfinite(number) else value
     if value[:1] in ("[", "{") and value[-1:] in ("]", "}") and len(value) <= _MAX_NESTED:
         try:
@@ -94,6 +98,7 @@ def _text(value: Any) -> str:
         return _quoted(value)
     if value is None:
         return "null"
+    # bool is a subclass of int: this must come before the numbers.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
@@ -114,4 +119,5 @@ def _number(value: int | float) -> str:
         return "Infinity" if double > 0 else "-Infinity"
     if double == value and not double.is_integer():
         return repr(double)
+    # An integer with no exact double keeps all its digits; otherwise 2**53 and 2**53 + 1 would be equal.
     return repr(double) if double == value and abs(double) >= _WHOLE else str(int(value))

@@ -1,19 +1,19 @@
-"""Every error that spindb raises on purpose.
+"""The exceptions that spindb raises deliberately.
 
 ::
 
     SpindbError                      exit code 1
-    ├── UsageError                   2  a flag, a value or a combination that can't be
-    │   └── FilterError              2  the query language; knows where in the text
+    ├── UsageError                   2  an invalid flag, value or combination
+    │   └── FilterError              2  an invalid query, with the position in its text
     ├── NotFoundError                3  no such run, path, itr, key
-    ├── DatabaseError                4  no database, not a database, locked, unreadable
+    ├── DatabaseError                4  missing, locked, unreadable, or not a database
     │   └── SchemaError              4  older or newer than this spindb
     └── PlaybackError                5  a policy or an environment that can't be used
         ├── PolicyError              5
         └── EnvironmentBuildError    5
 
-The command line catches ``SpindbError`` at one place and turns it into a message on stderr and
-the exit code of its class. Anything else that escapes is a defect and shows its traceback.
+The command line catches ``SpindbError`` in one place and prints its message on stderr; the exit code is that of its
+class. Any other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class DamagedWarning(UserWarning):
-    """Values of the database that can't be what their columns hold were taken for unknown."""
+    """Invalid values in the database were read as unknown."""
 
 
 class EnvironmentWarning(UserWarning):
@@ -44,7 +44,7 @@ class EnvironmentWarning(UserWarning):
 
 
 class SpindbError(Exception):
-    """Base of all. ``hint`` says what to do next, where there is something to do."""
+    """Base class. ``hint`` is a suggestion how to proceed, or None."""
 
     exit_code: ClassVar[int] = 1
 
@@ -55,7 +55,7 @@ class SpindbError(Exception):
 
 
 class UsageError(SpindbError):
-    """The request makes no sense as it was typed."""
+    """The request is invalid."""
 
     exit_code = 2
 
@@ -73,6 +73,7 @@ class FilterError(UsageError):
         super().__init__(message, hint=hint)
         self.text = text
         self.start = start
+        # At least one caret, also at the end of the text.
         self.end = max(start + 1, end if end is not None else start + 1)
 
     def __str__(self) -> str:
@@ -86,7 +87,7 @@ class FilterError(UsageError):
 
 
 class NotFoundError(SpindbError):
-    """A run, path, itr or key that does not exist; the message lists what does."""
+    """A run, path, itr or key that does not exist; the message lists existing ones."""
 
     exit_code = 3
 
@@ -98,7 +99,7 @@ class DatabaseError(SpindbError):
 
 
 class SchemaError(DatabaseError):
-    """The database has another schema than this spindb."""
+    """The database has an older or newer schema than this spindb."""
 
 
 class PlaybackError(SpindbError):
@@ -108,8 +109,8 @@ class PlaybackError(SpindbError):
 
 
 class PolicyError(PlaybackError):
-    """The snapshot can't be loaded or does not fit."""
+    """The snapshot can't be loaded, or does not fit the environment."""
 
 
 class EnvironmentBuildError(PlaybackError):
-    """No usable environment; the message says what was tried and why each way failed."""
+    """No usable environment; the message lists what was tried and why it failed."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and paths that are text or bytes."""
+"""Atomic writing of files, and paths as text or bytes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 
 from spindb.errors import UsageError
 
+# A new name is tried only if another process removed the file before it was locked.
 _TRIES = 100
 _ENDING = ".part"
 _SYSTEM = ("/dev/", "/proc/")
 
 
 def is_utf8(path: str) -> bool:
-    """Whether the path can be written down: Linux allows any bytes as a name."""
+    """Whether the path is valid UTF-8 text. Linux allows any bytes in a name."""
     if path.isascii():
         return True
     try:
@@ -28,7 +29,7 @@ def is_utf8(path: str) -> bool:
 
 
 def escaped(path: str) -> str:
-    """The path with each byte that is not UTF-8 written as ``\\xff``."""
+    """The path with each byte that is not UTF-8 escaped as ``\\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -68,7 +69,7 @@ def atomic_write(path: Path, *, private: bool = False, devices: bool = True) -> 
 
 
 def _is_direct(path: Path) -> bool:
-    """Whether the target is no regular file, or is one by a name of the system (``/dev/stdout`` into a file)."""
+    """Whether the target is a device or pipe, or a system name of a file (``/dev/stdout`` redirected to a file)."""
     if os.path.abspath(path).startswith(_SYSTEM):
         return True
     try:
@@ -79,17 +80,19 @@ def _is_direct(path: Path) -> bool:
 
 
 def _made_beside(path: Path, mode: int) -> tuple[Path, int]:
-    """A new file and its descriptor, which holds a lock for as long as it is open: a sign that its writer lives."""
+    """A new temporary file and its descriptor, whose lock shows other processes that the writer is alive."""
     kept = None
     with contextlib.suppress(OSError):
         found = path.lstat()
         kept = stat.S_IMODE(found.st_mode) & 0o777 if stat.S_ISREG(found.st_mode) else None
     for _ in range(_TRIES):
+        # The random name and O_EXCL prevent another user from placing a link there that redirects the writing. 100
+        # characters of the name leave room for the rest within the usual limit of 255 bytes.
         beside = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}{_ENDING}")
         held = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
         _locked(held)
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(held), os.lstat(beside)):  # not taken for a leftover before it was locked
+            if os.path.samestat(os.fstat(held), os.lstat(beside)):  # not removed as a leftover before it was locked
                 if kept is not None:
                     beside.chmod(kept)
                 return beside, held
@@ -98,9 +101,11 @@ def _made_beside(path: Path, mode: int) -> tuple[Path, int]:
 
 
 def _remove_leftovers(path: Path, own: Path) -> None:
-    """Remove what killed writers of the same target left: their locks ended with them."""
+    """Remove temporary files of killed writers of the same target: their locks are released."""
     start = f".{path.name[:100]}."
     for entry in os.scandir(path.parent):
+        # Only names that this module makes (16 hexadecimal digits) are removed, never a user's file that looks
+        # similar.
         token = entry.name[len(start) : -len(_ENDING)]
         if not (entry.name.startswith(start) and entry.name.endswith(_ENDING) and len(token) == 16):
             continue
@@ -116,7 +121,7 @@ def _remove_leftovers(path: Path, own: Path) -> None:
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock of an open file; whether that worked. Where files can't be locked nothing is a leftover."""
+    """Lock an open file and return whether that worked. If files can't be locked, no leftovers are removed."""
     try:
         import fcntl
     except ImportError:

@@ -1,4 +1,4 @@
-"""Where the database is found. Imports nothing heavy: completion asks at every key."""
+"""Location of the database. Imports nothing heavy: shell completion runs this at every key press."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def working_directory() -> Path:
 
 
 def find_database(given: str | None) -> str:
-    """The database at `given`, else ``SPINDB_URL``, else the nearest file upward, else here.
+    """The database `given`, else ``SPINDB_URL``, else the nearest ``spindb.db`` upward, else a new one here.
 
     Raises:
-        DatabaseError: the nearest file upward belongs to another user, who may have put it there for us to find.
-        NotFoundError: there is no current directory to begin from.
+        DatabaseError: the file that was found belongs to another user.
+        NotFoundError: there is no current directory to search from.
     """
     chosen = given or os.environ.get("SPINDB_URL")
     if chosen:
@@ -53,7 +53,9 @@ def _require_own(path: Path) -> None:
         return
     trusted = {0, os.geteuid()}
     if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdigit():
+        # Under sudo, files of the calling user count as their own.
         trusted.add(int(os.environ["SUDO_UID"]))
+    # lstat is the owner of the link itself, stat that of its target: both must be trusted.
     owners = {path.lstat().st_uid, path.stat().st_uid}
     if owners - trusted:
         owner = min(owners - trusted)

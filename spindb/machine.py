@@ -1,4 +1,4 @@
-"""This machine: its name, and what time it is there, as all tables hold it."""
+"""Host name, current time and real paths, in the form in which the tables store them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 
 def now() -> datetime:
-    """The time in UTC, without a zone."""
+    """The current time in UTC as a naive datetime: SQLite stores no time zones."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def this_host() -> str:
-    """The name of this machine, as roots hold it."""
+    """The name of this machine, as stored with roots."""
     return socket.gethostname()
 
 
 def real(path: str | Path) -> Path:
-    """The absolute path without links."""
+    """The absolute path with all links resolved."""
     return Path(os.path.realpath(path))

@@ -1,17 +1,17 @@
-"""Signals that end a command, and processes that must not outlive the one that started them.
+"""Signals that end a command, and child processes that must end with their parent.
 
-Slurm, ``timeout`` and systemd end a job by SIGTERM, a terminal that is closed by SIGHUP. Python's default for both ends
-the process at once, and what was not yet written is lost. Here both do what Ctrl-C does: they raise KeyboardInterrupt.
-A command that one of the three ended says so in one line and exits with 128 and the signal's number, as shells
-count it, whatever it had finished (`exit_code`, `spindb.cli.app.run`). Before and after a command there is nothing to
-finish: a signal ends the process there and then, with the same words and the same code (`end_at_once`).
+Slurm, ``timeout`` and systemd end a job with SIGTERM; a closing terminal sends SIGHUP. Python's default for both ends
+the process at once, and unwritten results are lost. Here both raise KeyboardInterrupt, as Ctrl-C does. A command that
+was ended by one of the three prints one line and exits with 128 plus the signal's number, as shells do, whatever it had
+finished (`exit_code`, `spindb.cli.app.run`). Before and after a command there is nothing to finish: a signal ends the
+process immediately, with the same message and exit code (`end_at_once`).
 
 ::
 
     with interrupts() as signals:
         work()                   # SIGTERM, SIGHUP and SIGINT raise KeyboardInterrupt here
         with signals.held():
-            write()              # here they are noted in signals.received and raise nothing
+            write()              # here they only set signals.received
 """
 
 from __future__ import annotations
@@ -43,34 +43,34 @@ __all__ = [
 
 _ENDING = tuple(number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 _TOGETHER = 2.0
-"""Seconds within which SIGTERM and SIGHUP are one request: systemd and closing terminals send one after the other, and
-the second must not interrupt what the first one made the program write."""
+"""Seconds within which SIGTERM and SIGHUP are one request: systemd and closing terminals send both, and the second must
+not interrupt the writing of results that the first one started."""
 
 
-_SOON = 0.01  # seconds
+_SOON = 0.01  # seconds until a dropped interrupt is sent again: long enough to leave the destructor
 
 
 def exit_code(name: str) -> int:
-    """The exit code of a command that a signal ended: 128 and its number."""
+    """The exit code of a command that was ended by a signal: 128 plus its number."""
     return 128 + signal.Signals[name]
 
 
 def words(name: str, left: str = "") -> str:
-    """What a command that a signal ended says; `left`: what it leaves behind."""
+    """The message of a command that was ended by a signal; `left` describes the state of its work."""
     return f"interrupted by {name}{': ' if left else ''}{left}"
 
 
 def end_at_once() -> None:
-    """From here on each of the three signals ends the process, in words. Ignored ones (``nohup``) stay ignored."""
+    """From now on each of the three signals ends the process with a message. Ignored ones (``nohup``) stay ignored."""
     for number in (signal.SIGINT, *_ENDING):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
-    # The very end of the interpreter runs no handlers; what was done is done, and its code stands.
+    # During interpreter shutdown Python runs no handlers. The command is complete, so its exit code is kept.
     atexit.register(ignore_interrupts)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    # Not by an exception: imports and the end of the interpreter, where this is the handler, swallow or print them.
+    # Not by an exception: this handler runs during imports and at shutdown, where exceptions are swallowed or printed.
     name = signal.Signals(number).name
     with suppress(OSError):  # the other end is closed
         os.write(2, f"{words(name)}\n".encode())
@@ -78,10 +78,10 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 class Interrupts:
-    """What arrived inside `interrupts`.
+    """The signals received inside `interrupts`.
 
-    Attributes: `received`, the name of the last signal (``SIGTERM``), or None; `left`, what the command says of that
-    which it leaves behind.
+    Attributes: `received`, the name of the last signal (``SIGTERM``), or None; `left`, the command's description of
+    the state of its work.
     """
 
     def __init__(self, *, held: bool = False) -> None:
@@ -92,7 +92,8 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, signals are noted and raise nothing; `received` says afterwards whether one came."""
+        """Inside, signals only set `received` and raise nothing."""
+        # A counter, because blocks can be nested: the inner one must not release the outer one.
         self._held += 1
         try:
             yield
@@ -101,7 +102,7 @@ class Interrupts:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """The opposite inside `held`: signals raise, one that was noted before at once."""
+        """Inside `held`: signals raise again; a signal received earlier raises immediately."""
         before, self._held = self._held, 0
         try:
             if self.received is not None:
@@ -111,15 +112,16 @@ class Interrupts:
             self._held = before
 
     def forget(self) -> None:
-        """What arrived was an answer to a question (Ctrl-C at a prompt), and ends nothing."""
+        """Ignore the received signal: it answered a prompt (Ctrl-C) and does not end the command."""
         self.received = None
 
     def _unraisable(self, report: Any) -> None:
-        """Where Python can't raise (a destructor, a callback of C), it drops the interrupt: it comes again."""
+        """Send the interrupt again if Python dropped it, in a destructor or a callback from C."""
         if not isinstance(report.exc_value, KeyboardInterrupt) or self.received is None:
             sys.__unraisablehook__(report)
             return
         self._raised_at = None
+        # A timer thread, because the signal must arrive after the destructor has returned.
         again = threading.Timer(_SOON, os.kill, (os.getpid(), signal.Signals[self.received]))
         again.daemon = True
         again.start()
@@ -138,18 +140,18 @@ _active: Interrupts | None = None
 
 
 def active() -> Interrupts:
-    """The object of the `interrupts` around this call; outside of any, one that changes nothing."""
+    """The object of the enclosing `interrupts`; outside of it, an object without effect."""
     return _active or Interrupts()
 
 
 @contextmanager
 def interrupts(*, ignored_too: bool = False, held: bool = False) -> Iterator[Interrupts]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt inside, as SIGINT does; the handlers are restored at the end.
+    """Inside, SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does; the handlers are restored at the end.
 
-    A signal that is ignored (``nohup``) or handled by the program around this one stays so, unless `ignored_too`: a
-    worker process ignores signals between its tasks and is interrupted within one. Outside the main thread nothing is
-    changed: Python delivers signals to the main thread alone. Inside another `interrupts` it is the same object.
-    With `held` signals are noted until `Interrupts.released`.
+    A signal that is ignored (``nohup``) or handled by the calling program stays so, unless `ignored_too`: a worker
+    process ignores signals between its tasks and is interrupted during one. Outside the main thread nothing changes,
+    because Python delivers signals only to the main thread. A nested call yields the outer object. With `held`, signals
+    raise nothing until `Interrupts.released`.
     """
     global _active
     if threading.current_thread() is not threading.main_thread():
@@ -161,6 +163,7 @@ def interrupts(*, ignored_too: bool = False, held: bool = False) -> Iterator[Int
     mine = _active = Interrupts(held=held)
     defaults = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(_ENDING, signal.SIG_DFL)}
     before = {number: signal.getsignal(number) for number in defaults}
+    # Only default handlers are replaced: a program that uses spindb as a library keeps its own.
     before = {
         number: handler
         for number, handler in before.items()
@@ -179,7 +182,7 @@ def interrupts(*, ignored_too: bool = False, held: bool = False) -> Iterator[Int
 
 
 def ignore_interrupts() -> None:
-    """In a worker process between two tasks: whether to end is decided by the process that started it."""
+    """Ignore signals in a worker process between two tasks: its parent decides when it ends."""
     for number in (signal.SIGINT, *_ENDING):
         signal.signal(number, signal.SIG_IGN)
 
@@ -190,7 +193,7 @@ def die_with_parent(*_: Any) -> None:
     For the initializer of a pool. Workers wait for tasks on a pipe that they hold open themselves, so that they would
     wait for ever. A thread waits for the parent's end, which the operating system reports: nothing is polled.
     """
-    from multiprocessing import parent_process  # which querying does without
+    from multiprocessing import parent_process  # slow to import, and querying does not need it
 
     parent = parent_process()
     if parent is not None:

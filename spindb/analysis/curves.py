@@ -1,4 +1,4 @@
-"""Curves over seeds: smoothed, put on a common grid, and drawn together into a line and a band."""
+"""Curves over seeds: smoothing, interpolation to a common grid, and reduction to a line and a band."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _REPETITIONS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is drawn of a setting.
+    """The line and the band of a setting.
 
-    ``x``, ``y``, ``low``, ``high`` and ``n`` have the shape (points,); ``n`` counts the seeds at each point, ``low``
-    and ``high`` are NaN where fewer than two are there, and None without a band.
+    ``x``, ``y``, ``low``, ``high`` and ``n`` have the shape (points,). ``n`` is the number of seeds at each point;
+    ``low`` and ``high`` are NaN for fewer than two, and None without a band.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Line:
 
 
 def clean(curve: RawCurve) -> tuple[Array, Array]:
-    """The points of a curve that have both numbers, by rising x; points with one x are averaged."""
+    """The points of a curve with finite x and y, sorted by x; points with equal x are averaged."""
     x, y = np.asarray(curve.x, dtype=np.float64), np.asarray(curve.y, dtype=np.float64)
     there = np.isfinite(x) & np.isfinite(y)
     x, y = x[there], y[there]
@@ -57,11 +57,11 @@ def clean(curve: RawCurve) -> tuple[Array, Array]:
 
 
 def smooth(y: Array, width: int) -> Array:
-    """Mean over a centred window of `width` points, fewer at the edges: that of Spinning Up's plotter."""
+    """Mean over a centred window of `width` points, fewer at the edges, as in Spinning Up's plotter."""
     if width <= 1 or not len(y):
         return y
     window = np.ones(width)
-    # numpy's "same" is off the centre where the window is longer than the curve.
+    # numpy's mode "same" is not centred if the window is longer than the curve.
     start = (width - 1) // 2
     # Divided by how many points the window holds: at the edges it is shorter, and a mean over zeros would bend the
     # curve.
@@ -70,10 +70,10 @@ def smooth(y: Array, width: int) -> Array:
 
 
 def align(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """All curves on one grid: x of shape (points,), y of shape (runs, points), NaN outside a run's own range.
+    """All curves on one grid: x of shape (points,), y of shape (runs, points), NaN outside a run's range.
 
-    Equal grids stay as they are; else every run is interpolated linearly at every x that any run logged, or at a
-    thousand equal steps where those are more. Nothing is extrapolated.
+    Equal grids are kept. Otherwise every run is interpolated linearly at every x that any run logged, or at a thousand
+    equal steps if there are more. Nothing is extrapolated.
     """
     first = curves[0][0]
     if all(np.array_equal(x, first) for x, _ in curves):
@@ -93,20 +93,18 @@ def line(
     width: int = 1,
     seeds: Sequence[object] | None = None,
 ) -> Line | None:
-    """The line and the band of a setting; None where none of its curves has a point.
-
-    They do not depend on the order of the curves.
+    """The line and the band of a setting; None without points. Independent of the order of the curves.
 
     Args:
-        label: what it is called.
+        label: label in the legend.
         curves: one per training.
-        estimator: of `ESTIMATORS`, over seeds at each x.
-        band: of `BANDS`.
-        width: of the smoothing window in points, applied to each training before anything else.
-        seeds: what each curve is of: those of one seed are averaged first. None: each is of another.
+        estimator: one of `ESTIMATORS`, over seeds at each x.
+        band: one of `BANDS`.
+        width: length of the smoothing window in points; smoothing comes first.
+        seeds: the seed of each curve; curves of one seed are averaged. None: all different.
 
     Raises:
-        UsageError: a band that is not the estimator's, or names that are unknown.
+        UsageError: the band does not fit the estimator, or a name is unknown.
     """
     require_band(estimator, band)
     trainings = [clean(curve) for curve in curves]
@@ -124,13 +122,14 @@ def line(
     # Between the end of one run and the beginning of another there may be points where nobody is.
     grid, values, n = grid[n > 0], values[:, n > 0], n[n > 0]
     y, low, high = (np.full(len(grid), np.nan) for _ in range(3))
-    for members in np.unique(np.isfinite(values), axis=1).T:  # stretches where the same runs are there
+    # estimate together the points with the same set of runs: few sets, many points
+    for members in np.unique(np.isfinite(values), axis=1).T:
         at = np.all(np.isfinite(values) == members[:, None], axis=0)
         there = values[np.ix_(members, at)]
         y[at] = _ESTIMATORS[estimator](there)
         low[at], high[at] = _band(there, y[at], estimator, band)
     if scale != 1.0:
-        with np.errstate(over="ignore"):  # an end of a band may be beyond the greatest double
+        with np.errstate(over="ignore"):  # the end of a band may overflow to infinity
             y, low, high = y * scale, low * scale, high * scale
     # None instead of NaN throughout, so that whoever draws does not draw an empty band.
     without = band == "none" or len(points) < 2
@@ -138,7 +137,7 @@ def line(
 
 
 def averaged(trainings: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """The mean of several trainings of one seed, at each x over those that are there."""
+    """The mean of several trainings of one seed, at each x over those that have a value."""
     if len(trainings) == 1:
         return trainings[0]
     grid, values = align(sorted(trainings, key=lambda p: (p[0].tolist(), p[1].tolist())))
@@ -148,10 +147,10 @@ def averaged(trainings: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
 
 
 def require_band(estimator: str, band: str) -> None:
-    """Refuse what is unknown or does not belong together.
+    """Check the names of an estimator and a band, and that they fit.
 
     Raises:
-        UsageError: saying what is there instead.
+        UsageError: they do not; the message lists valid ones.
     """
     if estimator not in ESTIMATORS:
         raise UsageError(f"unknown estimator {estimator!r}", hint=f"estimators: {', '.join(ESTIMATORS)}")
@@ -162,7 +161,7 @@ def require_band(estimator: str, band: str) -> None:
 
 
 def usual_band(estimator: str) -> str:
-    """The band that fits an estimator where none was asked for."""
+    """The default band of an estimator."""
     return {"mean": "t", "median": "bootstrap", "iqm": "bootstrap"}.get(estimator, "none")
 
 
@@ -176,7 +175,7 @@ _ESTIMATORS: dict[str, Callable[[Array], Any]] = {
 
 
 def _band(values: Array, y: Array, estimator: str, band: str) -> tuple[Array, Array]:
-    """Low and high of the runs that are there, shape (runs, points); NaN for a single run."""
+    """Lower and upper ends for values of shape (runs, points); NaN for a single run."""
     runs = len(values)
     if runs < 2 or band == "none":
         return np.full_like(y, np.nan), np.full_like(y, np.nan)
@@ -184,6 +183,7 @@ def _band(values: Array, y: Array, estimator: str, band: str) -> tuple[Array, Ar
         return values.min(axis=0), values.max(axis=0)
     if band == "bootstrap":
         # The same draws at every x: the band is as smooth as the curves are.
+        # The same samples of runs at all points: otherwise the band would be ragged along x.
         drawn = np.random.default_rng(0).integers(0, runs, (_REPETITIONS, runs))
         found = np.stack([_ESTIMATORS[estimator](values[row]) for row in drawn])
         low, high = np.percentile(found, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
@@ -194,7 +194,7 @@ def _band(values: Array, y: Array, estimator: str, band: str) -> tuple[Array, Ar
 
 
 def counted(lines: Sequence[Line]) -> str:
-    """How many runs a line stands for: ``n=5``, or ``n=5, 2 at the end``."""
+    """The number of runs of a line, for the legend: ``n=5``, or ``n=5, 2 at the end``."""
     most = max(int(line.n.max()) for line in lines)
     ends = {int(line.n[-1]) for line in lines}
     return f"n={most}" if ends == {most} else f"n={most}, {min(ends)} at the end"

@@ -1,4 +1,4 @@
-"""What differs between runs."""
+"""Differences between runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Fact(NamedTuple):
-    """Something that runs are compared by: ``same`` is equal where it is equal, ``shown`` is short, ``exact`` whole."""
+    """A value to compare: ``same`` is its text for equality, ``shown`` its short form, ``exact`` the full one."""
 
     same: str
     shown: str
@@ -17,9 +17,9 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A key and its value in each run, ``None`` where a run has no such key.
+    """A key and its value in each run, None for a run without the key.
 
-    ``values`` are short where that tells the different ones apart; ``exact`` are whole.
+    ``values`` are short if that distinguishes different ones; ``exact`` are complete.
     """
 
     key: str
@@ -28,7 +28,7 @@ class Difference:
 
 
 def differences(mappings: Sequence[Mapping[str, Fact]], *, everything: bool = False) -> list[Difference]:
-    """The keys whose values are not the same in all mappings, sorted; with `everything` all keys."""
+    """The keys whose values differ between the mappings, sorted; with `everything` all keys."""
     found = []
     for key in sorted({key for mapping in mappings for key in mapping}):
         facts = [mapping.get(key) for mapping in mappings]

@@ -1,4 +1,4 @@
-"""Curves of one training in several runs: one that was stopped, and those that went on after it."""
+"""Joins the curves of one training that was stopped and continued in other runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from spindb.index.read.curves import RawCurve
 
 
 def joined(curves: Sequence[RawCurve], kept: Mapping[int, int]) -> RawCurve | None:
-    """The curves one after the other, as the first run's; None where there is none.
+    """The concatenated curves, as a curve of the first run; None for no curves.
 
-    ``kept`` says by id how many rows of a run count where the next one was resumed from before its end. Where an x axis
-    begins anew (rows always do), it goes on a step after the last value.
+    ``kept`` has by run id the number of rows that count, if the next run was resumed from before its end. If an x axis
+    restarts (row numbers always do), it continues one step after the last value.
     """
     if len(curves) < 2:
         return curves[0] if curves else None

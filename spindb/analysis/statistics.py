@@ -1,8 +1,8 @@
 """Statistics over few seeds.
 
-Seeds are the unit of replication: one number per run goes in. Intervals of the mean are Student's t, which covers what
-it says at three seeds too; 1.96 standard errors do not. The interquartile mean with stratified bootstrap intervals is
-that of Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (2021).
+Seeds are the unit of replication: the input is one number per run. Intervals of the mean are Student's t, which has its
+nominal coverage even at three seeds; 1.96 standard errors do not. The interquartile mean with stratified bootstrap
+intervals is that of Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (2021).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 Array: TypeAlias = Any
-"""A numpy array of float64; shapes stand in the docstrings."""
+"""A numpy array of float64; the docstrings give shapes."""
 
 CONFIDENCE = 0.95
 REPETITIONS = 2000
 _TRIM = 0.25
-_LEAST, _GREATEST = 1e-100, 1e100  # between, squares and sums of values are doubles
-_MOST_WEIGHTED = 100  # values; weights of more take megabytes
+_LEAST, _GREATEST = 1e-100, 1e100  # between these, squares and sums of values neither overflow nor vanish
+_MOST_WEIGHTED = 100  # values; the weights of more would take megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,11 @@ class Statistics:
 
 
 def describe(values: Sequence[float], strata: Sequence[object] | None = None) -> Statistics | None:
-    """Statistics of one number per run; None where there is no number.
-
-    They do not depend on the order of the runs.
+    """Statistics of one number per run; None without numbers. Independent of the order of the runs.
 
     Args:
         values: shape (runs,), finite.
-        strata: what each run was trained on; the bootstrap draws within each. None: all the same.
+        strata: the environment of each run; the bootstrap resamples within each. None: all the same.
     """
     if not len(values):
         return None
@@ -64,17 +62,19 @@ def describe(values: Sequence[float], strata: Sequence[object] | None = None) ->
     for value, stratum in zip(values, strata if strata is not None else [None] * len(values), strict=True):
         groups.setdefault(stratum, []).append(value)
     # Sorted: sums of doubles depend on their order, and equal runs must give equal digits in any order of ids.
+    # Sorted, so that rounding errors and bootstrap samples do not depend on the order of the runs.
     x, scale = scaled(np.sort(np.asarray(values, dtype=np.float64)))
     found = _describe(x, sorted(np.sort(np.asarray(group) / scale).tolist() for group in groups.values()))
     return replace(_times(found, scale), min=min(values), max=max(values)) if scale != 1.0 else found
 
 
 def scaled(values: Array) -> tuple[Array, float]:
-    """The values divided by a power of two that makes their squares and sums possible, and that power; 1 as a rule."""
+    """The values divided by a power of two so that squares and sums do not overflow, and that power; usually 1."""
     greatest = float(np.max(np.abs(values), initial=0.0))
     if greatest == 0.0 or _LEAST < greatest < _GREATEST:
         return values, 1.0
     # A power of two: dividing and multiplying by it rounds nothing.
+    # A power of two: dividing and multiplying by it is exact.
     scale = math.ldexp(1.0, max(-1000, math.frexp(greatest)[1] - 1))
     return values / scale, scale
 
@@ -116,10 +116,10 @@ def _iqm_interval(x: Array, strata: Sequence[Sequence[float]]) -> tuple[float, f
 
 @lru_cache(maxsize=_MOST_WEIGHTED)
 def _weights(n: int) -> Array:
-    """What each of n ascending values adds to the interquartile mean of each bootstrap sample, shape (repetitions, n).
+    """The weight of each of n ascending values in the interquartile mean of each bootstrap sample, (repetitions, n)."""
 
-    The draws are the same for all groups of n: a sample that is sorted once is sorted for each.
-    """
+    # The sampled indices are the same for all groups of n values. Sorted indices of ascending values are sorted values,
+    # so the sorting is done once for all groups, and a group costs one matrix product.
     cut = int(_TRIM * n)
     kept = np.sort(_draws(n), axis=1)[:, cut : n - cut]
     found = np.zeros((REPETITIONS, n))
@@ -144,7 +144,7 @@ def _bounds(found: Array) -> tuple[float, float]:
 
 
 def iqm(values: Array, axis: int = -1) -> Array:
-    """Mean of the middle half: a quarter of the values, rounded down, is cut off at each end."""
+    """Mean of the middle half: a quarter of the values, rounded down, is removed at each end."""
     ordered = np.sort(values, axis=axis)
     cut = int(_TRIM * values.shape[axis])
     return np.asarray(np.take(ordered, range(cut, values.shape[axis] - cut), axis=axis).mean(axis=axis))
@@ -166,14 +166,14 @@ def bootstrap_interval(
     repetitions: int = REPETITIONS,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval at 95 % of a statistic of the pooled values, runs drawn anew within each stratum.
+    """95 % percentile bootstrap interval of a statistic of the pooled values, resampled within each stratum.
 
     Args:
         values: shape (runs,).
-        statistic: of the last axis.
-        strata: of each run; None: all one.
-        repetitions: how often it is drawn.
-        seed: of the draws: equal data, equal interval.
+        statistic: reduces the last axis.
+        strata: the stratum of each run; None: a single one.
+        repetitions: number of bootstrap samples.
+        seed: seed of the samples, so that equal data have equal intervals.
     """
     rng = np.random.default_rng(seed)
     members: dict[object, list[int]] = {}
@@ -188,7 +188,7 @@ def bootstrap_interval(
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Two-sided p of Welch's t-test that two settings have the same mean; None where one has fewer than two runs."""
+    """Two-sided p of Welch's t-test that two settings have the same mean; None if one has fewer than two runs."""
     if len(a) < 2 or len(b) < 2:
         return None
     both, _ = scaled(np.concatenate([np.sort(np.asarray(values, dtype=np.float64)) for values in (a, b)]))
@@ -196,22 +196,26 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
     vx, vy = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
     difference = x.mean() - y.mean()
     # No spread at all: the statistic would be a division by zero, and the answer is plain.
+    # Constant values in both groups: t would be 0 / 0 or infinite.
     if vx + vy == 0:
         return 1.0 if difference == 0 else 0.0
     t = difference / math.sqrt(vx + vy)
     # Welch-Satterthwaite degrees of freedom.
     share = vx / (vx + vy)
+    # The Welch-Satterthwaite degrees of freedom, written with shares so that squares of small variances do not
+    # vanish.
     freedom = 1 / (share**2 / (len(x) - 1) + (1 - share) ** 2 / (len(y) - 1))
     return float(2 * stdtr(freedom, -abs(t)))
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """The p values adjusted for being several, by Holm's step-down method; None stays None."""
+    """p values adjusted for multiple tests by Holm's step-down method; None stays None."""
     known = sorted((p, position) for position, p in enumerate(ps) if p is not None)
     adjusted: list[float | None] = [None] * len(ps)
     highest = 0.0
     for rank, (p, position) in enumerate(known):
         # An adjusted p is never below that of a smaller one.
+        # The running maximum keeps the adjusted values in the order of the original ones.
         highest = max(highest, min(1.0, p * (len(known) - rank)))
         adjusted[position] = highest
     return adjusted

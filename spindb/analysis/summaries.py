@@ -1,4 +1,4 @@
-"""A run's curve as one number."""
+"""Reduces a run's curve to one number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spindb import records
 from spindb.errors import UsageError
 
 Summary = Callable[[Sequence[float], Sequence[float]], float]
-"""From x and y, one value per row, to a number in the unit of y (of x for `reach`); NaN where there is none."""
+"""A function of x and y, one value per row, to a number in the unit of y (of x for `reach`); NaN if undefined."""
 
 NAMES = ("last", "first", "min", "max", "mean", "tail:K", "auc", "reach:VALUE")
 _ARGUMENT = re.compile(r"(tail|reach):(\S+)\Z")
@@ -21,14 +21,15 @@ _ARGUMENT = re.compile(r"(tail|reach):(\S+)\Z")
 def summary_named(text: str, *, lower: bool = False) -> Summary:
     """The summary of that name.
 
-    ``last`` is the value of the very last row, ``tail:K`` the mean of the last K rows, ``auc`` the area under the curve
+    ``last`` is the value of the last row, ``tail:K`` the mean of the last K rows, ``auc`` the area under the curve
     divided by the length of its x axis, ``reach:VALUE`` the first x where the metric passed the value (from above with
     `lower`).
 
     Raises:
-        UsageError: there is no such summary.
+        UsageError: the name is unknown.
     """
     simple: dict[str, Summary] = {
+        # Not the last finite value: a run that diverged must not be summarised by its best time.
         "last": lambda _, y: y[-1] if y else math.nan,
         "first": lambda _, y: next(iter(_known(y)), math.nan),
         "min": lambda _, y: min(_known(y), default=math.nan),
@@ -62,15 +63,15 @@ def _known(values: Sequence[float]) -> list[float]:
 
 
 def mean_or_nan(values: Sequence[float]) -> float:
-    """The mean of numbers; NaN where there is none, or where infinities of both signs are among them."""
+    """The mean of numbers; NaN without numbers, or with infinities of both signs."""
     found = records.mean(values)
     return math.nan if found is None else found
 
 
 def _area(x: Sequence[float], y: Sequence[float]) -> float:
-    """By trapezoids, over the length of the x axis: the average height of the curve.
+    """The area by trapezoids divided by the length of the x axis: the average height of the curve.
 
-    Where x goes back (a run that was appended or resumed), points are taken in order of x, and those at one x averaged.
+    If x goes back (an appended or resumed run), points are sorted by x, and those with equal x averaged.
     """
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and b == b]
     if any(after <= before for (before, _), (after, _) in itertools.pairwise(points)):
@@ -79,6 +80,6 @@ def _area(x: Sequence[float], y: Sequence[float]) -> float:
     length = points[-1][0] - points[0][0] if points else 0.0
     if length <= 0:
         return points[0][1] if len(points) == 1 else math.nan
-    # Shares of the length and half heights: products of great numbers would be beyond the greatest double.
+    # Shares of the length and half heights: the products of large numbers could overflow.
     parts = [(x1 - x0) / length * (y0 / 2 + y1 / 2) for (x0, y0), (x1, y1) in itertools.pairwise(points)]
     return math.fsum(parts) if all(map(math.isfinite, parts)) else sum(parts)

@@ -1,4 +1,4 @@
-"""What both agents are made of: small networks as a TensorFlow 1 graph, which is what gets saved."""
+"""Small networks for both agents, as a TensorFlow 1 graph, the format that is saved."""
 
 from __future__ import annotations
 

@@ -130,6 +130,8 @@ class _Training:
             ep_len += 1
             done = terminated or truncated
             if done or step == s.steps_per_epoch - 1:
+                # An episode that was cut off continues in principle: its value is bootstrapped. A terminated one
+                # has no future.
                 tail = 0.0 if terminated else n.value(self.observation)
                 finished.append(advantages(rows[start:], tail, s.gamma, s.lam))
                 start = len(rows)
@@ -137,6 +139,7 @@ class _Training:
                     self.logger.store(EpRet=ep_ret, EpLen=ep_len)
                 self.observation, _ = self.env.reset()
                 ep_ret, ep_len = 0.0, 0
+        # Normalised advantages make the learning rate independent of the scale of rewards.
         advantage = np.concatenate([pair[0] for pair in finished])
         return {
             n.x: np.stack([row.observation for row in rows]),
@@ -173,9 +176,9 @@ def advantages(rows: Sequence[Experience], tail: float, gamma: float, lam: float
 
     Args:
         rows: its steps.
-        tail: value of the state behind the last step, 0 where the episode ended there.
+        tail: value of the state after the last step, 0 if the episode terminated there.
         gamma: discount.
-        lam: weight of longer sums.
+        lam: lambda of generalised advantage estimation.
     """
     rewards = np.array([row.reward for row in rows] + [tail])
     values = np.array([row.value for row in rows] + [tail])

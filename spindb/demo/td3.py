@@ -77,9 +77,12 @@ class _Networks:
         self.pi = self._actor(self.x, "main")
         self.q1, self.q2 = self._critic(self.x, self.a, "main/q1"), self._critic(self.x, self.a, "main/q2")
         noise = tf.random.normal(tf.shape(self.a), stddev=s.target_noise)
+        # Target policy smoothing: noise on the target action, so that the critics can't exploit narrow peaks.
         noise = tf.clip_by_value(noise, -s.noise_clip, s.noise_clip)
         a2 = tf.clip_by_value(self._actor(self.x2, "target") + noise, -self.limit, self.limit)
+        # The smaller of two critics counters the overestimation of values.
         q_next = tf.minimum(self._critic(self.x2, a2, "target/q1"), self._critic(self.x2, a2, "target/q2"))
+        # Truncated episodes are stored as not done, so that their last value is bootstrapped.
         backup = tf.stop_gradient(self.r + s.gamma * (1 - self.d) * q_next)
         self.loss_pi = -tf.reduce_mean(self._critic(self.x, self.pi, "main/q1"))
         self.loss_q = tf.reduce_mean((self.q1 - backup) ** 2) + tf.reduce_mean((self.q2 - backup) ** 2)
@@ -89,6 +92,7 @@ class _Networks:
         of_critics = [*variables("main/q1"), *variables("main/q2")]
         self.train_q = v1.train.AdamOptimizer(s.q_lr).minimize(self.loss_q, var_list=of_critics)
         pairs = list(zip(variables("main"), variables("target"), strict=True))
+        # The targets follow after the update of the policy, in the same call.
         with tf.control_dependencies([train_pi]):
             self.follow = tf.group([v1.assign(t, s.polyak * t + (1 - s.polyak) * m) for m, t in pairs])
         self._copy = tf.group([v1.assign(t, m) for m, t in pairs])
@@ -169,6 +173,7 @@ class _Training:
 
     def _log(self, epoch: int) -> None:
         logger = self.logger
+        # In epochs before start_steps nothing was stored: these columns are then NaN.
         for name in ("LossQ", "Q1Vals", "LossPi"):
             logger.epoch_dict.setdefault(name, [])
         logger.log_tabular("Epoch", epoch)
@@ -197,7 +202,7 @@ def test_episode(env: Env, act: Callable[[Floats], Floats]) -> dict[str, float]:
 
 
 class Memory:
-    """The last `size` steps, to draw batches from."""
+    """A replay buffer of the last `size` steps."""
 
     def __init__(self, observation_shape: tuple[int, ...], width: int, size: int, random: np.random.Generator) -> None:
         self.random = random
@@ -217,6 +222,6 @@ class Memory:
         self.count += 1
 
     def sample(self, count: int) -> tuple[Floats, ...]:
-        """A batch drawn evenly, one array per column."""
+        """A uniformly sampled batch, one array per column."""
         rows = self.random.integers(0, min(self.count, self.size), count)
         return tuple(column[rows] for column in self.columns)

@@ -1,1 +1,1 @@
-"""What lies on disk: finds run directories and reads them. Knows no database and no ML library."""
+"""Finds run directories on disk and reads them. Independent of the database and of ML libraries."""

@@ -1,8 +1,8 @@
-"""Which algorithm trained a run, what says so, and what contradicts it.
+"""The algorithm of a run, its evidence, and contradicting evidence.
 
-Evidence, the most certain first: the config says it, the config's keys, the class of the saved module, the outputs of
-the saved graph, the columns of the table, the name. The first that names one algorithm counts; what names another is
-a contradiction.
+Evidence in decreasing order of certainty: the config's value, the config's keys, the class of the saved module, the
+outputs of the saved graph, the columns of the table, the name. The first that names exactly one algorithm is used;
+evidence for another algorithm is a contradiction.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from spindb.disk.configs import ConfiguredAlgorithm, algorithm
 from spindb.disk.regular import open_regular
 from spindb.records import MetricSeries, SnapshotRecord, names_of
 
-_MOST = 1 << 16  # bytes of a module's pickle in which its class stands
-_PICKLES_BEFORE = 3  # in torch's older files: a number, a version, facts about the machine
+_MOST = 1 << 16  # bytes of a module's pickle that are searched for its class
+_PICKLES_BEFORE = 3  # before the object in the container before PyTorch 1.6: magic number, version, system
 
-_OWN_KEYS = {"trpo", "ppo", "td3"}  # those whose key no other algorithm has
+_OWN_KEYS = {"trpo", "ppo", "td3"}  # identified by a config key that no other algorithm has
 _ON_POLICY, _OFF_POLICY = frozenset({"vpg", "ppo", "trpo"}), frozenset({"ddpg", "td3", "sac"})
 _ORIGINAL = _ON_POLICY | _OFF_POLICY
+# The outputs that Spinning Up's algorithms save, as documented in its manual. VPG, TRPO and PPO save the same ones.
 _BY_OUTPUTS: Mapping[frozenset[str], frozenset[str]] = {
     frozenset({"pi", "v"}): _ON_POLICY,
     frozenset({"pi", "q"}): frozenset({"ddpg"}),
@@ -33,7 +34,8 @@ _BY_OUTPUTS: Mapping[frozenset[str], frozenset[str]] = {
     frozenset({"mu", "pi", "q1", "q2"}): frozenset({"sac"}),
     frozenset({"mu", "pi", "q1", "q2", "v"}): frozenset({"sac"}),
 }
-# Columns that must be there, columns that must not, algorithm; tested in this order.
+# Required columns, excluded columns, algorithm; tested in this order. PPO and TRPO also log VPG's columns, so they have
+# columns of their own here and VPG excludes those.
 _BY_COLUMNS: tuple[tuple[set[str], set[str], str], ...] = (
     ({"clipfrac"}, set(), "ppo"),
     ({"backtrackiters"}, set(), "trpo"),
@@ -50,12 +52,14 @@ dsac crr sarsa ppo1 ppo2
 """
 _KNOWN = frozenset(_NAMES.split())
 _SAME = {"ppo1": "ppo", "ppo2": "ppo"}
+# Word boundaries in CamelCase: before a capital after a lower-case letter, and before the last capital of an
+# acronym.
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
 
 
 class Evidence(NamedTuple):
-    """One thing that names algorithms: ``source`` is kept with the run, ``told`` is what it says, in words."""
+    """Evidence for algorithms: ``source`` is stored with the run, ``told`` is its description for messages."""
 
     source: str
     algos: frozenset[str]
@@ -63,7 +67,7 @@ class Evidence(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The algorithm, by what it is known, and what contradicts it, in words."""
+    """The algorithm, the source of the evidence, and a description of contradicting evidence."""
 
     algo: str | None = None
     source: str | None = None
@@ -71,7 +75,7 @@ class Verdict(NamedTuple):
 
 
 def in_config(values: Mapping[str, Any]) -> Evidence | None:
-    """What the config says outright, or by its keys."""
+    """The algorithm by the config's value, or by its keys."""
     return _evidence(algorithm(values))
 
 
@@ -95,12 +99,13 @@ def judge(
     """The algorithm of a run.
 
     Args:
-        configured: what its config says.
-        snapshot: the snapshot that is this run's own.
+        configured: evidence from its config.
+        snapshot: a snapshot that belongs to this run.
         directory: the run's directory.
         columns: its metrics.
         names: its own name and its experiment's.
     """
+    # If the config names the algorithm, the class of the module adds nothing, and its file need not be opened.
     outright = configured is not None and configured.source == "config"
     return _verdict(
         (
@@ -112,7 +117,7 @@ def judge(
     )
 
 
-@lru_cache(maxsize=256)  # most runs say what the run before said
+@lru_cache(maxsize=256)  # most runs have the same evidence as the run before
 def _verdict(evidence: tuple[Evidence, ...]) -> Verdict:
     chosen = next((item for item in evidence if len(item.algos) == 1), None)
     if chosen is None:
@@ -123,10 +128,10 @@ def _verdict(evidence: tuple[Evidence, ...]) -> Verdict:
 
 
 def why_of_another_run(outputs: Mapping[str, str], configured: Evidence | None) -> str | None:
-    """Why a save with these outputs can't be of a run with this config; None where it can.
+    """Why a save with these outputs can't belong to a run with this config; None if it can."""
 
-    Keys that several algorithms have don't count against outputs of the same family.
-    """
+    # Config keys are weak evidence within a family (on-policy or off-policy), because modified algorithms share keys.
+    # There only an explicit name, or a key that no other algorithm has, counts against the outputs.
     given = _BY_OUTPUTS.get(frozenset(outputs))
     if given is None or configured is None:
         return None
@@ -141,14 +146,14 @@ def why_of_another_run(outputs: Mapping[str, str], configured: Evidence | None) 
 
 
 def _plain(text: str) -> str:
-    """An algorithm as a config spells it; the one word in the text of an object or a path."""
+    """The algorithm as spelled in a config, or the one known word in the text of an object or a path."""
     words = _words(text)
     return next(iter(words)) if len(words) == 1 and ("<" in text or "." in text) else text
 
 
 @lru_cache(maxsize=1024)
 def _words(text: str) -> frozenset[str]:
-    """The algorithms that stand in a text as words."""
+    """The algorithms named by words of a text."""
     found = set(_WORD.findall(text.lower()))
     if not text.islower():
         found.update(_WORD.findall(_CAMEL.sub(" ", text).lower()))
@@ -160,6 +165,7 @@ def _in_snapshot(snapshot: SnapshotRecord, directory: Path, *, outright: bool) -
         return
     if snapshot.kind == "pyt_save" and snapshot.unloadable is None and not outright:
         path = class_of_module(directory / snapshot.path)
+        # The class name is more specific than its modules: core.MLPActorCritic, spinup.algos.pytorch.sac.core.
         for part in reversed(path.split(".")) if path else ():
             if len(words := _words(part)) == 1:
                 yield Evidence("model class", words, f"the saved module's class ({path})")
@@ -187,7 +193,7 @@ def _in_names(names: Collection[str]) -> Iterator[Evidence]:
 
 def _contradicts(item: Evidence, algo: str) -> bool:
     if item.source in ("model outputs", "columns") and algo not in _ORIGINAL:
-        return False  # what an algorithm of another's own gives and logs is not known
+        return False  # outputs and columns of other algorithms are unknown
     return algo not in item.algos and not _words(algo) & item.algos
 
 
@@ -197,9 +203,9 @@ def _told(chosen: Evidence, algo: str, against: Sequence[Evidence]) -> str:
 
 
 def class_of_module(path: Path) -> str | None:
-    """The class of the module in a file of ``torch.save``, ``module.Class``; None where it can't be told.
+    """The class of the module in a ``torch.save`` file as ``module.Class``; None if unknown.
 
-    The first class that the pickle names; nothing else of the file is read.
+    This is the first class in the pickle; the rest of the file is not read.
     """
     try:
         with open_regular(path) as file:
@@ -210,7 +216,7 @@ def class_of_module(path: Path) -> str | None:
                 name = next(name for name in container.namelist() if name.rpartition("/")[2] == "data.pkl")
                 with container.open(name) as pickled:
                     return _first_class(io.BytesIO(pickled.read(_MOST)), 0)
-    except Exception:  # a stranger's file: that it is damaged is said of the snapshot
+    except Exception:  # an untrusted file; damage is reported with the snapshot
         return None
 
 
@@ -222,6 +228,7 @@ def _first_class(stream: io.BytesIO, pickles_before: int) -> str | None:
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name == "GLOBAL":
             return str(argument).replace(" ", ".")
+        # Protocol 4 pushes module and name as text before this instruction; earlier protocols have them in GLOBAL.
         if opcode.name == "STACK_GLOBAL":
             return ".".join(texts[-2:])
         if isinstance(argument, str):

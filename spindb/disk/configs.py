@@ -1,9 +1,9 @@
-"""``config.json`` into typed leaves keyed by dotted paths.
+"""Reads ``config.json`` into typed leaves keyed by dotted paths.
 
-The logger turned what JSON can't hold into strings: objects became ``"<… at 0x7f…>"`` or one-key
-dicts ``{str(object): {attributes}}``, and its own fields were written too. Addresses are replaced
-here so that equal configurations compare equal; what the logger wrote about itself and the attributes
-of objects are marked internal, so that people see hyperparameters.
+Spinning Up's logger converts values that JSON can't represent: objects become ``"<… at 0x7f…>"`` or one-key
+dicts ``{str(object): {attributes}}``. It also writes its own fields. Memory addresses are replaced here, so that equal
+configurations compare equal. The logger's fields and the attributes of objects are marked internal and are not
+shown as hyperparameters.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ from spindb.seedkeys import is_seed, seed_key
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _INTERNAL_ROOTS = ("logger", "logger_kwargs")
-_OBJECT = re.compile(r"<(?:class ')?(?:[\w.]*\.)?(\w+)\b.*>", re.DOTALL)  # what Python says of an object
-_MAX_DEPTH = 64
-_MAX_WHOLE = 2**63
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)  # read in one pass, whatever the text
-_TOLD_KEYS = 10
-_LONG = 200  # characters of a value that is not worth keeping for other runs
+# the text of an object: <module.Class object at 0x7f…>, <class 'module.Class'>
+_OBJECT = re.compile(r"<(?:class ')?(?:[\w.]*\.)?(\w+)\b.*>", re.DOTALL)
+_MAX_DEPTH = 64  # levels; deeper values are kept as one JSON leaf, well below Python's recursion limit
+_MAX_WHOLE = 2**63  # the range of the database's integer column
+# no nested repetition: linear time for any text
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+_TOLD_KEYS = 10  # duplicate keys named in a message
+_LONG = 200  # characters; longer values differ between runs and are not cached
 
-_to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode  # made once: dumps makes one each time
+# json.dumps would create an encoder for each call
+_to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 Type = Literal["int", "float", "bool", "str", "null", "list", "dict"]
 _TYPES: dict[type, Type] = {
@@ -50,7 +53,7 @@ _TYPES: dict[type, Type] = {
 
 
 class ConfigText:
-    """A parsed config: the top-level mapping (empty where it can't be read) and what was odd."""
+    """A parsed config: the top-level mapping (empty if it can't be read) and the problems found."""
 
     def __init__(self, data: bytes, path: str = "config.json") -> None:
         self.problems: list[Problem] = []
@@ -61,12 +64,13 @@ class ConfigText:
             self._report("lfs-pointer", f"{LFS_REASON}; no hyperparameters are known")
 
     def add(self, other: ConfigText) -> None:
-        """Take over what only another file knows, and its problems."""
+        """Add keys that are missing here from another file, and its problems."""
         self.values = {**other.values, **self.values}
         self.problems += other.problems
 
     def _parse(self, data: bytes) -> dict[str, Any]:
         try:
+            # utf-8-sig removes the byte order mark that Windows editors add.
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
             self._report("encoding", "not UTF-8: such characters are replaced")
@@ -102,9 +106,10 @@ class ConfigText:
         self.problems.append(Problem(code, message, self.path, line))
 
     def leaves(self) -> tuple[ConfigLeaf, ...]:
-        """All leaves, sorted by key. Two paths that spell one key are a problem; the first counts.
+        """All leaves, sorted by key.
 
-        So are leaves beyond the limits (`spindb.disk.limits`), which are left out.
+        Two paths with the same dotted key are a problem, and the first is used. Leaves beyond the limits
+        (`spindb.disk.limits`) are a problem and left out.
         """
         leaves: dict[str, ConfigLeaf] = {}
         for key, value, internal in _walk(self.values):
@@ -125,15 +130,15 @@ class ConfigText:
 
 
 def _from_yaml(text: str) -> Any:
-    """YAML as JSON has it: plain data only, keys and what JSON lacks (dates) as text.
+    """YAML converted to JSON values; keys and values that JSON lacks (dates) become text.
 
     Raises:
-        ValueError: it is no YAML, or asks for objects.
+        ValueError: the text is not valid YAML, or contains objects.
     """
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Without aliases: a few lines of them can stand for more than any memory holds."""
+        """A loader that refuses aliases: a few lines of them can expand beyond any memory."""
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
@@ -160,7 +165,7 @@ def _walk(
     values: Mapping[str, Any], prefix: str = "", internal: bool = False, depth: int = 0
 ) -> Iterator[tuple[str, Any, bool]]:
     for name, value in values.items():
-        # A key that is an object has that object's attributes below: what a logger dumped, no hyperparameters.
+        # The logger writes {"<object …>": {attributes}}: the attributes are not hyperparameters.
         dumped = _OBJECT.fullmatch(name) if name.startswith("<") and name.endswith(">") else None
         key = prefix + (dumped[1] if dumped else normalise(name))
         inside = internal or key in _INTERNAL_ROOTS or dumped is not None
@@ -171,11 +176,12 @@ def _walk(
 
 
 def leaf(key: str, value: Any, *, internal: bool = False) -> ConfigLeaf:
-    """The leaf for a JSON value. Runs have most of theirs in common: those are made once."""
-    if isinstance(value, (list, dict)):  # no keys of a cache, but their text is one
+    """The leaf for a JSON value. Most leaves occur in many runs, so they are cached."""
+    if isinstance(value, (list, dict)):  # not hashable, so their text is the cache key
         raw = to_json(value)
         return _leaf_of(key, raw, internal) if len(raw) <= _LONG else _leaf(key, value, raw, internal)
-    if (type(value) is float and not value) or (isinstance(value, str) and len(value) > _LONG):  # -0.0 == 0.0
+    # 0.0 and -0.0 would share a cache entry
+    if (type(value) is float and not value) or (isinstance(value, str) and len(value) > _LONG):
         return _leaf(key, value, to_json(value), internal)
     return _leaf_once(key, value, internal)
 
@@ -186,7 +192,7 @@ def _leaf(key: str, value: Any, raw: str, internal: bool) -> ConfigLeaf:
     return ConfigLeaf(key, _TYPES[type(value)], text, number_of(value), raw if raw != text else None, internal, same)
 
 
-@lru_cache(maxsize=4096, typed=True)  # typed: 1, 1.0 and true are equal, too
+@lru_cache(maxsize=4096, typed=True)  # typed: 1, 1.0 and True are equal and would share an entry
 def _leaf_once(key: str, value: Any, internal: bool) -> ConfigLeaf:
     return _leaf(key, value, to_json(value), internal)
 
@@ -202,7 +208,7 @@ def to_json(value: Any) -> str:
 
 
 def number_of(value: Any) -> float | None:
-    """Numeric value of a number, or of a string that spells one (numpy scalars were written so)."""
+    """Numeric value of a number, or of a string that spells one (the logger writes numpy scalars as strings)."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     if isinstance(value, str) and not _NUMBER.match(value):
@@ -215,11 +221,12 @@ def number_of(value: Any) -> float | None:
 
 
 def normalise(text: str) -> str:
-    """Memory addresses replaced by ``0x…``, so that equal objects read equal in every run."""
+    """Replace memory addresses by ``0x…``, so that equal objects have the same text in every run."""
     return _ADDRESS.sub("at 0x…", text) if "at 0x" in text else text
 
 
-# Which key tells the algorithm: consistent over every run of the six original algorithms.
+# Keys that identify the six original algorithms. The order matters: TRPO and PPO also have train_v_iters, TD3 also
+# has act_noise.
 _ALGORITHM_KEYS = (
     ({"damping_coeff"}, "trpo"),
     ({"clip_ratio"}, "ppo"),
@@ -231,7 +238,7 @@ _ALGORITHM_KEYS = (
 
 
 class ConfiguredAlgorithm(NamedTuple):
-    """The algorithm in lower case, how it is known (``config``, ``config keys``), and by which keys."""
+    """The algorithm in lower case, its source (``config`` or ``config keys``), and the keys."""
 
     algo: str | None = None
     source: str | None = None
@@ -239,7 +246,7 @@ class ConfiguredAlgorithm(NamedTuple):
 
 
 def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
-    """The algorithm: said outright, or by the set of keys."""
+    """The algorithm, by an explicit key or by the set of keys."""
     for name in ("algo", "algorithm", "alg", "algo_name", "algorithm_name"):
         value = values.get(name)
         if isinstance(value, str) and value.strip():
@@ -250,8 +257,8 @@ def algorithm(values: Mapping[str, Any]) -> ConfiguredAlgorithm:
     return ConfiguredAlgorithm()
 
 
-# Keys by their letters in lower case: ``env_name`` and ``envName`` are one. Those that say it plainly name an
-# environment whatever it is called, the others where their value has the form of an id.
+# Keys reduced to lower-case letters, so that ``env_name`` and ``envName`` are equal. The plain keys always name an
+# environment; the other keys only if their value has the form of an id.
 _PLAIN_KEYS = ("envname", "envid", "env", "environment", "environmentname", "environmentid", "gymid", "gymenv", "task")
 _OTHER_KEYS = ("game", "gamename", "scenario", "mapname")
 _INNER_KEYS = ("id", "name")  # of ``env: {"id": ...}``
@@ -262,10 +269,10 @@ _VERSIONED = re.compile(r"[\w./:\-]+-v\d{1,3}\Z", re.ASCII)
 
 
 def environment_id(values: Mapping[str, Any]) -> str | None:
-    """The environment's id where the config names one.
+    """The environment's id, or None if the config has none.
 
-    A key that says so plainly counts first (`_PLAIN_KEYS`), a mapping below it with its id or name too; then another
-    key with the form of an id; then, one level down, an id with a version, if there is but one.
+    Sources in this order: a plain key (`_PLAIN_KEYS`), or the id or name in a mapping below it; another key whose value
+    has the form of an id; one level down, an id with a version if there is exactly one.
     """
     found = _by_letters(values)
     for name, below in _BELOW.items():
@@ -282,7 +289,7 @@ def environment_id(values: Mapping[str, Any]) -> str | None:
 
 
 def _within(inner: Any) -> str | None:
-    """The environment's id in a mapping below a key that names an environment."""
+    """The environment's id in a mapping below a plain key."""
     if not isinstance(inner, dict):
         return None
     named = _by_letters(inner)
@@ -290,7 +297,7 @@ def _within(inner: Any) -> str | None:
 
 
 def _by_letters(values: Mapping[str, Any]) -> dict[str, str]:
-    """The values that can be an environment's id, without blanks around them, by the letters of their keys."""
+    """Values that can be an environment's id, stripped, by the letters of their keys."""
     found: dict[str, str] = {}
     for key, value in values.items():
         if (
@@ -308,7 +315,7 @@ def _letters(key: object) -> str:
 
 
 def seed(values: Mapping[str, Any], leaves: Iterable[ConfigLeaf]) -> Any:
-    """What a configuration states for the seed of its run: under ``seed``, else ``args.seed``, ``random_seed``, …"""
+    """The seed in a configuration: ``seed``, else ``args.seed``, ``random_seed``, …"""
     if values.get("seed") is not None:
         return values["seed"]
     stated = {leaf.key: leaf.value for leaf in leaves if is_seed(leaf.key) and leaf.type not in ("bool", "null")}
@@ -317,7 +324,7 @@ def seed(values: Mapping[str, Any], leaves: Iterable[ConfigLeaf]) -> Any:
 
 
 def whole_number(value: Any) -> int | None:
-    """A seed: the whole number that a value is or spells (``"0"``, ``0.0``, ``np.int64(3)``), within 64 bits."""
+    """A seed: the integer that a value is or spells (``"0"``, ``0.0``, ``np.int64(3)``), within 64 bits, else None."""
     value = equal_value(value)
     if isinstance(value, str) and (found := number_in_text(value)) is not None and not found.inside:
         value = found.number

@@ -1,4 +1,4 @@
-"""Digests by which the content of a run is recognised wherever it lies."""
+"""Digests that identify the content of a run, independent of its path."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ _CHUNK = 1 << 20
 
 
 def digest_of(data: bytes) -> str:
-    """The digest that content is recognised by."""
+    """The digest of some content: BLAKE2b with 128 bits."""
     return blake2b(data, digest_size=16).hexdigest()
 
 
 def content_of(table: bytes, config: bytes, previous_size: int | None = None, saves: str = "") -> Content:
-    """Digests of the bytes of a run's metrics and config, and of its saved policies where it has no rows.
+    """Digests of a run's metrics and config, and of its saved policies if it has no rows.
 
-    `previous_size` is how many bytes the metrics had when they were read before, `saves` what `digest_of_saves` gives.
+    `previous_size` is the size of the metrics at the previous ingest in bytes, `saves` the result of `digest_of_saves`.
     """
     metrics, configured = digest_of(table), digest_of(config)
+    # If the beginning has the digest of the previous content, the run has grown; otherwise it was overwritten.
     begins = None
     if previous_size is not None and len(table) >= previous_size:
         begins = digest_of(table[:previous_size])
@@ -33,10 +34,7 @@ def content_of(table: bytes, config: bytes, previous_size: int | None = None, sa
 
 
 def digest_of_saves(directory: Path, paths: Iterable[str]) -> str:
-    """A digest of saved policies, files or directories: their names, sizes, and bytes up to a limit for each file.
-
-    Where one can't be read, no other directory has the same.
-    """
+    """A digest of saved policies (files or directories): their names, sizes, and bytes up to a limit per file."""
     digest = blake2b(digest_size=16)
     try:
         for path in sorted(paths):
@@ -48,12 +46,13 @@ def digest_of_saves(directory: Path, paths: Iterable[str]) -> str:
                             break
                         digest.update(chunk)
     except OSError:
+        # A save that can't be read must not equal another one: the digest of the path is unique.
         return digest_of(os.fsencode(directory))
     return digest.hexdigest()
 
 
 def _files(directory: Path, path: str) -> Iterator[str]:
-    """The files of a save, in order, relative to the run."""
+    """The files of a save, sorted, relative to the run."""
     if not (directory / path).is_dir():
         yield path
         return

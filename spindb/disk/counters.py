@@ -1,8 +1,8 @@
-"""The column that counts the rows of a table, and what is odd about how it counts.
+"""The counter column of a table (epoch, iteration), and irregularities in it.
 
-It rises from row to row where one process wrote the file from beginning to end. Where it goes back or repeats, a
-second run was appended, two processes wrote, or several rows an epoch were logged; the steps tell the last apart, since
-they rise within an epoch.
+It increases from row to row if one process wrote the whole file. If it goes back or repeats, a second run was
+appended, two processes wrote the file, or several rows per epoch were logged. In the last case the steps still
+increase within an epoch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KEPT = "all rows are kept, in the order of the file"
 
 
 class _Step(NamedTuple):
-    """A numbered row and the one before it."""
+    """The counter in a row and in the row before it."""
 
     before: int | float
     after: int | float
@@ -30,15 +30,15 @@ class _Step(NamedTuple):
 
 @lru_cache(maxsize=64)  # most runs have the header of the run before
 def counter_of(names: tuple[str, ...]) -> int | None:
-    """The place of the column that counts upwards from row to row."""
+    """The index of the counter column."""
     lowered = [name.lower() for name in names]
     return next((lowered.index(name) for name in COUNTERS if name in lowered), None)
 
 
 def counting_problems(columns: Sequence[MetricSeries], lines: Sequence[int], path: str) -> tuple[Problem, ...]:
-    """Problems where the column that counts the rows goes back or repeats, once each with the first line.
+    """Problems of a counter column that goes back or repeats; each is reported once, with its first line.
 
-    `lines` holds the line of each row.
+    `lines` is the line number of each row.
     """
     place = counter_of(names_of(columns))
     if place is None:
@@ -65,7 +65,7 @@ def counting_problems(columns: Sequence[MetricSeries], lines: Sequence[int], pat
 def _repeated(
     columns: Sequence[MetricSeries], name: str, same: Sequence[_Step], lines: Sequence[int], path: str
 ) -> Problem:
-    """What a column that repeats a number says: harmless where the steps rise meanwhile, as a logger writes them."""
+    """The problem of a counter that repeats; harmless if the steps increase, as some loggers write several rows."""
     _, value, index = same[0]
     times = f"{name} {value} stands in the row before too{_more(len(same))}"
     told = steps_of(columns)
@@ -79,14 +79,14 @@ def _repeated(
 
 
 def counts_by_one(values: Sequence[Cell]) -> bool:
-    """Whether the cells are whole numbers, each by one greater than the one before."""
+    """Whether the cells are consecutive integers."""
     first = values[0] if values else None
     return type(first) is int and values == tuple(range(first, first + len(values)))
 
 
 def _rises(values: Sequence[Cell]) -> bool:
-    """Whether each is greater than the one before. NaN and text make it false."""
-    if counts_by_one(values):  # as most do, and quicker
+    """Whether each value is greater than the one before; false for NaN and text."""
+    if counts_by_one(values):  # true for most tables, and faster to check
         return True
     try:
         return all(map(lt, values, values[1:]))  # type: ignore[arg-type]

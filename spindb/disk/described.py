@@ -1,4 +1,4 @@
-"""What a pickle would build or call, described and not built; see `spindb.disk.codecs.pickles`."""
+"""Descriptions of the objects and calls in a pickle, which are never built; see `spindb.disk.codecs.pickles`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spindb.disk.told import told, told_text
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """A class or function by its place, not imported."""
+    """A class or function by module and name, not imported."""
 
     module: str
     name: str
@@ -23,19 +23,20 @@ class Global:
         return told_text(str(self))
 
 
-# Functions that make an instance of their first argument; protocols 0 and 1 spell the old module name.
+# Functions that create an instance of their first argument; protocols 0 to 2 use Python 2's module name.
 _MAKERS = {f"{module}.{name}" for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")}
 
 
 def is_maker(target: object) -> bool:
-    """Whether it is one of the functions that make an instance of their first argument."""
+    """Whether `target` is a function that creates an instance of its first argument."""
     return isinstance(target, Global) and str(target) in _MAKERS
 
 
 @dataclass(slots=True, eq=False)
 class Built:
-    """What a call (``called``) or an instantiation would have made: callable, arguments, state."""
+    """The result of a call (``called``) or an instantiation: callable, arguments, state."""
 
+    # Not frozen, and compared by identity: the pickle sets the state after it has referred to the object.
     callable: Any
     args: Any = ()
     kwargs: Any = None
@@ -45,7 +46,7 @@ class Built:
 
     @property
     def call(self) -> str:
-        """What unpickling would call, as it would be written."""
+        """The call that unpickling would make, as text."""
         args = self.args if isinstance(self.args, tuple) else (self.args,)
         inside = told(args)[1:-1].removesuffix(",")
         return f"{told_text(self.class_path) or 'something'}({inside})"
@@ -56,7 +57,7 @@ class Built:
 
     @property
     def class_path(self) -> str:
-        """``module.Class`` where it is known, else an empty text."""
+        """``module.Class`` if it is known, else an empty text."""
         target = self.callable
         if is_maker(target) and isinstance(self.args, tuple) and self.args:
             target = self.args[0]
@@ -64,7 +65,7 @@ class Built:
 
     @property
     def attributes(self) -> dict[Any, Any]:
-        """The instance's attributes as far as the state is a dict (or a pair of dict and slots)."""
+        """The instance's attributes if the state is a dict, or a pair of dicts (``__dict__`` and slots)."""
         state = self.state
         if isinstance(state, tuple) and len(state) == 2:
             parts = [part for part in state if isinstance(part, dict)]

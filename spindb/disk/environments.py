@@ -17,22 +17,22 @@ from spindb.disk.described import Built
 from spindb.disk.gymclasses import BASES, Identified, identify, same_environment
 from spindb.records import EnvironmentHint
 
-_MAX_CHAIN = 32
+_MAX_CHAIN = 32  # nested wrappers; a state may refer to itself
 _ID = re.compile(r"(?:[\w.\-]+:)?(?:[\w:\-]+/)?[\w.:\-]+\Z", re.ASCII)
 _LONGEST_ID = 200
 _NOTHING = "none null nil nan na n/a unknown undefined unspecified tbd todo true false default"
 _NO_ID = frozenset(_NOTHING.split())
 _LONGEST_VALUE = 60  # characters of an argument in a message
 _ID_IN_NAME = re.compile(r"(?<![a-z0-9])([a-z][a-z0-9]*)-v(\d{1,2})(?![0-9])", re.IGNORECASE)
-_MAX_LIMIT = 2**31  # steps
+_MAX_LIMIT = 2**31  # steps; larger limits are damaged values
 INNER = ("env", "_env", "venv")
-"""What wrappers call the environment inside them."""
+"""Attributes of wrappers that contain the inner environment."""
 SPECS = ("spec", "_spec", "_cached_spec")
-"""What environments call the registered id that they were made by, with its arguments."""
+"""Attributes of environments that contain the spec: the registered id and its arguments."""
 
 
 def environment_in_state(data: bytes) -> EnvironmentHint:
-    """What a saved state (the bytes of ``vars.pkl``) says of its environment.
+    """Information on the environment in a saved state (the bytes of ``vars.pkl``).
 
     Raises:
         PickleError: the state can't be read; the message says why.
@@ -72,6 +72,7 @@ def hint_of(layers: Sequence[Built]) -> EnvironmentHint:
     An id in a spec is certain; the id that follows from class, limit and arguments is the next best.
     """
     classes = tuple(layer.class_path for layer in layers)
+    # An episode ends at the shortest of several nested time limits.
     limit = min((steps for layer in layers if (steps := limit_of(layer))), default=None)
     for layer in layers:
         for name in SPECS:
@@ -82,7 +83,7 @@ def hint_of(layers: Sequence[Built]) -> EnvironmentHint:
 
 
 def _why_no_id(classes: tuple[str, ...], found: Identified) -> str | None:
-    """Why no id follows from a known class: it was made with arguments that no id stands for."""
+    """Why a known class has no id: it was created with arguments that no registered id has."""
     if found.id or not found.arguments:
         return None
     made_with = ", ".join(f"{name}={_short(value)}" for name, value in found.arguments.items())
@@ -104,15 +105,15 @@ def is_plain(value: object) -> bool:
 
 
 def is_environment_id(text: object) -> bool:
-    """Whether a text can be an environment's id: a word, perhaps with a module before a colon or a namespace and ``/``.
+    """Whether a text can be an environment's id: a word, optionally with ``module:`` or ``namespace/`` before it.
 
-    The text of an object, a lambda or a ``functools.partial`` is none, nor is one that spells a number or nothing
+    The text of an object, a lambda or a ``functools.partial`` is not an id, nor is a number or a placeholder
     (``None``, ``unknown``).
     """
     return isinstance(text, str) and len(text) <= _LONGEST_ID and _is_id(text)
 
 
-@lru_cache(maxsize=256)  # runs have theirs in common
+@lru_cache(maxsize=256)  # many runs have the same environment
 def _is_id(text: str) -> bool:
     if not _ID.match(text):
         return False
@@ -120,11 +121,10 @@ def _is_id(text: str) -> bool:
 
 
 def classes_begun(mentioned: tuple[str, ...]) -> tuple[str, ...]:
-    """The environment's classes as far as a state that breaks off mentions them: wrappers, then the inner one.
+    """The environment's classes in a truncated state: wrappers, then the inner environment, as far as known."""
 
-    A pickle names an object's class before its attributes, so what comes after the first class that is
-    no wrapper belongs to that one's attributes.
-    """
+    # A pickle names an object's class before its attributes, so classes after the first one that is not a wrapper
+    # belong to attributes of that environment.
     chain: list[str] = []
     for path in mentioned:
         if path.startswith(("copyreg.", "copy_reg.", "builtins.", "__builtin__.", "joblib.", "numpy.")):
@@ -136,10 +136,10 @@ def classes_begun(mentioned: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def environment_in_name(name: str, classes: tuple[str, ...] = ()) -> str | None:
-    """The id that a directory's or experiment's name spells in any case: ``grid-ppo_cartpole-v0_hid32``.
+    """The id in a directory's or experiment's name, ignoring case: ``grid-ppo_cartpole-v0_hid32``.
 
-    None where `classes`, those of the saved environment, are known and the innermost is no class of such an id: a
-    name is a weaker evidence than a state. None where it spells two ids: ``hopper-v2_to_walker2d-v2``.
+    None if `classes`, those of the saved environment, are known and the innermost is not a class of that id, because a
+    state is stronger evidence. None for two ids: ``hopper-v2_to_walker2d-v2``.
     """
     spelled = {
         f"{base}-v{int(match[2])}"
@@ -160,13 +160,13 @@ def _layers_of(env: object) -> Iterator[Built]:
 
 
 def limit_of(layer: Built) -> int | None:
-    """The steps after which a layer ends an episode; None where it is no time limit."""
+    """The number of steps after which a layer ends an episode; None if it has no time limit."""
     found = layer.attributes.get("_max_episode_steps")
     return found if isinstance(found, int) and 0 < found < _MAX_LIMIT else None
 
 
 def spec_id(spec: object) -> str | None:
-    """The id in an ``EnvSpec``: an attribute of its state, or the first argument it was made with."""
+    """The id in an ``EnvSpec``: an attribute of its state, or its first constructor argument."""
     if not isinstance(spec, Built):
         return None
     found = spec.attributes.get("id") or spec.attributes.get("_id")

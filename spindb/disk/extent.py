@@ -1,4 +1,4 @@
-"""Whether a table is small enough to be read: told by counting bytes, before anything is made of them."""
+"""Checks that a table is small enough to read, by counting bytes before anything is parsed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ _SEPARATORS = (b"\t", b" ", b",", b";")
 
 
 def check_extent(data: bytes) -> None:
-    """Refuse the bytes of a ``progress.txt`` that hold more columns, lines or cells than `limits` allows.
+    """Check the bytes of a ``progress.txt`` against the limits on columns, lines and cells.
 
     Raises:
-        TooLargeError: they do; it says of what there is too much.
+        TooLargeError: there are too many; the message says of what.
     """
+    # Each count is skipped if the number of bytes is below the limit: an ordinary table costs one search.
     end = data.find(b"\n")
     header = end if end >= 0 else len(data)
     if header > limits.COLUMNS:
         _check(header, limits.HEADER, "bytes in its first line")
+        # The separator is unknown here. The most frequent candidate gives an upper bound of the columns.
         _check(max(data.count(mark, 0, header) for mark in _SEPARATORS) + 1, limits.COLUMNS, "columns")
     if len(data) > limits.LINES:
         lines = max(data.count(b"\n"), data.count(b"\r"))

@@ -1,9 +1,9 @@
-"""Numbers whose thousands are grouped: ``1.500,5`` and ``1,500.5``, and what ``2.000`` and ``5,000`` are beside them.
+"""Numbers with grouped thousands: ``1.500,5`` and ``1,500.5``, and ``2.000`` or ``5,000`` in the same column.
 
-Alone, ``2.000`` is 2 and ``5,000`` may be 5 or 5000. A cell with both signs, or with two groups, shows which one groups
-and which one is the decimal sign; the cells of its column are read alike, and those of other columns of the file that
-show nothing themselves. Where the cells of a column, or of the file, contradict each other, what has two readings
-stays text: no number is ever wrong by a factor of a thousand.
+Without context, ``2.000`` is 2 and ``5,000`` may be 5 or 5000. A cell with both signs, or with two groups, shows which
+sign groups thousands and which one is the decimal sign. It applies to its column, and to other columns of the file
+without such a cell. If cells of a column or of the file contradict each other, ambiguous cells remain text: no number
+may be wrong by a factor of a thousand.
 """
 
 from __future__ import annotations
@@ -15,29 +15,31 @@ from enum import Enum
 from spindb.disk.cells import parse_cell
 from spindb.records import Cell
 
+# SHOWS: cells that have only one reading. MAY_BE: one group of three digits, which has two.
 _SHOWS_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})\Z")
 _SHOWS_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})\Z")
 _MAY_BE_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}\Z")
 _MAY_BE_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")
 _DECIMAL_POINT = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?\Z")
-_HINT = re.compile(r"\d,\d|\d\.\d{3}\.\d{3}")  # without one of these in a file no sign groups
+# quick test for the whole file: without a match, no sign groups thousands
+_HINT = re.compile(r"\d,\d|\d\.\d{3}\.\d{3}")
 
 
 class Grouping(Enum):
-    """Which sign groups the thousands of a column."""
+    """The sign that groups the thousands of a column."""
 
     POINT = "point"
     COMMA = "comma"
-    UNCLEAR = "unclear"  # cells with two readings stay text
+    UNCLEAR = "unclear"  # ambiguous cells remain text
 
     def shows_in(self, text: str | None) -> bool:
-        """Whether this sign is in a text."""
+        """Whether a text contains this sign."""
         return text is not None and {"point": ".", "comma": ","}.get(self.value, "") in text
 
 
 class _Signs:
-    """Which spellings stand in a column."""
+    """The notations that occur in a column."""
 
     __slots__ = ("decimal_comma", "decimal_point", "may_commas", "may_points", "shows_commas", "shows_points")
 
@@ -47,6 +49,7 @@ class _Signs:
         for text in texts:
             if text is None or not ("." in text or "," in text):
                 continue
+            # 1.500 also matches the decimal patterns below, so the ambiguous cases come first.
             if _MAY_BE_POINTS.match(text):
                 self.may_points = True
             elif _MAY_BE_COMMAS.match(text):
@@ -62,17 +65,18 @@ class _Signs:
 
 
 def may_group(text: str, separator: str | None) -> bool:
-    """Whether a sign may group thousands in a file with that text; false for nearly every file."""
+    """Whether a sign may group thousands in a file with that text; false for almost all files."""
     found = _HINT.search(text)
     return found is not None and (separator != "," or '"' in text or "." in found[0])
 
 
 def groupings(columns: Sequence[Sequence[str | None]], *, decimal_comma: bool) -> list[Grouping | None]:
-    """For each column, given as its cells' texts, which sign groups its thousands; None where none does.
+    """For each column, given as the texts of its cells, the sign that groups its thousands, or None.
 
-    `decimal_comma` says that a comma is the file's decimal sign.
+    `decimal_comma`: a comma is the file's decimal sign.
     """
     signs = [_Signs(column) for column in columns]
+    # What the file as a whole shows. It applies to columns that show nothing themselves.
     points = decimal_comma or any(sign.shows_points for sign in signs)
     commas = any(sign.shows_commas for sign in signs)
     decimal_points = commas or any(sign.decimal_point for sign in signs)
@@ -95,9 +99,9 @@ def groupings(columns: Sequence[Sequence[str | None]], *, decimal_comma: bool) -
 
 
 def read_grouped(text: str, grouping: Grouping) -> Cell:
-    """The number that a cell is in a column with that grouping; None where the text is none with such a sign.
+    """The number in a cell of a column with that grouping; None if the text is not a number with this sign.
 
-    Where the grouping is unclear, a number with two readings is its text.
+    If the grouping is unclear, an ambiguous number is returned as text.
     """
     if grouping is Grouping.UNCLEAR:
         return text if _MAY_BE_POINTS.match(text) or _MAY_BE_COMMAS.match(text) else None

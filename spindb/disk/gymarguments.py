@@ -1,8 +1,8 @@
-"""The arguments of the environments of gym and gymnasium, in the order in which their states keep them, with defaults.
+"""Constructor arguments of gym's and gymnasium's environments, in the order of their saved states, with defaults.
 
-An environment that pickles by its constructor's arguments writes all of them down, those too that were never given.
-Only by the defaults can it be told whether any was. A test compares them with the installed packages; those of
-``robotics`` are gym's before 0.22.
+An environment that pickles its constructor's arguments saves all of them, including those that were not given. The
+defaults show which ones were. A test compares them with the installed packages; those of ``robotics`` are gym's
+before 0.22.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 _RENDERING = "render_mode verbose width height camera_id camera_name default_camera_config max_geom visual_options"
 WITHOUT_EFFECT = frozenset(_RENDERING.split())
-"""Arguments that change what is shown, and nothing that a policy meets."""
+"""Arguments that affect only rendering, not observations, rewards or dynamics."""
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "box2d.bipedal_walker.BipedalWalker": {"render_mode": None, "hardcore": False},
@@ -295,4 +295,4 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
     "toy_text.blackjack.BlackjackEnv": {"render_mode": None, "natural": False, "sab": False},
 }
-"""By the class, without its package."""
+"""Arguments by class, without the package: gym and gymnasium have the same ones."""

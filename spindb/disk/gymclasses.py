@@ -1,12 +1,12 @@
-"""Which id gym and gymnasium gave to a class with a time limit and arguments.
+"""The ids that gym and gymnasium registered for a class with a time limit and arguments.
 
-Environments that pickle by their constructor's arguments ("EzPickle": Box2D, MuJoCo, robotics) carry no id. Class,
-time limit and arguments tell it, where they are those under which an id was registered. With any other argument they
-are not that id's environment, and none is claimed. Ids changed while classes kept their names; the wrappers around
-the environment tell the releases apart:
+Environments that pickle their constructor's arguments ("EzPickle": Box2D, MuJoCo, robotics) have no id in their state.
+Class, time limit and arguments identify it if they are those of a registered id. With any other argument the
+environment is a different one and gets no id. Ids changed while classes kept their names; the wrappers around the
+environment distinguish the releases:
 
-- gym before 0.21: no ``order_enforcing`` around it;
-- gym 0.21 to 0.26: with it;
+- gym before 0.21: without ``order_enforcing``;
+- gym 0.21 to 0.26: with ``order_enforcing``;
 - gymnasium before 1.0: wrappers in modules of their own; since 1.0: in ``gymnasium.wrappers.common``.
 """
 
@@ -23,7 +23,7 @@ _PACKAGES = ("gymnasium", "gym")
 
 
 class Registered(NamedTuple):
-    """What an id stands for: time limit in steps (None: none), arguments other than the defaults, and the id."""
+    """A registered id: time limit in steps or None, arguments that differ from the defaults, and the id."""
 
     limit: int | None
     arguments: Mapping[str, Any]
@@ -32,12 +32,13 @@ class Registered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The id that was found; else ``arguments``, where other arguments than those of an id are why there is none."""
+    """The id, or None; ``arguments`` is set if they are the reason why there is no id."""
 
     id: str | None
     arguments: Mapping[str, Any] | None = None
 
 
+# MuJoCo's modules: name of the id, class, and time limit in steps.
 _BASES = {
     "ant": ("Ant", "AntEnv", 1000),
     "half_cheetah": ("HalfCheetah", "HalfCheetahEnv", 1000),
@@ -51,6 +52,7 @@ _BASES = {
     "pusher": ("Pusher", "PusherEnv", 100),
     "reacher": ("Reacher", "ReacherEnv", 50),
 }
+# Version 3 added arguments to these six environments only. Version 2 has no suffix in the module's name.
 _WITH_VERSION_3 = ("ant", "half_cheetah", "hopper", "humanoid", "swimmer", "walker2d")
 _ONLY_VERSION_2 = {"striker": ("Striker", "StrikerEnv", 100), "thrower": ("Thrower", "ThrowerEnv", 100)}
 
@@ -67,6 +69,7 @@ def _mujoco() -> dict[str, list[Registered]]:
 
 def _robotics() -> dict[str, list[Registered]]:
     found: dict[str, list[Registered]] = {}
+    # gym registers each hand task with a random target and, with the same class, for rotations alone.
     turned = {"Block": {"RotateZ": "z", "RotateParallel": "parallel", "RotateXYZ": "xyz"}}
     for suffix, reward in (("", {}), ("Dense", {"reward_type": "dense"})):
         for module, name in (
@@ -88,7 +91,7 @@ def _robotics() -> dict[str, list[Registered]]:
     return found
 
 
-# As the newest release of each package has them; what others had instead is in _OF_RELEASE.
+# Ids in the newest release of each package; _OF_RELEASE has the ids of older releases.
 REGISTERED: Mapping[str, Sequence[Registered]] = {
     "classic_control.cartpole.CartPoleEnv": [Registered(200, {}, "CartPole-v0"), Registered(500, {}, "CartPole-v1")],
     "classic_control.pendulum.PendulumEnv": [Registered(200, {}, "Pendulum-v1")],
@@ -112,9 +115,9 @@ REGISTERED: Mapping[str, Sequence[Registered]] = {
     **_mujoco(),
     **_robotics(),
 }
-"""By the class, without its package."""
+"""Registered ids by class, without the package."""
 
-# Another id where the release is this one; "" where the same state may be of two.
+# The id in that release instead; "" if the same state may have two ids.
 _OF_RELEASE: Mapping[Release, Mapping[str, str]] = {
     "gym": {
         "Pendulum-v1": "Pendulum-v0",
@@ -142,7 +145,7 @@ BASES = {
     for of_class in REGISTERED.values()
     for registered in of_class
 }
-"""Names of environments without their versions, by their lower-case spelling."""
+"""Names of environments without versions, by their lower-case names."""
 
 
 def identify(classes: Sequence[str], limit: int | None, state: Mapping[str, Any]) -> Identified:
@@ -160,6 +163,7 @@ def identify(classes: Sequence[str], limit: int | None, state: Mapping[str, Any]
     layout = DEFAULTS.get(suffix, {})
     arguments = _given(layout, state)
     of_limit = [found for found in registered if found.limit == limit]
+    # The arguments must be exactly those of the id: a Hopper with another healthy_reward is another environment.
     for found in of_limit:
         if dict(found.arguments) == arguments:
             return Identified(_of_release(found.id, _release(package, classes, state), state))
@@ -167,21 +171,21 @@ def identify(classes: Sequence[str], limit: int | None, state: Mapping[str, Any]
 
 
 def same_environment(env_id: str, class_path: str) -> bool:
-    """Whether an id, whatever its version and its letters' case, is among those that the class was registered under."""
+    """Whether the class was registered under an id, ignoring version and case."""
     suffix = class_path.partition(".envs.")[2]
     base = env_id.partition("-")[0].lower()
     return any(found.id.partition("-")[0].lower() == base for found in REGISTERED.get(suffix, ()))
 
 
 def registered_class(class_path: str) -> str | None:
-    """The id that a class of gym or gymnasium was registered under first; None for other classes."""
+    """The first registered id of a class of gym or gymnasium; None for other classes."""
     package, _, suffix = class_path.partition(".envs.")
     found = REGISTERED.get(suffix) if package in _PACKAGES else None
     return found[0].id if found else None
 
 
 def differing(env_id: str, class_path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some arguments that make another environment than the id's, whatever its version."""
+    """The arguments that differ from those of the id, ignoring its version."""
     suffix = class_path.partition(".envs.")[2]
     name = env_id.partition("-v")[0]
     usual = dict(DEFAULTS.get(suffix, {}))
@@ -192,9 +196,9 @@ def differing(env_id: str, class_path: str, arguments: Mapping[str, Any]) -> dic
 
 
 def arguments_given(class_path: str, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments other than the defaults that an environment was made with.
+    """The constructor arguments of an environment that differ from the defaults.
 
-    Of a class that is not gym's or gymnasium's those that it pickles by, where they have names.
+    For classes outside gym and gymnasium, the pickled keyword arguments.
     """
     package, _, suffix = class_path.partition(".envs.")
     if package in _PACKAGES:
@@ -204,7 +208,7 @@ def arguments_given(class_path: str, state: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _given(layout: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments other than the defaults that the environment was made with."""
+    """The constructor arguments that differ from the defaults."""
     named: dict[str, Any] = {}
     if "_ezpickle_args" in state or "_ezpickle_kwargs" in state:
         args, kwargs = state.get("_ezpickle_args") or (), state.get("_ezpickle_kwargs") or {}
@@ -213,7 +217,7 @@ def _given(layout: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any
             named[names[place] if place < len(names) else f"argument {place + 1}"] = value
         named |= {str(name): value for name, value in (kwargs.items() if isinstance(kwargs, dict) else ())}
         named = {name: value for name, value in named.items() if name not in ("self", "__class__")}
-    else:  # it keeps arguments as attributes, if at all
+    else:  # not an EzPickle: some classes keep arguments as attributes of the same name
         named = {name: state[name] for name in layout if name in state}
     return {
         name: value
@@ -223,7 +227,9 @@ def _given(layout: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any
 
 
 def _names(layout: list[str], args: Any) -> list[str]:
-    """The names of positional arguments; before gym 0.25 there was no ``render_mode``, a text or None, among them."""
+    """The names of the positional arguments."""
+
+    # Before gym 0.25 there was no render_mode. It is a text or None, so another first value means an older release.
     first = args[0] if isinstance(args, (tuple, list)) and args else None
     if layout[:1] == ["render_mode"] and first is not None and not isinstance(first, str):
         return layout[1:]
@@ -233,6 +239,7 @@ def _names(layout: list[str], args: Any) -> list[str]:
 def _equal(value: Any, default: Any) -> bool:
     if isinstance(value, (list, tuple)) and isinstance(default, (list, tuple)):
         return list(value) == list(default)
+    # Other types are descriptions of pickled objects, whose comparison means nothing.
     return type(value) in (bool, int, float, str, type(None)) and value == default
 
 
@@ -251,6 +258,8 @@ def _release(package: str, classes: Sequence[str], state: Mapping[str, Any]) -> 
 def _of_release(env_id: str, release: Release, state: Mapping[str, Any]) -> str | None:
     found = _OF_RELEASE[release].get(env_id, env_id)
     if env_id == "CarRacing-v3" and release == "gym 0.21":
+        # gym 0.21 to 0.26 registered three versions of CarRacing for one class. Each saved another number of
+        # arguments.
         count = len(state.get("_ezpickle_args") or ())
         return {0: "CarRacing-v0", 1: "CarRacing-v0", 2: "CarRacing-v1", 5: "CarRacing-v2"}.get(count)
     return found or None

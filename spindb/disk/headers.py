@@ -1,4 +1,4 @@
-"""Which line of a table is a header, and which columns it names."""
+"""Recognises header lines in a table and the columns that they name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from spindb.disk.cells import is_ambiguous, is_number, parse_cell
 from spindb.disk.counters import COUNTERS, counter_of
 from spindb.disk.metricnames import performance_in
 
+# What a column name may look like: begins with a letter, at most 100 characters.
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w ./()%:+\-#&*|^\[\]{}=<>~$@!?']{0,99}\Z")
 _WORDS = "none null nil nan na n/a true false yes no inf infinity error failed ok unknown missing"
 _VALUES = frozenset(_WORDS.split())
+# A word of prose: two letters or more, followed by nothing but word characters and punctuation, or by a space.
 _WORD = re.compile(r"[^\W\d_]{2,}[\w.,:;!?'\-]*\Z|[^\W\d_]{2,}[^\W\d]* ")
+# Spellings of metrics: LossPi, KLDiv, ep_len, eval/return, Q1.
 _METRIC = re.compile(r"[a-z][A-Z]|[A-Za-z]{2}[A-Z]+[a-z]|\w[_/]\w|[A-Za-z]\d")
 _COUNTING = "epochs iter iterations step steps timestep timesteps update updates episode"
 _COUNTED = frozenset((*COUNTERS, *_COUNTING.split()))
@@ -21,10 +24,10 @@ _Report = Callable[..., None]
 
 
 def are_data(fields: Sequence[str], below: Sequence[str] | None) -> bool:
-    """Whether the first line of a table is a row already, since there is no header.
+    """Whether the first line of a table is a row, because the table has no header.
 
-    It is where all its cells are numbers; and where some are, and each text stands above a text in the line
-    `below`. A name above a number makes it a header.
+    True if all its cells are numbers, or if some are and each text is above a text in the line `below`. A text above a
+    number is a column name.
     """
     filled = [field for field in fields if field]
     if not any(map(_is_number, filled)):
@@ -38,15 +41,15 @@ def are_data(fields: Sequence[str], below: Sequence[str] | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What stands around a line in the midst of a table, of rows that can be read.
+    """The surroundings of a line within a table.
 
     Attributes:
-        known: the names of all headers above.
-        names: those of the header in force, a field each.
-        first: the fields of the first row below that header, as text; None where there is none.
-        above: the fields of the last row above; None where there is none.
-        below: the fields of the lines that follow, the next one first, as many as are looked at.
-        own: whether the row above is read by the header in force.
+        known: the names in all headers above.
+        names: the names in the current header, one per field.
+        first: the fields of the first row below the current header, as text, or None.
+        above: the fields of the last row above, or None.
+        below: the fields of the next readable lines, up to a limit.
+        own: whether the row above belongs to the current header.
     """
 
     known: Collection[str]
@@ -58,25 +61,25 @@ class Place:
 
 
 def is_header(fields: Sequence[str], place: Place) -> bool:
-    """Whether a line in the midst of a table is a header, by which the rows below it are to be read.
+    """Whether a line within a table is a header for the rows below it.
 
-    One of the lines below has as many fields as a header has, or there is none below. Names are known in any case of
-    letters. Further, one of these holds:
+    One of the lines below must have as many fields as the header, unless there are no lines below. Names are compared
+    ignoring case. In addition, one of these rules must hold:
 
-    1. All fields are known names; then a name may be a number, as long as not all are.
-    2. None is a number, and at least half of them are known names, of two or more. One name may stand twice, and a
-       column may have no name: the names are made unique as those of the first header.
-    3. None is a known name, or one is that of a counter (``Epoch``): there are two or more, all different, all
-       look like names, and at least half of the fields below are numbers, and so are at least half of those
-       above where these are as many. Where there are as many fields as columns, the line may be prose
-       (``restored from disk``), and one of these holds, too:
+    1. All fields are known names; one may be a number, but not all.
+    2. No field is a number, there are two or more, and at least half are known names. Duplicate and empty names are
+       allowed and made unique, as in the first header.
+    3. No field is a known name, or one is the name of a counter (``Epoch``). There are two or more fields, all
+       different, that look like names. At least half of the fields below are numbers, and so are half of those above
+       if their count is the same. If there are as many fields as columns, the line may also be prose
+       (``restored from disk``), and one of these must hold, too:
 
-       - it names a counter where the column that counts the rows stands, and at least half of the fields are spelled
-         as metrics are (``LossPi``, ``ep_len``, ``eval/return``, ``return``, ``steps``);
-       - that column begins anew below: its number is not greater than its first one under the header in force;
-       - no column goes on counting there, and all fields are spelled as metrics are, or begin with a capital.
+       - it names a counter in the place of the counter column, and at least half of the fields are spelled like
+         metrics (``LossPi``, ``ep_len``, ``eval/return``, ``return``, ``steps``);
+       - the counter restarts below: its number is not greater than its first one under the current header;
+       - there is no counter that continues, and all fields are spelled like metrics or begin with a capital.
 
-    So a line of words is a header where its rows are none of the header in force, and prose where they go on counting.
+    So a line of words is a header if the rows below do not continue those above, and prose if they do.
     """
     named = without_empty_ends(fields)
     if not named or all(map(_is_number, named)):
@@ -84,6 +87,7 @@ def is_header(fields: Sequence[str], place: Place) -> bool:
     if place.below and not any(_fits(fields, named, below) for below in place.below):
         return False
     lowered = {name.lower() for name in place.known}
+    # Rules 1 and 2 come first: known names are certain evidence, while rule 3 judges by spelling.
     shared = sum(bool(field) and (field in place.known or field.lower() in lowered) for field in named)
     if shared == len(named) and (len(set(named)) == len(named) or len(named) > 2):
         return True
@@ -122,7 +126,7 @@ def _is_new(fields: Sequence[str], place: Place) -> bool:
 
 
 def _counter(place: Place) -> int | None:
-    """The place of the column that counts: by its name, else the first where it holds rising whole numbers."""
+    """The index of the counter column: by its name, else the first column if it has increasing integers."""
     found = counter_of(tuple(place.names))
     if found is not None or not place.own or place.first is None or place.above is None:
         return found
@@ -131,20 +135,21 @@ def _counter(place: Place) -> int | None:
 
 
 def _goes_on(place: Place, counter: int) -> bool | None:
-    """Whether a column counts on below a line; False where it begins anew, None where neither is known."""
+    """Whether the counter continues below a line; False if it restarts, None if unknown."""
     if not place.own or place.above is None or place.first is None:
         return None
     first, above, below = (parse_cell(fields[counter]) for fields in (place.first, place.above, place.below[0]))
     if not (isinstance(first, (int, float)) and isinstance(above, (int, float)) and isinstance(below, (int, float))):
         return None
+    # Compared with the first row, not the last: rows may repeat or step back a little within one training.
     return below > first
 
 
 def is_prose(fields: Sequence[str], place: Place) -> bool:
-    """Whether a line with as many fields as columns is text among rows of numbers, and no row.
+    """Whether a line with as many fields as columns is text among rows of numbers, not a row.
 
-    It is where words stand in the column that counts the rows, and where there is no number in it at all. A single
-    field, and cells such as ``None`` or ``1,5``, are those of a row.
+    True if it has words in the counter column, or no number at all. A single field, and cells such as ``None`` or
+    ``1,5``, belong to a row.
     """
     beside = place.above if place.above is not None else place.below[0] if place.below else None
     if len(fields) < 2 or beside is None or len(beside) != len(fields) or not _mostly_numbers(beside):
@@ -156,7 +161,7 @@ def is_prose(fields: Sequence[str], place: Place) -> bool:
 
 
 def without_empty_ends(fields: Sequence[str]) -> list[str]:
-    """The fields without empty ones behind the last that is not."""
+    """The fields without trailing empty ones."""
     count = len(fields)
     while count and not fields[count - 1]:
         count -= 1
@@ -164,7 +169,7 @@ def without_empty_ends(fields: Sequence[str]) -> list[str]:
 
 
 def unique_names(fields: Sequence[str], line: int, report: _Report) -> list[str]:
-    """The header's names, made unique and never empty."""
+    """The header's names, made unique and not empty; changes are reported."""
     seen: dict[str, int] = {}
     taken = set(fields)
     unique = []
@@ -197,7 +202,7 @@ def _is_word(field: str) -> bool:
 
 
 def _is_value(field: str) -> bool:
-    """Whether a field can be a cell of a row: a number, nothing, or what stands for one of them."""
+    """Whether a field can be a cell of a row: a number, an ambiguous number, a placeholder or empty."""
     return not field or _is_number(field) or field.lower() in _VALUES or is_ambiguous(field)
 
 

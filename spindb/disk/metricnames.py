@@ -1,8 +1,8 @@
-"""Which column is a run's performance, and which counts its steps: loggers call them otherwise.
+"""Finds a run's performance column and its step counter, under the names that different loggers use.
 
-Names are compared by their letters alone, in any case: ``eval/mean_reward`` is ``evalmeanreward``. A name is one of a
-performance where its letters are words of `_RETURN`, `_MEAN`, `_EPISODE`, `_TEST` and `_OTHER` from end to end, with
-exactly one of `_RETURN`. `docs/formats.md` shows the order in which they count.
+Names are compared by their letters, ignoring case: ``eval/mean_reward`` is ``evalmeanreward``. A name is a performance
+if its letters consist entirely of the words below, with exactly one word for a return, reward or score.
+`docs/formats.md` shows the order of precedence.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _OTHER = (
     *("total", "sum", "cumulative", "undiscounted", "raw", "agent", "policy"),
 )
 _WORDS = (*_RETURN, *_REWARD, *_SCORE, *_TEST, *_MEAN, *_EPISODE, *_OTHER)
-_FIRST = ("AverageTestEpRet", "AverageEpRet")  # as the original logger has them, within their kind
-_LONGEST = 80  # letters of a name that is made of the words above
+_FIRST = ("AverageTestEpRet", "AverageEpRet")  # the names of Spinning Up's logger, which come first within their kind
+_LONGEST = 80  # letters; longer names are not split into words
 _OWN_WORD = "performance"
 _STEPS = (
     *("totalenvinteracts", "totalsteps", "totaltimesteps", "timesteps", "envsteps", "steps", "totalenvsteps"),
@@ -36,7 +36,7 @@ _STEPS = (
 
 
 def performance_of(columns: Sequence[MetricSeries]) -> str | None:
-    """The column that is the run's performance: the first in order that holds a number, else the first."""
+    """The run's performance column: the first in order of precedence with a number, else the first."""
     candidates = _candidates(names_of(columns))
     if len(candidates) < 2:
         return candidates[0] if candidates else None
@@ -46,29 +46,33 @@ def performance_of(columns: Sequence[MetricSeries]) -> str | None:
 
 
 def performance_in(names: Sequence[str]) -> str | None:
-    """The first in order of those names that are a performance's."""
+    """The performance name with the highest precedence, or None."""
     return next(iter(_candidates(tuple(names))), None)
 
 
 def steps_of(columns: Sequence[MetricSeries]) -> str | None:
-    """The column that counts the steps in the environment, over the whole training."""
+    """The column that counts the environment steps of the whole training."""
     return _steps(names_of(columns))
 
 
-@lru_cache(maxsize=64)  # most runs have the columns of the run before
+@lru_cache(maxsize=64)  # most runs have the same columns as the run before
 def _steps(names: tuple[str, ...]) -> str | None:
     return next((name for name in names if _letters(name) in _STEPS), None)
 
 
 @lru_cache(maxsize=64)
 def _candidates(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of performances, the one that counts first."""
+    """The performance names, in order of precedence."""
     ranked = [(rank, place, name) for place, name in enumerate(names) if (rank := _rank(name)) is not None]
     return tuple(name for _, _, name in sorted(ranked))
 
 
 def _rank(name: str) -> tuple[int, ...] | None:
-    """What orders the names of performances: those of a test first; None for another metric's name."""
+    """The sort key of a performance name, or None for another metric.
+
+    In this order: test before training, Spinning Up's names before others, return before reward before score, with a
+    word for the mean before without.
+    """
     letters = _letters(name)
     if letters == _OWN_WORD:
         return 1, 2, 0, 0
@@ -86,11 +90,12 @@ def _letters(name: str) -> str:
 
 
 def _words(letters: str) -> list[str]:
-    """The letters as known words from end to end; none where they are not."""
+    """The letters split into known words; an empty list if that is impossible."""
     if len(letters) > _LONGEST:
         return []
-    ends: dict[int, list[str]] = {0: []}  # how each place was reached
+    ends: dict[int, list[str]] = {0: []}  # for each reachable position, the words up to it
     for place in range(len(letters)):
+        # Dynamic programming: the longest word first would fail for "epscore", which is "ep" and "score", not "eps".
         if place in ends:
             for word in _WORDS:
                 end = place + len(word)

@@ -1,4 +1,4 @@
-"""Problems of one table as they are met: what happens to many lines is one, what is lost is listed up to a limit."""
+"""Collects the problems of one table: repeated ones are counted, lost rows are listed up to a limit."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from spindb.records import Problem
 
-_MAX_LOST = 20  # rows that are left out and listed one by one
+_MAX_LOST = 20  # lost rows that are listed one by one
 _SHOWN = 40  # characters of a cell in a message
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What happens to several lines and is one problem."""
+    """A problem that occurs on several lines and is reported once."""
 
     line: int
     count: int = 1
@@ -37,7 +37,7 @@ class Notes:
             self.report(code, message, line)
 
     def count(self, code: str, message: str, line: int) -> None:
-        """The same happened to another line; in the message ``{n}`` stands for how many times."""
+        """Count a problem that may occur on several lines; ``{n}`` in the message is replaced by the count."""
         found = self.seen.get((code, message))
         if found is None:
             self.seen[code, message] = _Seen(line)
@@ -45,7 +45,7 @@ class Notes:
             found.count += 1
 
     def all(self) -> list[Problem]:
-        """The problems in the order of the lines in which they are met; those of the whole file come first."""
+        """All problems: single ones first, then the counted ones."""
         if self.lost > _MAX_LOST:
             self.report("more-odd-rows", f"{self.lost - _MAX_LOST} more rows are odd and left out")
         for (code, message), found in self.seen.items():
@@ -63,5 +63,5 @@ def many(count: int, noun: str) -> str:
 
 
 def short(text: str) -> str:
-    """A cell as a message shows it."""
+    """A cell, shortened for a message."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

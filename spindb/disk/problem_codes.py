@@ -1,4 +1,4 @@
-"""Every code of a problem and how bad it is. docs/formats.md says what each means, and a test compares the two."""
+"""All problem codes and their severities. docs/formats.md explains each code; a test compares both."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from types import MappingProxyType
 
 
 class Severity(Enum):
-    """How bad a problem is; the value says so in words."""
+    """How severe a problem is; the value is its description."""
 
     LOST = "data is lost, or may not be what it seems"
     UNUSABLE = "can't be read or used"
     ODD = "odd, and read all the same"
 
 
+# Within each tuple the most severe code comes first: this is the order in which ingest lists problems.
 _LOST = (
     *("nul-bytes", "ragged-row", "more-odd-rows", "no-final-newline", "encoding"),
     *("epoch-goes-back", "epoch-repeats", "second-header", "text-line", "no-header", "glued-row"),
@@ -49,16 +50,16 @@ SEVERITIES: Mapping[str, Severity] = MappingProxyType(
         **dict.fromkeys(_ODD, Severity.ODD),
     }
 )
-"""The severity of each code, the worst first."""
+"""The severity of each code, most severe first."""
 
 _ORDER = {code: place for place, code in enumerate(SEVERITIES)}
 
 
 def rank(code: str) -> tuple[int, str]:
-    """What orders codes, the worst first; a code that is not known comes first of all."""
+    """The sort key of a code, most severe first. An unknown code, from a newer version, comes before all."""
     return _ORDER.get(code, -1), code
 
 
 def severity(code: str) -> Severity:
-    """How bad a problem of that code is."""
+    """The severity of a code; unknown codes have the highest."""
     return SEVERITIES.get(code, Severity.LOST)

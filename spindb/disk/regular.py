@@ -1,11 +1,11 @@
-"""Opens regular files, and nothing else, for reading.
+"""Opens only regular files for reading.
 
-Whatever lies in a run directory was put there by others. To open a FIFO waits for a writer, to read ``/dev/zero``
-has no end, and a socket or a tape drive can't be read as a file. So a path is looked at before it is opened, opened
-without blocking, and looked at again, since it may have been replaced in between.
+The files of a run directory may be untrusted. Opening a FIFO waits for a writer, reading ``/dev/zero`` never ends, and
+a socket or a tape drive can't be read as a file. So a path is checked before it is opened, opened without blocking, and
+checked again, because it may have been replaced in between.
 
-A file that is a link is followed within the directory that the user named (`follow_links_within`), else it may name any
-file that the user can read: ``/proc/self/environ``, a key. Directories that are links are read where they lead.
+A link to a file is followed only within the directory that the user gave (`follow_links_within`). Otherwise it could
+name any file that the user can read, such as ``/proc/self/environ`` or a key. Links to directories are followed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import stat
 from contextvars import ContextVar
 
 _FLAGS = os.O_RDONLY
-for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):  # as far as this system has them
+for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):  # those that this system has
     _FLAGS |= getattr(os, _name, 0)
+# The last part of the path must not be a link when it is opened: _target has already resolved it.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 OF_THE_KERNEL = ("/proc/", "/sys/")
-"""What the kernel shows as files: links there lead to everything on the machine, whatever directory was named."""
+"""File systems of the kernel: their links lead anywhere on the machine, so they are refused in any directory."""
 
 _named: ContextVar[str | None] = ContextVar("named", default=None)
 _KINDS = {
@@ -35,73 +36,74 @@ _MORE = 1 << 16
 
 
 class UnfitFileError(OSError):
-    """The file is none that is read; ``strerror``, and ``str()``, say why."""
+    """The file must not be read; ``strerror`` and ``str()`` give the reason."""
 
     def __str__(self) -> str:
         return str(self.strerror)
 
 
 class NotRegularError(UnfitFileError):
-    """What is at the path is no regular file; ``strerror`` says what it is."""
+    """The path is not a regular file; ``strerror`` says what it is."""
 
 
 class LinkError(UnfitFileError):
-    """The file is a link that leads elsewhere; ``strerror`` says where."""
+    """The file is a link to a target outside the directory; ``strerror`` has the target."""
 
 
 class TooLargeError(UnfitFileError):
-    """The file is larger than it may be; ``strerror`` says how large and how large it may be."""
+    """The file exceeds its limit; ``strerror`` has the size and the limit."""
 
 
 def follow_links_within(directory: str | os.PathLike[str]) -> None:
-    """From here on follow links to files in that directory and below; without it, to those beside the link.
+    """From now on, follow links to files in that directory and below it; by default only in the link's own directory.
 
-    It holds for this thread (`contextvars`).
+    The setting is per thread (`contextvars`).
     """
     _named.set(os.fspath(directory))
 
 
 def open_regular(path: str | os.PathLike[str]) -> io.FileIO:
-    """The regular file at `path`, unbuffered, for reading.
+    """Open the regular file at `path` for reading, unbuffered.
 
     Raises:
-        NotRegularError: it is something else.
-        LinkError: it is a link that leads elsewhere.
+        NotRegularError: it is not a regular file.
+        LinkError: it is a link to a target outside the directory.
         OSError: it can't be opened.
     """
     return io.FileIO(_descriptor(path)[0])
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:
-    """Make sure that a library can open the file at `path` without waiting for ever.
+    """Check that a library can open the file at `path` without blocking.
 
     Raises:
-        NotRegularError: it is no regular file.
-        LinkError: it is a link that leads elsewhere.
-        OSError: it can't be looked at.
+        NotRegularError: it is not a regular file.
+        LinkError: it is a link to a target outside the directory.
+        OSError: it has no readable status.
     """
     _target(path)
 
 
 def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The content of the regular file at `path`, which has at most `limit` bytes.
+    """The content of the regular file at `path`, at most `limit` bytes.
 
     Raises:
-        NotRegularError: it is something else.
-        LinkError: it is a link that leads elsewhere.
-        TooLargeError: it has more bytes.
+        NotRegularError: it is not a regular file.
+        LinkError: it is a link to a target outside the directory.
+        TooLargeError: it has more than `limit` bytes.
         OSError: it can't be read.
     """
     return read_with_time(path, limit)[0]
 
 
 def read_with_time(path: str | os.PathLike[str], limit: int) -> tuple[bytes, float]:
-    """As `read_regular`, with the file's modification time in seconds since the epoch."""
+    """Like `read_regular`, with the file's modification time in seconds since the epoch."""
     descriptor, status = _descriptor(path)
     try:
         _check_size(status.st_size, limit)
+        # One byte more than the size: a result of exactly that size needs no second read to see the end.
         data = os.read(descriptor, status.st_size + 1)
-        if len(data) != status.st_size:  # it grew, or the system gives less at a time
+        if len(data) != status.st_size:  # it grew, or the system returned less than requested
             data = _all_of(descriptor, data, limit)
     finally:
         os.close(descriptor)
@@ -120,10 +122,11 @@ def _descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
 
 
 def _target(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """The path of the regular file, where it is a link that of the file that it leads to."""
+    """The path of a regular file, with a link resolved to its target."""
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
         place = os.path.realpath(path)
+        # The kind before the place: a link to a device is reported as a device.
         _check_kind(os.stat(path))
         named = _named.get() or os.path.dirname(path)
         within = os.path.realpath(named)

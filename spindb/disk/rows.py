@@ -1,8 +1,8 @@
-"""Reads a table line by line: each row by the header in force, what is lost with its line and count.
+"""Reads an irregular table line by line and reports everything that is left out.
 
-A header in mid-file (`spindb.disk.headers.is_header`) is in force for the rows below it, and adds the columns that
-it names first; rows above have empty cells there. What happens to many lines is one problem with the first line and
-a count; rows that are left out are listed one by one, up to a limit.
+A header in mid-file (`spindb.disk.headers.is_header`) applies to the rows below it and may add columns; rows above
+have empty cells there. A problem of many lines is reported once, with the first line and a count. Rows that are left
+out are listed one by one, up to a limit.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from spindb.disk.separated import Dialect, decode, dialect_of, is_comment, split
 from spindb.disk.textcells import read_text_numbers
 from spindb.records import Cell, MetricSeries, Problem
 
-_MAX_HEADERS = 100  # that name new columns: the cells of rows above are made empty there
-_LOOKED_AT = 20  # lines below one that may be a header
+_MAX_HEADERS = 100  # that add columns: each one adds a column of empty cells for all rows above
+_LOOKED_AT = 20  # lines examined below a possible header: bounds the time for files of many such lines
 
 
 class Rows(NamedTuple):
-    """Columns of equal length, the line of each row, and what was odd."""
+    """Columns of equal length, the line number of each row, and the problems."""
 
     columns: tuple[MetricSeries, ...]
     lines: list[int]
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A header: its fields as they stand there, its text, and for each field the place of its column."""
+    """A header: its fields and text as in the file, and for each field the index of its column."""
 
     fields: list[str]
     text: str
@@ -50,11 +50,11 @@ class _Row(NamedTuple):
     header: _Header
     cells: list[Cell]
     line: int
-    texts: Sequence[str] = ()  # the cells as they stand there, kept where a sign may group thousands
+    texts: Sequence[str] = ()  # the cells as in the file; kept only if a sign may group thousands
 
 
 def read_rows(data: bytes, path: str) -> Rows:
-    """Read the bytes of a table that is not clean, and not empty."""
+    """Read the bytes of a table that the fast reader refused and that is not empty."""
     notes = _Notes(path)
     text, odd = decode(data)
     if odd is not None:
@@ -75,12 +75,14 @@ class _Reader:
         self.dialect = dialect
         self.notes = notes
         self.names: list[str] = []
-        self.places: dict[str, int] = {}  # of all names, as they stand in headers
-        self.spelled: dict[str, str | None] = {}  # those names by lower case; None for several
+        self.places: dict[str, int] = {}  # index of each name, as spelled in headers
+        self.spelled: dict[str, str | None] = {}  # those names by lower case; None if several differ only in case
         self.header: _Header | None = None
-        self.headers = 0  # in mid-file, that named new columns
+        self.headers = 0  # headers in mid-file that added columns
         self.rows: list[_Row] = []
-        self.first: _Row | None = None  # below the header in force
+        self.first: _Row | None = None  # below the current header
+        # Possible rows without a line break. They are decided at the end, when the kinds of cells of all columns
+        # are known.
         self.glued: list[_Row] = []
 
     def read(self) -> None:
@@ -103,7 +105,7 @@ class _Reader:
             self.notes.lose("nul-bytes", what, number)
 
     def take(self, line: str, index: int) -> None:
-        """Take a line that is not blank."""
+        """Process a line that is not blank."""
         fields = self.dialect.fields(line)
         if self.header is None:
             self.begin(line, fields, index)
@@ -111,7 +113,7 @@ class _Reader:
             self.take_row(self.header, line, fields, index + 1)
 
     def begin(self, line: str, fields: list[str], index: int) -> None:
-        """Take a line in front of any row: a comment, the header, or a row where there is no header."""
+        """Process a line before the first row: a comment, the header, or a row if there is no header."""
         number = index + 1
         if is_comment(line):
             fields = self.dialect.fields(line.lstrip()[2 if line.lstrip().startswith("//") else 1 :])
@@ -119,6 +121,7 @@ class _Reader:
                 self.notes.count("comment-line", "a comment{n}: stepped over", number)
                 return
             self.notes.report("comment-line", "the header stands in a comment: taken as header", number)
+        # Text such as a title or a warning above the header of a table with several columns.
         elif self.dialect.width > 1 and len(without_empty_ends(fields)) == 1:
             self.notes.count("comment-line", "a line of text before the header{n}: stepped over", number)
             return
@@ -134,9 +137,9 @@ class _Reader:
             self.header = self.put_in_force(fields, line, number)
 
     def put_in_force(self, fields: list[str], text: str, line: int) -> _Header:
-        """A header with those fields; columns that it names first are added.
+        """Make a header of those fields and add its new columns.
 
-        A name that differs from a known one in the case of letters alone is that one, unless the header has both.
+        A name that differs from a known one only in case is the same column, unless the header has both.
         """
         named = unique_names(without_empty_ends(fields), line, self.notes.report)
         lowered = Counter(map(str.lower, named))
@@ -156,13 +159,14 @@ class _Reader:
         return _Header(fields, text, places, counter_of(tuple(self.names[place] for place in places)))
 
     def is_another_header(self, line: str, fields: list[str], index: int) -> bool:
-        """Whether the line is a header; then it is in force."""
+        """Whether the line is a header; if so it becomes the current one."""
         header = self.header
         assert header is not None
         number = index + 1
         if fields == header.fields and not all(map(_spells_number, fields)):
             self.notes.count("repeated-header", "the header again in mid-file{n}: left out", number)
             return True
+        # Quick exits for ordinary rows, which begin with a number; the full test is expensive.
         if _spells_number(fields[0]) and fields[0] not in self.places:
             return False
         if any(map(_spells_number, fields)) and fields[0].lower() not in self.spelled:  # no header
@@ -184,7 +188,7 @@ class _Reader:
         return True
 
     def place(self, header: _Header, index: int, count: int) -> Place:
-        """What stands around a line of `count` fields, as `spindb.disk.headers` looks at it."""
+        """The surroundings of a line of `count` fields, for `spindb.disk.headers`."""
         own = bool(self.rows) and self.rows[-1].header is header
         first = _as_text(self.first) if own and self.first is not None else None
         above = _as_text(self.rows[-1]) if self.rows else None
@@ -192,7 +196,7 @@ class _Reader:
         return Place(self.places, names, first, above, self.lines_below(index, count), own)
 
     def lines_below(self, index: int, count: int) -> list[list[str]]:
-        """The fields of the next lines that can be read, up to one that has `count` or begins as a header does."""
+        """The fields of the next readable lines, up to one with `count` fields or one that begins like a header."""
         below: list[list[str]] = []
         following = self.following[index]
         while following is not None and len(below) < _LOOKED_AT:
@@ -204,7 +208,7 @@ class _Reader:
         return below
 
     def lose_prose(self, header: _Header, fields: list[str], place: Place, number: int) -> bool:
-        """Whether the line is text among rows of numbers; then it is left out."""
+        """Whether the line is text among rows of numbers; if so it is left out."""
         if len(fields) != len(header.places) or not is_prose(fields, place):
             return False
         shown = _short(" ".join(fields))
@@ -213,13 +217,15 @@ class _Reader:
         return True
 
     def below(self, index: int) -> list[str] | None:
-        """The fields of the next line that can be read."""
+        """The fields of the next readable line, or None."""
         following = self.following[index]
         return None if following is None else self.dialect.fields(self.lines[following])
 
     @cached_property
     def following(self) -> list[int | None]:
-        """For each line the next one that can be read."""
+        """For each line, the index of the next readable one."""
+        # Computed once, from the end: searching forward from each line would be quadratic in files of many blank
+        # lines.
         found: int | None = None
         following: list[int | None] = []
         for index in range(len(self.lines) - 1, -1, -1):
@@ -245,6 +251,7 @@ class _Reader:
             self.rows.append(row)
         elif is_comment(line) and line.lstrip().startswith("#"):
             self.notes.count("comment-line", "a comment{n}: stepped over", number)
+        # Two processes wrote into one file: the second one's header follows an unfinished row.
         elif header.text and line.endswith(header.text):
             self.notes.report("glued-row", "a header stands behind the row without a line break: both are read", number)
             self.take_row(header, "", self.dialect.fields(line.removesuffix(header.text)), number)
@@ -254,7 +261,7 @@ class _Reader:
             self.lose_ragged(header, len(fields), number)
 
     def name_unnamed(self, header: _Header, line: int) -> None:
-        """Columns without a name at the end of a header, since a cell stands in them."""
+        """Name unnamed columns at the end of a header, because a row has cells in them."""
         for position in range(len(header.places) + 1, len(header.fields) + 1):
             name = f"column{position}"
             while name in self.places:
@@ -304,25 +311,26 @@ class _Reader:
         return Rows(series, lines, self.notes.all())
 
     def separate_glued(self) -> None:
-        """Put the rows in that stand without a line break between them, where each part is like the whole rows."""
+        """Split lines of several rows without a line break, if each part looks like the complete rows."""
         if not self.glued:
             return
         kinds = _kinds_of(self.rows)
         counts = Counter(id(row.header) for row in self.rows)
         glued = Counter(id(row.header) for row in self.glued)
         for row in self.glued:
-            header, width = id(row.header), len(row.header.places)  # a column may have been named since
+            header, width = id(row.header), len(row.header.places)  # a column may have been named in the meantime
             parts = list(_parts(row)) if len(row.cells) % width == 0 else []
+            # There must be at least as many complete rows as glued ones: otherwise the header may simply be wrong.
             if parts and counts[header] >= glued[header] and all(_alike(part, kinds[header]) for part in parts):
                 message = f"{len(parts)} rows without a line break between them: all are read"
                 self.notes.report("glued-row", message, row.line)
                 self.rows += parts
             else:
                 self.lose_ragged(row.header, len(row.cells), row.line)
-        self.rows.sort(key=lambda row: row.line)  # stable: parts of a line stay in order
+        self.rows.sort(key=lambda row: row.line)  # the sort is stable: parts of a line stay in order
 
     def read_groups(self, columns: list[list[Cell]], lines: Sequence[int]) -> dict[int, set[int]]:
-        """Read the numbers of columns whose thousands are grouped; per column the rows that have two readings."""
+        """Read the numbers of columns with grouped thousands; returns the ambiguous rows of each column."""
         texts: list[list[str | None]] = [[None] * len(self.rows) for _ in columns]
         for index, row in enumerate(self.rows):
             for place, text in zip(row.header.places, row.texts, strict=False):
@@ -355,7 +363,7 @@ def _parts(row: _Row) -> Iterator[_Row]:
 
 
 def _kinds_of(rows: Sequence[_Row]) -> dict[int, list[set[str]]]:
-    """For each header (by its id) what kinds of cells stand below each of its fields."""
+    """For each header (by its id), the kinds of cells below each of its fields."""
     kinds: dict[int, list[set[str]]] = {}
     for row in rows:
         known = kinds.setdefault(id(row.header), [set() for _ in row.header.places])
@@ -366,7 +374,7 @@ def _kinds_of(rows: Sequence[_Row]) -> dict[int, list[set[str]]]:
 
 
 def _alike(part: _Row, kinds: Sequence[set[str]]) -> bool:
-    """Whether the part has numbers where all whole rows have them, whole numbers where those are whole."""
+    """Whether the part has numbers where all complete rows have them, and integers where those have integers."""
     return all(
         cell is None or len(seen) != 1 or _kind(cell) in seen or (seen == {"float"} and isinstance(cell, int))
         for cell, seen in zip(part.cells, kinds, strict=True)
@@ -374,7 +382,7 @@ def _alike(part: _Row, kinds: Sequence[set[str]]) -> bool:
 
 
 def _names_what_is_below(fields: Sequence[str], below: Sequence[str] | None) -> bool:
-    """Whether the text of a comment is a header: as many names as there are cells below, with numbers among those."""
+    """Whether a comment is the header: as many names as there are cells below, of which some are numbers."""
     if below is None or len(below) != len(fields) or any(map(_spells_number, fields)):
         return False
     numbers = sum(map(_spells_number, below))

@@ -1,7 +1,7 @@
-"""The files of one run directory, each read once; what can't be read becomes a problem.
+"""Reads the files of one run directory, each once; unreadable files become problems.
 
-Every part of a run (metrics, config, states, snapshots) is read within a guard of its own (`RunDirectory.part`):
-a defect in one is a problem with that part's path and leaves the others.
+Every part of a run (metrics, config, states, snapshots) is read separately (`RunDirectory.part`): an error in one is a
+problem with that part's path and does not affect the others.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class RunDirectory:
         self.problems.append(Problem(code, message, path))
 
     def data(self, name: str, limit: int | None = None) -> bytes:
-        """Content of a regular file, empty where it is absent or can't be read.
+        """Content of a regular file, empty if it is absent or unreadable.
 
-        `limit` is how many bytes it may have, where `limits.BYTES` does not say it.
+        `limit` is its largest size in bytes, needed if `limits.BYTES` does not have the name.
         """
         if name not in self._contents:
             self._contents[name] = self._read(name, limits.BYTES.get(name, limits.STATE) if limit is None else limit)
@@ -70,7 +70,7 @@ class RunDirectory:
         return data
 
     def mtime(self, name: str) -> float | None:
-        """When the file was written, in seconds since the epoch; None where that can't be told."""
+        """Modification time of a file in seconds since the epoch; None if unknown."""
         if name not in self._times:
             try:
                 self._times[name] = os.stat(f"{self._base}/{name}").st_mtime
@@ -95,13 +95,13 @@ class RunDirectory:
         return content_of(metrics, config, previous, digest_of_saves(self.directory, paths) if paths else "")
 
     def part(self, name: str, code: str, absent: _Absent, read: Callable[[], _Part]) -> _Part | _Absent:
-        """What `read` gives; `absent` and a problem with that code where it fails.
+        """The result of `read`; if it fails, `absent`, and a problem with that code.
 
         `name` is the path of the part, relative to the run.
         """
         try:
             return read()
-        except Exception as error:  # whatever a stranger's file makes a reader do, the other parts are kept
+        except Exception as error:  # untrusted files may cause any exception; the other parts are kept
             self.unreadable.add(name)
             if isinstance(error, OSError):
                 self.report(*why_unreadable(error), name)
@@ -111,7 +111,7 @@ class RunDirectory:
 
 
 def listed(directory: str | os.PathLike[str]) -> tuple[list[str], bool]:
-    """The names in a directory, sorted, and whether there are more than `limits.ENTRIES`, which are left out.
+    """The sorted names in a directory, and whether names beyond `limits.ENTRIES` were left out.
 
     Raises:
         OSError: it can't be listed.
@@ -147,7 +147,7 @@ def files_below(directory: str | os.PathLike[str], depth: int, within: str = "")
 
 
 def why_unreadable(error: OSError) -> tuple[str, str]:
-    """Code and message of the problem of a file that can't be read."""
+    """Problem code and message for a file that can't be read."""
     if isinstance(error, NotRegularError):
         return "not-a-regular-file", f"{error.strerror}: not opened"
     if isinstance(error, LinkError):
@@ -158,7 +158,7 @@ def why_unreadable(error: OSError) -> tuple[str, str]:
 
 
 def why_failed(error: Exception) -> str:
-    """Why a part could not be read, in words."""
+    """The reason why a part could not be read, for messages."""
     if isinstance(error, OSError):
         return why_unreadable(error)[1]
     if isinstance(error, MemoryError):
@@ -169,7 +169,7 @@ def why_failed(error: Exception) -> str:
 
 
 def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """The problems of a run as they are kept: few enough, none longer than a few lines."""
+    """The problems of a run, limited in number and length."""
     found = list(problems)
     kept = found[: limits.PROBLEMS]
     if len(found) > len(kept):

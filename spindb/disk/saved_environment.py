@@ -18,7 +18,7 @@ from spindb.disk.saved_values import SavedObject, SavedValue, class_path_of, sav
 
 @dataclass(frozen=True, slots=True)
 class SavedLayer:
-    """A wrapper, or the environment itself: its class, its attributes, and its time limit where it is one (steps)."""
+    """A wrapper, or the environment itself: class, attributes, and time limit in steps or None."""
 
     class_path: str
     attributes: Mapping[str, SavedValue]
@@ -31,16 +31,16 @@ class SavedLayer:
 
     @property
     def module(self) -> str:
-        """Where the class stands."""
+        """The module of the class."""
         return self.class_path.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class SavedEnvironment:
-    """What a state holds: ``wrappers`` (outermost first) around ``inner``.
+    """The environment of a state: ``wrappers`` (outermost first) around ``inner``.
 
-    ``arguments`` are those that it was made with, other than defaults where these are known; ``id`` is its spec's,
-    ``class_id`` one that its class was registered under.
+    ``arguments`` are constructor arguments, without those equal to known defaults; ``id`` is that of its spec,
+    ``class_id`` an id under which its class was registered.
     """
 
     wrappers: tuple[SavedLayer, ...]
@@ -55,6 +55,7 @@ def environment_of_layers(described: Sequence[Built], data: bytes) -> SavedEnvir
     layers = [_layer(layer, data, last=layer is described[-1]) for layer in described]
     inner = layers[-1]
     spec = next((found for layer in described for name in SPECS if spec_id(found := layer.attributes.get(name))), None)
+    # The spec has the arguments of make, which override those that the class saved.
     arguments = {**arguments_given(inner.class_path, inner.attributes), **_spec_arguments(spec, data)}
     return SavedEnvironment(
         tuple(layers[:-1]),
@@ -76,7 +77,7 @@ def _layer(described: Built, data: bytes, *, last: bool) -> SavedLayer:
 
 
 def _spec_arguments(spec: object, data: bytes) -> dict[str, SavedValue]:
-    """The arguments of ``make`` in a spec; gym called them ``_kwargs`` before 0.22."""
+    """The arguments of ``make`` in a spec; before gym 0.22 the attribute was ``_kwargs``."""
     if not isinstance(spec, Built):
         return {}
     read = saved_value(spec, data)

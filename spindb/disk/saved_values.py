@@ -1,8 +1,8 @@
-"""Values of a saved state as plain Python, read from what `spindb.disk.codecs.pickles` describes and never built.
+"""Converts the descriptions of `spindb.disk.codecs.pickles` to plain Python values, without building objects.
 
-Numbers, text, None, tuples, lists and dicts come back as they are, numpy's scalars as Python's numbers, arrays as
-`SavedArray`, classes and functions as `Reference`, dtypes as `SavedDtype`, other objects as `SavedObject`. What only
-running code could make is `Unread`, with words for a message.
+Numbers, text, None, tuples, lists and dicts are unchanged. numpy scalars become Python numbers, arrays `SavedArray`,
+classes and functions `Reference`, dtypes `SavedDtype`, other objects `SavedObject`. A value that only running code
+could create becomes `Unread`, with a description for messages.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TypeAlias, TypeGuard
 
 from spindb.disk.described import Array, Built, Global
 
-_MAX_DEPTH = 12
-_MAX_VALUES = 100_000
+_MAX_DEPTH = 12  # values in wrappers are shallow; the state as a whole may refer to itself
+_MAX_VALUES = 100_000  # of one state: shared parts are expanded, and could be many more than the file has
 _MAX_ARRAY = 1 << 28  # bytes
+# numpy's codes for numeric types: a character (struct's), or a kind with a size.
 _DTYPE = re.compile(r"[?bBhHiIlLqQefd]|[biuf][1248]")
+# numpy's codes in the characters of struct, which decodes scalars without numpy.
 _SCALARS = {
     "b1": "?",
     "i1": "b",
@@ -36,6 +38,7 @@ _SCALARS = {
 }
 _FRAME_ARGUMENTS = 4  # of numpy's _frombuffer: buffer, dtype, shape, order
 _ARRAY_STATE = 5  # of an array: version, shape, dtype, is_fortran, data
+# cloudpickle saves classes of __main__ with their code; these are the functions that rebuild them.
 _BY_VALUE = ("cloudpickle.cloudpickle._make_skeleton_class", "cloudpickle.cloudpickle._make_skeleton_enum")
 
 
@@ -58,7 +61,7 @@ class SavedDtype:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A class or function by its place: it is what stands there today."""
+    """A class or function by module and name: whatever is there now."""
 
     module: str
     name: str
@@ -69,14 +72,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What can't be had without running code; ``words`` say what it is."""
+    """A value that can't be read without running code; ``words`` describes it."""
 
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class SavedObject:
-    """An instance: its class (``module.Class``, empty where its code was saved with it) and its attributes."""
+    """An instance: its class (``module.Class``, empty if its code was saved with it) and its attributes."""
 
     class_path: str
     attributes: Mapping[str, SavedValue] = field(default_factory=dict)
@@ -90,17 +93,17 @@ SavedValue: TypeAlias = (
 
 
 def saved_value(described: object, data: bytes) -> SavedValue:
-    """What a described value is; see the module.
+    """Convert a description; see the module.
 
     Args:
-        described: of `spindb.disk.codecs.pickles.read_pickle`.
-        data: the file that it was read from, which holds the arrays of joblib.
+        described: from `spindb.disk.codecs.pickles.read_pickle`.
+        data: the file, which contains the arrays of joblib.
     """
     return _Reader(data).value(described, 0)
 
 
 class _Reader:
-    """Reads values of one file; what refers to itself, or to one thing very often, is not followed for ever."""
+    """Converts values of one file; limits end values that refer to themselves, or to one part very often."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -151,12 +154,13 @@ class _Reader:
 
 
 def class_path_of(layer: Built) -> str:
-    """``module.Class`` of an instance, where its class was saved by value (``__main__``) too; else an empty text."""
+    """``module.Class`` of an instance, also if its class was saved by value (``__main__``); else an empty text."""
     if layer.class_path:
         return layer.class_path
     args = layer.args if isinstance(layer.args, tuple) else ()
     for target in (layer.callable, *args[:1]):
         if isinstance(target, Built) and target.class_path in _BY_VALUE and len(target.args) > 1:
+            # Arguments of both functions: metaclass, name, bases, members, …
             members = target.args[3] if len(target.args) > 3 and isinstance(target.args[3], dict) else {}
             module = members.get("__module__", "__main__")
             return f"{module}.{target.args[1]}"
@@ -164,7 +168,7 @@ def class_path_of(layer: Built) -> str:
 
 
 def _dtype(described: object) -> SavedDtype | None:
-    """Of a pickled ``numpy.dtype``: its type, with the byte order of its state."""
+    """The type of a pickled ``numpy.dtype``, with the byte order in its state."""
     if not isinstance(described, Built) or described.class_path != "numpy.dtype":
         return None
     code = described.args[0] if isinstance(described.args, tuple) and described.args else None
@@ -177,6 +181,7 @@ def _dtype(described: object) -> SavedDtype | None:
 def _scalar(args: tuple[object, ...]) -> bool | int | float | Unread:
     found = _dtype(args[0]) if args else None
     raw = args[1] if len(args) > 1 else None
+    # Protocols before 3 have no bytes: they are text, one character per byte.
     if isinstance(raw, str):
         raw = raw.encode("latin-1", "replace")
     code = _SCALARS.get(found.text[-2:]) if found else None
@@ -187,7 +192,7 @@ def _scalar(args: tuple[object, ...]) -> bool | int | float | Unread:
 
 
 def _plain_array(built: Built, args: tuple[object, ...]) -> SavedArray | Unread:
-    """An array in a plain pickle: by ``_reconstruct`` and a state, or by ``_frombuffer``."""
+    """An array in a plain pickle: ``_reconstruct`` with a state, or ``_frombuffer`` since protocol 5."""
     if built.class_path.endswith("_frombuffer") and len(args) >= _FRAME_ARGUMENTS:
         raw, dtype, shape, order = args[:_FRAME_ARGUMENTS]
     elif isinstance(built.state, tuple) and len(built.state) == _ARRAY_STATE:

@@ -1,4 +1,4 @@
-"""How a table's bytes are divided: into text, lines and fields."""
+"""Splits a table's bytes into text, lines and fields."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from spindb.disk.cells import is_number, parse_cell
 
 _BOM = b"\xef\xbb\xbf"
-_LINE_END = re.compile(r"(?<!\r)\r*\n|\r")  # a run of CR is gone through once, and not once from each of them
-_SAMPLE = 50  # lines by which the separator is told
+# the lookbehind keeps a long run of CR linear: it is scanned once, not from each CR
+_LINE_END = re.compile(r"(?<!\r)\r*\n|\r")
+_SAMPLE = 50  # lines that determine the separator
 _COMMENTS = ("#", "//")
 _NAMES = {None: "spaces", ",": "commas", ";": "semicolons"}
-# A number with a point that groups no thousands: ``1.5``, ``0.125``, ``1,500.5``, and not ``1.500`` or ``1.234,5``.
+# A number with a decimal point: ``1.5``, ``0.125``, ``1,500.5``; not ``1.500`` or ``1.234,5``, where it may group.
 _POINT = re.compile(r"(?<![\w.,])(?![+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?(?![\w.,]))[+-]?[\d,]*\.\d")
 _COMMA_IN_NUMBER = re.compile(r"(?<![\w,.])[+-]?[\d.]*,(\d+)(?:[eE][+-]?\d+)?(?![\w,.])")
 _GROUP = 3  # digits: 1,500 may be 1500, 1,50 may not
@@ -23,10 +24,10 @@ _GROUP = 3  # digits: 1,500 may be 1500, 1,50 may not
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a line is divided into fields.
+    """How a line is split into fields.
 
-    ``separator`` None means any white space. ``quote`` is taken off around fields. With ``decimal_comma`` a comma
-    in a number is its decimal sign. ``width`` is how many fields most lines have.
+    ``separator`` None means any white space. ``quote`` is removed around fields. With ``decimal_comma`` a comma in a
+    number is the decimal sign. ``width`` is the number of fields of most lines.
     """
 
     separator: str | None = "\t"
@@ -35,7 +36,7 @@ class Dialect:
     width: int = 1
 
     def fields(self, line: str) -> list[str]:
-        """The fields of a line, without blanks and quotes around them."""
+        """The fields of a line, without surrounding white space and quotes."""
         if self.quote and self.quote in line:
             source, delimiter = (line, self.separator) if self.separator else (" ".join(line.split()), " ")
             try:
@@ -47,7 +48,7 @@ class Dialect:
 
     @property
     def oddity(self) -> str | None:
-        """What is odd about it, in words; None for tabs alone."""
+        """A description of an unusual dialect; None for tabs."""
         if self.separator == "\t":
             return None
         if self.separator is None:
@@ -57,9 +58,10 @@ class Dialect:
 
 
 def decode(data: bytes) -> tuple[str, tuple[str, int] | None]:
-    """The text, and what is odd about its encoding: message and line."""
+    """The text, and the message and line of a problem with its encoding, or None."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace"), ("UTF-16, read as such", 1)
+    # UTF-16 without a mark: for ASCII text every second byte is 0. A UTF-8 table contains no such pattern.
     for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         start = data[:64]
         if len(start) > 3 and not any(start[first::2]) and all(start[1 - first :: 2]):
@@ -73,7 +75,7 @@ def decode(data: bytes) -> tuple[str, tuple[str, int] | None]:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines, ended by LF, CRLF or CR; the last one is what follows the last end, mostly nothing."""
+    """The lines, ended by LF, CRLF or CR; the last one follows the last line end and is usually empty."""
     return _LINE_END.split(text) if "\r" in text else text.split("\n")
 
 
@@ -85,15 +87,16 @@ def is_comment(line: str) -> bool:
 def dialect_of(lines: Sequence[str]) -> Dialect:
     """The dialect of a table's lines.
 
-    The separator is the one by which most lines have the same number of fields, at least two; where several do,
-    the first of tab, semicolon, comma, white space. The first line has that many fields, or (but for white space) a
-    line of text below it and a line of numbers after that. Where most lines are a single field, there is one column.
-    Quotes are taken off where the first line has them, and always in files with commas or semicolons.
+    The separator is the one with which most lines have the same number of fields, at least two; in a tie, the first of
+    tab, semicolon, comma, white space. The first line must have that many fields, or (except for white space) a line
+    of text below it must have them, followed by a line of numbers. If most lines are a single field, there is one
+    column. Quotes are removed if the first line has them, and always in files with commas or semicolons.
     """
     sample = [line for line in lines if line.strip() and "\0" not in line and not is_comment(line)][:_SAMPLE]
     if not sample:
         return Dialect()
     best, best_support = Dialect(quote=_quote_of(sample[0], "\t")), 0
+    # Semicolons before commas: in such files commas are decimal signs. White space last: it is in most text.
     for separator in ("\t", ";", ",", None):
         dialect = Dialect(separator, _quote_of(sample[0], separator))
         counts = [_count(dialect.fields(line)) for line in sample]
@@ -104,6 +107,7 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
         )
         if support <= best_support or not _begins(dialect, sample, counts, width):
             continue
+        # Tabs are the format's own separator; any other must occur in more than half of the lines.
         if separator != "\t" and support <= counts.count(1):
             continue
         best, best_support = replace(dialect, width=width), support
@@ -113,7 +117,7 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
 
 
 def _begins(dialect: Dialect, sample: Sequence[str], counts: Sequence[int], width: int) -> bool:
-    """Whether the table begins with its first line, or with a line of text below it."""
+    """Whether the first line is part of the table, or a line of text below it is."""
     if counts[0] == width:
         return True
     if dialect.separator is None:
@@ -123,7 +127,7 @@ def _begins(dialect: Dialect, sample: Sequence[str], counts: Sequence[int], widt
 
 
 def _count(fields: Sequence[str]) -> int:
-    """The number of fields without empty ones at the end."""
+    """The number of fields, without trailing empty ones."""
     count = len(fields)
     while count > 1 and not fields[count - 1]:
         count -= 1
@@ -135,7 +139,7 @@ def _numbers(fields: Sequence[str]) -> int:
 
 
 def _quote_of(line: str, separator: str | None) -> str | None:
-    """The sign that stands around fields."""
+    """The quote character around fields, or None."""
     line = line.strip()
     for quote in ('"', "'"):
         if line.startswith(quote) and (line.endswith(quote) or f"{quote}{separator or ' '}" in line):
@@ -144,7 +148,7 @@ def _quote_of(line: str, separator: str | None) -> str | None:
 
 
 def _has_decimal_commas(lines: Sequence[str]) -> bool:
-    """Whether commas in numbers are decimal signs: no number has a point, and not all could be thousands."""
+    """Whether commas in numbers are decimal signs: no number has a decimal point, and not all can be thousands."""
     body = "\n".join(lines[1:])
     found = _COMMA_IN_NUMBER.finditer(body)
     return any(len(match[1]) != _GROUP for match in found) and not _POINT.search(body)

@@ -1,9 +1,9 @@
-"""Metrics (``progress.txt``) into columns.
+"""Reads metrics (``progress.txt``) into columns.
 
-Two ways lead to the same records. Nearly every file consists of numbers and tabs only; then the whole table is
-turned into one JSON array of arrays and parsed at once (`_read_fast`). Every other file is read line by line
-(`spindb.disk.rows`): rows that are certain are kept, the rest becomes a problem with its line, and a column never
-shifts.
+There are two readers with the same results. Almost all files consist only of numbers and tabs: such a table is
+rewritten as one JSON array of arrays and parsed at once (`_read_fast`). Any other file is read line by line
+(`spindb.disk.rows`): rows that are certain are kept, the others become problems with their line, and columns never
+shift.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from spindb.disk.rows import read_rows
 from spindb.records import MetricSeries, Problem
 
 _column = partial(tuple.__new__, MetricSeries)  # of a triple; the class's own call takes three times as long
+# Without these bytes nothing may remain: then the text is either valid JSON numbers or refused by the parser.
 _PLAIN = b"0123456789+-.eE\t\n"
-_NO_NAME = ('"', "'", "#", "//")  # what begins a quoted name or a comment
+_NO_NAME = ('"', "'", "#", "//")  # quoted names and comments are left to the careful reader
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of equal length and what was odd about the file; ``readable`` where it is a table at all."""
+    """Columns of equal length and the problems of the file; ``readable`` is false if it is not a table."""
 
     columns: tuple[MetricSeries, ...]
     rows: int
@@ -36,17 +37,17 @@ class Table:
 
 
 def read_table(data: bytes, path: str = "progress.txt") -> Table:
-    """Parse the bytes of a table, one header line and a line per row, separated by tabs.
+    """Parse the bytes of a table: a header line and a line per row, separated by tabs.
 
-    What else is understood is in docs/formats.md: other separators, quotes, comments, further headers. `path` only
-    names the file in problems. An empty file is a table without columns.
+    docs/formats.md describes other variants: separators, quotes, comments, further headers. `path` is the file's name
+    in problems. An empty file is a table without columns.
     """
     header, _, body = data.partition(b"\n")
     return _read_fast(header, body, path) or _read_carefully(data, path)
 
 
 def _read_fast(header: bytes, body: bytes, path: str = "progress.txt") -> Table | None:
-    """The table where header and body are clean, else None."""
+    """The table if header and body are regular, else None."""
     names = _clean_names(header)
     if names is None or not body.endswith(b"\n") or body.translate(None, _PLAIN):
         return None
@@ -54,14 +55,14 @@ def _read_fast(header: bytes, body: bytes, path: str = "progress.txt") -> Table 
     try:
         rows = orjson.loads(b"[[" + text + b"]]")
         columns = tuple(map(_column, zip(names, zip(*rows, strict=True), repeat(None, len(names)), strict=True)))
-    except ValueError:  # no JSON after all, or rows of several lengths
+    except ValueError:  # not JSON numbers, or rows of different lengths
         return None
     return Table(columns, len(rows), counting_problems(columns, range(2, len(rows) + 2), path))
 
 
 @lru_cache(maxsize=64)  # most runs have the header of the run before
 def _clean_names(header: bytes) -> tuple[str, ...] | None:
-    """The names in a header where nothing is odd about them, else None."""
+    """The names in a regular header, else None."""
     if not header.isascii():
         return None
     names = tuple(header.decode().split("\t"))

@@ -1,4 +1,4 @@
-"""Texts in the columns of a table: which stand for a number, and what is said of the others."""
+"""Text cells in the columns of a table: those that represent numbers, and the problems of the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from spindb.records import Cell
 def read_text_numbers(
     name: str, values: list[Cell], lines: Sequence[int], unclear: Collection[int], notes: Notes
 ) -> None:
-    """Put numbers for the texts of a column that stand for one; say that, and what stays text, once each.
+    """Replace text that represents a number, and report that and remaining text, once per column.
 
     Args:
-        name: of the column.
-        values: of the column; changed.
-        lines: the line of each row.
-        unclear: rows whose text is known to have two readings.
-        notes: where problems go.
+        name: name of the column.
+        values: cells of the column; changed in place.
+        lines: the line number of each row.
+        unclear: rows whose text is known to be ambiguous.
+        notes: receives the problems.
     """
     texts = [(index, value) for index, value in enumerate(values) if isinstance(value, str)]
     if not texts:
@@ -28,7 +28,8 @@ def read_text_numbers(
         index: number for index, text in texts if index not in unclear and (number := number_in_text(text)) is not None
     }
     if any("[" in text or text.startswith("(") for index, text in texts if index not in found):
-        found = {index: number for index, number in found.items() if not number.inside}  # a column of lists
+        # a column of lists: "[1]" is a list of one
+        found = {index: number for index, number in found.items() if not number.inside}
     if found:
         first = next(iter(found))
         example = short(str(values[first]))

@@ -1,11 +1,11 @@
-"""When a run started and when its last row was written, and whether the times of its files can be believed.
+"""The start of a run, the time of its last row, and whether the times of its files are reliable.
 
-A name may carry a stamp: local time of the machine that trained. The time of a file is that of the training where
-the file lies as it was written; a clone, an unpacked archive and many copies give all files the time of the copy.
-Then the files contradict what the rows and the name say:
+A name may contain a time stamp, in local time of the training machine. The time of a file is that of the training only
+if the file was not copied; a clone, an unpacked archive and many copies set all files to the time of the copy. Then the
+file times contradict the rows or the name:
 
-- the last row says that training took hours, and the config was written at most half of that before the last row;
-- the name says a start, and the last row's file is days older or younger than start and duration together.
+- by the last row, training took hours, but the config was written at most half of that before the last row;
+- the name has a start, but the last row's file is days older or younger than start plus duration.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from typing import Any, NamedTuple
 
 from spindb.records import MetricSeries, names_of
 
+# Spinning Up's datestamp: 2021-03-04_12-30-00-name, or only the date before the name of the experiment.
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)_(?:(\d\d-\d\d-\d\d)[-_])?")
 _CLOCKS = ("time", "walltime", "elapsedtime", "timeelapsed", "totaltime", "timetimeelapsed", "timetotals")
-_LONGEST = 1e8  # seconds: a larger number is a date, not a duration
-_TELLING = 600.0  # seconds of training that a copy's times can't hide
-_ENOUGH = 8  # rows by which a clock is told from durations
+_LONGEST = 1e8  # seconds, three years: larger numbers are dates since 1970
+_TELLING = 600.0  # seconds of training: copying takes less, so shorter runs prove nothing
+_ENOUGH = 8  # rows needed to distinguish a clock from durations
 _DAY = 86400.0
 _IN_ZONE = "name in "
-_LONGEST_WITHOUT_CLOCK = 90 * _DAY  # a training whose rows don't say how long it took
+_LONGEST_WITHOUT_CLOCK = 90 * _DAY  # assumed longest training if no column has the duration
 
 
 class FileTimes(NamedTuple):
-    """When files were written, in seconds since the epoch."""
+    """Modification times of files, in seconds since the epoch."""
 
     config: float | None
     progress: float | None
 
 
 class RunTime(NamedTuple):
-    """Start and last row, in UTC without a zone; None where it is not known."""
+    """Start and last row as naive datetimes in UTC; None if unknown."""
 
     started_at: datetime | None
     started_source: str | None
@@ -46,28 +47,28 @@ class RunTime(NamedTuple):
 
 
 def without_stamp(name: str) -> str:
-    """The name without the stamp that a launcher put in front."""
+    """The name without the time stamp before it."""
     return _STAMP.sub("", name)
 
 
 def has_stamp(name: str) -> bool:
-    """Whether a date and a time stand in front of a name."""
+    """Whether a name begins with a date and a time."""
     match = _STAMP.match(name)
     return bool(match and match[2])
 
 
 def run_time(name: str, files: FileTimes, columns: Sequence[MetricSeries], stamp_zone: str | None = None) -> RunTime:
-    """When the run of that name started, and when its last row was written.
+    """When a run started, and when its last row was written.
 
     Args:
-        name: of its directory.
-        files: when config and metrics were written.
-        columns: the metrics; one may say how long training took.
-        stamp_zone: of the machine that trained; None for this machine's. Where it is given the source of the start
-            names it, so that the run keeps it.
+        name: name of its directory.
+        files: modification times of config and metrics.
+        columns: the metrics; one may have the duration of the training.
+        stamp_zone: time zone of the training machine; None for this machine's. If given, it is part of the source of
+            the start, so that later ingests know it.
 
     Raises:
-        ValueError: there is no such zone.
+        ValueError: the zone is unknown.
     """
     zone = None if stamp_zone is None else zone_named(stamp_zone)
     stamp = _stamp(name, zone)
@@ -81,9 +82,9 @@ def run_time(name: str, files: FileTimes, columns: Sequence[MetricSeries], stamp
 
 
 def utc(seconds: float) -> datetime | None:
-    """A time stamp as a naive datetime in UTC, which is what records and tables hold.
+    """Seconds since the epoch as a naive datetime in UTC, as in records and tables.
 
-    None for one before the year 1 or after 9999, which a file's time can be.
+    None outside the years 1 to 9999, which is possible for the time of a file.
     """
     try:
         return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
@@ -93,24 +94,24 @@ def utc(seconds: float) -> datetime | None:
 
 @lru_cache(maxsize=64)  # most runs have the header of the run before
 def _clock(names: tuple[str, ...]) -> int | None:
-    """The place of the column that says how long training took."""
+    """The index of the column with the duration of the training."""
     return next((i for i, name in enumerate(names) if re.sub(r"[^a-z]", "", name.lower()) in _CLOCKS), None)
 
 
 def seconds_of(columns: Sequence[MetricSeries]) -> float | None:
-    """How many seconds training took by the rows: since the last start, where it was started again."""
+    """The duration of the training in seconds by its rows: since the last start if it was restarted."""
     place = _clock(names_of(columns))
     if place is None:
         return None
     values: Sequence[Any] = columns[place].values
-    with contextlib.suppress(TypeError, IndexError):  # of a clock that goes on, the last row says it
+    with contextlib.suppress(TypeError, IndexError):  # the usual case, a clock that never goes back
         if 0 <= values[0] <= values[-1] < _LONGEST and list(values) == sorted(values):
             return float(values[-1])
     times = [float(t) for t in values if isinstance(t, (int, float)) and 0 <= t < _LONGEST]
     if not times:
         return None
     back = sum(after < before for before, after in pairwise(times))
-    if len(times) >= _ENOUGH and back * 4 > len(times):  # no clock: the duration of each row
+    if len(times) >= _ENOUGH and back * 4 > len(times):  # goes back often: not a clock, but the duration of each row
         return min(sum(times), _LONGEST)
     return times[-1]
 
@@ -125,6 +126,7 @@ def _times_of_a_copy(
     day = stamp or _day(name, zone)
     if day is None:
         return False
+    # A day of slack for an unknown time zone, and another if the name has a date without a time.
     slack = _DAY if stamp else 2 * _DAY
     since = files.progress - day.replace(tzinfo=timezone.utc).timestamp()
     if seconds is None:
@@ -133,7 +135,7 @@ def _times_of_a_copy(
 
 
 def _stamp(name: str, zone: tzinfo | None) -> datetime | None:
-    """The start that the launcher wrote into the name, in UTC."""
+    """The start in the name, in UTC."""
     match = _STAMP.match(name)
     return _in_utc(f"{match[1]} {match[2]}", "%Y-%m-%d %H-%M-%S", zone) if match and match[2] else None
 
@@ -144,7 +146,7 @@ def _day(name: str, zone: tzinfo | None) -> datetime | None:
 
 
 def _in_utc(text: str, layout: str, zone: tzinfo | None) -> datetime | None:
-    """A local time in UTC, with the offset that the zone had at that time."""
+    """Local time converted to UTC, with the offset of the zone at that time."""
     try:
         local = datetime.strptime(text, layout)
         aware = local.astimezone() if zone is None else local.replace(tzinfo=zone)
@@ -154,16 +156,16 @@ def _in_utc(text: str, layout: str, zone: tzinfo | None) -> datetime | None:
 
 
 def zone_of_source(source: str | None) -> str | None:
-    """The zone that the source of a start names, None where it was this machine's."""
+    """The zone in the source of a start; None for this machine's."""
     return source.removeprefix(_IN_ZONE) if source is not None and source.startswith(_IN_ZONE) else None
 
 
 @lru_cache(maxsize=8)
 def zone_named(name: str) -> tzinfo:
-    """The zone of that name: ``Europe/Berlin``, ``UTC``, ``+02:00``.
+    """The zone with that name: ``Europe/Berlin``, ``UTC``, ``+02:00``.
 
     Raises:
-        ValueError: there is none.
+        ValueError: it is unknown.
     """
     from zoneinfo import ZoneInfo
 

@@ -1,8 +1,7 @@
-"""Values from files in words, bounded before they are written out.
+"""Text of values from files, with bounded length.
 
-``repr`` of a few hundred bytes of nested lists can take more memory than there is, and that of a number of many
-digits raises ValueError. What is said of a stranger's values is therefore written by `told`, and never by ``str``
-or ``repr``.
+``repr`` of a few hundred bytes of nested lists can need more memory than there is, and ``repr`` of an integer with many
+digits raises ValueError. Messages therefore format untrusted values with `told`, not with ``str`` or ``repr``.
 """
 
 from __future__ import annotations
@@ -13,39 +12,39 @@ from typing import Any
 _LENGTH = 200  # characters
 _ITEMS = 20  # of each container
 _DEPTH = 3
-_DIGITS = 10**40
+_DIGITS = 10**40  # larger integers are described: Python refuses to convert very long ones to text
 _BRACKETS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", dict: "{}"}
 
 
 def told(value: Any, length: int = _LENGTH) -> str:
-    """The value as Python writes it, cut to so many characters.
+    """The value as Python writes it, cut to `length` characters.
 
-    A description (`spindb.disk.codecs.pickles.Global`, ``Built``) is written by its method ``short``.
+    Descriptions (`spindb.disk.described.Global`, ``Built``) are formatted by their method ``short``.
     """
     text = _told(value, _DEPTH)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def text_of(error: BaseException) -> str:
-    """What an exception says, cut likewise. Its arguments may come from a file."""
+    """The message of an exception, cut in the same way: its arguments may come from a file."""
     parts = [arg if isinstance(arg, str) else told(arg) for arg in error.args]
-    if any("integer string conversion" in part for part in parts):  # Python's own words name a setting of Python
+    if any("integer string conversion" in part for part in parts):  # Python's message would name a setting of Python
         return "a number in it has thousands of digits"
     return told_text(": ".join(part for part in parts if part) or type(error).__name__)
 
 
 def told_text(text: str, length: int = _LENGTH) -> str:
-    """The text, cut to so many characters."""
+    """The text, cut to `length` characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def longer_than(text: str, limit: int) -> bool:
-    """Whether the text has more bytes in a database than that."""
+    """Whether the text has more than `limit` bytes in a database."""
     return len(text) * 4 > limit and size_of(text) > limit
 
 
 def size_of(text: str) -> int:
-    """Bytes of the text in a database."""
+    """The number of bytes of the text in a database."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 

@@ -1,9 +1,9 @@
-"""Where a new run is written, so that it never takes the place of another.
+"""Chooses the directory of a new run so that it never overwrites another run.
 
-A directory that holds a run already stays as it is: the new run goes beside it, as ``NAME.2``, ``NAME.3`` and so on.
-A directory without rows and without saved policies is used as it is. A table that is a link, symbolic or hard, is
-another file too, which is never written: the new run goes beside. The table of metrics is locked while a logger has
-it open, so that of several that begin at once in one place each gets a directory of its own.
+A directory that already contains a run is not changed: the new run is written next to it, as ``NAME.2``, ``NAME.3`` and
+so on. A directory without rows and without saved policies is used. A table that is a symbolic or hard link is also
+another file, which is never written. The table of metrics is locked while a logger has it open, so that several loggers
+that start at the same time get different directories.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ with contextlib.suppress(ImportError):  # Windows has none
 
 
 CONFIG = "config.json"
-"""The file that holds the hyperparameters."""
+"""The file of the hyperparameters."""
 TABLE = "progress.txt"
 """The table of metrics that makes a directory a run."""
-_HEADER = 1 << 20  # bytes: no header is longer
+_HEADER = 1 << 20  # bytes of the longest line that is read: no header is longer
 _BLOCK = 1 << 16
 _LINE_ENDS = re.compile(rb"[\r\n]")
 _CELLS = re.compile(rb"[\s,;|\"']+")
@@ -38,17 +38,17 @@ _UNSEEN = re.compile(rb"[\0\xfe\xff\xef\xbb\xbf]")  # NUL and the bytes of byte 
 
 
 def claim(directory: Path, table: str) -> tuple[Path, IO[str]]:
-    """Find the directory of a new run, make it where it is absent, and open its table of metrics, which is empty.
+    """Find or create the directory of a new run, and open its empty table of metrics.
 
     Args:
-        directory: where the run was meant to go.
+        directory: the requested directory.
         table: the name of the file of metrics.
 
     Returns:
-        The directory, which is another one where a run is there already, and the table, open for writing.
+        The directory, which is another one if a run is there already, and the table, open for writing.
 
     Raises:
-        UsageError: the table is no file in the directory, or one of those that hold something else.
+        UsageError: the table is not a plain file name, or the name of another file of the layout.
     """
     if table in ("", ".", "..") or os.path.basename(table) != table or "\0" in table:
         raise UsageError(f"output_fname is the name of a file in output_dir, not {table!r}")
@@ -59,7 +59,7 @@ def claim(directory: Path, table: str) -> tuple[Path, IO[str]]:
             continue  # a file, or a link to nothing
         place.mkdir(parents=True, exist_ok=True)
         if table == TABLE and any(map(is_save, os.listdir(place))):
-            continue  # a policy, which a save would replace; other tables may stand beside a run's own
+            continue  # a policy that a save would replace; additional tables of an existing run are allowed
         file = _opened(place / table)
         if file is not None:
             return place, file
@@ -74,7 +74,7 @@ def _places(directory: Path) -> Iterator[Path]:
 
 
 def _opened(path: Path) -> IO[str] | None:
-    """The table, locked and empty; None where it has rows, has another name too, or another logger has it."""
+    """The table, locked and empty; None if it has rows, is a link, or is in use by another logger."""
     try:
         file: IO[str] = path.open("x", encoding="utf-8", newline="\n")
         is_new = True
@@ -84,7 +84,7 @@ def _opened(path: Path) -> IO[str] | None:
             return None
         file, is_new = found, False
     locked = _locked(file)
-    # Without locks an old table may be another logger's that has not come to its first row.
+    # Without locks, an existing empty table may belong to another logger before its first row.
     if locked is False or (locked is None and not is_new) or _has_rows(path):
         file.close()
         return None
@@ -93,7 +93,7 @@ def _opened(path: Path) -> IO[str] | None:
 
 
 def _existing(path: Path) -> IO[str] | None:
-    """The table that is there already; None where it is no regular file or a link: another file would be written."""
+    """The existing table; None if it is a link or not a regular file, because another file would be written."""
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if not stat.S_ISREG(path.lstat().st_mode):
         return None
@@ -106,7 +106,7 @@ def _existing(path: Path) -> IO[str] | None:
 
 
 def _locked(file: IO[str]) -> bool | None:
-    """Whether the file is this logger's now; None where the system can't tell."""
+    """Whether the lock was taken; None if the system has no locks."""
     if fcntl is None:
         return None
     try:
@@ -121,7 +121,7 @@ def _locked(file: IO[str]) -> bool | None:
 def _has_rows(path: Path) -> bool:
     """Whether there is more than a header: a second line, or a first one with a number in it.
 
-    Lines and cells end as those of any table that spindb reads; in doubt it has rows.
+    Lines and cells are separated as in any table that spindb reads; in doubt the table has rows.
     """
     with path.open("rb") as file:
         lines = list(itertools.islice(_lines(file), 2))
@@ -129,7 +129,7 @@ def _has_rows(path: Path) -> bool:
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines that are not blank, without NUL, which stands between the characters of UTF-16; none is endless."""
+    """The lines that are not blank, up to a length, without NUL bytes, which separate the characters of UTF-16."""
     rest = b""
     while block := file.read(_BLOCK):
         *whole, rest = _LINE_ENDS.split(rest + _UNSEEN.sub(b"", block))

@@ -1,7 +1,7 @@
-"""Reads back what was saved, by the code that plays it, and warns of what will not play.
+"""Reads back saves with the code that plays them, and warns if one will not play.
 
-It is read without being executed, and nothing that goes wrong here reaches the training. The first save of each kind is
-read back, and a later one where the network or the environment is another than at the save before.
+Reading executes nothing, and errors here never stop the training. The first save of each kind is read back, and a later
+one if the network or the environment has changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MAX_LAYERS = 50
 
 
 class ReadBack:
-    """Keeps what was read back of a run, and what was said of it."""
+    """Remembers the saves of a run that were read back, and the warnings that were given."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -28,10 +28,10 @@ class ReadBack:
         """Read a save back and warn where it will not play.
 
         Args:
-            kind: of the save.
-            path: of the save in the run.
-            shape: what it is made of: it is read again where that changes.
-            state: what was saved beside it; ``env`` is the environment.
+            kind: kind of the save.
+            path: path of the save in the run.
+            shape: structure of the network; a save is read again if it changes.
+            state: the saved state; ``env`` is the environment.
         """
         env = state.get("env")
         shape = (shape, _layers(env))
@@ -42,7 +42,7 @@ class ReadBack:
             from spindb.play.readback import unplayable
 
             found = unplayable(self._directory, path, env)
-        except Exception as error:  # the save is written all the same
+        except Exception as error:  # the save itself is complete
             self.say(kind, f"{path} was saved and could not be read back: {type(error).__name__}: {error}")
             return
         for problem in found:
@@ -50,7 +50,7 @@ class ReadBack:
 
     def say(self, kind: str, problem: str) -> None:
         """Warn, once per kind of save and problem."""
-        key = (kind, re.sub(r"\d+", "", problem))  # itr and counts aside
+        key = (kind, re.sub(r"\d+", "", problem))  # messages that differ only in itr or counts are the same
         if key not in self._said:
             self._said.add(key)
             warnings.warn(problem, RuntimeWarning, stacklevel=_level_of_the_training())
@@ -65,16 +65,16 @@ def _level_of_the_training() -> int:
 
 
 def shape_of_module(module: Any) -> Hashable:
-    """What a PyTorch module is made of: classes and shapes, not values."""
+    """The structure of a PyTorch module: classes and shapes, not values."""
     try:
         weights = module.state_dict() if hasattr(module, "state_dict") else module
         return repr(module) if weights is not module else "", tuple((n, tuple(v.shape)) for n, v in weights.items())
-    except Exception:  # an author's own: it is read back once
+    except Exception:  # custom code may raise anything: then it is read back only once
         return type(module).__name__
 
 
 def shape_of_graph(session: Any, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Hashable:
-    """What a TensorFlow graph is made of: its version counts its operations."""
+    """The structure of a TensorFlow graph: its version counts its operations."""
     return getattr(session.graph, "version", 0), tuple(inputs), tuple(outputs)
 
 

@@ -1,8 +1,7 @@
-"""Saves policies and environments in the places and formats of the layout, whole or not at all.
+"""Saves policies and environments in the paths and formats of the layout, atomically.
 
-Everything is written beside its place and moved there when it is complete, so that a run that is killed,
-or read while it trains, never shows half a save. Links are replaced and never written through: what they lead to
-belongs to another run.
+Everything is written to a temporary path and renamed when it is complete, so a killed run, or one that is read during
+training, never shows half a save. Links are replaced, never followed, because their targets belong to another run.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from typing import Any
 
 from spindb.files import atomic_write
 
-# The oldest protocol that Python 3 had by default when this layout was young: every joblib and every
-# Python 3 since reads it, and plain pickles need no particular version of joblib.
+# The default protocol of Python 3.0 to 3.7: every joblib and every Python 3 reads it, and plain pickles need no
+# particular version of joblib.
 _PROTOCOL = 3
 
-# What operations got after TensorFlow 1.15: hints, which compute nothing, and checks.
+# Attributes added after TensorFlow 1.15, which refuses unknown ones: hints and checks without effect on results.
 _NEW_ATTRIBUTES = {
     "AssignVariableOp": {"validate_shape"},
     "BatchMatMulV2": {"grad_x", "grad_y"},
@@ -36,7 +35,7 @@ _NEW_ATTRIBUTES = {
 
 
 def suffix(itr: int | None) -> str:
-    """What a snapshot's number adds to a name; nothing for the unnumbered save."""
+    """The suffix of a snapshot's name: its number, or nothing for the unnumbered save."""
     return "" if itr is None else str(int(itr))
 
 
@@ -71,7 +70,7 @@ def _pickle(state: dict[str, Any]) -> bytes:
 
 
 def _pickle_by_value(state: dict[str, Any]) -> bytes:
-    """With cloudpickle; the modules of the values' own classes go along where they are no installed ones."""
+    """Pickle with cloudpickle, including the code of modules that are not installed packages."""
     cloudpickle = importlib.import_module("cloudpickle")
     modules = [m for m in map(_own_module, state.values()) if m is not None]
     registered = [m for m in modules if m.__name__ not in cloudpickle.list_registry_pickle_by_value()]
@@ -129,7 +128,7 @@ def save_tf1(
 
 
 def _forget_new_attributes(path: Path) -> None:
-    """Take off the attributes for which a TensorFlow 1 would refuse the graph."""
+    """Remove attributes that TensorFlow 1 would refuse."""
     protobuf = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2")
     model = protobuf.SavedModel.FromString(path.read_bytes())
     for meta_graph in model.meta_graphs:
@@ -153,9 +152,9 @@ def save_pytorch(directory: Path, module: Any, itr: int | None) -> str | None:
     if _said_to_be_a_link(place.parent):
         place.parent.unlink()
     place.parent.mkdir(exist_ok=True)
-    place.with_suffix(".onnx").unlink(missing_ok=True)  # it is of the module that was here before
+    place.with_suffix(".onnx").unlink(missing_ok=True)  # the twin of the previous module
     reason = None
-    # A file object: by a path, torch would write the passing name into the file.
+    # A file object: given a path, torch would store the temporary name in the archive.
     with own_file(place) as beside, beside.open("wb") as file:
         if isinstance(module, torch.jit.ScriptModule):
             with warnings.catch_warnings():
@@ -166,7 +165,7 @@ def save_pytorch(directory: Path, module: Any, itr: int | None) -> str | None:
             torch.save(module, file)
         except OSError:  # a full disk
             raise
-        except Exception as error:  # what the author keeps beside the weights can't be pickled
+        except Exception as error:  # an attribute besides the weights can't be pickled
             if not isinstance(module, torch.nn.Module):
                 raise
             reason = f"{type(error).__name__}: {error}"
@@ -202,13 +201,13 @@ def save_twin(directory: Path, itr: int | None, module: Any, env: object, observ
         _write(place.with_suffix(".onnx"), tracing.with_metadata(traced.data, about))
     except tracing.UntracedError as error:
         return str(error)
-    except Exception as error:  # a twin is an extra: no training ends for want of it
+    except Exception as error:  # a twin is optional: its failure must not stop the training
         return f"{type(error).__name__}: {error}"
     return None
 
 
 def module_file(directory: Path, itr: int | None) -> Path:
-    """Where a PyTorch module is saved."""
+    """The path of a saved PyTorch module."""
     return directory / "pyt_save" / f"model{suffix(itr)}.pt"
 
 
@@ -219,10 +218,10 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def own_file(path: Path) -> Iterator[Path]:
-    """A file to write that takes the place of `path` at the end, also of a link; a warning says where a link led.
+    """A temporary file that replaces `path` at the end, also if it is a link; a warning names the link's target.
 
     Raises:
-        UsageError: it can't be written there.
+        UsageError: `path` can't be written.
     """
     _said_to_be_a_link(path)
     with atomic_write(path, devices=False) as beside:
@@ -230,7 +229,7 @@ def own_file(path: Path) -> Iterator[Path]:
 
 
 def _said_to_be_a_link(path: Path) -> bool:
-    """Whether there is a symbolic link, which a warning then says is replaced."""
+    """Whether `path` is a symbolic link; if so, warn that it is replaced."""
     if not path.is_symlink():
         return False
     words = f"{path} was a link to {os.readlink(path)}: the link is replaced, what it led to stays as it is"
@@ -239,6 +238,8 @@ def _said_to_be_a_link(path: Path) -> bool:
 
 
 def _replace_directory(partial: Path, place: Path) -> None:
+    # A directory can't replace another one that is not empty, so the old one is renamed first. A kill between the
+    # two leaves it as .old.
     old = place.with_name(f".{place.name}.old")
     _remove(old)
     _said_to_be_a_link(place)
@@ -249,7 +250,7 @@ def _replace_directory(partial: Path, place: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    """Remove a directory, or a link and not what it leads to."""
+    """Remove a directory or a file; of a link only the link."""
     if place.is_symlink() or place.is_file():
         place.unlink()
     else:

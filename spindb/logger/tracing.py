@@ -1,8 +1,8 @@
-"""ONNX twins of PyTorch modules: traced when the module is saved, so that it plays without its author's code.
+"""Traces ONNX twins of PyTorch modules when they are saved, so that they play without their author's code.
 
-What is traced, by what the module has: its ``forward``, that of its actor (``pi``, ``actor``, ``policy``), or ``act``
-where that gives tensors. Where there is an ``act`` that takes ``deterministic``, the first that acts so is taken.
-Everything is done with a copy, in evaluation mode and with random numbers of its own: the training is not disturbed.
+The traced function is the module's ``forward``, that of its actor (``pi``, ``actor``, ``policy``), or an ``act`` that
+returns tensors. If the module has an ``act`` with ``deterministic``, the first function that agrees with it is used.
+A copy is traced, in evaluation mode and with a separate random state, so the training is not affected.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ _MOST_AXES = 4
 
 
 class UntracedError(Exception):
-    """No twin can be had of a module; the message says why."""
+    """The module can't be traced; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A module's twin: the bytes of an ONNX file without metadata, and the words that belong into it."""
+    """A module's twin: the bytes of an ONNX file without metadata, and the metadata to add."""
 
     data: bytes
     about: Mapping[str, str]
     observations: Array
-    """Observations by which it can be checked, an array with a row each."""
+    """Observations for checking it, one per row."""
     expected: Mapping[str, Array]
-    """What the module itself makes of them, one by one, by the names of the outputs; draws are not among them."""
+    """The module's own deterministic outputs for them, computed one by one, by name."""
 
 
 def trace(module: Module, env: object = None, observation: object = None) -> Traced:
@@ -60,11 +60,11 @@ def trace(module: Module, env: object = None, observation: object = None) -> Tra
 
     Args:
         module: a ``torch.nn.Module``, or a TorchScript one.
-        env: the environment, by whose observation space it is traced.
-        observation: one observation, where the space does not say what the module takes.
+        env: the environment, whose observation space gives the shape.
+        observation: one observation, if the space does not determine the module's input.
 
     Raises:
-        UntracedError: nothing of it can be traced.
+        UntracedError: no function of it can be traced.
     """
     torch = importlib.import_module("torch")
     if not isinstance(module, torch.nn.Module):
@@ -73,13 +73,13 @@ def trace(module: Module, env: object = None, observation: object = None) -> Tra
         raise UntracedError("it carries a state through an episode, which a twin does not")
     try:
         with require_extra():
-            importlib.import_module("onnx")  # by which torch.onnx.export writes
+            importlib.import_module("onnx")  # needed by torch.onnx.export
     except SpindbError as error:
         raise UntracedError(f"{error.message}: {error.hint}") from error
     with _apart(torch):
         try:
             own = copy.deepcopy(module).cpu().eval()
-        except Exception as error:  # tensors of a graph, locks, whatever the author keeps
+        except Exception as error:  # tensors of a graph, locks, or other attributes
             raise UntracedError(f"it can't be copied: {_said(error)}") from error
         rows = _observations(torch, own, env, observation)
         act = _act_of(torch, own)
@@ -101,17 +101,17 @@ def trace(module: Module, env: object = None, observation: object = None) -> Tra
 
 @contextlib.contextmanager
 def _apart(torch: ModuleType) -> Iterator[None]:
-    """Without gradients, warnings, or a trace in the random numbers of the training."""
+    """Disable gradients and warnings, and restore the training's random state afterwards."""
     with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: what it warns of is compared in the end
+        warnings.simplefilter("ignore")  # of tracing: the results are compared afterwards
         yield
 
 
 def _observations(torch: ModuleType, module: Module, env: object, observation: object) -> Tensor:
-    """Some observations, a row each.
+    """Some random observations, one per row.
 
     Raises:
-        UntracedError: it is not known what the module observes.
+        UntracedError: the shape of observations is unknown.
     """
     space: Any = getattr(env, "observation_space", None)
     if observation is not None:
@@ -133,11 +133,11 @@ def _observations(torch: ModuleType, module: Module, env: object, observation: o
 
 
 Way: TypeAlias = "tuple[str, Callable[[Tensor], Any], bool]"
-"""What it is called, the call for observations, and whether what it gives is the action for certain."""
+"""Name, function of observations, and whether its result is certainly the action."""
 
 
 def _ways(module: Module) -> Iterator[Way]:
-    """What may act, the likeliest first."""
+    """Functions that may compute actions, the most likely one first."""
     forward = getattr(type(module), "forward", None)
     scripted = "ScriptModule" in {cls.__name__ for cls in type(module).__mro__}
     if scripted or getattr(forward, "__name__", "") != "_forward_unimplemented":
@@ -157,7 +157,7 @@ def _parameters(call: Any) -> set[str]:
 
 
 def _chooses(call: object) -> bool:
-    """Whether it takes ``deterministic``, and so gives actions."""
+    """Whether it has a parameter ``deterministic``, and therefore returns actions."""
     return "deterministic" in _parameters(call)
 
 
@@ -168,7 +168,7 @@ def _called(call: Any) -> Callable[[Tensor], Any]:
 
 
 def _act_of(torch: ModuleType, module: Module) -> Callable[[Tensor], Any] | None:
-    """The author's ``act`` for one observation, where it can be asked for the action without a draw."""
+    """The author's deterministic ``act`` for one observation, or None."""
     act = getattr(module, "act", None)
     if not callable(act) or not _chooses(act):
         return None
@@ -176,7 +176,7 @@ def _act_of(torch: ModuleType, module: Module) -> Callable[[Tensor], Any] | None
 
 
 def _acts_alike(torch: ModuleType, act: Callable[[Tensor], Any], rows: Tensor, outputs: Mapping[str, Tensor]) -> bool:
-    """Whether outputs hold the actions of the author's ``act``, or that can't be asked."""
+    """Whether the outputs equal the actions of the author's ``act``; true if that raises an error."""
     found = outputs.get("action", outputs.get("output"))
     if found is None:
         found = outputs["logits"].argmax(-1)
@@ -190,10 +190,10 @@ def _acts_alike(torch: ModuleType, act: Callable[[Tensor], Any], rows: Tensor, o
 
 
 def _outputs(torch: ModuleType, found: Any, settled: bool) -> dict[str, Tensor]:
-    """The tensors in what a module gave, by the names that outputs of policies have.
+    """The tensors in a module's result, by the output names of policies.
 
     Raises:
-        UntracedError: there is none.
+        UntracedError: it contains neither a tensor nor a distribution.
     """
     if isinstance(found, (tuple, list)) and found:
         found = found[0]
@@ -215,7 +215,7 @@ def _outputs(torch: ModuleType, found: Any, settled: bool) -> dict[str, Tensor]:
 
 
 def _require_rows(torch: ModuleType, outputs: Mapping[str, Tensor], turned: Mapping[str, Tensor], count: int) -> None:
-    """Refuse outputs that are not a row for each observation, which follows from that one alone."""
+    """Check that outputs have one row per observation, which depends only on that observation."""
     for name, value in outputs.items():
         if not value.dim() or value.shape[0] != count or value.dim() > _MOST_AXES:
             raise UntracedError(f"it gives an array of shape {tuple(value.shape)} for {count} observations")
@@ -286,7 +286,7 @@ def _onnx_bytes(torch: ModuleType, module: Module, twin: Module, rows: Tensor, n
         "opset_version": OPSET,
     }
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the other exporter needs a package more
+        options["dynamo"] = False  # the newer exporter needs another package
     given = (rows[:_TRACED_ROWS],)
     # The exporter alone can't trace what holds a part of TorchScript.
     if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
@@ -297,7 +297,7 @@ def _onnx_bytes(torch: ModuleType, module: Module, twin: Module, rows: Tensor, n
 
 
 def _value_of(torch: ModuleType, module: Module, rows: Tensor) -> Callable[[Tensor], Any] | None:
-    """The value function for observations alone, shape (n,); None where there is none."""
+    """The value function of observations, shape (n,), or None."""
     for name in _VALUES:
         call = getattr(module, name, None)
         if not callable(call):
@@ -306,13 +306,13 @@ def _value_of(torch: ModuleType, module: Module, rows: Tensor) -> Callable[[Tens
             found = call(rows)
             if isinstance(found, torch.Tensor) and found.numel() == len(rows):
                 return lambda observations, call=call: call(observations).reshape(-1)  # type: ignore[misc]
-        except Exception:  # noqa: S112 - it wants an action as well
+        except Exception:  # noqa: S112 - it also needs an action
             continue
     return None
 
 
 def with_metadata(data: bytes, about: Mapping[str, str]) -> bytes:
-    """An ONNX model with words added: messages of protocol buffers that stand one behind the other are one."""
+    """An ONNX model with metadata (field 14) added: concatenated protocol buffer messages are merged."""
     # ModelProto: 14 metadata_props, each a StringStringEntryProto: 1 key, 2 value.
     return data + b"".join(
         _field(14, _field(1, key.encode()) + _field(2, value.encode("utf-8", "replace")))

@@ -1,1 +1,1 @@
-"""Types of files, which know no run: pickles, protocol buffers, SavedModels, files of PyTorch, ONNX."""
+"""File types, independent of runs: pickles, protocol buffers, SavedModels, PyTorch files, ONNX."""

@@ -1,6 +1,6 @@
-"""Functions of TensorFlow 2 graphs, put where they are called: what remains is a flat graph, as TensorFlow 1 wrote it.
+"""Inlines the functions of TensorFlow 2 graphs: the result is a flat graph, as written by TensorFlow 1.
 
-Formats: tensorflow/core/framework ``function.proto``. Inside a function a tensor is called ``argument`` or
+Formats: tensorflow/core/framework ``function.proto``. Inside a function the name of a tensor is ``argument`` or
 ``node:output:number``; outside, ``node`` or ``node:number``.
 """
 
@@ -16,13 +16,13 @@ from spindb.disk.codecs.savedmodel import SavedModelError
 
 CALLS = ("StatefulPartitionedCall", "PartitionedCall")
 OUTPUTS = "Outputs"
-"""Not TensorFlow's: stands where a call stood, its inputs are the call's outputs."""
-_MAX_DEPTH = 50
+"""An operation of our own that replaces a call: its inputs are the call's outputs."""
+_MAX_DEPTH = 50  # nested calls; TensorFlow has no recursion in graphs, so deeper ones are cycles
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function: the names of its arguments, its nodes, and the tensors that it gives back, in order."""
+    """A function: the names of its arguments, its nodes, and the tensors that it returns, in order."""
 
     arguments: tuple[str, ...]
     nodes: tuple[Node, ...]
@@ -35,10 +35,10 @@ class Function:
 
 
 def inlined(nodes: Mapping[str, Node], functions: Mapping[str, Function]) -> dict[str, Node]:
-    """The graph with the body of each function in the place of its calls; control inputs of bodies are dropped.
+    """The graph with each call replaced by the body of its function, without the bodies' control inputs.
 
     Raises:
-        SavedModelError: the graph grows beyond all reason.
+        SavedModelError: the graph exceeds the limits.
     """
     done: dict[str, Node] = {}
     pending = [(node, 0) for node in nodes.values()]
@@ -49,11 +49,13 @@ def inlined(nodes: Mapping[str, Node], functions: Mapping[str, Function]) -> dic
         if function is None:
             done[node.name] = node
             continue
+        # Counted before the body is expanded: a few functions that call each other twice grow exponentially.
         inputs += len(node.inputs) + len(function.returns) + function.inputs
         if depth > _MAX_DEPTH or len(done) + len(pending) + len(function.nodes) > limits.NODES:
             raise SavedModelError("saved_model.pb: its functions call each other endlessly")
         if inputs > limits.INPUTS or len(node.name) > limits.NAME:
             raise SavedModelError("saved_model.pb: its functions have more inputs, or longer names, than any graph")
+        # Control inputs (^name) only order the execution; they are no arguments.
         given = dict(zip(function.arguments, (i for i in node.inputs if not i.startswith("^")), strict=False))
         pending += (
             (Node(f"{node.name}/{n.name}", n.op, tuple(_outside(n.inputs, node.name, given)), n.attributes), depth + 1)
@@ -69,4 +71,5 @@ def _outside(tensors: tuple[str, ...], call: str, given: Mapping[str, str]) -> I
         if name in given:
             yield given[name]
         elif not name.startswith("^"):
+            # node:output:number becomes node:number, or node for number 0.
             yield f"{call}/{name}:{place[-1]}" if place and place[-1] != "0" else f"{call}/{name}"

@@ -1,7 +1,7 @@
-"""The graph of a TensorFlow SavedModel: its nodes, decoded as far as evaluating them takes.
+"""The nodes of a TensorFlow SavedModel's graph, decoded as far as needed to evaluate them.
 
 Formats: tensorflow/core/framework ``graph.proto``, ``node_def.proto``, ``attr_value.proto``, ``tensor.proto``,
-``function.proto``, ``op_def.proto``.
+``function.proto``, ``op_def.proto``. Numbers in this module are field numbers of these messages.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ DTYPES = {
     22: "u4",
     23: "u8",
 }
-"""TensorFlow's numbers for types (``types.proto``), those of fixed size, as numpy spells them."""
+"""numpy's codes for TensorFlow's type numbers (``types.proto``); only types of fixed size."""
 
 
 def read_graph(data: bytes) -> dict[str, Node]:
-    """The nodes of the first graph in the bytes of ``saved_model.pb``, by name, those of called functions among them.
+    """The nodes of the first graph in the bytes of ``saved_model.pb``, by name, with called functions inlined.
 
     Raises:
-        SavedModelError: the bytes are no SavedModel or are cut off.
+        SavedModelError: the bytes are not a SavedModel, or are truncated.
     """
     # SavedModel: 2 meta_graphs; MetaGraphDef: 2 graph_def.
     try:
         for number, meta_graph in wire.fields(data):
+            # SavedModel: 2 meta_graphs. MetaGraphDef: 2 graph_def.
             if number == 2:
                 graph = next((v for n, v in wire.fields(wire.message(meta_graph)) if n == 2), b"")
                 return _graph(wire.message(graph))
@@ -50,6 +51,7 @@ def read_graph(data: bytes) -> dict[str, Node]:
 
 def _graph(data: bytes) -> dict[str, Node]:
     # GraphDef: 1 node, 2 library (FunctionDefLibrary: 1 function).
+    # GraphDef: 1 node, 2 library. FunctionDefLibrary: 1 function.
     nodes: dict[str, Node] = {}
     functions: dict[str, Function] = {}
     for number, value in wire.fields(data):
@@ -62,8 +64,9 @@ def _graph(data: bytes) -> dict[str, Node]:
 
 
 def _function(data: bytes) -> tuple[str, Function]:
-    """The name of a function, and the function."""
+    """A FunctionDef as its name and the function."""
     # FunctionDef: 1 signature (OpDef: 1 name, 2 input_arg, 3 output_arg, each with 1 name), 3 node_def, 4 ret (a map).
+    # FunctionDef: 1 signature, 3 node_def, 4 ret (a map). OpDef: 1 name, 2 input_arg, 3 output_arg. ArgDef: 1 name.
     name = ""
     arguments: list[str] = []
     outputs: list[str] = []
@@ -88,6 +91,7 @@ def _function(data: bytes) -> tuple[str, Function]:
 
 def _node(data: bytes) -> Node:
     # NodeDef: 1 name, 2 op, 3 input, 5 attr (a map: 1 key, 2 value).
+    # NodeDef: 1 name, 2 op, 3 input, 5 attr. A map entry is a message: 1 key, 2 value.
     name = op = ""
     inputs: list[str] = []
     attributes: dict[str, Any] = {}
@@ -105,42 +109,44 @@ def _node(data: bytes) -> Node:
 
 
 def _attribute(data: bytes) -> Any:
-    """An AttrValue; None for what no operation here asks for."""
+    """The value of an AttrValue; None for kinds that no supported operation uses."""
     # AttrValue: 1 list (3 i, 6 type), 2 s, 3 i, 4 f, 5 b, 6 type, 7 shape (TensorShapeProto: 3 unknown_rank), 8 tensor,
     # 10 func (NameAttrList: 1 name).
     for number, value in wire.fields(data):
         match number:
-            case 1:  # a list: of numbers or types, as far as these are asked for
+            case 1:  # list: of integers (3) or types (6); the others are not used
                 return [
                     n for kind, item in wire.fields(wire.message(value)) if kind in (3, 6) for n in wire.numbers(item)
                 ]
-            case 2:
+            case 2:  # s, bytes
                 return wire.message(value)
-            case 3:
+            case 3:  # i
                 return wire.signed(value)
-            case 4:
+            case 4:  # f
                 return struct.unpack("<f", wire.message(value))[0]
-            case 5:
+            case 5:  # b
                 return bool(wire.number(value))
-            case 6:
+            case 6:  # type
                 return DTYPES.get(wire.number(value))
-            case 7:
+            case 7:  # shape; its field 3 is unknown_rank
                 message = wire.message(value)
                 unknown = any(n == 3 and item for n, item in wire.fields(message))
                 return None if unknown else shape_of(message)
-            case 8:
+            case 8:  # tensor
                 return _constant(wire.message(value))
-            case 10:  # a function, by its name
+            case 10:  # func, by its name
                 return wire.text(dict(wire.fields(wire.message(value))).get(1))
     return None
 
 
+# TensorProto: 5 float_val, 6 double_val; packed, in little-endian order.
 _LISTS = {5: "<f", 6: "<d"}
 
 
 def _constant(data: bytes) -> Constant:
     # TensorProto: 1 dtype, 2 tensor_shape, 4 tensor_content, 5 float_val, 6 double_val, 7 int_val, 8 string_val,
     # 10 int64_val, 11 bool_val.
+    # TensorProto: 1 dtype, 2 tensor_shape, 4 tensor_content, 7 int_val, 8 string_val, 10 int64_val, 11 bool_val.
     dtype, raw = "", b""
     shape: tuple[int, ...] = ()
     values: list[Any] = []

@@ -1,4 +1,4 @@
-"""A graph's nodes, whatever file they were read from."""
+"""Nodes of a graph, common to TensorFlow and ONNX."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A TensorProto: type, shape and either raw bytes or a list of values (the last of which repeats)."""
+    """A TensorProto: type, shape, and raw bytes or a list of values (the last value fills the rest)."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -19,7 +19,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An operation: ``inputs`` are tensor names as in the file (``name``, ``name:1``, ``^name`` for control)."""
+    """An operation; ``inputs`` are tensor names as in the file: ``name``, ``name:1``, ``^name`` for a control input."""
 
     name: str
     op: str

@@ -1,7 +1,8 @@
-"""ONNX models, decoded as far as evaluating them takes: without onnx, and executing nothing.
+"""ONNX models, decoded as far as needed to evaluate them, without onnx and without executing anything.
 
-Format: ``onnx.proto`` (github.com/onnx/onnx). What would read other files, run code of its own or repeat itself is
-refused: values in files beside the model, operations of other domains, functions, operations with graphs in them.
+Format: ``onnx.proto`` (github.com/onnx/onnx). Numbers in this module are field numbers of its messages. Models that
+read other files, use custom code or contain loops are refused: values in external files, operations of other domains,
+functions, operations that contain graphs.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ DTYPES = {
     12: "u4",
     13: "u8",
 }
-"""ONNX's numbers for types (``TensorProto.DataType``), those of fixed size, as numpy spells them."""
+"""numpy's codes for ONNX's type numbers (``TensorProto.DataType``); only types of fixed size."""
 
 _DOMAINS = ("", "ai.onnx")
-_LISTS = {4: "<f", 10: "<d"}
-_EXTERNAL = 1
-_SHOWN = 80
+_LISTS = {4: "<f", 10: "<d"}  # TensorProto: 4 float_data, 10 double_data
+_EXTERNAL = 1  # TensorProto.DataLocation
+_SHOWN = 80  # characters of a name in a message
 
 
 class OnnxError(ValueError):
-    """The file is no ONNX model that is read here; the message says why."""
+    """The file is not a supported ONNX model; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation: its inputs and outputs are names of tensors, empty ones for those that are left out."""
+    """An operation; inputs and outputs are names of tensors, empty for omitted ones."""
 
     node: Node
     outputs: tuple[str, ...]
@@ -52,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What the model is given: a type as numpy spells it, and lengths, -1 for one that is open; None where it is."""
+    """An input of the model: numpy's type code and the shape, with -1 for an open length; None for an open shape."""
 
     name: str
     dtype: str
@@ -61,7 +62,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An ONNX model: `steps` in the order of the file, `tensors` that were saved with it, and its metadata."""
+    """An ONNX model: `steps` in the order of the file, saved `tensors`, inputs, outputs and metadata."""
 
     steps: tuple[Step, ...]
     tensors: Mapping[str, Constant]
@@ -74,9 +75,10 @@ def read_onnx(data: bytes) -> Model:
     """The model in the bytes of a file.
 
     Raises:
-        OnnxError: it is none, is cut off, or does more than compute from what stands in it.
+        OnnxError: the bytes are not an ONNX model, are truncated, or need more than the file itself.
     """
     # ModelProto: 7 graph, 14 metadata_props (StringStringEntryProto: 1 key, 2 value), 25 functions.
+    # ModelProto: 7 graph, 14 metadata_props, 25 functions.
     graph, metadata = b"", {}
     try:
         for number, value in wire.fields(data):
@@ -98,6 +100,7 @@ def read_onnx(data: bytes) -> Model:
 
 def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
     # GraphProto: 1 node, 5 initializer, 11 input, 12 output (ValueInfoProto: 1 name), 15 sparse_initializer.
+    # GraphProto: 1 node, 5 initializer, 11 input, 12 output, 15 sparse_initializer.
     steps: list[Step] = []
     tensors: dict[str, Constant] = {}
     inputs: list[Input] = []
@@ -121,11 +124,13 @@ def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
             raise OnnxError("it holds sparse tensors, which are not read")
         if len(tensors) > limits.VARIABLES:
             raise OnnxError(f"more than {limits.VARIABLES:,} tensors")
-    given = tuple(item for item in inputs if item.name not in tensors)  # old files name all tensors among the inputs
+    # before IR version 4 saved tensors were inputs too
+    given = tuple(item for item in inputs if item.name not in tensors)
     return Model(tuple(steps), tensors, given, tuple(outputs), metadata)
 
 
 def _step(data: bytes) -> Step:
+    # NodeProto: 1 input, 2 output, 3 name, 4 op_type, 5 attribute, 7 domain.
     # NodeProto: 1 input, 2 output, 3 name, 4 op_type, 5 attribute, 7 domain.
     inputs: list[str] = []
     outputs: list[str] = []
@@ -147,6 +152,7 @@ def _step(data: bytes) -> Step:
             domain = _name(value)
     if domain not in _DOMAINS:
         raise OnnxError(f"the operation {_shown(op)} is of {_shown(domain)}, not one of ONNX's own")
+    # After the loop: messages of refused attributes name the operation, which may follow them in the file.
     for item in raw:
         attribute, value = _attribute(item, op)
         attributes[attribute] = value
@@ -154,7 +160,7 @@ def _step(data: bytes) -> Step:
 
 
 def _attribute(data: bytes, op: str) -> tuple[str, Any]:
-    """The name and the value of an attribute; None for what no operation here asks for."""
+    """The name and the value of an AttributeProto; None for kinds that no supported operation uses."""
     # AttributeProto: 1 name, 2 f, 3 i, 4 s, 5 t, 7 floats, 8 ints; 6 and 11 are graphs, which would be executed.
     name, found = "", None
     floats: list[float] = []
@@ -163,19 +169,19 @@ def _attribute(data: bytes, op: str) -> tuple[str, Any]:
         match number:
             case 1:
                 name = _name(value)
-            case 2:
+            case 2:  # f
                 found = struct.unpack("<f", wire.message(value))[0]
-            case 3:
+            case 3:  # i
                 found = wire.signed(value)
-            case 4:
+            case 4:  # s
                 found = wire.message(value)
-            case 5:
+            case 5:  # t
                 found = _tensor(wire.message(value))[1]
-            case 6 | 11:
+            case 6 | 11:  # g, graphs
                 raise OnnxError(f"the operation {_shown(op)} holds a graph of its own: it may repeat itself endlessly")
-            case 7:
+            case 7:  # floats
                 floats += [item[0] for item in struct.iter_unpack("<f", wire.message(value))]
-            case 8:
+            case 8:  # ints
                 numbers += wire.numbers(value)
     if found is None and (floats or numbers):
         found = floats or numbers
@@ -186,6 +192,8 @@ def _tensor(data: bytes) -> tuple[str, Constant]:
     """The name of a tensor, and the tensor."""
     # TensorProto: 1 dims, 2 data_type, 4 float_data, 5 int32_data, 7 int64_data, 8 name, 9 raw_data, 10 double_data,
     # 11 uint64_data, 13 external_data, 14 data_location.
+    # TensorProto: 1 dims, 2 data_type, 5 int32_data, 7 int64_data, 8 name, 9 raw_data, 11 uint64_data, 13
+    # external_data, 14 data_location.
     name, dtype, raw = "", "", b""
     shape: list[int] = []
     values: list[Any] = []
@@ -213,9 +221,10 @@ def _tensor(data: bytes) -> tuple[str, Constant]:
 
 
 def _require_whole(name: str, dtype: str, shape: list[int], raw: bytes, count: int) -> None:
-    """Refuse a tensor that has not as many values as its shape."""
+    """Refuse a tensor whose number of values does not match its shape."""
     elements = math.prod(shape)
     size = 1 if dtype == "?" else int(dtype[1])
+    # int32_data holds the bits of float16 values, which are not decoded: float16 must be raw.
     if (len(raw) != elements * size) if raw or not count else (count != elements or dtype == "f2"):
         raise OnnxError(f"the tensor {_shown(name)} has other values than its shape {tuple(shape)}")
 
@@ -223,6 +232,8 @@ def _require_whole(name: str, dtype: str, shape: list[int], raw: bytes, count: i
 def _input(data: bytes) -> Input:
     # ValueInfoProto: 1 name, 2 type; TypeProto: 1 tensor_type; its Tensor: 1 elem_type, 2 shape; TensorShapeProto:
     # 1 dim, whose 1 is dim_value (its 2, dim_param, is a name: a length that is not known).
+    # ValueInfoProto: 1 name, 2 type. TypeProto: 1 tensor_type. Tensor: 1 elem_type, 2 shape. TensorShapeProto: 1
+    # dim. Dimension: 1 dim_value; 2 is a name, an open length.
     value = dict(wire.fields(data))
     kind = dict(wire.fields(wire.message(value.get(2))))
     tensor = dict(wire.fields(wire.message(kind.get(1))))

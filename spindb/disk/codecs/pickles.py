@@ -1,11 +1,11 @@
-"""Reads pickles symbolically: what would be built, never building it.
+"""Interprets pickles symbolically, without building any object.
 
-`pickletools.genops` decodes the opcodes; a small stack machine follows them and keeps *descriptions*
-(`Global`, `Built`) where the real unpickler would import and call. Nothing is imported, nothing is
-called, so a hostile file can do no more than be refused.
+`pickletools.genops` decodes the opcodes. A small stack machine follows them and creates *descriptions*
+(`Global`, `Built`) where the real unpickler would import and call. Nothing is imported or called, so the worst that a
+hostile file can cause is an error.
 
-joblib's files are pickles with array data lying raw between the opcodes, right after the opcode that
-completes a ``NumpyArrayWrapper``; those bytes are stepped over (`Array` says where they lie).
+joblib's files are pickles with raw array data between the opcodes, directly after the opcode that completes a
+``NumpyArrayWrapper``. These bytes are skipped (`Array` has their position).
 Format: joblib's ``numpy_pickle.py``; numpy's ``dtype`` reduces to ``dtype('f4', 0, 1)``.
 """
 
@@ -26,13 +26,13 @@ from spindb.disk.told import text_of, told
 _DTYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQfdeguicSUVOMm])([0-9]{0,9})\Z")
 _SIZES = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "e": 2, "g": 16, "d": 8, "q": 8, "Q": 8, "M": 8, "m": 8}
 _DTYPE_STATE = 8  # version, byte order, subarray, names, fields, item size, alignment, flags
-_HOLDS_OBJECTS = 1  # of the flags
+_HOLDS_OBJECTS = 1  # of the flags: such arrays are pickled, not written as bytes
 
 
 class PickleError(Exception):
-    """The file is no pickle that can be followed; the message says why.
+    """The file is not a pickle that can be interpreted; the message gives the reason.
 
-    ``classes`` names what was mentioned up to there, which often tells what was being saved.
+    ``classes`` has the classes named before the error, which often show what was saved.
     """
 
     def __init__(self, message: str, classes: tuple[str, ...] = ()) -> None:
@@ -41,13 +41,13 @@ class PickleError(Exception):
 
 
 def read_pickle(data: bytes) -> Any:
-    """Describe what a plain or joblib pickle holds.
+    """Describe the content of a plain or joblib pickle.
 
-    Plain containers, numbers and text come back as they are, everything else as `Global`, `Built`
-    or `Array`. Bytes after the end are ignored.
+    Plain containers, numbers and text are returned unchanged, everything else as `Global`, `Built` or `Array`. Bytes
+    after the end are ignored.
 
     Raises:
-        PickleError: the bytes are no pickle, are cut off or can't be followed.
+        PickleError: the bytes are not a pickle, are truncated or can't be interpreted.
     """
     if not data:
         raise PickleError("the file is empty")
@@ -57,7 +57,7 @@ def read_pickle(data: bytes) -> Any:
 
 
 def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
-    """Describe the first `count` pickles of several in a row, and say where the last of them ends.
+    """Describe the first `count` of several consecutive pickles; also returns the position after the last of them.
 
     Raises:
         PickleError: as `read_pickle`.
@@ -71,9 +71,9 @@ def read_pickles(data: bytes, count: int) -> tuple[list[Any], int]:
 
 
 _MARK = object()
-_MAX_MEMO = 1 << 32  # what the binary instructions can number
-_MAX_NUMBER = 45  # characters that `told` writes of a number in full
-_SMALL = 1 << 60  # whole numbers below it have a hash of their own
+_MAX_MEMO = 1 << 32  # the binary instructions have 32 bits for it
+_MAX_NUMBER = 45  # characters of the longest number that `told` writes in full
+_SMALL = 1 << 60  # integers below it have distinct hashes (Python's modulus is 2**61 - 1)
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -89,14 +89,14 @@ _PUSH_ARGUMENT = {
 
 @dataclass(slots=True)
 class _Budget:
-    """Instructions that are left for a file, and pickles inside each other."""
+    """The remaining instructions of a file, and the depth of nested pickles."""
 
     opcodes: int = limits.OPCODES
     depth: int = 0
 
 
 class _Machine:
-    """Follows one pickle; a nested machine follows the pickle inside an array of objects."""
+    """Interprets one pickle; a nested machine interprets the pickle inside an array of objects."""
 
     def __init__(self, stream: io.BytesIO, budget: _Budget) -> None:
         self.stream = stream
@@ -138,7 +138,7 @@ class _Machine:
         elif name in _EMPTY:
             stack.append(_EMPTY[name]())
         elif name in _PUTS:
-            if not 0 <= argument < _MAX_MEMO:  # greater ones could be chosen to collide
+            if not 0 <= argument < _MAX_MEMO:  # larger ones could be chosen so that their hashes collide
                 raise PickleError("a number in it is out of range")
             self.memo[argument] = stack[-1]
         elif name == "MEMOIZE":
@@ -163,7 +163,7 @@ class _Machine:
         self.stack[start:] = [tuple(self.stack[start:])]
 
     def to_mark(self) -> list[Any]:
-        """Everything above the topmost mark, taken off the stack together with it."""
+        """Pop everything above the topmost mark, and the mark."""
         position = len(self.stack) - 1
         while self.stack[position] is not _MARK:
             position -= 1
@@ -173,7 +173,7 @@ class _Machine:
         del self.stack[position:]
         return items
 
-    # One method per remaining instruction, named after it.
+    # One method per remaining instruction, named after it. pickletools documents their effect on the stack.
 
     def do_mark(self, _: object) -> None:
         self.stack.append(_MARK)
@@ -193,6 +193,7 @@ class _Machine:
     def do_list(self, _: object) -> None:
         self.stack.append(self.to_mark())
 
+    # A tuple, because items may not be hashable, or be slow to hash.
     def do_frozenset(self, _: object) -> None:
         self.stack.append(tuple(self.to_mark()))
 
@@ -292,12 +293,13 @@ class _Machine:
         self.stack.append(Built(Global("pickle", "buffer")))
 
     def array(self, state: dict[Any, Any]) -> Any:
-        """Step over the raw bytes that follow a complete wrapper."""
+        """Skip the raw bytes after a complete ``NumpyArrayWrapper``."""
         dtype = state["dtype"]
         code = dtype.args[0] if isinstance(dtype, Built) and dtype.args else ""
         layout = _dtype_layout(dtype)
         if code == "O8" or code == "O" or (layout is not None and layout.flags & _HOLDS_OBJECTS):
             return self.nested()
+        # joblib 1.1 and later: a byte with the length of the padding, then the padding, then the array.
         if state.get("numpy_array_alignment_bytes") is not None:
             self.stream.seek(self.stream.read(1)[0], io.SEEK_CUR)
         shape, size = _shape(state["shape"]), _item_size(code, layout)
@@ -320,7 +322,7 @@ class _Machine:
 
 
 def _shape(lengths: object) -> tuple[int, ...]:
-    """The shape of an array, refused where no array has it: huge numbers are slow to multiply."""
+    """The shape of an array, checked: huge numbers would be slow to multiply."""
     if not isinstance(lengths, (tuple, list)) or len(lengths) > limits.DIMENSIONS:
         raise PickleError("an array in it has no shape")
     if not all(isinstance(length, int) and 0 <= length <= limits.ELEMENTS for length in lengths):
@@ -329,7 +331,7 @@ def _shape(lengths: object) -> tuple[int, ...]:
 
 
 class _Layout(NamedTuple):
-    """What a dtype's state says: bytes of an item where its type leaves them open, flags, and byte order (``>`` …)."""
+    """A dtype's state: bytes per item if the type does not determine them, flags, and byte order (``>`` …)."""
 
     size: int | None
     flags: int
@@ -337,17 +339,17 @@ class _Layout(NamedTuple):
 
 
 def _dtype_layout(dtype: object) -> _Layout | None:
-    """The layout in a pickled dtype's state, None where there is none."""
+    """The layout in a pickled dtype's state, or None."""
     state = dtype.state if isinstance(dtype, Built) else None
     if not isinstance(state, tuple) or len(state) < _DTYPE_STATE:
         return None
     size, flags = state[5], state[7]
-    known = isinstance(size, int) and 0 < size <= limits.ELEMENTS  # -1 where the type says it
+    known = isinstance(size, int) and 0 < size <= limits.ELEMENTS  # -1 if the type determines it
     return _Layout(size if known else None, flags if isinstance(flags, int) else 0, state[1])
 
 
 def _item_size(code: object, layout: _Layout | None) -> int:
-    """Bytes of an item: as the dtype's state has them (text, structures), else as its code says."""
+    """Bytes per item: from the dtype's state (text, structures), else from its code."""
     match = _DTYPE.match(code) if isinstance(code, str) else None
     if match is None:
         raise PickleError(f"arrays of {told(code)} can't be stepped over")
@@ -355,15 +357,15 @@ def _item_size(code: object, layout: _Layout | None) -> int:
         return layout.size
     kind, digits = match.groups()
     if kind == "U":
-        return 4 * int(digits or 0)
+        return 4 * int(digits or 0)  # numpy stores text as UTF-32
     return int(digits) if digits else _SIZES.get(kind, 4)
 
 
 def _hashable(key: object) -> Any:
-    """A key that is cheap and safe to hash, a text in the place of others.
+    """The key if it is cheap and safe to hash, else a text in its place.
 
-    Nested tuples can take for ever; whole numbers and tuples of numbers can be chosen to have one hash, and then each
-    is compared with all. The hash of text can't be foreseen, and few floats share one.
+    Hashing nested tuples can take exponential time. Integers and tuples of numbers can be chosen to have the same hash,
+    so that a dict becomes quadratic. The hashes of text are randomised, and few floats have the same hash.
     """
     if key is None or isinstance(key, (str, bytes, float, Global)) or (isinstance(key, int) and -_SMALL < key < _SMALL):
         return key

@@ -1,4 +1,4 @@
-"""Protocol buffers as they lie on disk: field numbers and raw values, without any schema.
+"""Reads the wire format of protocol buffers: field numbers and raw values, without a schema.
 
 Encoding: protobuf.dev/programming-guides/encoding.
 """
@@ -13,7 +13,7 @@ _64_BITS = 2**64 - 1
 
 
 def message(value: int | bytes | None) -> bytes:
-    """The value as a message; none is an empty one.
+    """The value as a message; None is an empty message.
 
     Raises:
         ValueError: it is a number.
@@ -26,12 +26,12 @@ def message(value: int | bytes | None) -> bytes:
 
 
 def text(value: int | bytes | None) -> str | None:
-    """The value as text, None for a number or none."""
+    """The value as text, or None for a number or None."""
     return value.decode() if isinstance(value, bytes) else None
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and raw values of one protocol buffer message, in file order.
+    """Field numbers and raw values of a message, in file order.
 
     Raises:
         ValueError, IndexError: the message is damaged or has more fields than `limits.FIELDS`.
@@ -42,6 +42,8 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         if count > limits.FIELDS:
             raise ValueError(f"more than {limits.FIELDS:,} fields in a message")
         key, position = varint(data, position)
+        # Wire types: 0 a varint, 1 64 bits, 2 bytes with a length, 5 32 bits; 3 and 4 are groups, which are
+        # obsolete.
         number, wire = key >> 3, key & 7
         if wire == 0:
             value, position = varint(data, position)
@@ -60,9 +62,10 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number of variable length and the position behind it."""
+    """A number of variable length, and the position after it."""
     value = shift = 0
     while True:
+        # Seven bits per byte, the lowest first; the high bit says that another byte follows.
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
@@ -74,7 +77,7 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def number(value: int | bytes | None) -> int:
-    """The value as a number; none is 0.
+    """The value as a number; None is 0, the default of proto3.
 
     Raises:
         ValueError: it is a message or text.
@@ -85,7 +88,7 @@ def number(value: int | bytes | None) -> int:
 
 
 def signed(value: int | bytes | None) -> int:
-    """A number as int64 or int32 has it: negative ones are written in 64 bits."""
+    """A number as int64 or int32: negative ones are written as 64 bits."""
     number = value if isinstance(value, int) else 0
     return number - 2**64 if number >= 2**63 else number
 

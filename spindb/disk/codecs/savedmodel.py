@@ -1,9 +1,8 @@
-"""Reads TensorFlow SavedModels as far as that goes without TensorFlow.
+"""Reads signatures and variable indexes of TensorFlow SavedModels without TensorFlow.
 
-``saved_model.pb`` is a protocol buffer (``SavedModel`` → ``MetaGraphDef``); a few fields of it are
-taken and the rest stepped over. ``variables.index`` is a LevelDB table of ``BundleEntryProto``
-(tensorflow/core/util/tensor_bundle, tensorflow/core/lib/io/table); it says how long the data must be,
-which tells an interrupted save.
+``saved_model.pb`` is a protocol buffer (``SavedModel`` → ``MetaGraphDef``), of which a few fields are read.
+``variables.index`` is a LevelDB table of ``BundleEntryProto`` (tensorflow/core/util/tensor_bundle,
+tensorflow/core/lib/io/table). It has the sizes of the data files, which reveal an interrupted save.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ from spindb.disk.codecs import protobuf as wire
 from spindb.disk.lfs import LFS_LARGEST, LFS_REASON, is_lfs_pointer
 from spindb.disk.regular import read_regular
 
-_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
-_FOOTER = 48
+_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # the last 8 bytes of any LevelDB table
+_FOOTER = 48  # bytes: handles of the meta index and the index, padding, magic
 _MAX_DIMENSIONS = 254  # TensorFlow's own limit
 _SHARD = re.compile(r"variables\.data-(\d{5,9})-of-\d+\Z", re.ASCII)
 
 
 class SavedModelError(Exception):
-    """The save is incomplete or damaged; the message says what is wrong."""
+    """The save is incomplete or damaged; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """``serving_default`` of a SavedModel: names to tensor names, the TensorFlow that wrote it, shapes of tensors."""
+    """The signature ``serving_default``: tensor names by name, TensorFlow's version, shapes by tensor name."""
 
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
@@ -42,7 +41,7 @@ class Signature:
 
 
 def check_variables(directory: Path) -> None:
-    """Raise `SavedModelError` where the variables of the SavedModel at `directory` are not whole."""
+    """Raise `SavedModelError` if the variables of the SavedModel at `directory` are incomplete."""
     files = _shard_files(directory)
     for shard, needed in _shard_sizes(
         read_part(directory, "variables/variables.index", limits.VARIABLES_INDEX)
@@ -52,6 +51,7 @@ def check_variables(directory: Path) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise SavedModelError(f"variables/{data.name} is not a regular file: no variables to load")
         if status.st_size < needed:
+            # A file this small may be a git-LFS pointer; read_part then raises with that reason.
             if status.st_size <= LFS_LARGEST:
                 read_part(directory, f"variables/{data.name}", LFS_LARGEST)
             raise SavedModelError(
@@ -63,7 +63,7 @@ def read_part(directory: Path, name: str, limit: int) -> bytes:
     """The bytes of a file of the SavedModel at `directory`.
 
     Raises:
-        SavedModelError: it is missing, no regular file, a git-LFS pointer, or has more than `limit` bytes.
+        SavedModelError: it is missing, not a regular file, a git-LFS pointer, or has more than `limit` bytes.
     """
     try:
         data = read_regular(directory / name, limit)
@@ -80,11 +80,11 @@ def read_signature(data: bytes) -> Signature:
     """Inputs, outputs and version from the bytes of ``saved_model.pb``.
 
     Raises:
-        SavedModelError: the bytes are no SavedModel or are cut off.
+        SavedModelError: the bytes are not a SavedModel, or are truncated.
     """
     try:
         for number, meta_graph in wire.fields(data):
-            if number == 2 and isinstance(meta_graph, bytes):
+            if number == 2 and isinstance(meta_graph, bytes):  # SavedModel.meta_graphs
                 return _signature(meta_graph)
     except (IndexError, UnicodeDecodeError, ValueError) as error:
         raise SavedModelError(f"saved_model.pb is cut off or damaged: {error}") from error
@@ -94,6 +94,8 @@ def read_signature(data: bytes) -> Signature:
 def _signature(meta_graph: bytes) -> Signature:
     # MetaGraphDef: 1 meta_info_def, 5 signature_def (a map of SignatureDef: 1 inputs, 2 outputs, maps of TensorInfo:
     # 1 name, 3 tensor_shape).
+    # MetaGraphDef: 1 meta_info_def, 5 signature_def (a map). SignatureDef: 1 inputs, 2 outputs (maps). TensorInfo:
+    # 1 name, 3 tensor_shape.
     version = None
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
@@ -116,7 +118,7 @@ def _signature(meta_graph: bytes) -> Signature:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a variable's data lies: ``dtype`` is TensorFlow's number for it, offset and size are bytes of the shard."""
+    """The location of a variable's data: TensorFlow's type number; offset and size in the shard, in bytes."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -129,25 +131,25 @@ def read_index(index: bytes) -> dict[str, Entry]:
     """The variables of a bundle by name, from the bytes of ``variables.index``.
 
     Raises:
-        SavedModelError: the bytes are no such index or are cut off.
+        SavedModelError: the bytes are not an index, or are truncated.
     """
     if len(index) < _FOOTER or not index.endswith(_TABLE_MAGIC):
         raise SavedModelError("variables/variables.index is cut off: the save was interrupted")
     entries: dict[str, Entry] = {}
     try:
         footer = index[-_FOOTER:]
-        position = wire.varint(footer, wire.varint(footer, 0)[1])[1]  # past the handle of the meta index
+        position = wire.varint(footer, wire.varint(footer, 0)[1])[1]  # skip the handle of the meta index: two varints
         offset, position = wire.varint(footer, position)
         size, _ = wire.varint(footer, position)
         end = 0
         for _, handle in _block(index, offset, size):
             start, position = wire.varint(handle, 0)
-            if start < end:  # blocks lie one behind the other: else a few could be read without end
+            if start < end:  # blocks follow each other; overlapping ones could multiply a small file
                 raise ValueError("a block inside another")
             length = wire.varint(handle, position)[0]
             end = start + length
             for key, value in _block(index, start, length):
-                if key:  # the empty key is the header
+                if key:  # the empty key is the BundleHeaderProto
                     entries[key.decode("utf-8", "replace")] = _entry(dict(wire.fields(value)))
             if len(entries) > limits.VARIABLES:
                 raise ValueError(f"more than {limits.VARIABLES:,} variables")
@@ -158,17 +160,19 @@ def read_index(index: bytes) -> dict[str, Entry]:
 
 def _entry(fields: dict[int, int | bytes]) -> Entry:
     # BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size.
+    # BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size.
     dtype, shard, offset, size = (wire.number(fields.get(number)) for number in (1, 3, 4, 5))
     return Entry(dtype, shape_of(wire.message(fields.get(2))), shard, offset, size)
 
 
 def shape_of(message: bytes) -> tuple[int, ...]:
-    """The lengths in a TensorShapeProto; -1 for one that is not known.
+    """The lengths in a TensorShapeProto; -1 for an unknown one.
 
     Raises:
         ValueError: there are more than TensorFlow allows.
     """
     # TensorShapeProto: 2 dim, whose 1 is size.
+    # TensorShapeProto: 2 dim. Dim: 1 size.
     lengths = tuple(
         wire.signed(dict(wire.fields(wire.message(dim))).get(1)) for number, dim in wire.fields(message) if number == 2
     )
@@ -178,7 +182,7 @@ def shape_of(message: bytes) -> tuple[int, ...]:
 
 
 def _shard_sizes(index: bytes) -> dict[int, int]:
-    """Bytes that each data shard must hold at least."""
+    """The minimum size of each data shard in bytes."""
     sizes: dict[int, int] = {}
     for entry in read_index(index).values():
         sizes[entry.shard] = max(sizes.get(entry.shard, 0), entry.offset + entry.size)
@@ -189,13 +193,13 @@ def shard_file(directory: Path, shard: int) -> Path:
     """The file of a data shard of the SavedModel at `directory`.
 
     Raises:
-        SavedModelError: it is not there.
+        SavedModelError: it is missing.
     """
     return _shard(_shard_files(directory), shard)
 
 
 def _shard_files(directory: Path) -> dict[int, Path]:
-    """The files of data shards by number, the first by name where there are several."""
+    """The files of data shards by number; if several have the same number, the first by name."""
     files: dict[int, Path] = {}
     try:
         with os.scandir(directory / "variables") as entries:
@@ -216,8 +220,13 @@ def _shard(files: Mapping[int, Path], shard: int) -> Path:
 
 
 def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of one block of a LevelDB table (keys share prefixes)."""
+    """Keys and values of one block of a LevelDB table.
+
+    An entry is: length of the prefix shared with the key before, length of the rest of the key, length of the value,
+    rest of the key, value. After the entries follow restart points (32 bits each) and their number.
+    """
     block = table[offset : offset + size]
+    # The byte after a block is its compression: 0 is none, the only kind that TensorFlow writes here.
     if len(block) < size or table[offset + size] != 0:
         raise ValueError("a block that is compressed or cut off")
     restarts = int.from_bytes(block[-4:], "little")

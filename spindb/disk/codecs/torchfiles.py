@@ -1,9 +1,10 @@
-"""Modules that PyTorch saved whole (``torch.save(module)``), read without PyTorch and executing nothing.
+"""Reads PyTorch modules (``torch.save(module)``) without PyTorch and without executing anything.
 
-Two containers (torch/serialization.py): since 1.6 a zip with ``data.pkl`` and one file per storage; before, five
-pickles in a row (a magic number, a version, facts about the machine, the object, the keys of the storages), then for
-each key the number of elements and the raw values. In both a tensor is a call of ``torch._utils._rebuild_tensor_v2``
-on a persistent id that names its storage. The pickle is followed symbolically (`spindb.disk.codecs.pickles`).
+There are two containers (torch/serialization.py). Since PyTorch 1.6 it is a zip with ``data.pkl`` and one file per
+storage. Before, it is five consecutive pickles (magic number, version, system, the object, keys of the storages), then
+for each key the number of elements and the raw values. In both, a tensor is a call of
+``torch._utils._rebuild_tensor_v2`` on a persistent id that names its storage. The pickle is interpreted symbolically
+(`spindb.disk.codecs.pickles`).
 """
 
 from __future__ import annotations
@@ -24,16 +25,15 @@ from spindb.disk.told import text_of, told, told_text
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _DAMAGED = (zipfile.BadZipFile, struct.error, ValueError, EOFError, OSError, NotImplementedError, RuntimeError)
-_MAX_DEPTH = 50
-_SCRIPT = "code/"
+_MAX_DEPTH = 50  # nested modules
+_SCRIPT = "code/"  # TorchScript archives contain source code in this directory
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module: its class by path, its tensors, its children in order, and its other attributes that are plain.
+    """A module: class path, parameters and buffers, children in order, and plain attributes.
 
-    ``arrays`` are attributes that hold a tensor or an array of numpy, without being parameters or buffers; ``unread``
-    names those whose value can't be read here, with what they are made of.
+    ``arrays`` are tensors and numpy arrays in other attributes. ``unread`` describes attributes that can't be read.
     """
 
     class_path: str
@@ -46,13 +46,13 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What ``module.state_dict()`` gives: tensors by their names in the module, without the module."""
+    """The tensors of ``module.state_dict()`` by name, without the module."""
 
     tensors: Mapping[str, Tensor]
 
 
 def read_module(data: bytes) -> Module:
-    """The module in a file of ``torch.save``; raises as `read_saved`, and where it holds weights alone."""
+    """The module in a ``torch.save`` file; raises as `read_saved`, and for a file of weights."""
     found = read_saved(data)
     if isinstance(found, Weights):
         names = ", ".join(list(found.tensors)[:4])
@@ -61,23 +61,23 @@ def read_module(data: bytes) -> Module:
 
 
 def check_pickle(data: bytes) -> None:
-    """Follow the ``data.pkl`` of a file of ``torch.save``.
+    """Check that the ``data.pkl`` of a ``torch.save`` file can be interpreted.
 
     Raises:
-        PickleError: it is damaged: whatever it describes can't be loaded.
+        PickleError: it is damaged.
     """
     read_pickle(data)
 
 
 def check_legacy(file: BinaryIO, size: int) -> None:
-    """Follow the pickles of a file of the container before PyTorch 1.6, of so many bytes, without reading the values.
+    """Check the pickles of a file of `size` bytes in the container before PyTorch 1.6, without reading the values.
 
     Raises:
-        PickleError: it is damaged, or no file of ``torch.save``.
+        PickleError: it is damaged, or not a ``torch.save`` file.
     """
     file.seek(0)
     head = file.read(limits.MODULE_PICKLE)
-    if len(head) == limits.MODULE_PICKLE < size:  # more modules than any policy has; playing it says what it is
+    if len(head) == limits.MODULE_PICKLE < size:  # larger than any policy's: checked when it is played
         return
 
     def read(position: int, length: int) -> bytes:
@@ -88,11 +88,11 @@ def check_legacy(file: BinaryIO, size: int) -> None:
 
 
 def read_saved(data: bytes) -> Module | Weights:
-    """The module, or the weights of one, in a file of ``torch.save``.
+    """The module, or the weights of one, in a ``torch.save`` file.
 
     Raises:
-        PickleError: the bytes are no such file, are cut off, or hold something else than a module; the message says
-            what, and what the file would have called.
+        PickleError: the bytes are not such a file, are truncated, or contain something other than a module; the
+            message says what, and what unpickling would have called.
     """
     try:
         root, storages = _read_zip(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
@@ -107,7 +107,7 @@ def read_saved(data: bytes) -> Module | Weights:
 
 
 def _weights(root: object, storages: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """The tensors of a state dict; none where it is something else."""
+    """The tensors of a state dict; empty if it is something else."""
     is_mapping = isinstance(root, dict) or (isinstance(root, Built) and root.class_path == "collections.OrderedDict")
     pairs = _items(root) if is_mapping else []
     named = {name: value for name, value in pairs if isinstance(name, str)}
@@ -150,7 +150,7 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
 
 
 def holds_script(path: Path) -> bool:
-    """Whether the file is an archive of ``torch.jit.save``."""
+    """Whether the file is a TorchScript archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return is_script(archive.namelist())
@@ -159,15 +159,15 @@ def holds_script(path: Path) -> bool:
 
 
 def is_script(names: Sequence[str]) -> bool:
-    """Whether a container with these entries was written by ``torch.jit.save``."""
+    """Whether an archive with these entries was written by ``torch.jit.save``."""
     return any(f"/{_SCRIPT}" in f"/{name}" for name in names) and any(n.endswith("constants.pkl") for n in names)
 
 
 def check_container(archive: zipfile.ZipFile, size: int) -> None:
-    """PyTorch compresses nothing, so what lies in the file can't be more than the file.
+    """Refuse zip bombs: PyTorch does not compress, so the content can't be larger than the file.
 
     Raises:
-        PickleError: it would be.
+        PickleError: it is larger, or compressed.
     """
     entries = archive.infolist()
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
@@ -181,7 +181,7 @@ def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, bytes]]:
 
 
 def _legacy_places(head: bytes, read: Callable[[int, int], bytes], size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
-    """The object in a file of so many bytes whose pickles lie in `head`, and where the values of its storages lie."""
+    """The object in a file of `size` bytes whose pickles are in `head`, and start and length of each storage."""
     (magic,), _ = read_pickles(head, 1)
     if magic != _MAGIC:
         raise PickleError(f"not a file of torch.save: {_what_else(magic)}")
@@ -190,6 +190,7 @@ def _legacy_places(head: bytes, read: Callable[[int, int], bytes], size: int) ->
         raise PickleError("not a file of torch.save: the keys of its values are missing")
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise PickleError("written on a machine of the other byte order")
+    # The file has the number of elements; their size depends on the type of the storage.
     sizes = _storage_sizes(root)
     places: dict[str, tuple[int, int]] = {}
     position = end
@@ -204,8 +205,9 @@ def _legacy_places(head: bytes, read: Callable[[int, int], bytes], size: int) ->
 
 
 def _storage_sizes(root: object) -> dict[str, int]:
-    """Bytes per element of each storage that the object mentions."""
+    """Bytes per element of each storage that the object refers to."""
     sizes: dict[str, int] = {}
+    # Not recursive, and each object only once: a damaged pickle may be deep, cyclic or share parts many times.
     pending, seen = [root], set()
     while pending:
         item = pending.pop()
@@ -225,7 +227,7 @@ def _storage_sizes(root: object) -> dict[str, int]:
 
 
 class _Modules:
-    """Makes modules of descriptions. One that several others hold is made once: else they could be without number."""
+    """Converts descriptions to modules. A shared module is converted once; otherwise sharing could be exponential."""
 
     def __init__(self, storages: Mapping[str, bytes]) -> None:
         self.storages = storages
@@ -272,14 +274,14 @@ class _Modules:
 
 
 def _is_plain(value: object) -> bool:
-    """A number, a text, or a few numbers: how layers keep their settings."""
+    """Whether it is a number, a text or a short sequence of numbers, as in the settings of layers."""
     if isinstance(value, (tuple, list)):
         return len(value) <= limits.DIMENSIONS and all(isinstance(item, (int, float)) for item in value)
     return isinstance(value, (int, float, str, bool))
 
 
 def _array_among(value: object, storages: Mapping[str, bytes]) -> Tensor | None:
-    """An attribute that is a tensor or an array of numpy; None where it is neither, or can't be read."""
+    """An attribute as a tensor, if it is a tensor or a numpy array that can be read, else None."""
     try:
         return tensor_of(value, storages) or array_of(value)
     except PickleError:
@@ -288,7 +290,8 @@ def _array_among(value: object, storages: Mapping[str, bytes]) -> Tensor | None:
 
 def _class_of(built: Built) -> str:
     target = built.callable
-    if isinstance(target, Built) and target.class_path == "persistent.id":  # ('module', class, file, source)
+    # before PyTorch 1.6: ('module', class, file, source)
+    if isinstance(target, Built) and target.class_path == "persistent.id":
         parts = target.args[0]
         if isinstance(parts, tuple) and len(parts) > 1 and isinstance(parts[1], Global):
             return str(parts[1])
@@ -296,7 +299,7 @@ def _class_of(built: Built) -> str:
 
 
 def _items(value: object) -> list[tuple[object, object]]:
-    """Pairs of a dict or of what would be an OrderedDict."""
+    """The pairs of a dict, or of the description of an OrderedDict."""
     if isinstance(value, dict):
         return list(value.items())
     if isinstance(value, Built):

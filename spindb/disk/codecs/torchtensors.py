@@ -1,7 +1,7 @@
-"""Tensors and arrays in pickles that were followed symbolically (`spindb.disk.codecs.pickles`): PyTorch's and numpy's.
+"""PyTorch tensors and numpy arrays in symbolically interpreted pickles (`spindb.disk.codecs.pickles`).
 
-PyTorch rebuilds a tensor from a persistent id that names its storage; numpy a scalar from its bytes
-(``numpy.core.multiarray.scalar(dtype, bytes)``) and an array by ``_reconstruct`` with a state
+PyTorch rebuilds a tensor from a persistent id that names its storage. numpy rebuilds a scalar from its bytes
+(``numpy.core.multiarray.scalar(dtype, bytes)``), and an array by ``_reconstruct`` with a state
 ``(version, shape, dtype, is_fortran, bytes)``.
 """
 
@@ -29,17 +29,17 @@ _DTYPES = {
     "BoolStorage": "?",
 }
 SIZES = {"f4": 4, "f8": 8, "f2": 2, "i8": 8, "i4": 4, "i2": 2, "i1": 1, "u1": 1, "?": 1}
-"""Bytes of an element."""
+"""Bytes per element."""
 _FORMATS = {"f4": "f", "f8": "d", "f2": "e", "i8": "q", "i4": "i", "i2": "h", "i1": "b", "u1": "B", "?": "?", "b1": "?"}
 _NUMPY = {**{code: code for code in SIZES}, "b1": "?"}
 _REBUILD_TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 _REBUILD_PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
-_MAX_EXPANDED = 1 << 24  # bytes that a tensor may have beyond its storage: strides of 0 repeat values
+_MAX_EXPANDED = 1 << 24  # bytes a tensor may have if its storage is smaller: strides of 0 repeat values
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor: ``strides`` and ``offset`` count elements of ``storage``, which holds raw little-endian values."""
+    """A tensor: ``strides`` and ``offset`` are in elements of ``storage``, which has raw little-endian values."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -52,7 +52,7 @@ def name_of(name: object) -> str:
     """The name of a tensor, module or storage.
 
     Raises:
-        PickleError: it is neither text nor a number.
+        PickleError: it is neither text nor an integer.
     """
     if isinstance(name, str):
         return name
@@ -62,9 +62,10 @@ def name_of(name: object) -> str:
 
 
 def storage_of(item: object) -> tuple[str, str] | None:
-    """Type and key where the item is a persistent id of a storage."""
+    """Type and key if the item is a persistent id of a storage, else None."""
     if not isinstance(item, Built) or item.class_path != "persistent.id" or not isinstance(item.args[0], tuple):
         return None
+    # ('storage', storage class, key, device, number of elements)
     parts = item.args[0]
     if len(parts) < 3 or parts[0] != "storage" or not isinstance(parts[1], Global):
         return None
@@ -87,6 +88,7 @@ def tensor_of(value: object, storages: Mapping[str, bytes]) -> Tensor | None:
     tensor = Tensor(storage[0], tuple(shape), tuple(strides), offset, storages[storage[1]])
     if math.prod(shape) * SIZES[tensor.dtype] > max(len(tensor.storage), _MAX_EXPANDED):
         raise PickleError(f"a tensor of the shape {told(shape)} is made of {len(tensor.storage):,} bytes")
+    # The largest index must be within the storage: strides come from the file and could point anywhere.
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     if min((*tensor.shape, *tensor.strides, tensor.offset), default=0) < 0 or (
         0 not in tensor.shape and (last + 1) * SIZES[tensor.dtype] > len(tensor.storage)
@@ -96,14 +98,14 @@ def tensor_of(value: object, storages: Mapping[str, bytes]) -> Tensor | None:
 
 
 def _is_extent(numbers: object) -> bool:
-    """Whether it can be a tensor's shape or strides."""
+    """Whether `numbers` can be a tensor's shape or strides."""
     if not isinstance(numbers, (tuple, list)) or len(numbers) > limits.DIMENSIONS:
         return False
     return all(isinstance(number, int) and 0 <= number <= limits.ELEMENTS for number in numbers)
 
 
 def scalar_of(value: object) -> float | None:
-    """A numpy scalar, or a numpy array of no dimensions; None where it is something else."""
+    """The value of a numpy scalar, or None for anything else."""
     if not isinstance(value, Built) or not isinstance(value.args, tuple):
         return None
     if value.class_path.endswith("multiarray.scalar") and len(value.args) == 2:
@@ -114,10 +116,10 @@ def scalar_of(value: object) -> float | None:
 
 
 def array_of(value: object) -> Tensor | None:
-    """A numpy array that was pickled with its values; None where it is something else, or of another type.
+    """A numpy array that was pickled with its values; None for anything else, or another type of elements.
 
     Raises:
-        PickleError: its values are not as many as its shape says.
+        PickleError: the number of values does not match the shape.
     """
     if not isinstance(value, Built) or not value.class_path.endswith("multiarray._reconstruct"):
         return None
@@ -130,6 +132,7 @@ def array_of(value: object) -> Tensor | None:
     if math.prod(shape) * SIZES[code] != len(data):
         raise PickleError(f"an array of the shape {told(shape)} is made of {len(data):,} bytes")
     strides, step = [], 1
+    # Strides of a contiguous array: in Fortran order the first index is the fastest, else the last.
     for length in shape if fortran else reversed(shape):
         strides.append(step)
         step *= length
@@ -137,7 +140,7 @@ def array_of(value: object) -> Tensor | None:
 
 
 def _code_of(dtype: object) -> str | None:
-    """A pickled ``dtype('f4', 0, 1)`` as its code; None for types that are not read, and the other byte order."""
+    """The code of a pickled ``dtype('f4', 0, 1)``; None for other types and for big-endian order."""
     code = dtype.args[0] if isinstance(dtype, Built) and isinstance(dtype.args, tuple) and dtype.args else None
     state = dtype.state if isinstance(dtype, Built) else None
     if isinstance(state, tuple) and len(state) > 1 and state[1] == ">":
@@ -146,7 +149,7 @@ def _code_of(dtype: object) -> str | None:
 
 
 def _raw_of(raw: object) -> bytes | None:
-    """Bytes as pickle keeps them: protocols before 3 as text in Latin-1."""
+    """Pickled bytes; protocols before 3 store them as text in Latin-1."""
     if isinstance(raw, Built) and raw.class_path.endswith("_codecs.encode") and raw.args:
         raw = raw.args[0]
     if isinstance(raw, str):

@@ -1,1 +1,1 @@
-"""What evaluates a graph that others saved: its limits, its pure operations, what is said when it is damaged."""
+"""Evaluation of saved graphs: numpy or TensorFlow, with limits and a list of allowed operations."""

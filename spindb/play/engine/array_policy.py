@@ -1,4 +1,4 @@
-"""What all policies share: one observation or many, seeds, outputs by name."""
+"""Base class of policies: single observations and batches, seeds, outputs by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spindb.play.policies.forms import SETTLED, Form
 
 
 class ArrayPolicy(ABC):
-    """See `spindb.play.policies.Policy`. Subclasses say which outputs there are and evaluate one."""
+    """See `spindb.play.policies.Policy`. Subclasses list the outputs and evaluate them."""
 
     engine: ClassVar[str] = "numpy"
     form: Form = SETTLED
@@ -25,7 +25,7 @@ class ArrayPolicy(ABC):
     deterministic: bool
     observation_shape: tuple[int, ...] | None
     stochastic: bool
-    """Whether actions are drawn, as long as `deterministic` is not asked for."""
+    """Whether actions are sampled if `deterministic` is false."""
 
     def __init__(self, save: Path, deterministic: bool) -> None:
         self.save = save
@@ -43,26 +43,26 @@ class ArrayPolicy(ABC):
     @property
     @abstractmethod
     def names(self) -> Sequence[str]:
-        """The outputs that follow from observations alone."""
+        """The outputs that depend only on observations."""
 
     @abstractmethod
     def actions(self, observations: Array) -> Array:
         """Actions for observations of shape (n, *observation_shape), shape (n, *action_shape)."""
 
     def probe(self, observation: Observation) -> Array | None:
-        """The action for one observation without a draw, or None where that can't be had."""
+        """The deterministic action for one observation, or None if there is none."""
         return None
 
     def bounds(self) -> tuple[Array, Array] | None:
-        """Between what its actions lie whatever it observes; None where nothing bounds them, or that is not known."""
+        """Lower and upper bounds of its actions for any observation; None if unbounded or unknown."""
         return None
 
     def choices(self) -> int | None:
-        """Among how many actions it chooses; None where that is not known."""
+        """The number of discrete actions; None if unknown."""
         return None
 
     def nan_weights(self, output: str = "") -> list[str]:
-        """Names of the weights of an output, or of its action, in which NaN or infinity stands."""
+        """Names of weights with NaN or infinity, of an output or (by default) of the action."""
         return []
 
     def begin_episode(self) -> None:  # noqa: B027 - most carry nothing
@@ -83,7 +83,7 @@ class ArrayPolicy(ABC):
     __call__ = act
 
     def outputs(self, observation: Observation) -> dict[str, Array]:
-        """All outputs that need nothing but the observation, by name; for many observations, a row each."""
+        """All outputs that depend only on the observation, by name; for many observations, one row each."""
         rows, one = self.rows(observation)
         found = {name: self.evaluate(name, rows) for name in self.names}
         return {name: self._first(value) if one else value for name, value in found.items()}
@@ -101,7 +101,7 @@ class ArrayPolicy(ABC):
         return self._number(found) if one else found
 
     def q(self, observation: Observation, action: Action) -> Array | float:
-        """Q of an observation and an action; the lower one where two were learned. Of many, shape (n,).
+        """Q of an observation and an action; the lower one of two Q functions. For many, shape (n,).
 
         Raises:
             PolicyError: no ``q``, ``q1`` or ``q2`` was saved; the message names the value functions that were.
@@ -116,7 +116,7 @@ class ArrayPolicy(ABC):
         return self._number(found) if one else found
 
     def _without(self, wanted: str) -> PolicyError:
-        """That a value function was not saved, and which ones were."""
+        """The error for a value function that was not saved; lists the saved ones."""
         there = [name for name in ("v", "q", "q1", "q2") if self.has(name)]
         if not there:
             return PolicyError(f"{self.save} was saved without {wanted} or any other value function")
@@ -133,7 +133,7 @@ class ArrayPolicy(ABC):
         return PolicyError(f"{self.save} was saved without {wanted}; {listed}", hint=hint)
 
     def _first(self, found: Array) -> Array:
-        """Of what was found for one observation as a row, that row."""
+        """The first row of a result for one observation."""
         try:
             first: Array = found[0]
         except (IndexError, TypeError):
@@ -141,7 +141,7 @@ class ArrayPolicy(ABC):
         return first
 
     def _number(self, found: Array) -> float:
-        """Of what was found for one observation as a row, the number in it."""
+        """The first row of a result for one observation, as a number."""
         try:
             return float(found[0])
         except (IndexError, TypeError):
@@ -153,7 +153,7 @@ class ArrayPolicy(ABC):
 
     @abstractmethod
     def weights(self) -> dict[str, Array]:
-        """Every array that was saved, by the name it has in the file."""
+        """All saved arrays, by their names in the file."""
 
     def tensor(self, name: str, observation: Observation, action: Action | None = None) -> Array:
         """Any tensor of the graph by its name, for one observation or many.
@@ -166,10 +166,10 @@ class ArrayPolicy(ABC):
         )
 
     def rows(self, observation: Observation) -> tuple[Array, bool]:
-        """The observations as rows, shape (n, *observation_shape), and whether it was but one.
+        """The observations as rows, shape (n, *observation_shape), and whether a single one was given.
 
         Raises:
-            PolicyError: observations of this shape are not the policy's.
+            PolicyError: the shape does not fit the policy.
         """
         given = np.asarray(observation, dtype=self.observation_dtype)
         shape = self.observation_shape
@@ -182,14 +182,14 @@ class ArrayPolicy(ABC):
         raise PolicyError(f"the policy takes observations of shape {shape}, not {given.shape}: {self.save}")
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
-        """Give back what the policy holds."""
+        """Release the policy's resources."""
 
 
 def require_names(save: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-    """Refuse a SavedModel that does not name what a policy takes and gives.
+    """Refuse a SavedModel without an input ``x`` or an output ``pi``.
 
     Raises:
-        PolicyError: saying what it names instead.
+        PolicyError: one is missing; the message lists the existing ones.
     """
     for kind, names, needed in (("input", inputs, "x"), ("output", outputs, "pi")):
         if needed not in names:

@@ -1,7 +1,7 @@
-"""How much memory and work the evaluation of a graph may take, decided before an array is made.
+"""Limits on memory and work of the evaluation of a graph, checked before arrays are allocated.
 
-A file of a few bytes can ask for any size: ``Fill([2**40], 0)``. So what an operation would make is computed from its
-inputs first (`cost`). Whether it is worth checking at each evaluation is decided by `spindb.play.engine.program`.
+A file of a few bytes can request any size: ``Fill([2**40], 0)``. So the size of each result is first computed from the
+inputs (`cost`). `spindb.play.engine.program` decides which evaluations need the check.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from spindb.play.engine.convolution import is_channels_first, output_shape
 from spindb.play.engine.signatures import SIGNATURES
 
 RESULT = 256 << 20
-"""Bytes of one array."""
+"""Largest size of one array, in bytes."""
 TOTAL = 1 << 30
-"""Bytes of all arrays that one evaluation makes, and of all constants of a graph."""
+"""Largest total size of all arrays of one evaluation, and of all constants of a graph, in bytes."""
 WORK = 10**10
-"""Elements read and written by one evaluation; of a product of float matrices, sixteen multiplications are one."""
+"""Most elements read and written by one evaluation; 16 multiplications of a float matrix product count as one."""
 _MAX_AXES = 32  # numpy's own limit
-_FAST = 16  # multiplications of a matrix product in the time of one element elsewhere
+_FAST = 16  # BLAS does this many multiplications in the time of one element elsewhere; integer products do not use BLAS
 _OVERHEAD = 256  # bytes of an array without elements
 
 
 class BudgetError(ValueError):
-    """More than may be taken; the message says what would be."""
+    """A limit would be exceeded; the message has the size."""
 
 
 class Budget:
-    """What is left to take."""
+    """The memory and work used so far."""
 
     def __init__(self) -> None:
         self._made = 0
         self._worked = 0
 
     def spend(self, made: int, work: int) -> None:
-        """Take so many bytes, all of one array, and so much work.
+        """Add an array of `made` bytes, and `work` elements.
 
         Raises:
-            BudgetError: that is more than may be taken.
+            BudgetError: a limit would be exceeded.
         """
         if made > RESULT:
             raise BudgetError(f"would make an array of {_size(made)}; the limit is {_size(RESULT)}")
@@ -54,21 +54,22 @@ class Budget:
 
 
 def cost(op: str, attributes: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[int, int]:
-    """Bytes that an operation makes, and elements that it reads and writes.
+    """The bytes that an operation allocates, and the elements that it reads and writes.
 
     Raises:
-        ValueError: a length is negative, or the shapes do not fit. Others as numpy has them, for inputs of odd types.
+        ValueError: a length is negative, or the shapes do not fit. numpy's own errors for unexpected types.
     """
     count, work = _COUNTS.get(op, _broadcast)(attributes, inputs)
     sizing = {which % len(inputs) for which in SIGNATURES[op].sizing}
     types = [np.asarray(value).dtype for which, value in enumerate(inputs) if which not in sizing]
+    # An upper bound: results of integers, and of the operations in _WIDE, may have eight bytes per element.
     known = op not in _WIDE and any(dtype.kind == "f" for dtype in types)
     itemsize = max(dtype.itemsize for dtype in types) if known else 8
     return count * itemsize + _OVERHEAD, work + count
 
 
 def elements(shape: Any) -> int:
-    """How many elements an array of that shape has.
+    """The number of elements of an array of that shape.
 
     Raises:
         ValueError: a length is negative, or there are too many axes.
@@ -86,7 +87,7 @@ def elements(shape: Any) -> int:
 
 def _size(count: int) -> str:
     power, unit = next((p for p in ((30, "GiB"), (20, "MiB")) if count >= 1 << p[0]), (10, "KiB"))
-    value = count >> power  # whole numbers: a float has no room for all of these
+    value = count >> power  # integers: the count may exceed the range of floats
     return f"{value:,} {unit}" if value < 10**9 else f"more than {10**9:,} {unit}"
 
 
@@ -124,7 +125,7 @@ def _mat_mul(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
 
 
 def _shaped(which: int) -> _Counter:
-    """Of the shape that an input holds."""
+    """Counts of a result whose shape is the value of an input."""
     return lambda attributes, inputs: (elements(inputs[which]), 0)
 
 
@@ -179,7 +180,7 @@ def _ranged(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
 
 
 def _convolved(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Count:
-    """With the windows, which are copied for the product."""
+    """Counts of a convolution, including the windows, which are copied for the matrix product."""
     if np.ndim(inputs[1]) != 4:
         raise ValueError(f"a kernel of shape {np.shape(inputs[1])}")
     high, wide, inner, outer = np.shape(inputs[1])
@@ -249,7 +250,7 @@ _COUNTS: Mapping[str, _Counter] = {
     "Split": _split,
     "Multinomial": _multinomial,
 }
-"""Operations that make something else than an array of their inputs' broadcast shape."""
+"""Operations whose result does not have the broadcast shape of the inputs."""
 _WIDE = (
     "Cast",
     "RandomStandardNormal",
@@ -262,6 +263,6 @@ _WIDE = (
     "RandomUniformInt",
     "Erf",
 )
-"""What may give eight bytes an element whatever its inputs have."""
+"""Operations whose result may have eight bytes per element for any inputs."""
 
 assert set(_COUNTS) <= set(SIGNATURES)

@@ -1,7 +1,7 @@
-"""TensorFlow's operations on pictures in numpy: convolution, pooling, batch normalisation, padding.
+"""TensorFlow's image operations in numpy: convolution, pooling, batch normalisation, padding.
 
-A batch of pictures is (n, height, width, channels), or with ``data_format=NCHW`` (n, channels, height, width). Windows
-are views of the padded picture, so that a convolution is one product of matrices.
+A batch of images has shape (n, height, width, channels), or with ``data_format=NCHW`` (n, channels, height, width).
+Windows are views of the padded images, so that a convolution is one matrix product.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Sides: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
 def is_channels_first(attributes: Attributes) -> bool:
-    """Whether pictures are (n, channels, height, width).
+    """Whether images have the shape (n, channels, height, width).
 
     Raises:
-        NotImplementedError: neither that nor (n, height, width, channels).
+        NotImplementedError: another layout than this or (n, height, width, channels).
     """
     found = attributes.get("data_format") or b"NHWC"
     if found not in (b"NHWC", b"NCHW"):
@@ -31,7 +31,7 @@ def is_channels_first(attributes: Attributes) -> bool:
 
 
 def _spatial(attributes: Attributes, name: str, usual: int = 1) -> tuple[int, int]:
-    """An attribute of one number per axis: those of height and width."""
+    """Height and width of an attribute with one number per axis."""
     values = attributes.get(name) or [usual] * 4
     if len(values) != 4:
         raise ValueError(f"{name} has {len(values)} numbers")
@@ -42,7 +42,7 @@ def _spatial(attributes: Attributes, name: str, usual: int = 1) -> tuple[int, in
 
 
 def paddings(attributes: Attributes, lengths: tuple[int, int], window: tuple[int, int]) -> Sides:
-    """What is added before and after height and width, for a window of this extent."""
+    """The padding before and after height and width, for a window of this size."""
     kind = attributes.get("padding") or b"VALID"
     if kind == b"EXPLICIT":
         given = [int(n) for n in attributes["explicit_paddings"]]
@@ -57,16 +57,17 @@ def paddings(attributes: Attributes, lengths: tuple[int, int], window: tuple[int
         raise NotImplementedError("a padding that is neither SAME, VALID nor EXPLICIT")
     sides = []
     for length, size, step in zip(lengths, window, _spatial(attributes, "strides"), strict=True):
+        # SAME: the result has ceil(length / step) elements. An odd padding has the extra element at the end.
         missing = max((-(-length // step) - 1) * step + size - length, 0)
         sides.append((missing // 2, missing - missing // 2))
     return sides[0], sides[1]
 
 
 def output_shape(attributes: Attributes, shape: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Pictures, height and width of a result, and pixels of the padded pictures.
+    """Number, height and width of the resulting images, and pixels of a padded image.
 
     Raises:
-        ValueError: the picture is smaller than the window, or no picture.
+        ValueError: the image is smaller than the window, or the array is not a batch of images.
     """
     if len(shape) != 4:
         raise ValueError(f"it takes pictures, not arrays of shape {tuple(shape)}")
@@ -85,7 +86,7 @@ _sliding: Callable[..., Array] = np.lib.stride_tricks.sliding_window_view  # num
 
 
 def _windows(x: Array, attributes: Attributes, kernel: tuple[int, int], fill: float) -> Array:
-    """All windows, shape (n, height, width, channels, kernel height, kernel width): a view."""
+    """A view of all windows, shape (n, height, width, channels, kernel height, kernel width)."""
     dilation, strides = _spatial(attributes, "dilations"), _spatial(attributes, "strides")
     if is_channels_first(attributes):
         x = np.transpose(x, (0, 2, 3, 1))
@@ -110,6 +111,8 @@ def _conv(attributes: Attributes) -> Function:
         n, rows, columns, channels = windows.shape[:4]
         if inner == 0 or channels % inner or outer % (channels // inner):
             raise ValueError(f"pictures of {channels} channels, it takes {inner}")
+        # Grouped convolution: the kernel has fewer input channels than the image. Each group has its own share of
+        # outputs.
         groups = channels // inner
         parts = []
         for group in range(groups):
@@ -143,7 +146,7 @@ def _pooled(function: Function, fill: float) -> Callable[[Attributes], Function]
 
         def run(x: Array) -> Array:
             windows = _windows(x, attributes, size, fill)
-            if function is np.mean and attributes.get("padding") == b"SAME":  # what was added does not count
+            if function is np.mean and attributes.get("padding") == b"SAME":  # padding is excluded from the mean
                 counts = _windows(np.ones_like(x), attributes, size, 0).sum(axis=(-1, -2))
                 return _back(windows.sum(axis=(-1, -2)) / counts, attributes)
             return _back(function(windows, axis=(-1, -2)), attributes)
@@ -154,7 +157,7 @@ def _pooled(function: Function, fill: float) -> Callable[[Attributes], Function]
 
 
 def _batch_norm(attributes: Attributes) -> Function:
-    """The normalised pictures, and the statistics that were used."""
+    """Batch normalisation in inference: the normalised images and the given statistics."""
     if attributes.get("is_training", True):
         raise NotImplementedError("a FusedBatchNorm in training")
     epsilon = float(attributes.get("epsilon", 1e-4))
@@ -171,10 +174,10 @@ def _batch_norm(attributes: Attributes) -> Function:
 
 
 def pad(x: Array, sides: Array, value: float = 0) -> Array:
-    """An array with so many of a value before and after each axis.
+    """Pad an array with a value before and after each axis.
 
     Raises:
-        ValueError: there are negative numbers, or not two for each axis.
+        ValueError: a padding is negative, or there are not two per axis.
     """
     sides = np.asarray(sides)
     if sides.shape != (np.ndim(x), 2) or (sides < 0).any():

@@ -1,9 +1,9 @@
-"""A stranger's graph evaluated by TensorFlow in a process of its own, which can be ended.
+"""Evaluates an untrusted graph by TensorFlow in a separate process.
 
-TensorFlow's code holds the thread that calls it for as long as a kernel takes, and a graph can crash it. So it runs in
-another process (`spindb.play.engine.tensorflow_process`) with a limit on its memory. One that does not answer in time
-is killed, one that dies is a `PolicyError`. A process whose graph was closed in good order is kept for the next graph:
-importing TensorFlow takes seconds.
+TensorFlow blocks the calling thread until a kernel returns, and a graph can crash it. So it runs in another process
+(`spindb.play.engine.tensorflow_process`) with limited memory. A process that does not answer in time is killed; a
+process that dies causes a `PolicyError`. After a graph was closed normally, the process is kept for the next graph,
+because importing TensorFlow takes seconds.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from spindb.play.engine.wire import Message, WireError, receive, send, sendable
 from spindb.processes import command_of, how_it_ended
 
 SECONDS = 60.0
-"""How long loading a graph, and each evaluation, may take."""
-_STARTING = 600.0  # seconds of TensorFlow's import, which no graph has a part in
-_CLOSING = 5.0
+"""Time limit of loading a graph, and of each evaluation."""
+_STARTING = 600.0  # seconds for importing TensorFlow: slow on network file systems, and independent of the graph
+_CLOSING = 5.0  # seconds for closing a graph, or for the exit of a process that closed its connection
 _MODULE = "spindb.play.engine.tensorflow_process"
 
 
 class _EndedError(Exception):
-    """The process is gone; the message says how."""
+    """The process has ended; the message says how."""
 
 
 class _Process:
     """A process with TensorFlow."""
 
     def __init__(self, quiet: bool) -> None:
-        """Start it. `quiet`: what it writes to stderr, a crash's last words among it, is not shown.
+        """Start the process. `quiet`: discard its stderr, including messages of a crash.
 
         Raises:
-            PolicyError: it can't be started, or there is no TensorFlow.
+            PolicyError: it can't be started, or TensorFlow is not installed.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -53,7 +53,8 @@ class _Process:
                     stdin=subprocess.PIPE,
                     stdout=theirs.fileno(),
                     stderr=subprocess.DEVNULL if quiet else None,
-                    start_new_session=True,  # Ctrl-C is for this process, which ends the other
+                    # a session of its own, so that Ctrl-C reaches only this process, which then ends the other
+                    start_new_session=True,
                 )
         except OSError as error:
             ours.close()
@@ -74,7 +75,7 @@ class _Process:
         return bool(self.end.alive) and self._popen.poll() is None
 
     def ask(self, words: dict[str, Any], arrays: Sequence[Any], seconds: float) -> Message:
-        """The answer. Whatever is raised, the process is gone.
+        """Send a request and return the answer. After any exception the process has ended.
 
         Raises:
             TimeoutError: it did not answer in time.
@@ -86,7 +87,7 @@ class _Process:
         except TimeoutError:
             self.end()
             raise
-        except OSError:  # it ended: the answer says how
+        except OSError:  # it has ended; _receive raises with the reason
             pass
         except BaseException:
             self.end()
@@ -107,13 +108,13 @@ class _Process:
         except WireError as error:
             self.end()
             raise _EndedError(str(error)) from error
-        except BaseException:  # KeyboardInterrupt: its answer would be taken for that to the next question
+        except BaseException:  # KeyboardInterrupt: the answer would be read as that of the next request
             self.end()
             raise
 
 
 def _end(popen: subprocess.Popen[bytes], connection: socket.socket, owner: int) -> None:
-    """Kill it and wait until it is gone. In a process forked from its owner, only let go of it."""
+    """Kill the process and wait for its end. In a process forked from its owner, only close the connection."""
     connection.close()
     if popen.stdin is not None:
         with suppress(OSError):
@@ -123,12 +124,12 @@ def _end(popen: subprocess.Popen[bytes], connection: socket.socket, owner: int) 
         popen.wait()
 
 
-_kept: list[tuple[int, _Process]] = []  # at most one process without a graph, and whose it is
+_kept: list[tuple[int, _Process]] = []  # at most one process without a graph, and the process id of its owner
 _keeping = threading.Lock()
 
 
 def _taken() -> _Process:
-    """The process that was kept, else a new one."""
+    """The kept process, else a new one."""
     with _keeping:
         while _kept:
             owner, process = _kept.pop()
@@ -146,7 +147,7 @@ def _keep(process: _Process) -> None:
 
 
 class Evaluator:
-    """A saved graph that another process evaluates. Attributes: those of its `TensorFlowSession`."""
+    """A saved graph in another process. The attributes are those of its `TensorFlowSession`."""
 
     notes: tuple[str, ...]
     alone: list[str]
@@ -161,14 +162,13 @@ class Evaluator:
 
         Args:
             save: a directory.
-            reader: ``module:function`` that gives the graph's bytes and the variables by their nodes' names.
-            inputs: their names in the graph, by those that they are fed by.
-            outputs: likewise.
-            trust: execute what the file says, where it can't be evaluated otherwise.
+            reader: ``module:function`` that returns the graph's bytes and the variables by node name.
+            inputs: tensor names in the graph, by input name.
+            outputs: tensor names in the graph, by output name.
+            trust: execute operations of the file if it can't be evaluated otherwise.
 
         Raises:
-            PolicyError: it can't be loaded: evaluating it would do more than compute, TensorFlow crashed, or it took
-                too long.
+            PolicyError: it can't be loaded: it contains forbidden operations, TensorFlow crashed, or it took too long.
         """
         self._save = save
         self._trust = trust
@@ -198,7 +198,7 @@ class Evaluator:
             raise PolicyError(f"{self._save} takes observations that are not numbers")
 
     def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        """The values of outputs, of one draw, for arrays by the inputs' names.
+        """The values of outputs from one evaluation (one sample), for arrays by input name.
 
         Raises:
             PolicyError: TensorFlow can't evaluate them, took too long, or crashed.
@@ -209,7 +209,7 @@ class Evaluator:
         return found
 
     def tensor(self, name: str, feed: Mapping[str, Array]) -> Array:
-        """The value of any tensor of the graph by its name. Raises as `run`, and where there is none."""
+        """The value of any tensor of the graph by its name. Raises as `run`, and if there is none."""
         return self._evaluated({"do": "tensor", "name": name}, feed, name)[0]
 
     def _evaluated(self, words: dict[str, Any], feed: Mapping[str, Array], what: str) -> list[Array]:
@@ -217,16 +217,19 @@ class Evaluator:
         if not all(map(sendable, arrays)):
             raise PolicyError(f"{self._save} can't be evaluated: it was given something else than numbers")
         answer = self._ask({**words, "feed": list(feed)}, arrays, f"it evaluated {what}")
-        return [array[()] if array.ndim == 0 else array for array in answer.arrays]  # scalars, as TensorFlow gives them
+        # numpy scalars, as TensorFlow returns them
+        return [array[()] if array.ndim == 0 else array for array in answer.arrays]
 
     def _ask(self, words: dict[str, Any], arrays: Sequence[Any], doing: str) -> Message:
         failed = f"{self._save} can't be {'loaded' if words['do'] == 'open' else 'evaluated'}"
-        if os.getpid() != self._owner:  # both would read the answers to each other's questions
+        if os.getpid() != self._owner:  # parent and child would read each other's answers
             raise PolicyError(f"{failed}: it was loaded before this process was forked", hint="load the policy in it")
         with self._lock:
             if self._gone is not None:
                 raise PolicyError(f"{failed}: {self._gone}", hint="load the policy again")
             try:
+                # Set before the request and cleared after it: it remains after KeyboardInterrupt, whose answer was
+                # not read.
                 self._gone = f"it was interrupted while {doing}"
                 answer = self._process.ask(words, arrays, SECONDS)
                 self._gone = None
@@ -242,7 +245,7 @@ class Evaluator:
         return answer
 
     def close(self) -> None:
-        """Give the process back; a graph that was trusted may have done anything to it. A fork leaves it alone."""
+        """Close the graph and keep its process for the next one; no effect in a forked process."""
         if os.getpid() != self._owner:
             return
         with self._lock:
@@ -250,6 +253,7 @@ class Evaluator:
                 return
             self._gone = "it was closed"
             process = self._process
+            # A trusted graph may have executed any code in its process, so that process is not reused.
             if self._trust or not process.alive:
                 process.end()
                 return

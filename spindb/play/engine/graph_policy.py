@@ -1,4 +1,4 @@
-"""Policies evaluated by numpy, whatever they were saved by: without TensorFlow's or PyTorch's seconds and megabytes."""
+"""Policies that are evaluated by numpy, independent of the library that saved them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_NODES = 500_000  # of all outputs together
 
 
 def policy_of(graph: Graph, *, deterministic: bool = False) -> GraphPolicy:
-    """A graph made to act: one that carries a state through an episode where it has one. Raises as `GraphPolicy`."""
+    """A policy of a graph: `RecurrentPolicy` if the graph has a state, else `GraphPolicy`. Raises as `GraphPolicy`."""
     from spindb.play.policies.recurrent import RecurrentPolicy
 
     return (RecurrentPolicy if graph.states else GraphPolicy)(graph, deterministic=deterministic)
@@ -32,11 +32,11 @@ class GraphPolicy(ArrayPolicy):
     """See `spindb.play.policies.Policy`."""
 
     def __init__(self, graph: Graph, *, deterministic: bool = False) -> None:
-        """Make a graph act.
+        """Prepare all outputs of a graph.
 
         Raises:
-            UnsupportedGraphError: an output needs an operation that is not known here.
-            PolicyError: the graph is damaged, or names no `x` or `pi`.
+            UnsupportedGraphError: an output needs an unsupported operation.
+            PolicyError: the graph is damaged, or has no `x` or `pi`.
         """
         super().__init__(graph.save, deterministic)
         outputs, without = completed(graph.outputs)
@@ -49,6 +49,7 @@ class GraphPolicy(ArrayPolicy):
         self._inputs = {name: graph.resolve(tensor)[0] for name, tensor in graph.inputs.items()}
         self._require_placeholders()
         self._programs: dict[str, Program] = {}
+        # The action first: if it is unsupported, that is the error to report.
         for name, tensor in sorted(graph.outputs.items(), key=lambda item: item[0] != "pi"):
             program = self._program(tensor)
             needed = [n for n in program.placeholders if n not in self._fed()]
@@ -71,6 +72,7 @@ class GraphPolicy(ArrayPolicy):
         self.observation_dtype = placeholder.get("dtype") or "f4"
         shape = placeholder.get("shape")
         rest = tuple(shape[1:]) if isinstance(shape, tuple) and shape else None
+        # Without all lengths, every array is taken as a single observation.
         self.observation_shape = rest if rest is not None and min(rest, default=0) >= 0 else None
         self._sure: Program | None = None
 
@@ -85,6 +87,7 @@ class GraphPolicy(ArrayPolicy):
     def choices(self) -> int | None:
         if "logits" in self._programs and self.observation_shape is not None:
             return int(np.shape(self.evaluate("logits", np.zeros((1, *self.observation_shape), "f4")))[-1])
+        # The logits of a Multinomial have a column per action.
         draws = [node for node in self._certain().order if node.op == "Multinomial"]
         if len(draws) != 1 or self.observation_shape is None:
             return None
@@ -98,13 +101,13 @@ class GraphPolicy(ArrayPolicy):
         return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 
     def _certain(self) -> Program:
-        """The action without draws."""
+        """The program of the deterministic action."""
         if self._sure is None:
             self._sure = Program(self.graph, self.graph.outputs[self.action_name], filled=self.filled)
         return self._sure
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickled with its graph; what was put in order is put in order again."""
+        """Pickle the graph; the programs, which contain functions, are made again."""
         kept = {"notes": self.notes, "rng": self.rng, "observation_shape": self.observation_shape}
         return _again, (type(self), self.graph, self.deterministic, kept)
 

@@ -1,6 +1,6 @@
-"""TensorFlow's operations in numpy, as far as feed-forward policies use them.
+"""TensorFlow operations in numpy, as far as feed-forward policies use them.
 
-Each entry makes, from a node's attributes, the function of its inputs. What they mean is described at
+Each entry takes a node's attributes and returns the function of its inputs. The operations are documented at
 tensorflow.org/api_docs/python/tf/raw_ops.
 """
 
@@ -22,20 +22,20 @@ Function: TypeAlias = Callable[..., Any]
 
 
 def _whole(value: Any) -> int:
-    """A tensor that is one whole number.
+    """A tensor that is a single integer, as int.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: it is something else.
     """
     return operator.index(value.item() if hasattr(value, "item") else value)
 
 
 def _type(attributes: Attributes, name: str, default: str | None = None) -> str:
-    """A type among the attributes.
+    """An attribute that is a type.
 
     Raises:
-        NotImplementedError: numpy does not have it.
-        KeyError: there is none, and no default.
+        NotImplementedError: numpy lacks the type.
+        KeyError: the attribute is missing, and there is no default.
     """
     if name not in attributes and default is not None:
         return default
@@ -153,7 +153,7 @@ def _batch_mat_mul(attributes: Attributes) -> Function:
 
 
 def _erf(x: Array) -> Array:
-    """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26), computed in double precision."""
+    """The error function, accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26), in double precision."""
     size = np.abs(np.asarray(x, dtype=np.float64))
     t = 1 / (1 + 0.3275911 * size)
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
@@ -166,7 +166,7 @@ def _selu(x: Array) -> Array:
 
 
 def _divided(x: Array, y: Array) -> Array:
-    """0 where the divisor is 0."""
+    """Division, with 0 where the divisor is 0."""
     return np.where(y == 0, np.zeros_like(x), x / np.where(y == 0, np.ones_like(y), y))
 
 
@@ -192,7 +192,7 @@ def _broadcast_shape(first: Array, second: Array) -> Array:
 
 
 def _log_softmax(x: Array) -> Array:
-    shifted = x - x.max(axis=-1, keepdims=True)
+    shifted = x - x.max(axis=-1, keepdims=True)  # exp can't overflow then
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
@@ -249,10 +249,10 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     **{name.capitalize(): _plain(getattr(np, name)) for name in ("sin", "cos", "tan", "sinh", "cosh", "floor", "ceil")},
     **{f"{name[0].upper()}{name[1:]}": _plain(getattr(np, f"arc{name[1:]}")) for name in ("asin", "acos", "atan")},
     "Atan2": _plain(np.arctan2),
-    **dict.fromkeys(("Rint", "Round"), _plain(np.rint)),
+    **dict.fromkeys(("Rint", "Round"), _plain(np.rint)),  # both round half to even
     "FloorDiv": _plain(np.floor_divide),
-    "FloorMod": _plain(np.mod),
-    **dict.fromkeys(("Mod", "TruncateMod"), _plain(np.fmod)),
+    "FloorMod": _plain(np.mod),  # the sign of the divisor
+    **dict.fromkeys(("Mod", "TruncateMod"), _plain(np.fmod)),  # the sign of the dividend
     "DivNoNan": _plain(_divided),
     "Selu": _plain(_selu),
     "Tanh": _plain(np.tanh),
@@ -326,14 +326,14 @@ OPERATIONS: Mapping[str, Callable[[Attributes], Function]] = {
     "LogicalAnd": _plain(np.logical_and),
     "LogicalOr": _plain(np.logical_or),
 }
-"""What is computed from inputs alone, by the name of the operation."""
+"""Deterministic operations, by name."""
 
 MANY = ("Split", "SplitV", "Unpack", *convolution.MANY)
 """Operations with several outputs."""
 
 
 def draw_categories(rng: np.random.Generator, logits: Array, count: int = 1) -> Array:
-    """Categories drawn by their logits: shape (n, count) for logits of shape (n, categories)."""
+    """Samples of categories, shape (n, count), for logits of shape (n, categories)."""
     total = np.cumsum(_softmax(logits.astype(np.float64)), axis=-1)
     drawn = rng.random((len(logits), count)) * total[:, -1:]
     return np.asarray((drawn[:, :, None] >= total[:, None, :-1]).sum(axis=-1))
@@ -365,12 +365,12 @@ def _uniform(attributes: Attributes) -> tuple[Function, Function]:
 
 
 def _truncated(attributes: Attributes) -> tuple[Function, Function]:
-    """Normal, drawn again where it lies more than two deviations away."""
+    """A normal distribution truncated to two standard deviations, by rejection."""
     target = _type(attributes, "dtype", "f4")
 
     def draw(rng: np.random.Generator, shape: Array) -> Array:
         found = rng.standard_normal(tuple(shape))
-        for _ in range(100):  # 5 % are left each time
+        for _ in range(100):  # 5 % remain each time, so all end long before
             far = np.abs(found) > 2
             if not far.any():
                 break
@@ -396,4 +396,4 @@ RANDOM: Mapping[str, Callable[[Attributes], tuple[Function, Function]]] = {
     "TruncatedNormal": _truncated,
     "RandomUniformInt": _integers,
 }
-"""What is drawn: the likeliest value, and a draw with a generator."""
+"""Random operations, by name: the most probable value, and sampling with a generator."""

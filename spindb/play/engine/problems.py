@@ -1,4 +1,4 @@
-"""What is said of a graph that can't be evaluated. Names in it come from a file and are shown shortened and escaped."""
+"""Errors for graphs that can't be evaluated. Names from a file are shortened and escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IN_WORDS = (PickleError, SavedModelError)
 
 
 class UnsupportedGraphError(PolicyError):
-    """The graph holds what numpy does not know here; TensorFlow may. ``reason`` says what, without the save."""
+    """The numpy engine does not support the graph; TensorFlow may. ``reason`` is the message without the save."""
 
     def __init__(self, save: Path, reason: str, *, hint: str | None = None) -> None:
         super().__init__(f"{save}: {reason}", hint=hint)
@@ -24,7 +24,7 @@ class UnsupportedGraphError(PolicyError):
 
 
 def shown_name(name: str) -> str:
-    """A name out of a file, as a message has it."""
+    """A name from a file, shortened and escaped for a message."""
     cut = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
     return cut if cut.isprintable() else repr(cut)
 
@@ -43,7 +43,7 @@ def damaged(save: Path, node: Node, error: Exception | str) -> PolicyError:
 
 @contextlib.contextmanager
 def evaluating(save: Path, what: str = "can't be loaded") -> Iterator[None]:
-    """Turn whatever a damaged file makes readers and numpy raise into `PolicyError`."""
+    """Convert any exception that a damaged file causes in readers and numpy to `PolicyError`."""
     try:
         yield
     except PolicyError:

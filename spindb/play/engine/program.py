@@ -1,12 +1,13 @@
-"""Graphs of TensorFlow's operations evaluated by numpy.
+"""Evaluates graphs of TensorFlow operations with numpy.
 
-The nodes that a tensor needs are put in order once; what depends on no input is computed once; each step then is a list
-of numpy calls. Random operations draw from numpy's generator: equal in distribution to TensorFlow's, not draw by draw.
-Without a generator they give what is most likely, the mean of a normal and the greatest logit.
+The nodes of a tensor are sorted once, and nodes that depend on no input are computed once. An evaluation is then a list
+of numpy calls. Random operations use numpy's generator: samples are equal in distribution to TensorFlow's, but not
+individually. Without a generator they return the most probable value: the mean of a normal, the greatest logit.
 
-A graph is a stranger's. What a node takes is checked when the steps are put in order, and what each step would make is
-compared with a budget before it is made: for constants then, for steps at the first evaluation with inputs of a shape.
-Sizes follow from shapes, so that later evaluations need no check; where they follow from values, each one is checked.
+Graphs are untrusted. The inputs of each node are checked when the steps are sorted. The size of each result is checked
+against a budget before it is allocated: for constants when they are computed, for steps at the first evaluation with
+inputs of a given shape. Sizes depend on shapes, so later evaluations need no check; if they depend on values, every
+evaluation is checked.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 _PASSED_ON = ("Identity", "StopGradient", "Snapshot", "ReadVariableOp", "CheckNumerics")
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 
-_MAX_NODES = 200_000  # of what one output needs: a policy has hundreds
-_MAX_SHAPES = 64  # of inputs whose evaluation was checked, remembered
+_MAX_NODES = 200_000  # of one output; real policies have hundreds
+_MAX_SHAPES = 64  # remembered shapes of inputs whose evaluation was checked
 
 _NONE = -1
 Step = tuple[int, Callable[..., Any], int, int]
-"""Where the result goes, the function, and where its one or two inputs are; with none it takes all values."""
+"""Slot of the result, function, slots of its one or two inputs; without inputs the function takes all values."""
 
 
 class _Detail(NamedTuple):
-    """What a step is made of, for those evaluations that are checked."""
+    """Node and inputs of a step, for checked evaluations."""
 
     node: Node
     sources: tuple[int, ...]
@@ -46,12 +47,12 @@ class _Detail(NamedTuple):
 
 
 class Program:
-    """The steps to one tensor of a graph.
+    """The steps that compute one tensor of a graph.
 
     Attributes:
-        random: whether the tensor depends on a draw.
+        random: whether the tensor depends on a random operation.
         placeholders: the inputs that it needs.
-        order: the nodes that it needs, each after those that it takes.
+        order: the nodes that it needs, in topological order.
     """
 
     def __init__(
@@ -63,17 +64,17 @@ class Program:
         *,
         filled: Mapping[str, Any] | None = None,
     ) -> None:
-        """Put the steps in order.
+        """Sort and check the steps.
 
         Args:
             graph: the whole network.
             tensor: ``name`` or ``name:port``.
-            generator: gives the generator to draw from; None: nothing is drawn, the likeliest is taken.
-            also: further tensors that `all` gives.
-            filled: values of placeholders that no one gives, by name.
+            generator: returns the random generator; None: random operations return the most probable value.
+            also: further tensors that `all` returns.
+            filled: values of placeholders that are not inputs, by name.
 
         Raises:
-            UnsupportedGraphError: an operation is not known here.
+            UnsupportedGraphError: an operation is not supported.
             PolicyError: a node or variable is missing.
         """
         self.graph = graph
@@ -81,6 +82,8 @@ class Program:
         self.random = False
         self.order: list[Node] = []
         self._generator = generator
+        # Each node has a slot in the following lists: index by name, constant, several outputs, size known from
+        # shapes, value.
         self._slots: dict[str, int] = {}
         self._constant: list[bool] = []
         self._many: list[bool] = []
@@ -96,11 +99,11 @@ class Program:
         self._target, self.port = self._targets[0]
 
     def _defaulted(self, node: Node) -> bool:
-        """Whether it is a placeholder with a default that no one gives a value."""
+        """Whether it is a placeholder with a default that is not an input."""
         return node.op == "PlaceholderWithDefault" and node.name not in self._given
 
     def _target_of(self, tensor: str) -> tuple[int, int]:
-        """Put in order what a tensor needs; returns where its node's value is and which output it is."""
+        """Add the nodes of a tensor; returns the slot of its node and the output number."""
         name, port = self.graph.resolve(tensor)
         slot = self._add_all(name)
         self._require_port(name, port)
@@ -117,7 +120,7 @@ class Program:
         return value
 
     def all(self, feed: Mapping[str, Array]) -> list[Array]:
-        """The values of the tensor and of those asked for beside it, of one evaluation. Raises as a call."""
+        """The values of the tensor and of the tensors in `also`, from one evaluation. Raises as a call."""
         values = self._evaluated(feed)
         return [values[slot][port] if isinstance(values[slot], tuple) else values[slot] for slot, port in self._targets]
 
@@ -128,11 +131,11 @@ class Program:
                 raise PolicyError(f"{self.graph.save}: this output takes an action as well")
             values[self._slots[name]] = feed[name]
         shapes = tuple([feed[name].shape for name in self.placeholders])
-        with np.errstate(all="ignore"):  # a diverged policy gives NaN, as it did in TensorFlow
+        with np.errstate(all="ignore"):  # a diverged policy returns NaN without warnings, as in TensorFlow
             if shapes in self._checked and not self._always_checked:
                 try:
                     self._run(values)
-                except Exception:  # an index beyond the end, say: which step it was is found by the checked way
+                except Exception:  # such as an index out of range: the checked run names the step
                     self._run_checked(values)
             else:
                 self._run_checked(values)
@@ -151,7 +154,7 @@ class Program:
                 values[slot] = function(values)
 
     def _run_checked(self, values: list[Any]) -> None:
-        """The same, with what each step would make compared with the budget before."""
+        """Like `_run`, with each step checked against the budget before."""
         budget = Budget()
         for (slot, function, first, second), detail in zip(self._steps, self._details, strict=True):
             try:
@@ -164,7 +167,7 @@ class Program:
                 raise damaged(self.graph.save, detail.node, error) from error
 
     def constant(self, name: str) -> Array | None:
-        """The value of a node that depends on no input and no draw; None where it does."""
+        """The value of a node that depends on no input and no random operation, else None."""
         slot = self._slots[name]
         return self._values[slot] if self._constant[slot] else None
 
@@ -173,7 +176,7 @@ class Program:
         return node.op in _PASSED_ON and self.graph.sources(node)[0][1] == 0
 
     def _add_all(self, target: str) -> int:
-        """Put the node and what it needs in order, without recursion: graphs can be deep."""
+        """Add a node and the nodes that it needs, without recursion, because graphs can be deep."""
         pending = [target]
         entered: set[str] = set()
         while pending:
@@ -185,7 +188,7 @@ class Program:
             needed = [source for source, _ in self.graph.sources(node) if source not in self._slots]
             if node.op == "PlaceholderWithDefault" and not self._defaulted(node):
                 needed = []
-            if needed and name in entered:  # what it needs was put on top of it, and needs it
+            if needed and name in entered:  # the node was entered before its inputs, so it is one of them
                 raise UnsupportedGraphError(self.graph.save, f"the graph has a loop at {shown_name(name)}")
             if len(self.order) >= _MAX_NODES:
                 raise PolicyError(f"{self.graph.save}: one output needs more than {_MAX_NODES:,} nodes")
@@ -198,7 +201,7 @@ class Program:
         return self._slots[target]
 
     def _step(self, slot: int, function: Callable[..., Any], detail: _Detail) -> None:
-        """Add a step; nearly all operations have one input or two, which are called without unpacking."""
+        """Add a step; operations of one or two inputs, the most frequent ones, are called without unpacking."""
         sources = detail.sources
         self._details.append(detail)
         if 1 <= len(sources) <= 2:
@@ -240,7 +243,7 @@ class Program:
         return _array(value)
 
     def _folded(self, node: Node, make: Callable[[], Any]) -> Any:
-        """The value of a node that depends on no input, made once for all outputs."""
+        """The value of a node that depends on no input, computed once for all outputs."""
         if node.name not in self.graph.folded:
             try:
                 with np.errstate(all="ignore"):
@@ -255,7 +258,7 @@ class Program:
         sources, ports = self._sources(node)
         detail = _Detail(node, sources, ports)
         function = self._function(node)
-        if any(self._many[source] for source in sources):  # takes one output of a node that has several
+        if any(self._many[source] for source in sources):  # an input is one of several outputs of a node
             inner = function
 
             def function(*args: Any) -> Any:
@@ -272,12 +275,15 @@ class Program:
             self._values[slot] = self._folded(node, fold)
             return
         self._constant[slot] = False
+        # The value of Shape depends on shapes only, even if its input is a value.
         self._sized[slot] = node.op == "Shape" or (not drawn and all(self._sized[source] for source in sources))
+        # The values of these inputs determine the size of the result; if they can change between evaluations with
+        # equal shapes, each evaluation is checked.
         self._always_checked |= not all(self._sized[sources[which]] for which in SIGNATURES[node.op].sizing)
         self._step(slot, function, detail)
 
     def _function(self, node: Node) -> Callable[..., Any]:
-        """What computes or draws it."""
+        """The function of a node."""
         try:
             if node.op not in RANDOM:
                 return OPERATIONS[node.op](node.attributes)
@@ -290,7 +296,7 @@ class Program:
         return likeliest if generator is None else lambda *args: drawn(generator(), *args)
 
     def _require_inputs(self, node: Node) -> None:
-        """Refuse operations that are not known here, and nodes with inputs that their operation does not have."""
+        """Refuse unsupported operations, and nodes with a wrong number of inputs."""
         signature = SIGNATURES.get(node.op)
         if signature is None:
             raise UnsupportedGraphError(
@@ -305,7 +311,7 @@ class Program:
                 self._require_port(name, port)
 
     def _require_port(self, name: str, port: int) -> None:
-        """Refuse an output of a node that gives but one; of those that give several it is found when they do."""
+        """Refuse an output number of a node with a single output; for other nodes it is checked at evaluation."""
         if port and not self._many[self._slots[name]]:
             raise damaged(self.graph.save, self.graph.node(name), f"it has one output, and number {port + 1} is taken")
 
@@ -315,7 +321,7 @@ class Program:
 
 
 def _picked(args: Sequence[Any], ports: Sequence[int]) -> list[Any]:
-    """Of inputs that are several outputs of a node, the one that is taken."""
+    """The arguments, with tuples of outputs replaced by the output that is used."""
     return [a[p] if isinstance(a, tuple) else a for a, p in zip(args, ports, strict=True)]
 
 
@@ -325,10 +331,10 @@ def _inputs(values: Sequence[Any], detail: _Detail) -> list[Any]:
 
 
 def _array(constant: Constant) -> Array:
-    """The array of a constant: raw bytes, or values of which the last repeats.
+    """The array of a constant: raw bytes, or values of which the last one fills the rest.
 
     Raises:
-        ValueError: it has more values than its shape, or other bytes.
+        ValueError: the number of values or bytes does not match the shape.
     """
     if constant.raw:
         return np.frombuffer(constant.raw, "<" + constant.dtype).reshape(constant.shape)

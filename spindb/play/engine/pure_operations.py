@@ -1,14 +1,14 @@
-"""Which of TensorFlow's operations compute and do nothing else.
+"""The TensorFlow operations that only compute.
 
-A saved graph is a program. Among TensorFlow's 1,400 operations are ``WriteFile``, ``ReadFile``, ``PyFunc``, ``Print``
-(which appends to files), ``DebugIdentity`` (which sends to addresses), readers, data sets, queues and servers. So the
-list names what is allowed: an operation that TensorFlow gains tomorrow is refused until someone has read what it does.
+A saved graph is a program. TensorFlow's 1,400 operations include ``WriteFile``, ``ReadFile``, ``PyFunc``, ``Print``
+(which can append to files), ``DebugIdentity`` (which can send data), readers, data sets, queues and servers. This is
+therefore a list of allowed operations: new operations of TensorFlow are refused until they have been reviewed.
 
-What is on the list takes tensors and gives tensors: no file, no network, no process, no code of Python, no memory that
-was not written (``Empty``), nothing that outlives the session. What changes variables is not on it either. Those that
-TensorFlow calls stateful are draws, reads of variables, calls of functions (whose bodies are checked by the same list),
-arrays that live within one evaluation, and ``Assert`` and ``CheckNumerics``, which raise an error. Not on the list
-although pure: decoders of pictures, audio and text, which no policy needs and which have had errors of memory.
+Allowed operations convert tensors to tensors, without access to files, network, processes, Python code, uninitialised
+memory (``Empty``) or anything that outlives the session. They do not change variables. Stateful ones are random
+draws, reads of variables, function calls (the bodies are checked with the same list), arrays that exist within one
+evaluation, and ``Assert`` and ``CheckNumerics``, which raise an error. Decoders of images, audio and text are pure but
+not listed: policies do not need them, and they have had memory errors.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _CALLS = """
 """
 
 VARIABLES = frozenset(("VariableV2", "Variable", "VarHandleOp"))
-"""They hold what is restored into them before anything is evaluated; allowed in the graph, not in functions."""
+"""Variables, assigned before the evaluation; allowed in the graph, but not in functions."""
 
 PURE = frozenset(
     " ".join(
@@ -88,4 +88,4 @@ PURE = frozenset(
         )
     ).split()
 )
-"""What is evaluated without ``--trust``."""
+"""The operations that are evaluated without ``--trust``."""

@@ -1,6 +1,6 @@
-"""How many inputs each operation takes that numpy evaluates, and which of them decide the size of what it gives.
+"""The number of inputs of each supported operation, and the inputs that determine the size of the result.
 
-A node with another number of inputs is damaged: numpy would raise, or take an input for an optional argument of its own
+A node with another number of inputs is damaged: numpy would raise, or interpret an input as an optional argument
 (``np.argmax(x, axis, out)``).
 """
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class InputCount:
-    """`least` to `most` inputs (None: any number); the values of those at `sizing` decide the shape of the result."""
+    """`least` to `most` inputs (None: unlimited); the values of those at `sizing` determine the shape of the result."""
 
     least: int
     most: int | None
     sizing: tuple[int, ...] = ()
 
     def takes(self, count: int) -> bool:
-        """Whether it takes so many inputs."""
+        """Whether `count` inputs are valid."""
         return self.least <= count and (self.most is None or count <= self.most)
 
     def __str__(self) -> str:

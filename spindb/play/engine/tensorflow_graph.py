@@ -1,10 +1,9 @@
-"""The part of a saved graph that its outputs need, checked node by node, for TensorFlow to evaluate.
+"""Extracts and checks the part of a saved graph that its outputs need, for TensorFlow.
 
-TensorFlow's own loader runs operations of the file's choice: the one that restores variables, the one that initialises,
-those that load assets. Here nothing of the file is run to load it. The graph is parsed by TensorFlow's own classes, so
-that what is checked is what is evaluated, and cut down to what the outputs depend on, by control inputs too, with the
-functions that are called from there. Each node must be pure (`pure_operations`). Variables are read by our own reader
-and assigned.
+TensorFlow's own loader runs operations chosen by the file, to restore variables, to initialise and to load assets.
+Here loading runs nothing from the file. The graph is parsed by TensorFlow's own classes, so that exactly the checked
+graph is evaluated. It is reduced to the nodes that the outputs depend on, including control inputs, and the functions
+that they call. Each node must be pure (`pure_operations`). Variables are read by spindb and assigned.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _UNSIZED = 8  # bytes of an element whose type has no fixed size
 
 
 class ImpureGraphError(PolicyError):
-    """Evaluating the graph would do more than compute."""
+    """The graph contains an operation that is not on the list of pure operations."""
 
     def __init__(self, save: Path, op: str, node: str) -> None:
         super().__init__(
@@ -34,15 +33,15 @@ class ImpureGraphError(PolicyError):
 
 
 def pure_part(save: Path, data: bytes, tensors: Iterable[str]) -> tuple[Any, list[str]]:
-    """What the tensors depend on, as a ``GraphDef``, and the names of the variables in it.
+    """The part of the graph that the tensors depend on, as a ``GraphDef``, and the names of its variables.
 
     Args:
-        save: where it was read, for messages.
-        data: of ``saved_model.pb``; its first graph is taken.
+        save: path of the save, for messages.
+        data: content of ``saved_model.pb``; its first graph is used.
         tensors: ``name:port`` or ``name``.
 
     Raises:
-        ImpureGraphError: an operation is not known to be pure.
+        ImpureGraphError: an operation is not on the list of pure operations.
         PolicyError: the graph is damaged.
     """
     from tensorflow.core.framework import graph_pb2
@@ -70,7 +69,7 @@ def pure_part(save: Path, data: bytes, tensors: Iterable[str]) -> tuple[Any, lis
 
 
 def _needed(save: Path, graph: Any, tensors: Iterable[str]) -> list[Any]:
-    """The nodes that the tensors depend on, control inputs among them."""
+    """The nodes that the tensors depend on, including control inputs."""
     known = {node.name: node for node in graph.node}
     if len(known) != len(graph.node):
         raise PolicyError(f"{save} is damaged: two nodes of its graph have one name")
@@ -92,7 +91,7 @@ def _node_of(tensor: str) -> str:
 
 
 def _called(nodes: Iterable[Any], functions: dict[str, Any]) -> list[Any]:
-    """The functions that the nodes call, and those that these call."""
+    """The functions that the nodes call, directly or indirectly."""
     found: dict[str, Any] = {}
     pending = [name for node in nodes for name in _calls(node)]
     while pending:
@@ -104,7 +103,7 @@ def _called(nodes: Iterable[Any], functions: dict[str, Any]) -> list[Any]:
 
 
 def _calls(node: Any) -> Iterator[str]:
-    """What a node may call: functions among its attributes, and one that has the name of its operation."""
+    """The names of functions that a node may call: those in its attributes, and its own operation."""
     yield node.op
     for value in node.attr.values():
         if value.HasField("func"):
@@ -114,7 +113,7 @@ def _calls(node: Any) -> Iterator[str]:
 
 def _require_pure(save: Path, nodes: Iterable[Any], allowed: frozenset[str], functions: dict[str, Any]) -> None:
     for node in nodes:
-        if node.op in functions:  # TensorFlow looks among functions first: theirs could be called Tanh
+        if node.op in functions:  # TensorFlow prefers functions: the file's could be called Tanh
             if node.op in allowed:
                 raise PolicyError(f"{save} is damaged: it has a function with the name of the operation {node.op}")
         elif node.op not in allowed:
@@ -122,7 +121,7 @@ def _require_pure(save: Path, nodes: Iterable[Any], allowed: frozenset[str], fun
 
 
 def _bare(node: Any) -> Any:
-    """The node without the device that it was on and without private attributes, which steer TensorFlow itself."""
+    """A copy of the node without its device and without private attributes, which control TensorFlow itself."""
     copied = type(node)()
     copied.CopyFrom(node)
     copied.device = ""
@@ -133,7 +132,7 @@ def _bare(node: Any) -> Any:
 
 
 def _require_small(save: Path, nodes: Iterable[Any]) -> None:
-    """Refuse constants that a few bytes make large."""
+    """Refuse large constants, which need only a few bytes in the file."""
     budget = Budget()
     for node in nodes:
         for value in node.attr.values():
@@ -143,7 +142,7 @@ def _require_small(save: Path, nodes: Iterable[Any]) -> None:
 
 
 def require_small_results(save: Path, operations: Iterable[Any]) -> None:
-    """Refuse operations of an imported graph whose results are known to be larger than one evaluation may make."""
+    """Refuse operations of an imported graph whose results have a known shape above the limit."""
     for operation in operations:
         for output in operation.outputs:
             if output.shape.is_fully_defined() and output.shape.num_elements() * (output.dtype.size or 1) > RESULT:

@@ -1,8 +1,8 @@
-"""A process that evaluates one saved graph at a time by TensorFlow: what `spindb.play.engine.evaluator` starts.
+"""The process that evaluates one saved graph at a time by TensorFlow; started by `spindb.play.engine.evaluator`.
 
 It answers messages (`spindb.play.engine.wire`) on the socket that is its standard output. Its standard input is a pipe
-that nobody writes to: when the process that holds the other end is gone, the kernel ends this one by a signal, also
-where TensorFlow's code does not return to Python.
+without data: when the process at the other end has ended, the kernel ends this one with a signal, even inside a kernel
+of TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from spindb.processes import end_with_parent, limit_memory
 from spindb.signals import ignore_interrupts
 
 MEMORY = 2 << 30
-"""Bytes that a graph may take, beside what TensorFlow takes without one."""
-_PER_CORE = 32 << 20  # stacks of TensorFlow's threads, which are as many as cores
+"""Bytes that a graph may allocate, in addition to what TensorFlow takes without one."""
+_PER_CORE = 32 << 20  # stacks of TensorFlow's threads, one per core
 
 
 def main() -> None:
-    """Serve until the process that started this one is gone."""
-    ignore_interrupts()  # what a terminal or Slurm sends to all is for the process that started this one
+    """Answer messages until the parent process has ended."""
+    ignore_interrupts()  # a terminal or Slurm signals all processes; the parent decides what to do
     end_with_parent()
     connection = socket.socket(fileno=os.dup(1))
-    os.dup2(2, 1)  # what anything prints is no message
+    os.dup2(2, 1)  # prints of TensorFlow must not mix with messages
     try:
         import_tensorflow()
         send(connection, {})
         server = _Server()
         while True:
             _answer(server, receive(connection), connection)
-    except PolicyError as error:  # there is no TensorFlow
+    except PolicyError as error:  # TensorFlow is not installed
         send(connection, _refusal(error))
-    except (OSError, EOFError):  # nobody is there any more
+    except (OSError, EOFError):  # the parent has closed the connection
         pass
     finally:
         os._exit(1)
 
 
 class _Server:
-    """Does what messages ask for."""
+    """Executes requests; each method is a request."""
 
     def __init__(self) -> None:
         self._session: TensorFlowSession | None = None
@@ -85,7 +85,7 @@ class _Server:
         return {}, []
 
     def _checked(self, found: list[Any]) -> list[Any]:
-        """The values as arrays that can be sent."""
+        """The values as arrays that can be sent; raises `PolicyError` for other types and large arrays."""
         arrays = [np.asarray(value) for value in found]
         # Types that numpy itself does not have (bfloat16): a float32 holds each of their values.
         arrays = [a.astype(np.float32) if a.dtype.kind == "V" and a.dtype.names is None else a for a in arrays]
@@ -103,7 +103,7 @@ def _answer(server: _Server, message: Message, connection: socket.socket) -> Non
         words, arrays = do(message.words, message.arrays)
     except SpindbError as error:
         words, arrays = _refusal(error), []
-    except Exception as error:  # of numpy or TensorFlow outside of what is expected
+    except Exception as error:  # unexpected, in numpy or TensorFlow
         text = " ".join(str(error).split())[:300]
         words, arrays = {"refused": f"{server._save} can't be evaluated: {type(error).__name__}: {text}"}, []
     send(connection, words, arrays)
@@ -114,7 +114,7 @@ def _refusal(error: SpindbError) -> dict[str, Any]:
 
 
 def _allocated() -> int:
-    """Bytes that this process has allocated so far, as the limit counts them."""
+    """The bytes that this process has allocated, as counted by RLIMIT_DATA."""
     with contextlib.suppress(OSError, ValueError), open("/proc/self/status") as status:
         for line in status:
             if line.startswith("VmData:"):

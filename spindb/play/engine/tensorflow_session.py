@@ -1,8 +1,8 @@
-"""A saved graph in a session of TensorFlow, in this process. Used inside `spindb.play.engine.tensorflow_process`.
+"""A saved graph in a TensorFlow session, used inside `spindb.play.engine.tensorflow_process`.
 
-The graph carries the seeds of its random operations, so a fresh session repeats the sampled actions of the stack that
-saved it. What is evaluated is checked before (`spindb.play.engine.tensorflow_graph`); TensorFlow's own loader, which
-executes operations of the file's choice, is used for graphs that are trusted alone.
+The graph contains the seeds of its random operations, so a new session repeats the sampled actions of the original
+stack. The graph is checked before (`spindb.play.engine.tensorflow_graph`). TensorFlow's own loader, which executes
+operations chosen by the file, is used only for trusted graphs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from spindb.play.arrays import Array
 from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
 
 _IN_THIS_THREAD = -1
-"""Operations one after the other: between two actions other threads fall asleep, and waking them takes longer than the
-operations of a policy. What a kernel does is divided among threads as ever, so that results are the same."""
+"""Run operations in the calling thread: waking other threads takes longer than the operations of a policy. Within a
+kernel the threads are unchanged, so results are the same."""
 
 
 def import_tensorflow() -> Any:
-    """TensorFlow without its start-up chatter.
+    """Import TensorFlow without its start-up messages.
 
     Raises:
         PolicyError: it is not installed.
@@ -47,11 +47,11 @@ def import_tensorflow() -> Any:
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Send what native code writes to stderr nowhere: TensorFlow reports what it did not find."""
+    """Discard output of native code on stderr: TensorFlow reports missing devices and libraries there."""
     try:
         descriptor = sys.stderr.fileno()
         kept = os.dup(descriptor)
-    except (OSError, ValueError, AttributeError):  # no real stderr here
+    except (OSError, ValueError, AttributeError):  # stderr has no descriptor, as in some notebooks
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -66,8 +66,8 @@ def _without_chatter() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class SavedGraph:
-    """What is loaded: the content of ``saved_model.pb``, the variables' values by their nodes' names, and what the
-    inputs and outputs are called in the graph."""
+    """The content of ``saved_model.pb``, the values of variables by node name, and the tensor names of inputs and
+    outputs."""
 
     save: Path
     data: bytes
@@ -87,10 +87,10 @@ class TensorFlowSession:
     """
 
     def __init__(self, saved: SavedGraph, trust: bool = False) -> None:
-        """Load it. With `trust`, what can't be evaluated so is loaded by TensorFlow's own loader.
+        """Load the graph. With `trust`, a refused graph is loaded by TensorFlow's own loader.
 
         Raises:
-            ImpureGraphError: evaluating it would do more than compute.
+            ImpureGraphError: it contains an operation that is not pure.
             PolicyError: it can't be loaded.
         """
         self._tensorflow = import_tensorflow()
@@ -113,7 +113,7 @@ class TensorFlowSession:
         self.shape = None if known is None or None in known else known
 
     def _open(self, more: Iterable[str] = ()) -> None:
-        """Begin a session of the graph, or of that part of it which the outputs and `more` tensors need."""
+        """Open a session of the whole graph, or of the part that the outputs and the tensors in `more` need."""
         saved, v1 = self._saved, self._tensorflow.compat.v1
         names = [*saved.inputs.values(), *saved.outputs.values(), *more]
         part, variables = (None, []) if self._whole else pure_part(saved.save, saved.data, names)
@@ -138,7 +138,7 @@ class TensorFlowSession:
         self._session, self._graph = session, graph
 
     def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        """The values of outputs, of one draw, for arrays by the inputs' names.
+        """The values of outputs from one evaluation (one sample), for arrays by input name.
 
         Raises:
             PolicyError: TensorFlow can't evaluate them.
@@ -186,7 +186,7 @@ class TensorFlowSession:
 
 
 def restore_variables(tensorflow: Any, session: Any, values: Mapping[str, Any]) -> None:
-    """Assign these values to the variables of the session's graph, by the names of their nodes."""
+    """Assign values to the variables of the session's graph, by node name."""
     v1 = tensorflow.compat.v1
     assigned, feed = [], {}
     with session.graph.as_default():
@@ -214,7 +214,7 @@ def _ancestors(tensor: Any, *, names: bool = False) -> set[str]:
 
 @contextlib.contextmanager
 def _by_tensorflow(save: Path, what: str) -> Iterator[None]:
-    """Turn what TensorFlow raises into `PolicyError`, its many lines into one."""
+    """Convert TensorFlow's exceptions to `PolicyError`, with the first line of the message."""
     try:
         yield
     except PolicyError:

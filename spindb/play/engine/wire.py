@@ -1,7 +1,7 @@
-"""Messages between this process and one that evaluates a stranger's graph: words in JSON, and arrays as their bytes.
+"""Messages between this process and the one that evaluates an untrusted graph: JSON, and arrays as bytes.
 
-No pickles: what comes from such a process is as little to be trusted as the graph. Sizes and types are checked before
-anything is made of them.
+The data from that process is as untrusted as the graph, so pickles are not used, and sizes and types are checked before
+arrays are allocated.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from spindb.play.engine.budget import TOTAL, elements
 
+# A message is: length of the JSON (32 bits), the JSON with types and shapes of the arrays, the bytes of the arrays.
 _PREFIX = struct.Struct("<I")
 _MAX_WORDS = 16 << 20  # bytes of JSON: names of a graph's tensors
 _MAX_ARRAYS = 10_000
@@ -24,23 +25,23 @@ _KINDS = "biufc"
 
 
 class WireError(Exception):
-    """What arrived is no message."""
+    """The received bytes are not a valid message."""
 
 
 class Message(NamedTuple):
-    """Words, which JSON can hold, and arrays of numbers."""
+    """A JSON object, and arrays of numbers."""
 
     words: dict[str, Any]
     arrays: list[Any]
 
 
 def sendable(array: Any) -> bool:
-    """Whether an array can be sent: of numbers, or of true and false."""
+    """Whether an array can be sent: only numbers and booleans."""
     return array.dtype.kind in _KINDS
 
 
 def send(connection: socket.socket, words: dict[str, Any], arrays: Sequence[Any] = ()) -> None:
-    """Send a message. Raises `OSError` where nobody takes it, or not in the time that the connection has."""
+    """Send a message. Raises `OSError` if the connection is closed, or its timeout expires."""
     described = json.dumps([words, [[array.dtype.str, array.shape] for array in arrays]]).encode()
     parts = [_PREFIX.pack(len(described)), described, *(np.ascontiguousarray(array).tobytes() for array in arrays)]
     connection.sendall(b"".join(parts))
@@ -50,11 +51,12 @@ def receive(connection: socket.socket, seconds: float | None = None) -> Message:
     """The next message.
 
     Raises:
-        EOFError: there are no more.
-        TimeoutError: it did not arrive within so many seconds.
-        WireError: what arrived is none.
+        EOFError: the connection was closed.
+        TimeoutError: it did not arrive within `seconds`.
+        WireError: the received bytes are not a valid message.
         OSError: the connection broke.
     """
+    # A deadline for the whole message: a timeout per call would let a sender keep it open byte by byte.
     until = None if seconds is None else time.monotonic() + seconds
     (size,) = _PREFIX.unpack(_bytes(connection, _PREFIX.size, until))
     if size > _MAX_WORDS:

@@ -44,58 +44,58 @@ class Policy(Protocol):
     """Shape of one observation, None where the save does not say."""
 
     deterministic: bool
-    """Whether actions are means; False where that was asked for and can't be had."""
+    """Whether actions are means; False if that was requested but is not possible."""
 
     stochastic: bool
-    """Whether actions are drawn where `deterministic` is not asked for."""
+    """Whether actions are sampled if `deterministic` is false."""
 
     notes: tuple[str, ...]
     """What to know when it is played."""
 
     form: Form
-    """What its output is: the action, or something that the action space must make one of."""
+    """The meaning of its output: the action, or values from which the action space determines one."""
 
     @property
     def engine(self) -> str:
-        """What evaluates it: ``numpy``, ``tensorflow``, ``torch`` or ``onnxruntime``."""
+        """The engine: ``numpy``, ``tensorflow``, ``torch`` or ``onnxruntime``."""
 
     def act(self, observation: Observation) -> Array:
         """The action for one observation of shape `observation_shape`; for n of them, n actions."""
 
     def __call__(self, observation: Observation) -> Array:
-        """The same as `act`: a policy stands where a ``get_action`` is asked for."""
+        """The same as `act`, so that a policy can be used as ``get_action``."""
 
     def outputs(self, observation: Observation) -> Mapping[str, Array]:
-        """All saved outputs that follow from one observation alone, by name (``pi``, ``v``, ``mu`` …)."""
+        """All saved outputs that depend only on the observation, by name (``pi``, ``v``, ``mu`` …)."""
 
     def has(self, name: str) -> bool:
         """Whether an output of that name was saved."""
 
     def value(self, observation: Observation) -> Array | float:
-        """V of an observation. Raises `PolicyError` where no ``v`` was saved; it names what was."""
+        """V of an observation. Raises `PolicyError` if no ``v`` was saved; it lists the saved value functions."""
 
     def q(self, observation: Observation, action: Action) -> Array | float:
         """Q of an observation and an action, the lower of two. Raises `PolicyError` as `value`."""
 
     def weights(self) -> Mapping[str, Array]:
-        """Every array that was saved, by the name it has in the file."""
+        """All saved arrays, by their names in the file."""
 
     def tensor(self, name: str, observation: Observation, action: Action | None = None) -> Array:
-        """Any tensor of a TensorFlow graph by its name. Raises `PolicyError` where there is no graph."""
+        """Any tensor of a TensorFlow graph by its name. Raises `PolicyError` if there is no graph."""
 
     def probe(self, observation: Observation) -> Array | None:
-        """The action for one observation without a draw; None where that can't be had."""
+        """The deterministic action for one observation, or None if there is none."""
 
     def bounds(self) -> tuple[Array, Array] | None:
-        """Between what its actions lie, whatever it observes; None where nothing is known to bound them."""
+        """Lower and upper bounds of its actions for any observation; None if unbounded or unknown."""
 
     def choices(self) -> int | None:
-        """Among how many actions it chooses; None where it does not choose, or that is not known."""
+        """The number of discrete actions; None if they are continuous or it is unknown."""
 
     def nan_weights(self, output: str = "") -> list[str]:
-        """Names of the weights of an output in which NaN or infinity stands; without a name of its action.
+        """Names of weights with NaN or infinity, of an output or (by default) of the action.
 
-        None of an output of which is not known what it needs.
+        Empty if the weights of that output are unknown.
         """
 
     def begin_episode(self) -> None:
@@ -105,7 +105,7 @@ class Policy(Protocol):
         """Reseed the draws of actions; those of a graph in TensorFlow have seeds of their own."""
 
     def close(self) -> None:
-        """Give back what the policy holds."""
+        """Release the policy's resources."""
 
 
 def load_snapshot(
@@ -119,15 +119,15 @@ def load_snapshot(
     """Load the policy of a snapshot of the run at `directory`.
 
     Args:
-        directory: of the run.
-        snapshot: which one.
-        deterministic: act by the mean, or the likeliest, action.
-        engine: what evaluates it; ``auto`` is numpy where it can, TensorFlow where it must.
-        trust: what is refused otherwise may be unpickled by PyTorch, or loaded by TensorFlow with all that it does:
-            both execute what the file says.
+        directory: directory of the run.
+        snapshot: the snapshot to load.
+        deterministic: return the mean or the most probable action.
+        engine: ``auto`` is numpy if it supports the operations, else TensorFlow.
+        trust: allow unpickling by PyTorch, or loading by TensorFlow's own loader, as a last resort; both execute code
+            from the file.
 
     Raises:
-        PolicyError: the snapshot is not whole, its kind can't be played so, or what plays it is missing.
+        PolicyError: the snapshot is incomplete, its kind is not supported by the engine, or a library is missing.
     """
     place = directory / snapshot.path
     if snapshot.unloadable:
@@ -150,10 +150,10 @@ def load_snapshot(
 
 
 def _require_regular(place: Path) -> None:
-    """Refuse a save in which a FIFO or a device stands for a file: TensorFlow and PyTorch would wait for ever.
+    """Refuse a save with a FIFO or a device in place of a file: TensorFlow and PyTorch would block.
 
     Raises:
-        PolicyError: there is one, or the save can't be looked at.
+        PolicyError: there is one, or the save can't be listed.
     """
     try:
         files = [place]

@@ -24,7 +24,7 @@ _FIXED = {
 
 
 def bounds_of(graph: Graph, tensor: str, program: Program) -> Bounds | None:
-    """Least and greatest values, arrays that broadcast to the last axis; None where one side has none."""
+    """Least and greatest values, as arrays that broadcast to the last axis; None if one side is unbounded."""
     found = _Walker(graph, program).of(tensor, 0)
     if found is None or not (np.isfinite(found[0]).all() and np.isfinite(found[1]).all()):
         return None
@@ -44,6 +44,7 @@ class _Walker:
         if node.op in _FIXED:
             return _FIXED[node.op]
         constant = self.program.constant(name)
+        # Only numbers and vectors broadcast to the last axis, as the result must.
         if constant is not None and np.ndim(constant) <= 1:
             return constant, constant
         sources = [source for source in node.inputs if not source.startswith("^")]
@@ -62,7 +63,8 @@ _ANY: Bounds = (-np.inf, np.inf)
 
 def _product(a: Bounds, b: Bounds) -> Bounds:
     corners = [x * y for x in a for y in b]
-    corners = [np.where(np.isnan(corner), 0, corner) for corner in corners]  # 0 times no bound
+    # 0 times infinity is NaN, but 0 times any value is 0
+    corners = [np.where(np.isnan(corner), 0, corner) for corner in corners]
     return np.minimum.reduce(corners), np.maximum.reduce(corners)
 
 

@@ -1,8 +1,8 @@
-"""What a policy's output ``pi`` is: the action itself, or something that the action space must make an action of.
+"""The meaning of a policy's output ``pi``: the action itself, or values that the action space interprets.
 
-A save holds layers; what its author's code does with their output often does not stand in it. A last layer of n numbers
-may be the mean of a Gaussian, an action before it is squashed, logits of n choices or their values. The loader says
-what it knows, `spindb.play.actions` decides by the environment's action space, and what stays open is asked for.
+A save contains layers, but often not what its author's code does with their output. A last layer of n numbers may be
+the mean of a Gaussian, an action before squashing, n logits or n values. The loader states what it knows,
+`spindb.play.actions` decides by the environment's action space, and for open cases the user must give a rule.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Scores = Literal["logits", "values", "probabilities"]
-"""What one number per choice can be: logits and probabilities are drawn from, of values the greatest is taken."""
+"""Meanings of one number per action: logits and probabilities are sampled, the greatest value is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Form:
 
     Attributes:
         settled: ``pi`` is the action.
-        scores: what the numbers are where there is one per choice; None where that is not known.
-        met: what was met, for messages about what is open: ``the last layer of pi has no activation``.
-        limit: the greatest action that the save keeps, one number or one per dimension; None where it keeps none.
-        squashed: ``pi`` lies between -1 and 1 before that limit.
+        scores: the meaning of the numbers if there is one per action; None if unknown.
+        met: why the output is open, for messages: ``the last layer of pi has no activation``.
+        limit: the saved limit of actions, one number or one per dimension; None if there is none.
+        squashed: ``pi`` is between -1 and 1 before it is scaled by the limit.
     """
 
     settled: bool = True

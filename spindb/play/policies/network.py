@@ -1,4 +1,4 @@
-"""A network as a graph of TensorFlow's operations, whatever file it was read from."""
+"""A network as a graph of TensorFlow operations, independent of the file format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spindb.play.policies.forms import SETTLED, Form
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a network carries through an episode: the tensor that it is after a step, and how many numbers it has."""
+    """A state that a network keeps through an episode: the tensor of its value after a step, and its size."""
 
     after: str
     size: int
@@ -24,7 +24,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network: its nodes, the values of its variables, and the tensors that are its inputs and outputs by name.
+    """A network: nodes, values of variables, and the tensors of inputs and outputs by name.
 
     ``save`` is the file or directory that it was read from.
     """
@@ -36,30 +36,30 @@ class Graph:
     outputs: Mapping[str, str]
     form: Form = SETTLED
     states: Mapping[str, State] = field(default_factory=dict)
-    """What is carried from one step to the next, by the placeholder that takes it."""
+    """States from one step to the next, by the name of their placeholder."""
     notes: tuple[str, ...] = ()
 
     _resolved: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
     folded: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     """Values of nodes that depend on no input, by name."""
     budget: Budget = field(default_factory=Budget, init=False, repr=False)
-    """What `folded` may still take."""
+    """The budget of `folded`, shared by all outputs."""
 
     def node(self, name: str) -> Node:
         """The node of that name.
 
         Raises:
-            PolicyError: the graph has none.
+            PolicyError: the graph has no such node.
         """
         if name not in self.nodes:
             raise PolicyError(f"{self.save} is damaged: its graph has no node {name[:80]!r}")
         return self.nodes[name]
 
     def resolve(self, tensor: str) -> tuple[str, int]:
-        """The node that makes a tensor, and which of its outputs that is: behind calls of functions.
+        """The node that computes a tensor, and the number of its output, with calls of functions resolved.
 
         Raises:
-            PolicyError: there is none, or the name is no name of a tensor.
+            PolicyError: there is no such node, or the name is invalid.
         """
         found = self._split(tensor)
         passed: list[tuple[str, int]] = []
@@ -74,7 +74,7 @@ class Graph:
             passed.append(found)
             found = self._split(node.inputs[found[1]])
         found = self._resolved.get(found, found)
-        self._resolved.update(dict.fromkeys(passed, found))  # chains of calls are walked once
+        self._resolved.update(dict.fromkeys(passed, found))  # cached, so that long chains of calls are followed once
         return found
 
     def _split(self, tensor: str) -> tuple[str, int]:
@@ -84,11 +84,11 @@ class Graph:
         return name, int(port or 0)
 
     def sources(self, node: Node) -> list[tuple[str, int]]:
-        """What a node takes: nodes by name, and which of their outputs."""
+        """The inputs of a node: names of nodes, and numbers of their outputs."""
         return [self.resolve(source) for source in node.inputs if not source.startswith("^")]
 
     def needed(self, tensor: str) -> dict[str, Node]:
-        """All nodes that a tensor depends on, its own among them."""
+        """All nodes that a tensor depends on, including its own."""
         found: dict[str, Node] = {}
         pending = [self.resolve(tensor)[0]]
         while pending:

@@ -1,4 +1,4 @@
-"""ONNX's operations (onnx.ai/onnx/operators) in those of the engine, as of opset 11 to 18."""
+"""Translates ONNX operations (onnx.ai/onnx/operators), opsets 11 to 18, to those of the engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _compared(op: str) -> Translator:
 
 
 def _each(op: str) -> Translator:
-    """Of any number of inputs, two by two."""
+    """An operation of any number of inputs, applied pairwise."""
 
     def translate(node: Translation) -> str:
         found = node.input(0)
@@ -42,7 +42,8 @@ def _div(node: Translation) -> str:
         return node.add("RealDiv", x, y)
     if not kind.startswith(("i", "u")):
         raise node.unknown("of unknown types")
-    size = node.add("FloorDiv", node.add("Abs", x), node.add("Abs", y))  # cut towards zero
+    # ONNX truncates towards zero, the engine's FloorDiv rounds down
+    size = node.add("FloorDiv", node.add("Abs", x), node.add("Abs", y))
     return node.add("Mul", size, node.add("Mul", node.add("Sign", x), node.add("Sign", y)))
 
 
@@ -98,6 +99,7 @@ def _hard(node: Translation, alpha: float, beta: float) -> str:
 
 def _clip(node: Translation) -> str:
     found = node.input(0)
+    # The limits are attributes up to opset 10 and inputs since 11.
     for op, which, name in (("Maximum", 1, "min"), ("Minimum", 2, "max")):
         limit = node.optional(which)
         if not limit and node.get(name) is not None:
@@ -185,7 +187,7 @@ def _where(node: Translation) -> str:
 
 
 def _random(op: str, shift: str, scale: str, usual: tuple[float, float]) -> Translator:
-    """A draw of the shape of the input, scaled and shifted."""
+    """A random sample with the shape of the input, scaled and shifted."""
 
     def translate(node: Translation) -> str:
         x = node.input(0)
@@ -234,7 +236,7 @@ def _batch_norm(node: Translation) -> str:
 
 
 def _window(node: Translation) -> dict[str, Any]:
-    """Strides and paddings of a convolution or pooling, as the engine has them."""
+    """Strides and paddings of a convolution or pooling, as attributes of the engine."""
     pads, strides = node.whole("pads", [0] * 4), node.whole("strides", [1, 1])
     odd = node.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or node.whole("ceil_mode", 0)
     if odd or len(pads) != 2 * _HALVES or len(strides) != _HALVES:
@@ -347,4 +349,4 @@ OPERATIONS: Mapping[str, Translator] = {
     "GlobalMaxPool": _over_pictures("Max"),
     "Dropout": _dropout,
 }
-"""Operations by name; those that read files, repeat themselves or hold graphs are not among them."""
+"""Operations by name; there are none that read files, loop or contain graphs."""

@@ -1,7 +1,7 @@
-"""ONNX twins with operations that numpy does not know here, run by onnxruntime in this process.
+"""ONNX twins with operations that numpy lacks, run by onnxruntime in this process.
 
-Memory and time of what it runs are not bounded: nobody gets here without ``--trust``, but the logger with a twin of its
-own. What `spindb.disk.codecs.onnx` refuses is refused here too.
+Memory and time are not limited, so this needs ``--trust``, except for the logger's check of its own twin. Models that
+`spindb.disk.codecs.onnx` refuses are refused here too.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class OnnxPolicy(ArrayPolicy):
     engine = "onnxruntime"
 
     def __init__(self, save: Path, data: bytes, model: Model, *, deterministic: bool = False) -> None:
-        """Load a model that was read from these bytes.
+        """Load a model from its bytes.
 
         Raises:
-            PolicyError: it is no policy, or onnxruntime can't load it.
+            PolicyError: it is not a policy, or onnxruntime can't load it.
         """
         with require_extra():
             import onnxruntime
@@ -94,7 +94,7 @@ class OnnxPolicy(ArrayPolicy):
         return found
 
     def weights(self) -> dict[str, Array]:
-        """None: the session holds them."""
+        """Empty: the weights are in the session."""
         return {}
 
     def __reduce__(self) -> tuple[object, ...]:

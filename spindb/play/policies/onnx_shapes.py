@@ -1,4 +1,4 @@
-"""ONNX's operations on shapes in those of the engine: what cuts, joins, turns or makes arrays."""
+"""Translates ONNX operations that slice, join, reshape or create arrays to those of the engine."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def _slice(node: Translation) -> str:
     if not len(axes) == len(starts) == len(steps) or max(map(abs, axes)) > MOST_AXES or min(axes) < 0 <= max(axes):
         raise node.unknown("with such axes or steps")
     cut = {axis: part for axis, *part in zip(axes, starts, ends, steps, strict=True)}
+    # Axes counted from the end: an ellipsis at the beginning covers the axes before them.
     first = min(axes) < 0
     places = list(range(min(axes), 0) if first else range(max(axes) + 1))
     parts = [cut.get(axis, [0, 0, 1]) for axis in places]
@@ -78,7 +79,7 @@ def _slice(node: Translation) -> str:
 
 
 def _slice_by_lengths(node: Translation, axis: int) -> str:
-    """Of one axis, from and to what is computed of shapes."""
+    """Slice one axis, with limits that are computed from shapes."""
     x, known = node.input(0), node.writer.axes.get(node.input(0))
     if axis < 0 and known is not None:
         axis += known
@@ -104,6 +105,7 @@ def _unsqueeze(node: Translation) -> str:
         if known is None and len(axes) > 1:
             raise node.unknown("at several axes from the end")
         axes = [axis if known is None else axis % (known + len(axes)) for axis in axes]
+    # Axes refer to the result, so they are inserted in ascending order.
     for axis in sorted(axes):
         found = node.add("ExpandDims", found, node.writer.constant(np.int64(axis)))
     return node.axes(None if known is None else known + len(axes), found)
@@ -113,7 +115,7 @@ def _reshape(node: Translation) -> str:
     x, shape = node.input(0), node.input(1)
     given = node.writer.values.get(shape)
     if given is not None and not node.whole("allowzero", 0) and (np.ravel(given) == 0).any():
-        own = node.add("Shape", x, out_type="i8")  # 0: as long as it is
+        own = node.add("Shape", x, out_type="i8")  # 0 means: keep the length
         count = np.size(given)
         lengths = node.add("Slice", own, node.wholes(0), node.wholes(count))
         shape = node.add("SelectV2", node.add("Equal", shape, node.wholes(0)), lengths, shape)

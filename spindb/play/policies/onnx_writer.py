@@ -1,4 +1,4 @@
-"""Writes the steps of an ONNX model as nodes of the engine's graph, and keeps what is known of their types and axes."""
+"""Writes the steps of an ONNX model as nodes of the engine's graph, with known types and numbers of axes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_FOLDED = 100  # nodes
 
 @dataclass
 class OnnxWriter:
-    """Gathers the nodes of a graph while the steps of a model are gone through."""
+    """Collects the nodes of a graph while the steps of a model are translated."""
 
     save: Path
     model: Model
@@ -31,13 +31,13 @@ class OnnxWriter:
     variables: dict[str, Any] = field(default_factory=dict)
     observation: str = ""
     names: dict[str, str] = field(default_factory=dict)
-    """Tensors of ONNX by name, and their names here."""
+    """Names in the graph by ONNX name."""
     kinds: dict[str, str] = field(default_factory=dict)
-    """Types of tensors here, as numpy spells them, as far as they are known."""
+    """Known types of tensors in the graph, as numpy's codes."""
     axes: dict[str, int] = field(default_factory=dict)
-    """How many axes tensors here have, as far as that is known."""
+    """Known numbers of axes of tensors in the graph."""
     values: dict[str, Any] = field(default_factory=dict)
-    """Tensors here that are constants."""
+    """Tensors in the graph that are constants."""
 
     def __post_init__(self) -> None:
         self._input(self.model.inputs[0])
@@ -49,6 +49,7 @@ class OnnxWriter:
             raise UnsupportedGraphError(
                 self.save, f"numpy does not have the type of the input {shown_name(given.name)}"
             )
+        # The batch is open, even if the model was exported with a fixed one.
         shape = (-1, *given.shape[1:]) if given.shape else None
         self.observation = self.names[given.name] = "x"
         self.nodes["x"] = Node("x", "Placeholder", (), {"dtype": given.dtype, "shape": shape})
@@ -57,7 +58,7 @@ class OnnxWriter:
             self.axes["x"] = len(given.shape)
 
     def _saved(self, name: str, constant: Constant) -> str:
-        """A tensor of the file: a variable where it has axes, so that it counts among the weights."""
+        """Add a tensor of the file: a variable if it has axes, so that it is listed with the weights."""
         if not constant.dtype:
             raise UnsupportedGraphError(self.save, f"numpy does not have the type of the tensor {shown_name(name)}")
         value = self.array(constant)
@@ -72,7 +73,7 @@ class OnnxWriter:
         return ours
 
     def array(self, constant: Constant) -> Array:
-        """The values of a constant, whose number `spindb.disk.codecs.onnx` has checked."""
+        """The values of a constant; `spindb.disk.codecs.onnx` has checked their number."""
         if constant.raw or not constant.values:
             return np.frombuffer(constant.raw, "<" + constant.dtype if constant.dtype != "?" else "?").reshape(
                 constant.shape
@@ -80,17 +81,17 @@ class OnnxWriter:
         return np.array(constant.values, dtype=constant.dtype).reshape(constant.shape)
 
     def tensor(self, name: str) -> str:
-        """A tensor of ONNX by its name here.
+        """The name in the graph of an ONNX tensor.
 
         Raises:
-            PolicyError: no step before gives it.
+            PolicyError: no earlier step computes it.
         """
         if name not in self.names:
             raise PolicyError(f"{self.save} is damaged: nothing gives the tensor {shown_name(name)}")
         return self.names[name]
 
     def new(self, op: str, *inputs: str, **attributes: object) -> str:
-        """Add a node; its type and axes are those of its inputs until something else is said of it."""
+        """Add a node; its type and axes are those of its inputs until they are set."""
         name = f"{op}_{len(self.nodes)}"
         self.nodes[name] = Node(name, op, inputs, attributes)
         if known := [self.kinds[source] for source in inputs[:1] if source in self.kinds]:
@@ -100,9 +101,10 @@ class OnnxWriter:
         return name
 
     def constant(self, value: ArrayLike) -> str:
-        """A constant of ours, or of the file."""
+        """Add a constant."""
         array = np.asarray(value)
         name = f"Const_{len(self.nodes)}"
+        # numpy's code for booleans is b1 here; graphs use ?.
         kept = Constant(array.dtype.str[1:].replace("b1", "?"), array.shape, array.tobytes(), ())
         self.nodes[name] = Node(name, "Const", (), {"value": kept})
         self.values[name] = array
@@ -110,7 +112,7 @@ class OnnxWriter:
         return name
 
     def folded(self, name: str) -> Array | None:
-        """The value of a tensor here that follows from a few constants; None where it does not."""
+        """The value of a tensor that depends on a few constants only, or None."""
         if name not in self.values and self._is_small(name):
             graph = Graph(self.save, self.nodes, self.variables, {"x": self.observation}, {})
             found = Program(graph, name).constant(name)
@@ -119,12 +121,12 @@ class OnnxWriter:
         return self.values.get(name)
 
     def _is_small(self, name: str) -> bool:
-        """Whether a tensor needs a few nodes, none of which is the observation: paddings are put together so."""
+        """Whether a tensor depends on a few nodes without the observation, as paddings in exported models do."""
         pending = [name]
         seen: set[str] = set()
         while pending and len(seen) <= _MOST_FOLDED:
             node = pending.pop()
-            if node == self.observation or node not in self.nodes:  # one of several outputs has a name of its own
+            if node == self.observation or node not in self.nodes:  # one of several outputs is not a node
                 return False
             if node not in seen:
                 seen.add(node)
@@ -132,19 +134,19 @@ class OnnxWriter:
         return not pending
 
     def unknown(self, op: str, what: str = "") -> UnsupportedGraphError:
-        """The error for an operation that is not known here, or not so."""
+        """The error for an operation, or a variant of it, that is not supported."""
         words = f"numpy does not know ONNX's operation {shown_name(op)}"
         return UnsupportedGraphError(self.save, f"{words} {what}".rstrip())
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A step of a model that becomes nodes of the graph."""
+    """A step of a model, to be translated to nodes of the graph."""
 
     writer: OnnxWriter
     step: Step
     inputs: tuple[str, ...]
-    """What it takes, by the names here; inputs that are left out at the end are not among them."""
+    """Its inputs by their names in the graph, without omitted ones at the end."""
 
     @classmethod
     def of(cls, writer: OnnxWriter, step: Step) -> Translation:
@@ -155,10 +157,10 @@ class Translation:
         return cls(writer, step, tuple(writer.tensor(name) if name else "" for name in given))
 
     def input(self, which: int) -> str:
-        """An input by its place.
+        """An input by its position.
 
         Raises:
-            PolicyError: it has none there.
+            PolicyError: there is none.
         """
         found = self.optional(which)
         if not found:
@@ -168,11 +170,11 @@ class Translation:
         return found
 
     def optional(self, which: int) -> str:
-        """An input by its place; empty where it is left out."""
+        """An input by its position; empty if omitted."""
         return self.inputs[which] if which < len(self.inputs) else ""
 
     def value(self, which: int) -> Array | None:
-        """The value of an input that must be a constant; None where it is left out."""
+        """The value of an input that must be constant; None if omitted."""
         name = self.optional(which)
         found = self.writer.folded(name) if name else None
         if name and found is None:
@@ -193,7 +195,7 @@ class Translation:
         return usual if found is None else found
 
     def whole(self, name: str, usual: Any = None) -> Any:
-        """An attribute that is a whole number, or a list of such."""
+        """An attribute that is an integer or a list of integers."""
         found = self.get(name, usual)
         if not isinstance(found, (int, list, type(None))):
             raise PolicyError(
@@ -202,7 +204,7 @@ class Translation:
         return found
 
     def numbers(self, name: str, which: int) -> list[int] | None:
-        """Whole numbers that are an attribute up to one version of ONNX and an input since; None where neither is."""
+        """Integers that older opsets have as an attribute and newer ones as an input; None if there is neither."""
         found = self.get(name)
         value = self.value(which) if found is None else found
         return None if value is None else [int(number) for number in np.ravel(value)]
@@ -212,29 +214,29 @@ class Translation:
         return self.writer.new(op, *inputs, **attributes)
 
     def typed(self, kind: str, name: str) -> str:
-        """Say the type of a tensor."""
+        """Set the type of a tensor."""
         self.writer.kinds[name] = kind
         return name
 
     def axes(self, count: int | None, name: str) -> str:
-        """Say how many axes a tensor has; None: unknown."""
+        """Set the number of axes of a tensor; None: unknown."""
         self.writer.axes.pop(name, None)
         if count is not None:
             self.writer.axes[name] = count
         return name
 
     def number(self, value: float, like: str = "") -> str:
-        """A constant of one number, of the type of another tensor."""
+        """Add a constant of one number with the type of another tensor."""
         return self.writer.constant(np.array(value, dtype=self.writer.kinds.get(like, "f4")))
 
     def wholes(self, *values: int) -> str:
-        """A constant of whole numbers."""
+        """Add a constant of integers."""
         return self.writer.constant(np.array(values, dtype="i8"))
 
     def unknown(self, what: str) -> UnsupportedGraphError:
-        """The error for an operation that is not known so."""
+        """The error for an unsupported variant of the operation."""
         return self.writer.unknown(self.step.node.op, what)
 
 
 Translator: TypeAlias = Callable[[Translation], "str | list[str]"]
-"""Writes the nodes of a step; returns the name of what it gives, or of each of its outputs."""
+"""Writes the nodes of a step; returns the name of its output, or the names of its outputs."""

@@ -28,7 +28,7 @@ _MASK = re.compile(r"(mask|dropout)", re.I)
 
 
 def completed(outputs: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Outputs with an action: where no ``pi`` was saved, ``mu`` is it, and a note says so."""
+    """The outputs with an action: ``mu`` if no ``pi`` was saved, and a note about it."""
     if "pi" in outputs or "mu" not in outputs:
         return dict(outputs), ()
     return {**outputs, "pi": outputs["mu"]}, ("it saves no pi: its mu is the action, and nothing is drawn",)
@@ -87,7 +87,7 @@ def _value(graph: Graph, name: str) -> tuple[Any, str] | None:
 
 
 def _mask_length(graph: Graph, name: str) -> int | None:
-    """How long a mask is that becomes a diagonal matrix and is multiplied with a variable or constant."""
+    """The length of a mask that is converted to a diagonal matrix and multiplied with a variable or constant."""
     users = _users(graph)
     for diagonal in (user for user in users.get(name, ()) if graph.node(user).op in _DIAGONALS):
         for user in users.get(diagonal, ()):
@@ -102,6 +102,8 @@ def _mask_length(graph: Graph, name: str) -> int | None:
             if shape is None or len(shape) != 2:
                 continue
             turned = bool(product.attributes.get("transpose_b" if left else "transpose_a"))
+            # A diagonal matrix on the left has as many columns as the other factor has rows, on the right the
+            # reverse.
             return int(shape[(0 if left else 1) ^ turned])
     return None
 
@@ -116,7 +118,7 @@ def _users(graph: Graph) -> dict[str, list[str]]:
 
 
 def _shape_of(graph: Graph, name: str) -> tuple[int, ...] | None:
-    """The shape of a variable or constant, behind identities."""
+    """The shape of a variable or constant, through identities."""
     for _ in range(20):
         node = graph.node(name)
         if node.op in _PASSED:

@@ -1,4 +1,4 @@
-"""Policies that carry a state through an episode: LSTM, GRU and RNN networks, evaluated by numpy."""
+"""Recurrent policies: LSTM, GRU and RNN networks, evaluated by numpy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from spindb.play.policies.network import Graph
 class RecurrentPolicy(GraphPolicy):
     """See `spindb.play.policies.Policy`.
 
-    `act` goes on from the state that the last call left, which `begin_episode` forgets. Many observations at once are
-    those of as many episodes that go on side by side.
+    `act` continues from the state of the last call; `begin_episode` resets it. Several observations at once belong to
+    as many parallel episodes.
     """
 
     def __init__(self, graph: Graph, *, deterministic: bool = False) -> None:
@@ -37,10 +37,10 @@ class RecurrentPolicy(GraphPolicy):
         return found
 
     def _carried(self, count: int) -> dict[str, Array]:
-        """The state of so many episodes: zeros at their beginning.
+        """The state of `count` parallel episodes, zeros at their start.
 
         Raises:
-            PolicyError: others are in the midst.
+            PolicyError: another number of episodes is in progress.
         """
         if self._state is None:
             return {n: np.zeros((count, state.size), dtype=np.float32) for n, state in self.graph.states.items()}
@@ -53,7 +53,7 @@ class RecurrentPolicy(GraphPolicy):
         return self._state
 
     def _feed(self, observations: Array, actions: Array | None) -> dict[str, Array]:
-        """What outputs are evaluated with: the state as it is, which stays."""
+        """Inputs for evaluating an output with the present state, without changing it."""
         count = len(observations)
         carried = self._state if self._state is not None else self._carried(count)
         if len(next(iter(carried.values()))) != count:

@@ -1,4 +1,4 @@
-"""TensorFlow 1 SavedModels as graphs for numpy: read without TensorFlow."""
+"""Reads SavedModels as graphs for numpy, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def graph_bytes(save: Path) -> bytes:
     """The content of ``saved_model.pb``.
 
     Raises:
-        SavedModelError: it can't be read, is no regular file, or larger than any policy's graph.
+        SavedModelError: it can't be read, is not a regular file, or exceeds the limit.
     """
     return read_part(save, "saved_model.pb", limits.SAVED_MODEL)
 
 
 def saved_parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
-    """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names.
+    """The parts of a save for TensorFlow: the graph's bytes, and the variables by node name.
 
     Raises:
         SavedModelError, OSError: one of them can't be read.
@@ -53,10 +53,10 @@ def saved_parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
 
 
 class Variables(Mapping[str, Any]):
-    """The arrays of a variables bundle by name, those that numpy has a type for, read when asked for."""
+    """The arrays of a variables bundle by name, read on access; only types that numpy has."""
 
     def __init__(self, save: Path) -> None:
-        """Read the index of the SavedModel at `save`. Raises `SavedModelError` or `OSError` where it is damaged."""
+        """Read the index of the SavedModel at `save`. Raises `SavedModelError` or `OSError` if it is damaged."""
         self._save = save
         index = read_part(save, "variables/variables.index", limits.VARIABLES_INDEX)
         self._entries: dict[str, Entry] = read_index(index)
@@ -78,7 +78,7 @@ class Variables(Mapping[str, Any]):
             if entry.shard not in self._shards:
                 data = read_regular(shard_file(self._save, entry.shard), limits.VARIABLES_DATA)
                 self._shards[entry.shard] = memoryview(data)
-            part = self._shards[entry.shard][entry.offset : entry.offset + entry.size]  # a view: nothing is copied
+            part = self._shards[entry.shard][entry.offset : entry.offset + entry.size]  # a view, not a copy
             return np.frombuffer(part, "<" + DTYPES[entry.dtype]).reshape(entry.shape)
         except Exception as error:
             reason = "no type that numpy has" if isinstance(error, KeyError) else error

@@ -24,7 +24,7 @@ _READER = "spindb.play.policies.savedmodel:saved_parts"
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
-    """The policy in the SavedModel at `save`, by numpy; by TensorFlow where numpy does not know an operation.
+    """The policy in the SavedModel at `save`, by numpy, or by TensorFlow if numpy lacks an operation.
 
     See `spindb.play.policies.load_snapshot`.
     """
@@ -39,7 +39,7 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
 def by_numpy_else_tensorflow(
     by_numpy: Callable[[], ArrayPolicy], by_tensorflow: Callable[[], TF1Policy]
 ) -> ArrayPolicy:
-    """The policy that numpy makes; where it does not know an operation TensorFlow's, with a note that says so."""
+    """The policy by numpy, or by TensorFlow with a note if numpy lacks an operation."""
     from spindb.play.engine.problems import UnsupportedGraphError
 
     try:
@@ -53,7 +53,7 @@ def by_numpy_else_tensorflow(
 def load_by_tensorflow(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> TF1Policy:
-    """The policy in the SavedModel at `save`, by TensorFlow: pure graphs, and the draws of its own op seeds."""
+    """The policy in the SavedModel at `save`, by TensorFlow: only pure graphs, with samples by the graph's seeds."""
     from spindb.play.policies.placeholders import completed, fillings
     from spindb.play.policies.savedmodel import read_policy_save
 
@@ -82,14 +82,15 @@ class TF1Policy(ArrayPolicy):
         filled: Mapping[str, Any] | None = None,
         form: Form = SETTLED,
     ) -> None:
-        """Load the SavedModel at `save`; whether its action is drawn is found in the graph unless it is known.
+        """Load the SavedModel at `save`.
 
-        `filled` are values of further placeholders by name, `form` says what ``pi`` is. `reader` names the function
-        that gives the graph's bytes and the variables by the names of their nodes. With `trust`, what can't be
-        evaluated so is loaded by TensorFlow's own loader, which executes what the file says.
+        `stochastic` None: determine from the graph whether the action is sampled. `filled` are values of further
+        placeholders by name, `form` is the meaning of ``pi``. `reader` is the function that returns the graph's bytes
+        and the variables by node name. With `trust`, a graph that is refused is loaded by TensorFlow's own loader,
+        which executes operations chosen by the file.
 
         Raises:
-            PolicyError: it can't be loaded; evaluating it would do more than compute, for one.
+            PolicyError: it can't be loaded, for example because it contains forbidden operations.
         """
         require_names(save, inputs, outputs)
         self._filled = {f"{name}:0": value for name, value in (filled or {}).items()}
@@ -153,13 +154,13 @@ class TF1Policy(ArrayPolicy):
         return alone
 
     def outputs(self, observation: Observation) -> dict[str, Array]:
-        """As `ArrayPolicy.outputs`, evaluated together: all of one draw."""
+        """As `ArrayPolicy.outputs`, from a single evaluation, so that all outputs belong to the same sample."""
         rows, one = self.rows(observation)
         found = dict(zip(self.names, self._evaluator.run(self.names, {"x": rows, **self._filled}), strict=True))
         return {name: self._first(value) if one else value for name, value in found.items()}
 
     def probe(self, observation: Observation) -> Array | None:
-        """The mean, where that is an output: a draw would move on those of the graph's own seeds."""
+        """The mean, if it is an output: a sample would advance the graph's random state and change later episodes."""
         name = "mu" if "mu" in self._outputs else None if self.stochastic else "pi"
         if name is None:
             return None
@@ -168,14 +169,14 @@ class TF1Policy(ArrayPolicy):
         return self._first(found) if one else found
 
     def nan_weights(self, output: str = "") -> list[str]:
-        """For the action of all that was saved: which of them an output needs is TensorFlow's to know."""
+        """For the action, of all saved variables: this engine does not know which ones an output needs."""
         if output:
             return []
         values = {name: np.asarray(value) for name, value in self.weights().items()}
         return [name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Loaded again from its place where it is unpickled; draws of the graph's seeds begin anew."""
+        """Unpickling loads the policy from its path again; samples by the graph's seeds restart."""
         return _again, (self._made, self.notes)
 
     def close(self) -> None:

@@ -37,9 +37,9 @@ _OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "v": ("v", "vf", "value", "values"),
     "q": ("q", "q_value", "q_values"),
 }
-"""What names in a signature mean; Keras gives others (``input_1``, ``output_1``) where its user gave none."""
+"""Usual names in signatures, by their meaning. Keras's default names (``input_1``, ``output_1``) have none."""
 _READER = "spindb.play.policies.tf2:restored_parts"
-_LOG_STD_RANGE = (-20.0, 2.0)  # as Spinning Up's squashed Gaussian has it
+_LOG_STD_RANGE = (-20.0, 2.0)  # those of Spinning Up's squashed Gaussian
 _NO_MODULE = Module("", {}, {}, {})
 _MAX_PASSED = 20  # identities between what is read and where it is assigned
 
@@ -62,19 +62,19 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
 def load_by_numpy(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> ArrayPolicy:
-    """The same by numpy alone."""
+    """As `load`, by numpy only."""
     return _noted(save, snapshot, lambda graph: GraphPolicy(with_draws(graph), deterministic=deterministic))
 
 
 def load_by_tensorflow(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> ArrayPolicy:
-    """The same by TensorFlow."""
+    """As `load`, by TensorFlow only."""
     return _noted(save, snapshot, lambda graph: _by_tensorflow(graph, deterministic, trust))
 
 
 def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPolicy]) -> ArrayPolicy:
-    """The policy that is made of the graph, with a note of what was guessed."""
+    """The policy of the graph, with notes about assumptions."""
     graph, notes = read_policy(save, snapshot)
     policy = make(graph)
     policy.notes = (*policy.notes, *notes)
@@ -82,7 +82,8 @@ def _noted(save: Path, snapshot: SnapshotRecord, make: Callable[[Graph], ArrayPo
 
 
 def _by_tensorflow(graph: Graph, deterministic: bool, trust: bool) -> TF1Policy:
-    drawn = "pi" in graph.outputs and graph.drawn(graph.outputs["pi"])  # a session does not see into functions
+    # determined here: TensorFlowSession does not look into functions
+    drawn = "pi" in graph.outputs and graph.drawn(graph.outputs["pi"])
     filled, notes = fillings(graph)
     policy = TF1Policy(
         graph.save,
@@ -116,18 +117,18 @@ def read_policy(save: Path, snapshot: SnapshotRecord) -> tuple[Graph, tuple[str,
         inputs = {"x": next(iter(inputs.values()))}
     graph = Graph(save, found.nodes, _Restored(found), inputs, _by_meaning(snapshot.outputs, _OUTPUTS))
     if "x" not in inputs or "pi" in graph.outputs:
-        return graph, ()  # without an observation it is refused where it is made to act
+        return graph, ()  # without an observation, GraphPolicy raises the error
     outputs, form, note = _by_draws(graph, shapes)
     return Graph(save, graph.nodes, graph.variables, inputs, outputs, form=form), note
 
 
 def restored_parts(save: Path) -> tuple[bytes, Mapping[str, Any]]:
-    """What TensorFlow is given of a save: the graph's bytes, and the variables by their nodes' names."""
+    """The parts of a save for TensorFlow: the graph's bytes, and the variables by node name."""
     return graph_bytes(save), _Restored(read_policy_save(save, {}, {}))
 
 
 def _by_meaning(tensors: Mapping[str, str], meanings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Tensors by what their names mean; by the names themselves where they mean nothing, or the same again."""
+    """Tensors by the meaning of their names; names without a meaning, or with a repeated one, are kept."""
     found: dict[str, str] = {}
     for name, tensor in sorted(tensors.items()):
         meaning = next((meaning for meaning, names in meanings.items() if name.lower() in names), name)
@@ -136,10 +137,10 @@ def _by_meaning(tensors: Mapping[str, str], meanings: Mapping[str, tuple[str, ..
 
 
 def _by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, str], Form, tuple[str, ...]]:
-    """Outputs with an action, what that is, and what was guessed.
+    """The outputs with an action, its form, and notes about assumptions.
 
-    Where no output is drawn and none is called an action, what there is may be a mean, logits or values: that is left
-    to the action space.
+    If no output is sampled and none is called an action, an output may be a mean, logits or values; the action space
+    decides.
     """
     outputs = dict(graph.outputs)
     if not outputs:
@@ -162,7 +163,7 @@ def _by_draws(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict
 
 
 def with_draws(graph: Graph) -> Graph:
-    """The graph with draws from its mean and the logarithm of its deviation, where it gives both and draws nothing."""
+    """The graph with samples from its mean and log deviation, if it has both as outputs and samples nothing."""
     outputs = graph.outputs
     if graph.form.settled or not {"mu", "log_std"} <= set(outputs) or outputs.get("pi") != outputs["mu"]:
         return graph
@@ -176,13 +177,13 @@ def with_draws(graph: Graph) -> Graph:
 
 
 def _moved(node: Node, ours: Mapping[str, Node]) -> Node:
-    """A node of ours under a name that no graph has."""
+    """An added node, renamed so that it can't collide with names in the graph."""
     inputs = tuple(f"spindb/{name}" if name in ours else name for name in node.inputs)
     return Node(f"spindb/{node.name}", node.op, inputs, node.attributes)
 
 
 class _Restored(Mapping[str, Any]):
-    """The values of a graph's variables by their nodes' names."""
+    """The values of a graph's variables by node name."""
 
     def __init__(self, graph: Graph) -> None:
         self._saved = graph.variables
@@ -205,8 +206,8 @@ class _Restored(Mapping[str, Any]):
 
 
 def _restored_from(graph: Graph, value: tuple[str, int]) -> str | None:
-    """The name in the variables' file that a value is restored from; None where it comes from elsewhere."""
-    for _ in range(_MAX_PASSED):  # a damaged graph may go in circles
+    """The name in the variables' file from which a value is restored, or None."""
+    for _ in range(_MAX_PASSED):  # bounded: a damaged graph may be cyclic
         node = graph.nodes.get(value[0])
         if node is None or node.op not in ("Identity", "RestoreV2"):
             return None

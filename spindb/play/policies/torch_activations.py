@@ -1,4 +1,4 @@
-"""PyTorch's activations in TensorFlow's operations; pytorch.org/docs (``torch.nn``) describes what they compute."""
+"""PyTorch's activations as TensorFlow operations; pytorch.org/docs (``torch.nn``) has the formulas."""
 
 from __future__ import annotations
 
@@ -112,4 +112,4 @@ ACTIVATIONS: Mapping[str, Layer] = {
     "LogSigmoid": _log_sigmoid,
     "Tanhshrink": _tanh_shrink,
 }
-"""Activations by the name of their class."""
+"""Activations by class name."""

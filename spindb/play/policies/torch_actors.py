@@ -23,7 +23,7 @@ from spindb.play.policies.torch_recurrent import RECURRENT, step
 from spindb.play.policies.torch_writer import TorchWriter
 
 _ACTORS = ("pi", "actor", "policy", "actor_net", "policy_net", "pi_net", "network", "net", "model", "fc")
-_DRAWN_FROM = ("pi", "actor", "actor_net", "pi_net")  # whose outputs are logits, where they are one per choice
+_DRAWN_FROM = ("pi", "actor", "actor_net", "pi_net")  # actors whose outputs are logits if there is one per action
 _VALUES = ("q_net", "q_network", "qnet", "qf", "q", "q_func", "q_function")
 _CRITICS = {"v": "v", "critic": "v", "vf": "v", "value": "v", "value_net": "v", "q": "q", "q1": "q1", "q2": "q2"}
 _LIMITS = ("act_limit", "action_limit", "max_action", "act_bound", "action_bound", "action_scale", "act_scale", "limit")
@@ -37,7 +37,7 @@ _SQUASHED = "Tanh"
 
 
 class Network:
-    """Finds actor and critics of a module and writes them."""
+    """Finds the actor and the critics of a module and writes them to a graph."""
 
     def __init__(self, writer: TorchWriter, module: Module) -> None:
         self.writer = writer
@@ -46,10 +46,10 @@ class Network:
         self.form = SETTLED
 
     def write(self) -> dict[str, str]:
-        """Write all that acts or values; returns the inputs by name.
+        """Write the actor and the critics; returns the inputs by name.
 
         Raises:
-            PolicyError: nothing is known to act; the message says what was met.
+            PolicyError: no actor was recognised; the message says why.
         """
         name, actor = self._actor_of(self.module)
         self._observation(actor)
@@ -57,13 +57,15 @@ class Network:
         return self._critics(skip=name)
 
     def _actor_of(self, module: Module) -> tuple[str, Module]:
-        """The name and the module of what acts; the module itself, by no name, where it is no actor-critic."""
+        """Name and module of the actor; an empty name and the module itself if it is not an actor-critic."""
         children = module.children
+        # CleanRL's agents: actor_mean and actor_logstd are parts of the module itself.
         if "actor_mean" in children:
             return "", module
         for name in _ACTORS[:2]:
             if name in children:
                 return name, children[name]
+        # Before the less certain names: a module that is itself an actor may have a child called net.
         if _kind(module) is not None:
             return "", module
         for name in (*_ACTORS[2:], *_VALUES):
@@ -83,7 +85,7 @@ class Network:
             self.writer.axes["x"] = 4
         elif kind == "Flatten":
             self.writer.add("x", "Placeholder", dtype="f4", shape=None)
-            self.writer.axes["x"] = 3  # whatever it is: a flat one is left as it is
+            self.writer.axes["x"] = 3  # any more than two: Flatten leaves a flat observation unchanged
         else:
             self.writer.add("x", "Placeholder", dtype="f4", shape=None if weight is None else (-1, weight.shape[-1]))
 
@@ -122,7 +124,7 @@ class Network:
         self.outputs["pi"] = self._normal(at, mean, self.writer.new("Exp", log_std))
 
     def _heads(self, actor: Module, at: str) -> None:
-        """A body with a head for the mean, and one for the deviation."""
+        """An actor of a body, a head for the mean, and one for the deviation."""
         writer, children = self.writer, actor.children
         body_name, mean_name, deviation_name = _heads_of(actor)
         body = apply(writer, children[body_name], _inner(at, body_name), "x")
@@ -130,6 +132,7 @@ class Network:
             raise self._hidden_activation(body_name, mean_name)
         mean = apply(writer, children[mean_name], _inner(at, mean_name), body)
         second = apply(writer, children[deviation_name], _inner(at, deviation_name), body)
+        # Other names do not show whether the head is a deviation, a variance or a logarithm.
         if deviation_name not in _LOG_STDS:
             self.outputs["pi"] = self.outputs["mu"] = mean
             writer.note(f"{deviation_name} may be a deviation, a variance or a logarithm: the mean alone is played")
@@ -140,6 +143,7 @@ class Network:
         limits = (writer.number(limit) for limit in _LOG_STD_RANGE)
         log_std = writer.add(f"{at}.log_std", "ClipByValue", second, *limits)
         drawn = self._normal(at, mean, writer.new("Exp", log_std))
+        # Only with Spinning Up's names is it known that forward squashes the action.
         if (body_name, mean_name, deviation_name) != ("net", "mu_layer", "log_std_layer"):
             self.outputs |= {"pi": drawn, "mu": mean}
             self.form = Form(
@@ -150,7 +154,7 @@ class Network:
         self.outputs["pi"] = self._limited(actor, writer.add(f"{at}.tanh", "Tanh", drawn))
 
     def _recurrent(self, actor: Module, at: str) -> str:
-        """Layers around recurrent ones, in the order of their definition."""
+        """Layers with recurrent ones among them, in the order of their definition."""
         source, before, behind = "x", None, ""
         for name, child in actor.children.items():
             place = _inner(at, name)
@@ -167,18 +171,19 @@ class Network:
         return source
 
     def _hidden_activation(self, first: str, second: str) -> PolicyError:
-        """A linear layer before another one does nothing: an author's forward has an activation between them."""
+        """The error for two adjacent linear layers: the author's forward certainly has an activation between them."""
         return self.writer.unknown(
             f"{first} ends with a linear layer; which activation its forward applies before {second} was not saved"
         )
 
     def _last(self, actor: Module, at: str, found: str, stack: Module | None = None) -> None:
-        """The last layer's output: an action where it is squashed, open where it may be anything."""
+        """Use the last layer's output: it is the action if it is squashed, otherwise its meaning is open."""
         last = kind_of(last_layer(stack if stack is not None else actor))
         name = at.split(".")[0]
         limit = self._limit(actor)
         scores: Scores | None = "logits" if name in _DRAWN_FROM else "values" if _names_values(at) else None
         met = f"the last layer of {name or 'its stack'} is a {last}"
+        # The last layer is better evidence than the actor's name.
         if last in ("Softmax", "LogSoftmax"):
             scores = "probabilities" if last == "Softmax" else "logits"
         if last in (_SQUASHED, "Hardtanh", "Sigmoid"):
@@ -192,10 +197,10 @@ class Network:
         noise = self.writer.add(f"{at}.noise", "RandomStandardNormal", self.writer.new("Shape", mean), dtype="f4")
         return self.writer.new("Add", mean, self.writer.new("Mul", deviation, noise))
 
-    # What a save keeps of the greatest action.
+    # The saved limits of actions.
 
     def _limited(self, actor: Module, action: str) -> str:
-        """Scaled to the greatest action; as it is where none was kept."""
+        """The action scaled by the saved limit and shifted, if they were saved."""
         limit, shift = self._limit(actor), self._kept(actor, _SHIFTS)
         scaled = action if limit is None else self.writer.new("Mul", self.writer.constant(limit), action)
         return scaled if shift is None else self.writer.new("Add", scaled, self.writer.constant(shift))
@@ -204,10 +209,10 @@ class Network:
         return self._kept(actor, _LIMITS)
 
     def _kept(self, actor: Module, names: tuple[str, ...]) -> Any:
-        """An attribute, buffer or parameter of the actor, else of the whole module, by the first name that is there.
+        """The first of these attributes, buffers or parameters of the actor, else of the whole module.
 
         Raises:
-            PolicyError: one is there and can't be read.
+            PolicyError: it exists but can't be read: assuming 1 would play a wrong action.
         """
         for module in (actor, self.module):
             for name in names:
@@ -225,7 +230,7 @@ class Network:
     # Critics.
 
     def _critics(self, skip: str) -> dict[str, str]:
-        """Write the critics that can be; the others are noted, since an actor plays without them."""
+        """Write the supported critics; a note lists the others, because the actor plays without them."""
         inputs = {"x": "x"}
         if skip == "":
             children = {n: c for n, c in self.module.children.items() if n in ("critic", "v", "vf", "value")}
@@ -252,6 +257,8 @@ class Network:
         _, weight = _first_layer(stack)
         shape = writer.nodes["x"].attributes["shape"]
         observed = shape[-1] if shape else None
+        # A critic whose first layer takes just the observation returns a value per action (a Q network of discrete
+        # actions).
         alone = name == "v" or (weight is not None and observed == weight.shape[-1])
         if not alone and "a" not in inputs:
             inputs["a"] = writer.add("a", "Placeholder", dtype="f4")
@@ -266,7 +273,7 @@ class Network:
                 self.form = replace(self.form, scores="logits")
 
     def _chosen(self, values: str, count: int, inputs: dict[str, str]) -> str:
-        """Of values of all choices, that of the action."""
+        """The value of the given action, from values of all actions."""
         writer = self.writer
         if "a" not in inputs:
             inputs["a"] = writer.add("a", "Placeholder", dtype="f4")
@@ -292,7 +299,7 @@ def _names_values(at: str) -> bool:
 
 
 def _kind(actor: Module) -> str | None:
-    """What kind of actor a module is; None for none that is known."""
+    """The kind of an actor, or None."""
     children = actor.children
     if "logits_net" in children:
         return "categorical"
@@ -308,7 +315,7 @@ def _kind(actor: Module) -> str | None:
 
 
 def _gaussian_parts(actor: Module) -> tuple[str, str]:
-    """Names of the mean's stack and of the logarithm of the deviation that is a parameter; empty where it has none."""
+    """Names of the mean's stack and of the parameter with the log deviation; empty if it has none."""
     mean = next((name for name in _MEANS if name in actor.children), "")
     deviation = next((name for name in _LOG_STDS if name in actor.tensors), "")
     others = [n for n in actor.children if n != mean and n not in _CRITICS]
@@ -316,14 +323,14 @@ def _gaussian_parts(actor: Module) -> tuple[str, str]:
 
 
 def _heads_of(actor: Module) -> tuple[str, str, str]:
-    """Names of body, mean and deviation; empty ones where it has none."""
+    """Names of body, mean and deviation; empty for missing ones."""
     known = (_BODIES, _MEANS, (*_LOG_STDS, *_DEVIATIONS))
     found = [next((name for name in names if name in actor.children), "") for names in known]
     return found[0], found[1], found[2]
 
 
 def _first_layer(module: Module) -> tuple[Module | None, Tensor | None]:
-    """The first layer that says what it takes, and its weight of which the last axis counts the inputs."""
+    """The first layer that determines the observation, and its weight, whose last axis is the number of inputs."""
     kind = kind_of(module)
     if kind in ("Flatten", "Embedding") or kind.startswith(("Conv", "BatchNorm2d")):
         return module, None

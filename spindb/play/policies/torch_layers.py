@@ -1,8 +1,8 @@
-"""PyTorch's layers as nodes of a graph for numpy: each in TensorFlow's operations.
+"""Converts PyTorch's layers to nodes of a graph for numpy, in TensorFlow operations.
 
-Weights are called as in the module's ``state_dict()``, a layer's output by the layer's place: ``pi.mu_net.1``. What a
-layer computes is described at pytorch.org/docs (``torch.nn``). Layers that training treats otherwise are those of
-evaluation: Dropout does nothing, BatchNorm uses its running statistics.
+Weights have their names in ``state_dict()``; a layer's output has the path of the layer: ``pi.mu_net.1``. The layers
+are documented at pytorch.org/docs (``torch.nn``). They are in evaluation mode: Dropout does nothing, BatchNorm uses its
+running statistics.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from spindb.play.policies.torch_writer import PICTURE, Layer, TorchWriter
 
 
 def kind_of(module: Module) -> str:
-    """The class of a layer of PyTorch's own; of an author's module its whole path."""
+    """The class name of PyTorch's own layers; the full path of other classes."""
     return module.class_path.rpartition(".")[2] if module.class_path.startswith("torch.nn.") else module.class_path
 
 
 def is_stack(module: Module) -> bool:
-    """Whether a module applies its children one after the other, or is a layer of PyTorch's itself."""
+    """Whether a module applies its children in sequence, or is one of PyTorch's layers."""
     kind = kind_of(module)
     return kind in ("Sequential", "ModuleList") or kind in _LAYERS
 
 
 def last_layer(module: Module) -> Module:
-    """The last layer of a stack that does something in evaluation."""
+    """The last layer of a stack that has an effect in evaluation."""
     while kind_of(module) in ("Sequential", "ModuleList") and module.children:
         inner = [child for child in module.children.values() if kind_of(child) not in _NOTHING]
         if not inner:
@@ -39,12 +39,13 @@ def last_layer(module: Module) -> Module:
 
 
 def apply(writer: TorchWriter, module: Module, at: str, source: str) -> str:
-    """A layer, or a sequence of layers, applied to the tensor `source`; returns the name of what it gives.
+    """Apply a layer, or a sequence of layers, to the tensor `source`; returns the name of the result.
 
     Raises:
-        PolicyError: it is an author's own module, or a layer that is not known; the message says which.
+        PolicyError: it is a custom module or an unsupported layer; the message names it.
     """
     kind = kind_of(module)
+    # A Sequential with tensors of its own is a subclass whose forward may do more.
     if kind in ("Sequential", "ModuleList") and not module.tensors:
         for name, child in module.children.items():
             source = apply(writer, child, f"{at}.{name}" if at else name, source)
@@ -56,7 +57,7 @@ def apply(writer: TorchWriter, module: Module, at: str, source: str) -> str:
 
 
 def _weight(module: Module, at: str, name: str) -> str | None:
-    """The full name of a tensor of the module; None where it has none."""
+    """The full name of a tensor of the module, or None."""
     return f"{at}.{name}".lstrip(".") if name in module.tensors else None
 
 
@@ -64,6 +65,7 @@ def _linear(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     weight, bias = _weight(module, at, "weight"), _weight(module, at, "bias")
     if weight is None or len(module.tensors["weight"].shape) != 2:
         raise writer.unknown(f"it holds a {module.class_path}")
+    # PyTorch's weights have the shape (outputs, inputs), hence the transposed product.
     if bias is None:
         return writer.add(at, "MatMul", source, writer.variable(weight), transpose_b=True)
     product = writer.new("MatMul", source, writer.variable(weight), transpose_b=True)
@@ -78,6 +80,7 @@ def _left_out(writer: TorchWriter, module: Module, at: str, source: str) -> str:
 
 def _over_last(op: str) -> Layer:
     def write(writer: TorchWriter, module: Module, at: str, source: str) -> str:
+        # TensorFlow's Softmax is always over the last axis.
         axis, axes = module.attributes.get("dim"), writer.axes.get(source, 2)
         if axis not in (None, -1, axes - 1):
             raise writer.unknown(f"its {op} is along axis {axis}")
@@ -121,7 +124,7 @@ def _normalised(
 
 
 def _batch_norm(writer: TorchWriter, module: Module, at: str, source: str) -> str:
-    """Scale and shift are constants: they are computed once."""
+    """BatchNorm as a scale and a shift, which are constants and computed once."""
     if not {"running_mean", "running_var"} <= set(module.tensors):
         raise writer.unknown(f"its {kind_of(module)} keeps no running statistics")
     writer.note("its BatchNorm uses its running statistics, as in evaluation")
@@ -135,6 +138,7 @@ def _batch_norm(writer: TorchWriter, module: Module, at: str, source: str) -> st
     if bias is not None:
         shift = writer.new("Add", shift, writer.variable(bias))
     if (axes := writer.axes.get(source, 2)) > 2:
+        # Channels are the second axis: shape (channels, 1, 1) broadcasts over height and width.
         column = writer.whole(-1, *[1] * (axes - 2))
         scale, shift = (writer.new("Reshape", name, column) for name in (scale, shift))
     return writer.add(at, "Add", writer.new("Mul", source, scale), shift)
@@ -159,6 +163,7 @@ def _flatten(writer: TorchWriter, module: Module, at: str, source: str) -> str:
     count = writer.new("StridedSlice", writer.new("Shape", source), zero, one, one, shrink_axis_mask=1)
     found = writer.add(at, "Reshape", source, writer.new("Pack", count, writer.constant(np.int32(-1))))
     writer.axes[found] = 2
+    # add() gave these helper nodes the number of axes of the images, but they are a number and a vector.
     for name in (count, writer.nodes[found].inputs[1]):
         writer.axes.pop(name, None)
     return found
@@ -180,6 +185,7 @@ def _convolution(writer: TorchWriter, module: Module, at: str, source: str) -> s
     weight, bias = _weight(module, at, "weight"), _weight(module, at, "bias")
     if weight is None or len(module.tensors["weight"].shape) != PICTURE:
         raise writer.unknown(f"it holds a {module.class_path}")
+    # PyTorch's kernels are (outputs, inputs, height, width), TensorFlow's (height, width, inputs, outputs).
     kernel = writer.new("Transpose", writer.variable(weight), writer.whole(2, 3, 1, 0))
     padding = settings.get("padding", 0)
     attributes: dict[str, Any] = {
@@ -254,4 +260,4 @@ _LAYERS: Mapping[str, Layer] = {
     "AdaptiveAvgPool2d": _global_pooling("Mean"),
     "AdaptiveMaxPool2d": _global_pooling("Max"),
 }
-"""Layers by the name of their class."""
+"""Layers by class name."""

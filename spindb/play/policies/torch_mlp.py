@@ -41,7 +41,7 @@ def graph_of_module(save: Path, module: Module, notes: tuple[str, ...] = ()) -> 
     """The graph of a module that was read from `save`.
 
     Raises:
-        PolicyError: it is none that is known; the message says what was met.
+        PolicyError: its structure is not supported; the message says why.
     """
     budget = Budget()
     variables = {name: _array(tensor, budget) for name, tensor in _tensors(module)}
@@ -61,14 +61,14 @@ def graph_of_module(save: Path, module: Module, notes: tuple[str, ...] = ()) -> 
 
 
 def _array(tensor: Tensor, budget: Budget) -> Any:
-    """The tensor's values, without a copy where they lie in order as they are computed with.
+    """The tensor's values as a contiguous array; not copied if they are already contiguous float32.
 
     Raises:
-        ValueError: its shape asks for more than the file can hold.
+        ValueError: the shape exceeds the limits.
     """
     values = np.frombuffer(tensor.storage, "<" + tensor.dtype)[tensor.offset :]
     count = elements(tensor.shape)
-    if count > len(values):  # strides of 0 repeat values: a few bytes can stand for terabytes
+    if count > len(values):  # strides of 0 repeat values: a few bytes can expand to terabytes
         budget.spend(count * values.itemsize, 0)
     strides = tuple(values.itemsize * stride for stride in tensor.strides)
     found = np.lib.stride_tricks.as_strided(values, tensor.shape, strides, writeable=False)

@@ -1,6 +1,6 @@
-"""PyTorch modules that are no stacks of linear layers: loaded by PyTorch, acting by their author's code.
+"""PyTorch modules that numpy can't rebuild: unpickled by PyTorch, and played by their author's code.
 
-That executes what the file and its module say; nobody gets here without having asked for it (``--trust``).
+This executes code from the file and its author's modules, so it is used only with ``--trust``.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
-    """The policy at `save`: by numpy where that knows its layers or its twin, else by PyTorch and its author's code.
+    """The policy at `save`: by numpy if it supports the module or its twin, else by PyTorch and its author's code.
 
     Raises:
-        PolicyError: it can't be unpickled here, or holds nothing that acts.
+        PolicyError: it can't be unpickled, or has neither act nor forward.
     """
     try:
         return load_known(save, snapshot, deterministic=deterministic, trust=True)
@@ -76,7 +76,7 @@ class TorchPolicy(ArrayPolicy):
         super().__init__(save, deterministic and (chooses or not self.form.settled))
         self._asked = deterministic
         self._options = {"deterministic": self.deterministic} if chooses else {}
-        self.stochastic = self.form.settled  # for all that is known
+        self.stochastic = self.form.settled  # act() may sample; assume that it does
         self.observation_shape = None
         if deterministic and not self.deterministic:
             self.notes = ("its act() takes no 'deterministic': it acts as it does",)
@@ -100,7 +100,7 @@ class TorchPolicy(ArrayPolicy):
             return _array(getattr(self._module, name)(*given))
 
     def probe(self, observation: Observation) -> Array | None:
-        """Not of code that may draw, or count its calls: only of a `forward` that gives numbers."""
+        """Only for a `forward`: an act() may sample, or count its calls, so a probe could change later episodes."""
         return None if self.form.settled else self.actions(np.asarray(observation)[None])[0]
 
     def nan_weights(self, output: str = "") -> list[str]:
@@ -108,7 +108,7 @@ class TorchPolicy(ArrayPolicy):
         return [name for name, value in own.items() if not np.isfinite(np.asarray(value, dtype="f8")).all()]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Loaded again from its place where it is unpickled, which executes its author's code as it did here."""
+        """Unpickling loads the policy from its path again, which executes its author's code."""
         return _again, (self.save, self._asked, self.notes)
 
     def weights(self) -> dict[str, Array]:
@@ -128,7 +128,7 @@ def _again(save: Path, deterministic: bool, notes: tuple[str, ...]) -> TorchPoli
 
 
 def _loaded(torch: types.ModuleType, save: Path) -> Module:
-    """What the file holds, unpickled; classes of ``__main__`` are looked for in the files of ``--import``."""
+    """Unpickle the file; classes of ``__main__`` are searched in the files of ``--import``."""
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
@@ -136,6 +136,7 @@ def _loaded(torch: types.ModuleType, save: Path) -> Module:
                 return class_of_script(name)
             return super().find_class(module, name)
 
+    # torch.load takes a module in the place of pickle, and uses its Unpickler and its load.
     ours = types.ModuleType("spindb_pickle")
     ours.__dict__.update(pickle.__dict__)
     ours.Unpickler = Unpickler  # type: ignore[attr-defined]
@@ -148,7 +149,7 @@ def _loaded(torch: types.ModuleType, save: Path) -> Module:
 
 
 def _forward_of(save: Path, module: Module) -> Module:
-    """A module without ``act`` acts by its ``forward``, in evaluation."""
+    """The ``forward`` of a module without ``act``, in evaluation mode."""
     if not callable(module):
         raise PolicyError(f"{save} holds a {type(module).__name__}, which has no act(observation) and no forward")
     if hasattr(module, "eval"):
@@ -157,7 +158,7 @@ def _forward_of(save: Path, module: Module) -> Module:
 
 
 def _array(found: Any) -> Array:
-    """What the author's code gives as an array; of several values the first."""
+    """The result of the author's code as an array; the first one of a tuple."""
     if isinstance(found, tuple):
         found = found[0]
     array: Array = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)

@@ -1,6 +1,6 @@
-"""PyTorch's LSTM, GRU and RNN, layers and cells, for one step: what they carry goes in and comes out as states.
+"""One step of PyTorch's LSTM, GRU and RNN, layers and cells, with the state as input and output.
 
-Equations: pytorch.org/docs (``torch.nn.LSTM``, ``GRU``, ``RNN``). Gates lie one after the other in the weights: input,
+Equations: pytorch.org/docs (``torch.nn.LSTM``, ``GRU``, ``RNN``). The order of the gates in the weights is: input,
 forget, cell, output; reset, update, new.
 """
 
@@ -19,10 +19,10 @@ _LAST = np.int32(1)  # the axis of the gates
 
 
 def step(writer: TorchWriter, module: Module, at: str, source: str) -> str:
-    """One step of a recurrent module on the tensor `source`; returns what its last layer gives.
+    """One step of a recurrent module on the tensor `source`; returns the output of its last layer.
 
     Raises:
-        PolicyError: it runs in both directions, projects its output, or lacks weights.
+        PolicyError: it is bidirectional, projects its output, or lacks weights.
     """
     kind = kind_of(module)
     settings = module.attributes
@@ -43,6 +43,7 @@ def _layer(writer: TorchWriter, module: Module, at: str, suffix: str, source: st
     if f"weight_ih{suffix}" not in module.tensors or hidden_weight is None or len(hidden_weight.shape) != 2:
         raise writer.unknown(f"it holds a {module.class_path} without its weights")
     size = hidden_weight.shape[1]
+    # The state before the step is a placeholder; writer.states maps it to the tensor of the state after the step.
     before = _state(writer, f"{at}.h{suffix}", size)
     given, carried = (
         _gates(writer, module, at, f"{which}{suffix}", tensor) for which, tensor in _sides(source, before)
@@ -58,9 +59,12 @@ def _layer(writer: TorchWriter, module: Module, at: str, suffix: str, source: st
     elif kind == "GRU":
         reset, update, new = _parts(writer, given, 3)
         reset_before, update_before, new_before = _parts(writer, carried, 3)
+        # The reset gate is applied to the product with the hidden weights, including its bias, so both products are
+        # kept apart.
         share = writer.new("Sigmoid", writer.new("Add", reset, reset_before))
         kept = writer.new("Sigmoid", writer.new("Add", update, update_before))
         fresh = writer.new("Tanh", writer.new("Add", new, writer.new("Mul", share, new_before)))
+        # The same as (1 - update) * fresh + update * before.
         after = writer.new("Add", fresh, writer.new("Mul", kept, writer.new("Sub", before, fresh)))
     else:
         name = str(module.attributes.get("nonlinearity", "tanh"))
@@ -85,6 +89,7 @@ def _gates(writer: TorchWriter, module: Module, at: str, which: str, source: str
 def _parts(writer: TorchWriter, gates: str, count: int) -> list[str]:
     axis = writer.constant(_LAST)
     split = writer.new("Split", axis, gates, num_split=count)
+    # The first output of a node has no number in its name.
     return [split if part == 0 else f"{split}:{part}" for part in range(count)]
 
 

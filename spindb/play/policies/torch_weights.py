@@ -25,13 +25,14 @@ _GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
 
 
 def module_of(save: Path, weights: Weights) -> tuple[Module, str]:
-    """The module that these weights belong to, and what was assumed.
+    """The module of these weights, and a note about assumptions.
 
     Raises:
-        PolicyError: the names do not say what it is.
+        PolicyError: the names do not determine the module.
     """
     names = {name.split(".")[0] for name in weights.tensors}
     configured = _configured(save)
+    # Spinning Up's off-policy algorithms use ReLU by default, the on-policy ones Tanh. Only SAC has a mu_layer.
     usual = "ReLU" if names & set(_OFF_POLICY) or any(".mu_layer." in f".{n}" for n in weights.tensors) else "Tanh"
     activation = configured or usual
     source = "the run's config says so" if configured else "that is Spinning Up's, and assumed"
@@ -58,7 +59,7 @@ class _Rebuilder:
         self.activation = Module(f"torch.nn.modules.activation.{activation}", {}, {}, {})
 
     def module(self, tensors: Mapping[str, Tensor], at: str) -> Module:
-        """The module of the tensors below one name."""
+        """The module of the tensors with one prefix."""
         own = {name: tensor for name, tensor in tensors.items() if "." not in name}
         inner: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -73,7 +74,7 @@ class _Rebuilder:
         return Module("weights", own, children, {})
 
     def filled(self, children: Mapping[str, Module], at: str) -> dict[str, Module]:
-        """The layers of a stack with the activation in its gaps, and where Spinning Up has it at the end."""
+        """The layers of a stack with activations in its gaps, and at the end where Spinning Up has one."""
         found: dict[str, Module] = {}
         previous = None
         for number in sorted(map(int, children)):
@@ -94,7 +95,7 @@ class _Rebuilder:
         return found
 
     def layer(self, own: Mapping[str, Tensor], at: str) -> Module:
-        """A layer by its tensors."""
+        """A layer, identified by its tensors."""
         weight = own.get("weight")
         if {"running_mean", "running_var"} <= set(own):
             return Module("torch.nn.modules.batchnorm.BatchNorm1d", own, {}, {})
@@ -102,6 +103,8 @@ class _Rebuilder:
             return Module("torch.nn.modules.linear.Linear", own, {}, {})
         if weight is not None and len(weight.shape) == 1 and "bias" in own:
             return Module("torch.nn.modules.normalization.LayerNorm", own, {}, {})
+        # weight_ih has (gates x hidden) rows and weight_hh has hidden columns: their quotient is the number of
+        # gates.
         rows = own.get("weight_ih_l0") or own.get("weight_ih")
         hidden = own.get("weight_hh_l0") or own.get("weight_hh")
         if rows is not None and hidden is not None and len(hidden.shape) == 2 and hidden.shape[1]:

@@ -1,4 +1,4 @@
-"""Gathers the nodes of a graph while the modules of PyTorch are walked."""
+"""Collects the nodes of a graph while PyTorch modules are converted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HINT = (
     "that executes what the file says, and needs PyTorch"
 )
 PICTURE = 4
-"""Axes of a batch of pictures."""
+"""Number of axes of a batch of images."""
 
 
 @dataclass
 class TorchWriter:
-    """Gathers the nodes of a graph while modules are walked."""
+    """Collects the nodes of a graph."""
 
     save: Path
     root: Module
@@ -32,11 +32,11 @@ class TorchWriter:
     nodes: dict[str, Node] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     axes: dict[str, int] = field(default_factory=dict)
-    """Axes of tensors where they are not two."""
+    """Number of axes of tensors; two if missing."""
     notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, op: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node by its name; returns that name, or another where an input of the graph is called so."""
+        """Add a node; returns its name, which is changed if an input of the graph has that name."""
         if name in self.nodes and self.nodes[name].op == "Placeholder":
             name = f"{name}_"
         self.nodes[name] = Node(name, op, inputs, attributes)
@@ -45,7 +45,7 @@ class TorchWriter:
         return name
 
     def new(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node that nobody will ask for by name."""
+        """Add a node with a generated name."""
         return self.add(f"{op}_{len(self.nodes)}", op, *inputs, **attributes)
 
     def variable(self, name: str) -> str:
@@ -53,16 +53,16 @@ class TorchWriter:
         return self.add(name, "Variable")
 
     def constant(self, value: Any) -> str:
-        """A constant of ours."""
+        """Add a constant."""
         array = np.asarray(value)
         return self.new("Const", value=Constant(array.dtype.str[1:], array.shape, array.tobytes(), ()))
 
     def number(self, value: float) -> str:
-        """A constant of one number."""
+        """Add a constant of one number."""
         return self.constant(np.float32(value))
 
     def whole(self, *numbers: int) -> str:
-        """A constant of whole numbers."""
+        """Add a constant of integers."""
         return self.constant(np.array(numbers, "i4"))
 
     def note(self, text: str) -> None:
@@ -71,7 +71,7 @@ class TorchWriter:
             self.notes.append(text)
 
     def unknown(self, why: str) -> PolicyError:
-        """The error for what can't be rebuilt."""
+        """The error for a module that can't be rebuilt."""
         met = ", ".join(sorted(_classes(self.root))[:20])
         return PolicyError(
             f"{self.save} can't be rebuilt without its author's code: {why}. Its modules: {met}", hint=HINT
@@ -83,4 +83,4 @@ def _classes(module: Module) -> set[str]:
 
 
 Layer: TypeAlias = Callable[[TorchWriter, Module, str, str], str]
-"""Writes a layer: takes the writer, the module, its place and the tensor that it is applied to; returns a name."""
+"""Writes a layer: takes the writer, the module, its path and the input tensor; returns the name of the result."""

@@ -1,8 +1,8 @@
-"""ONNX twins: what our logger traced of a PyTorch module when it saved it, which plays without its author's code.
+"""ONNX twins: models that spindb's logger traced from a PyTorch module, which play without its author's code.
 
-``pyt_save/model5.onnx`` is the twin of ``pyt_save/model5.pt``. It says by a digest which file it was traced of: beside
-another one it is not played. It is played where numpy can't rebuild the module, or where that leaves open what its
-author's code does with its layers.
+``pyt_save/model5.onnx`` is the twin of ``pyt_save/model5.pt``. It contains the digest of the module's file and is not
+played with another file. It is used if numpy can't rebuild the module, or if the meaning of the module's output is
+open.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
             hint = error.hint or unknown.hint
             raise PolicyError(f"{unknown.message}; its ONNX twin: {error.message}", hint=hint) from error
         return _noted(found, f"the module itself is not played: {_reason(unknown, save)}")
+    # The module itself is preferred if its action is determined: the twin is only a traced copy.
     if own.form.settled or own.form.scores is not None or not os.path.lexists(twin_of(save)):
         return own
     try:
@@ -46,10 +47,10 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
 
 
 def load_twin(save: Path, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
-    """The twin of the module at `save`: by numpy, or with `trust` by onnxruntime where numpy lacks an operation.
+    """The twin of the module at `save`: by numpy, or with `trust` by onnxruntime if numpy lacks an operation.
 
     Raises:
-        PolicyError: it is damaged, is none of this file, or holds what is not known here.
+        PolicyError: it is damaged, belongs to another file, or contains an unsupported operation.
     """
     from spindb.play.policies.onnx_graph import model_bytes, model_in
 
@@ -67,7 +68,7 @@ def load_twin(save: Path, *, deterministic: bool = False, trust: bool = False) -
 def policy_in(
     place: Path, data: bytes, model: Model, *, deterministic: bool = False, trust: bool = False
 ) -> ArrayPolicy:
-    """The policy in a twin that was read; raises as `load_twin`."""
+    """The policy of a twin; raises as `load_twin`."""
     from spindb.play.policies.onnx_graph import policy_from
 
     try:
@@ -84,7 +85,7 @@ def policy_in(
 
 
 def digest_of_file(save: Path) -> str:
-    """The digest of a saved module, as evaluations keep it.
+    """The digest of a saved module, as stored with evaluations.
 
     Raises:
         PolicyError: it can't be read.
