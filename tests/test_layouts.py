@@ -17,10 +17,11 @@ import layouts
 import pytest
 from conftest import EVALUATION, Outcome, rows_of, settle
 
-from spindb.analysis.drawing.panels import Wanted, arranged
+from spindb.analysis.drawing.panels import PlotSpec, arranged
 from spindb.disk import formats
 from spindb.disk.sparse import SparseMetrics
 from spindb.index.database.connect import connected
+from spindb.index.query.reference import RunPath
 from spindb.index.query.runs import find_run
 from spindb.index.read.curves import RawCurve, curves
 from spindb.index.write.annotations import tag_runs
@@ -28,7 +29,7 @@ from spindb.index.write.batch import add_evaluation
 from spindb.ingest.pipeline import ingest
 from spindb.ingest.summary import Summary
 from spindb.ingest.watch import _affected, _changes
-from spindb.play.locate import digest_of, locate
+from spindb.play.locate import locate, policy_digest
 from spindb.play.rollouts.value_trace import gamma_of
 from spindb.play.verify.logged import log_of
 from spindb.records import directory_of, file_of, part_of, path_of
@@ -95,7 +96,7 @@ def test_files_three_folders_deep_are_seen_to_grow(data: Path, database: Path, c
     assert rows_of(database, kept) == [(1, "deep_run", 4, 0, "deep")]
     assert is_sound(cli, database)
     with connected(database) as connection:
-        (panel,) = arranged(connection, [1], Wanted()).panels
+        (panel,) = arranged(connection, [1], PlotSpec()).panels
     assert (panel.xlabel, panel.ylabel) == ("interactions", "return")
     assert panel.lines[0].x.tolist() == [100, 200, 300, 400]
     assert panel.lines[0].y.tolist() == [1.5, 2.5, 3.5, 4.5]
@@ -126,12 +127,12 @@ def test_copies_and_moves_of_deep_runs(data: Path, database: Path) -> None:
 
 def test_what_is_played_is_named_by_the_layout(data: Path) -> None:
     run = deep(data)
-    playable = locate(run)
+    playable = locate(RunPath(run))
     assert (playable.snapshot.path, playable.snapshot.itr) == ("saves/7/policy.bin", 7)
-    before = digest_of(playable)
+    before = policy_digest(playable)
     assert before is not None
     put(run / "saves/7/policy.bin", "other")
-    assert digest_of(playable) not in (None, before)
+    assert policy_digest(playable) not in (None, before)
     assert gamma_of(run) == 0.9
 
 
@@ -182,8 +183,8 @@ def test_plots_and_comparisons_use_the_steps_of_the_metric(
     run_directory("ppo_s0", header=header, rows=[(0, 10, 1.0), (1, 20, 2.0), (2, 30, 3.0)])
     ingest(database, [data])
     with connected(database) as connection:
-        (panel,) = arranged(connection, [1, 2], Wanted(values=("eval/return",), each=True)).panels
-        found = arranged(connection, [1, 2], Wanted(values=("eval/return",), axis="epoch", each=True))
+        (panel,) = arranged(connection, [1, 2], PlotSpec(values=("eval/return",), per_run=True)).panels
+        found = arranged(connection, [1, 2], PlotSpec(values=("eval/return",), axis="epoch", per_run=True))
     assert panel.xlabel == "steps"
     assert sorted((line.x.tolist(), line.y.tolist()) for line in panel.lines) == [
         ([10, 20, 30], [1, 2, 3]),
@@ -210,7 +211,7 @@ def test_exports_have_the_steps(data: Path, database: Path, tmp_path: Path, cli:
     assert cli("--db", database, "export", "metrics", "--out", tmp_path / "points.parquet").code == 0
     table = parquet.read_table(tmp_path / "points.parquet")
     assert table.column("steps").to_pylist() == [0, 10, 20, 30, 10, 30, 0]
-    from spindb.analysis.database import Database
+    from spindb.api import Database
 
     frame = Database(database).curves(metrics="eval/return")
     assert frame["steps"].tolist() == [10, 30]
@@ -335,7 +336,7 @@ def test_each_run_of_a_file_is_a_run(data: Path, database: Path, cli: Cli) -> No
     with connected(database) as connection:
         found = find_run(connection, "3")
         assert (found.directory, found.place.name, found.files) == (file.parent, "runs.jsonl#d%231", file)
-        lines = arranged(connection, [1, 2, 3], Wanted(each=True)).panels[0].lines
+        lines = arranged(connection, [1, 2, 3], PlotSpec(per_run=True)).panels[0].lines
     assert [one.x.tolist() for one in lines] == [[10, 20]] * 3
 
 

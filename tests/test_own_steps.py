@@ -17,7 +17,7 @@ from test_layouts import deep, scalars, several
 from test_migrations import execute, migrate, rows, tables
 from test_upkeep import old_postgresql, old_sqlite, url
 
-from spindb.analysis.drawing.panels import Wanted, arranged
+from spindb.analysis.drawing.panels import PlotSpec, arranged
 from spindb.disk import formats
 from spindb.index.database.connect import connected
 from spindb.index.database.models import REVISIONS
@@ -140,8 +140,8 @@ def test_a_database_of_every_schema_takes_runs_of_every_layout(
     assert cli("--db", location, "runs", "tag:good", "--ids").out == "1\n"
     assert cli("--db", location, "runs", "eval/return.max>6", "--ids").out == "4\n"
     with connected(location) as connection:
-        (panel,) = arranged(connection, [4], Wanted(each=True)).panels
-        old = arranged(connection, [1, 2], Wanted(each=True)).panels[0]
+        (panel,) = arranged(connection, [4], PlotSpec(per_run=True)).panels
+        old = arranged(connection, [1, 2], PlotSpec(per_run=True)).panels[0]
     assert (panel.lines[0].x.tolist(), panel.lines[0].y.tolist()) == ([10, 30], [5, 7])
     assert old.lines[0].x.tolist() == [0]
     assert cli("--db", location, "export", "metrics").code == 0

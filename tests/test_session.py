@@ -82,7 +82,7 @@ def test_a_process_in_which_nothing_was_imported_is_left_as_it_was(tmp_path: Pat
     (tmp_path / "beside" / "own_world_parts.py").write_text("")
     script = f"""
         import os, sys, warnings
-        from spindb.index.query.reference import RunDirectory
+        from spindb.index.query.reference import RunPath
         from spindb.play.request import PlayOptions, PlayRequest
         from spindb.play.session import evaluate, find
         from pathlib import Path
@@ -90,7 +90,7 @@ def test_a_process_in_which_nothing_was_imported_is_left_as_it_was(tmp_path: Pat
         def state():
             return list(sys.path), dict(os.environ), os.fstat(2).st_ino, list(warnings.filters)
 
-        playable = find(PlayRequest(RunDirectory(Path({str(RUN)!r}))))
+        playable = find(PlayRequest(RunPath(Path({str(RUN)!r}))))
         before = state()
         for _ in range(2):
             evaluate(playable, PlayOptions(1, 5, factory="own_world:make", imports=("own_world",)))
