@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 
 _JOINER = "\u200d"  # makes one emoji of several
-_PICTURE = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]")
+_PICTURE = "[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]"
 # Printable by their category, without width or appearance nonetheless (Unicode's Default_Ignorable_Code_Point).
-# U+FE0E and U+FE0F, which choose how an emoji looks, are left.
-_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]")
+# U+FE0E and U+FE0F, which choose how an emoji looks, are left. Compiled on first use: sets of such
+# ranges take long to compile, and most text is ASCII.
+_UNSEEN = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 _CONTINUED = re.compile("\n(?=  )")
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
 def printable(text: str) -> str:
     """The text on one line, each character that can't be seen spelled out."""
-    if text.isprintable() and (text.isascii() or not _UNSEEN.search(text)):
+    if text.isprintable() and (text.isascii() or not re.search(_UNSEEN, text)):
         return text
     return "".join(char if _is_seen(text, at) else _spelled(char) for at, char in enumerate(text))
 
@@ -50,7 +51,7 @@ def printable_json(text: str) -> str:
 
 
 def _escaped(line: str) -> str:
-    if line.isprintable() and (line.isascii() or not _UNSEEN.search(line)):
+    if line.isprintable() and (line.isascii() or not re.search(_UNSEEN, line)):
         return line
     return "".join(char if _is_seen(line, at) else _json_escape(char) for at, char in enumerate(line))
 
@@ -58,8 +59,8 @@ def _escaped(line: str) -> str:
 def _is_seen(text: str, at: int) -> bool:
     char = text[at]
     if char == _JOINER:
-        return bool(0 < at < len(text) - 1 and _PICTURE.match(text[at - 1]) and _PICTURE.match(text[at + 1]))
-    return char.isprintable() and not _UNSEEN.match(char)
+        return bool(0 < at < len(text) - 1 and re.match(_PICTURE, text[at - 1]) and re.match(_PICTURE, text[at + 1]))
+    return char.isprintable() and not re.match(_UNSEEN, char)
 
 
 def _spelled(char: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,12 +105,12 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class PostgreSQL:
     """A server; see `spindb.index.database.backend.Backend`."""
 
-    name: str = "postgresql"
-    sorts_afterwards: bool = False
+    __slots__ = ()
+    name = "postgresql"
+    sorts_afterwards = False
 
     def file(self, url: URL) -> Path | None:
         return None

@@ -11,7 +11,6 @@ import sqlite3
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,12 +88,12 @@ _METRIC_POINTS_BEFORE_0004 = """
     """
 
 
-@dataclass(frozen=True, slots=True)
 class SQLite:
     """A file, or a database in memory; see `spindb.index.database.backend.Backend`."""
 
-    name: str = "sqlite"
-    sorts_afterwards: bool = True
+    __slots__ = ()
+    name = "sqlite"
+    sorts_afterwards = True
 
     def file(self, url: URL) -> Path | None:
         return None if not url.database or url.database == ":memory:" else Path(url.database)

@@ -14,7 +14,8 @@ the same filter always gets the same plan, whatever the database holds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from spindb.index.query import language
 from spindb.index.query.fields import Alternatives, ConfigField, Field, MetricField, Names, RunField, join_key
@@ -28,8 +29,7 @@ _MAX_HEIGHT = 6
 """Levels of ``and``, ``or`` and ``not`` in one statement. SQLite's parser takes twenty; each of ours is several."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """A field beside values: ``=`` any of them, ``!=`` none of them, other comparators have one value."""
 
     field: Field
@@ -39,37 +39,31 @@ class Compared:
     """Whether the field's row stands beside the run, where runs are selected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(NamedTuple):
     """That a run has a field."""
 
     field: Field
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(NamedTuple):
     items: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(NamedTuple):
     items: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Negated:
+class Negated(NamedTuple):
     item: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(NamedTuple):
     """The runs with these ids."""
 
     ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Separate:
+class Separate(NamedTuple):
     """A part that is too deep for a statement: it is answered before, and its ids stand for it."""
 
     item: Condition
@@ -78,8 +72,7 @@ class Separate:
 Condition = Compared | Present | Tagged | AllOf | AnyOf | Negated | Ids | Separate
 
 
-@dataclass(frozen=True, slots=True)
-class QueryPlan:
+class QueryPlan(NamedTuple):
     """A filter as it will be answered.
 
     ``selective`` says whether all results have a certain value of some hyperparameter. ``fields`` has what each name
@@ -89,7 +82,7 @@ class QueryPlan:
 
     condition: Condition
     selective: bool = False
-    fields: Mapping[str, Field] = field(default_factory=dict)
+    fields: Mapping[str, Field] = MappingProxyType({})
     left_out: tuple[str, ...] = ()
     deep: bool = False
 
@@ -140,7 +133,7 @@ class _Analysis:
             key = join_key(one.field)
             if key in self.joins or len(self.joins) < MAX_JOINS:
                 self.joins.add(key)
-                return replace(one, joined=True)
+                return one._replace(joined=True)
         return one
 
     def measured(self, tree: Filter | _NoneOf) -> tuple[Condition, int]:
@@ -191,8 +184,7 @@ class _Analysis:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _NoneOf:
+class _NoneOf(NamedTuple):
     """A value that is there and equal to none of several."""
 
     name: language.Name

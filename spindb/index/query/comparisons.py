@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Double, and_, false, func, literal, not_, or_
 from sqlalchemy.sql.selectable import FromClause
@@ -29,8 +29,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 _MAX_PATTERN = 10_000  # characters; SQLite takes no longer ones than 50,000 bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(NamedTuple):
     """A comparator and what was typed behind it: one value, or for ``=`` several, of which one must be equal."""
 
     comparator: Comparator
@@ -43,7 +42,7 @@ class Test:
 
     def of(self, *values: Value) -> Test:
         """The same comparator with other values."""
-        return replace(self, values=values)
+        return self._replace(values=values)
 
     def error(self, message: str, hint: str | None = None) -> FilterError:
         return self.value.error(message, hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_, exists, false, func, not_, select, true
 
@@ -42,8 +43,7 @@ from spindb.index.query.visibility import KINDS, THERE
 from spindb.verdicts import VERDICTS
 
 
-@dataclass(frozen=True, slots=True)
-class SqlCondition:
+class SqlCondition(NamedTuple):
     """A plan as SQL.
 
     ``said`` is what the filter says, for all runs that were not removed; ``hidden`` the condition of each kind of runs
@@ -171,7 +171,7 @@ def _of_codes(found: RunField, test: Test) -> ColumnElement[bool]:
         test = test.of(*map(_verdict, test.values))
     match test.comparator:
         case "=" | "!=":
-            row = comparisons.column_test(found, code, replace(test, comparator="="))
+            row = comparisons.column_test(found, code, test._replace(comparator="="))
         case "~":
             row = glob(code, test.value.text)
         case _:

@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -51,23 +50,20 @@ PERFORMANCE = "Performance"
 _OF_LOGGERS = ("logger.", "logger_kwargs.")
 
 
-@dataclass(frozen=True, slots=True)
-class RunField:
+class RunField(NamedTuple):
     """A column of the run itself."""
 
     name: str
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigField:
+class ConfigField(NamedTuple):
     """A hyperparameter by its full key; with several keys the first that a run has."""
 
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricField:
+class MetricField(NamedTuple):
     """A statistic of a metric; without a metric's name, of each run's own performance metric."""
 
     metric: str | None
@@ -78,8 +74,7 @@ class MetricField:
         return self.metric or PERFORMANCE
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
+class Alternatives(NamedTuple):
     """Several fields, of which the first that a run has is its value."""
 
     fields: tuple[ConfigField | MetricField, ...]

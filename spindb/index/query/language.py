@@ -65,45 +65,38 @@ class SavedQuery(FilterToken):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ValueTest:
+class ValueTest(NamedTuple):
     name: Name
     comparator: Comparator
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(NamedTuple):
     name: Name
     values: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(NamedTuple):
     name: Name
     present: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Tagged:
+class Tagged(NamedTuple):
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(NamedTuple):
     item: Filter
 
 
-@dataclass(frozen=True, slots=True)
-class All:
-    """What must all hold. The outermost of a filter knows how each was typed, for `terms`."""
+class All(NamedTuple):
+    """What must all hold. The outermost of a filter knows how each was typed, for `terms_of`."""
 
     items: tuple[Filter, ...]
-    texts: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    texts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(NamedTuple):
     items: tuple[Filter, ...]
 
 

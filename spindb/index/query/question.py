@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -16,8 +16,7 @@ from spindb.index.query.fields import Names
 from spindb.index.query.language import Filter, Name
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A filter and what it means in one database.
 
     ``text`` is what was typed, empty where runs were named by their ids; ``tree`` what was read, saved queries
@@ -69,7 +68,7 @@ def about_ids(names: Names, ids: Iterable[int], *, having: str | None = None) ->
 def planned(connection: Connection, tree: Filter, names: Names, *, everything: bool = False) -> QueryPlan:
     """The plan of a filter, parts that are too deep for one statement answered."""
     plan = analyse(tree, names, everything=everything)
-    return replace(plan, condition=_answered(connection, plan.condition), deep=False) if plan.deep else plan
+    return plan._replace(condition=_answered(connection, plan.condition), deep=False) if plan.deep else plan
 
 
 def _answered(connection: Connection, node: Condition) -> Condition:

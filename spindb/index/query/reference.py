@@ -22,29 +22,25 @@ from __future__ import annotations
 
 import operator
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import SupportsIndex
+from typing import NamedTuple, SupportsIndex
 
 from spindb.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class RunId:
+class RunId(NamedTuple):
     """The run with this id."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunPath:
+class RunPath(NamedTuple):
     """The run in this directory."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class RunName:
+class RunName(NamedTuple):
     """The run of this name, the only one whose name begins so, or the one in the directory of this name here."""
 
     text: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -71,7 +70,7 @@ class _Expansion:
     def of(self, tree: Filter, within: tuple[str, ...], depth: int) -> Filter:
         match tree:
             case language.All(items):
-                return replace(tree, items=tuple(self.of(item, within, depth) for item in items))
+                return tree._replace(items=tuple(self.of(item, within, depth) for item in items))
             case language.Either(items):
                 return language.Either(tuple(self.of(item, within, depth + 1) for item in items))
             case language.Not(item):

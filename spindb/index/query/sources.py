@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, not_, select
 from sqlalchemy.sql.selectable import FromClause
@@ -39,8 +39,7 @@ class Join:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
+class Lead(NamedTuple):
     """A part of a sort key that an index can lead: runs whose value lies in one key or metric.
 
     ``order`` is the key as the index has it, ``condition`` which runs these are.
