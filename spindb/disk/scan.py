@@ -189,7 +189,9 @@ def _found(relative: str, directory: str, found: Layout, names: list[str]) -> Fo
     facts: list[tuple[str, int, int]] = []
     youngest = size = 0
     try:
-        watched = list(islice(found.watched(directory, names), limits.DIRECTORY))
+        watched = found.watched(directory, names)
+        if not isinstance(watched, list) or len(watched) > limits.DIRECTORY:
+            watched = list(islice(watched, limits.DIRECTORY))
     except Exception:  # the reader, which meets the same, says what it is; until then the run is read each time
         return FoundRun(relative or ".", found, "", False)
     for path in watched:

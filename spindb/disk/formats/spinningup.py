@@ -73,14 +73,16 @@ class SpinningUp:
     def is_save(self, name: str) -> bool:
         return is_save(name)
 
-    def watched(self, directory: str, names: Sequence[str]) -> Iterator[str]:
+    def watched(self, directory: str, names: Sequence[str]) -> list[str]:
+        found = []
         for name in names:
             if name in _TEXT_FILES or is_state(name) or _PROBLEM_FILE.match(name):
-                yield name
+                found.append(name)
             elif is_save(name):
-                yield name
+                found.append(name)
                 with suppress(OSError):
-                    yield from (f"{name}/{inside}" for inside in listed(f"{directory}/{name}")[0])
+                    found += [f"{name}/{inside}" for inside in listed(f"{directory}/{name}")[0]]
+        return found
 
     def snapshot_files(self, directory: str, snapshot: SnapshotRecord | None) -> SnapshotFiles:
         try:
