@@ -131,11 +131,6 @@ def _command_in(arguments: Sequence[str]) -> str | None:
 _OF_STREAMS = (errno.ENOSPC, errno.EPIPE, errno.EBADF, errno.EIO)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    sys.exit(run(arguments))
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 128 and the signal's number where a signal ended it.
 

@@ -98,7 +98,7 @@ def words_of(words: Sequence[str] | None) -> list[str]:
     return ids
 
 
-def require_runs(ids: list[int], words: Sequence[str] | None) -> None:
+def require_runs(ids: Sequence[int], words: Sequence[str] | None) -> None:
     """Refuse a filter that no run matches.
 
     Raises:

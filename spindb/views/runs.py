@@ -47,7 +47,7 @@ class TableRequest(NamedTuple):
         return Query(question, tuple(columns), self.sort, self.limit, self.everything, self.offset, total)
 
 
-class Layout(NamedTuple):
+class ColumnLayout(NamedTuple):
     """Columns by name; which may be left out, the last first; and what all runs have in common, ``algo=ppo``."""
 
     columns: tuple[str, ...]
@@ -64,7 +64,7 @@ class RunsTable(NamedTuple):
 
     question: Question
     whole: Outline
-    layout: Layout
+    layout: ColumnLayout
     titles: Mapping[str, str]
     rows: Sequence[Mapping[str, object]]
     exact: frozenset[str]
@@ -93,7 +93,7 @@ def runs_table(connection: Connection, request: TableRequest, notice: Callable[[
     identity = ("id", "status", "root", "path", "updated")
     found = search(connection, request.query(question, identity, whole.total))
     if not found.rows:
-        return RunsTable(question, whole, Layout(()), {}, (), frozenset(), {})
+        return RunsTable(question, whole, ColumnLayout(()), {}, (), frozenset(), {})
     layout = _layout(connection, whole, request.columns)
     names = [name for name in layout.columns if name not in (CURVE, AGE)]
     # A second query: which columns there are follows from all runs that match, not from the page.
@@ -117,10 +117,10 @@ def chosen_columns(usual: Sequence[str], chosen: Sequence[str]) -> tuple[str, ..
     return (*kept[:place], *added, *kept[place:])
 
 
-def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> Layout:
+def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> ColumnLayout:
     """The usual columns for these runs: what identifies them, what varies among all of them, how they did."""
     if chosen and not chosen[0].startswith(("+", "-")):
-        return Layout(chosen_columns((), chosen))
+        return ColumnLayout(chosen_columns((), chosen))
     common: list[str] = []
     identity = ["id", "name"]
     for name in ("algo", "env"):
@@ -136,7 +136,9 @@ def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> La
     # The last is left out first; the first hyperparameter, which varies most, is kept.
     droppable = [AGE, *varying[1:3], "rows", *varying[3:]]
     named = {field.lstrip("+") for field in chosen}
-    return Layout(columns, tuple(name for name in droppable if name in columns and name not in named), tuple(common))
+    return ColumnLayout(
+        columns, tuple(name for name in droppable if name in columns and name not in named), tuple(common)
+    )
 
 
 def _hyperparameters(question: Question, names: Sequence[str]) -> frozenset[str]:

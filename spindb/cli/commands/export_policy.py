@@ -44,6 +44,6 @@ def export_policy(
     if not with_wrappers and (env or env_factory or imports or contact_forces):
         raise UsageError("--env, --env-factory, --import and --contact-forces are for --with-wrappers")
     with require_extra():
-        from spindb.cli.playing.export import PolicyExport, export
+        from spindb.cli.playing.export import PolicyExport, export_saved_policy
     flags = EnvironmentFlags(env, env_factory, imports, action=action, contact_forces=contact_forces)
-    export(PolicyExport(run, itr, onnx, with_wrappers, flags, out), database(ctx, db))
+    export_saved_policy(PolicyExport(run, itr, onnx, with_wrappers, flags, out), database(ctx, db))

@@ -15,7 +15,7 @@ from spindb.cli.terminal.door import echo_block, say
 from spindb.cli.terminal.tables import CUT, is_numeric, table, terminal_width
 from spindb.errors import UsageError
 from spindb.index.database.connect import connected
-from spindb.index.query.outline import words_of as words_of_hidden
+from spindb.index.query.outline import words_of_hidden
 from spindb.index.query.problems import unknown_codes
 from spindb.index.query.question import everything
 from spindb.index.query.search import count, explain

@@ -21,7 +21,7 @@ from spindb.index.query.selection import selected
 from spindb.index.read.verdicts import StoredVerdict
 from spindb.play.locate import Playable, policy_digest
 from spindb.play.request import PlayOptions
-from spindb.play.verify.playing import VerifyPlan, verify
+from spindb.play.verify.playing import VerifyPlan, verify_snapshot
 from spindb.play.verify.selection import Candidate, candidates, known_verdicts
 from spindb.play.verify.statement import (
     StatementEntry,
@@ -109,7 +109,7 @@ def _play(waiting: Sequence[Candidate], how: How, results: Results) -> Evaluatio
         assert playable.run_id is not None
         results[playable.run_id, playable.snapshot.path] = evaluation
 
-    task = partial(verify, plan=how.plan)
+    task = partial(verify_snapshot, plan=how.plan)
     return evaluate_over_processes([one.playable for one in waiting], task, how.jobs, how.location, keep)
 
 

@@ -84,6 +84,6 @@ def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def words_of(hidden: Mapping[str, int]) -> str:
+def words_of_hidden(hidden: Mapping[str, int]) -> str:
     """What was left out, in words: ``3 copies, 2 archived``."""
     return ", ".join(f"{count} {'copy' if kind == 'copies' and count == 1 else kind}" for kind, count in hidden.items())

@@ -23,16 +23,16 @@ from spindb.records import SnapshotRecord
 _READER = "spindb.play.policies.savedmodel:saved_parts"
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
+def load_tf1(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
     """The policy in the SavedModel at `save`, by numpy, or by TensorFlow if numpy lacks an operation.
 
     See `spindb.play.policies.load_snapshot`.
     """
-    from spindb.play.policies.savedmodel import load as load_by_numpy
+    from spindb.play.policies.savedmodel import load_tf1_by_numpy
 
     return by_numpy_else_tensorflow(
-        lambda: load_by_numpy(save, snapshot, deterministic=deterministic),
-        lambda: load_by_tensorflow(save, snapshot, deterministic=deterministic, trust=trust),
+        lambda: load_tf1_by_numpy(save, snapshot, deterministic=deterministic),
+        lambda: load_tf1_by_tensorflow(save, snapshot, deterministic=deterministic, trust=trust),
     )
 
 
@@ -50,7 +50,7 @@ def by_numpy_else_tensorflow(
         return policy
 
 
-def load_by_tensorflow(
+def load_tf1_by_tensorflow(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> TF1Policy:
     """The policy in the SavedModel at `save`, by TensorFlow: only pure graphs, with samples by the graph's seeds."""

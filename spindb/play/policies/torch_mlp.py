@@ -26,7 +26,9 @@ from spindb.play.policies.torch_writer import TorchWriter
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
+def load_torch_by_numpy(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> GraphPolicy:
     """The policy in the file at `save`; see `spindb.play.policies.load_snapshot`."""
     with evaluating(save):
         found = read_saved(read_regular(save, limits.MODULE))

@@ -48,7 +48,7 @@ class VerifyPlan:
     strict: bool = False
 
 
-def verify(playable: Playable, plan: VerifyPlan) -> Evaluation:
+def verify_snapshot(playable: Playable, plan: VerifyPlan) -> Evaluation:
     """Play a snapshot and compare it with its log; the evaluation has a verdict.
 
     Raises:
