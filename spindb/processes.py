@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -50,8 +51,7 @@ def end_with_parent() -> None:
     Standard input is a pipe of which the other process holds the end and into which it writes nothing. The kernel says
     that end by a signal, so that code which never returns to Python ends too.
     """
-    import fcntl
-    import select
+    import fcntl  # Unix has it
 
     signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())

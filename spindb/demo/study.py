@@ -13,6 +13,8 @@ from typing import Any
 
 from spindb.errors import SpindbError
 from spindb.logger import setup_logger_kwargs
+from spindb.play.engine.tensorflow_session import import_tensorflow
+from spindb.play.environments.libraries import import_quietly
 from spindb.processes import command_of, end_with_parent
 from spindb.signals import ignore_interrupts
 
@@ -123,11 +125,9 @@ def _require_success(run: Training, process: subprocess.Popen[bytes]) -> None:
 
 def train_one(name: str, seed: int, data_dir: Path) -> None:
     """Train one run of the study in this process."""
-    from spindb.play.engine.tensorflow_session import import_tensorflow
-    from spindb.play.environments.libraries import import_quietly
-
     import_tensorflow()
     gymnasium = import_quietly("gymnasium")
+    # These import TensorFlow at their top: after the line above, which silences it.
     from spindb.demo.ppo import PPOSettings, ppo
     from spindb.demo.td3 import TD3Settings, td3
 
