@@ -111,8 +111,10 @@ def chosen_columns(usual: Sequence[str], chosen: Sequence[str]) -> tuple[str, ..
     if not all(field.startswith(("+", "-")) for field in chosen):
         return tuple(chosen)
     removed = {field[1:] for field in chosen if field.startswith("-")}
+    # A field that is there already keeps its place: --columns +rows moves nothing.
     added = [field[1:] for field in chosen if field.startswith("+") and field[1:] not in usual]
     kept = [field for field in usual if field not in removed]
+    # Before the result, where a reader looks for what explains it.
     place = kept.index("Performance") if "Performance" in kept else len(kept)
     return (*kept[:place], *added, *kept[place:])
 
@@ -128,6 +130,7 @@ def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> Co
             identity.append(name)
         elif whole.total > 1 and whole.common[name] is not None:
             common.append(f"{name}={whole.common[name]}")
+    # Left out only where no run has one: several runs of one seed are worth seeing.
     seeds = ["seed"] if whole.common.get("seed", 0) is not None else []
     keys = varying_keys(connection, whole.ids)
     varying = [row.key for row in keys if len(row.values) > 1 and row.key not in _NOT_VARYING and not row.opaque]
@@ -149,6 +152,7 @@ def _hyperparameters(question: Question, names: Sequence[str]) -> frozenset[str]
 
 def _computed(connection: Connection, found: Result, columns: Sequence[str]) -> list[dict[str, object]]:
     """What no field holds: the shortest names that differ; the curve, or the status where there is none; the age."""
+    # Series are the largest values in the database: they are read only where the column is shown.
     curves = performance_curves(connection, [row[0] for row in found.rows]) if CURVE in columns else {}
     names = shortest_names([os.path.normpath(os.path.join(root, path)) for _, _, root, path, _ in found.rows])
     moment = now()

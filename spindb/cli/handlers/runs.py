@@ -42,6 +42,7 @@ def list_runs(selection: Selection, columns: RunColumns, chosen: Format, *, watc
     Raises:
         FilterError: the filter can't be read; UsageError: the options don't fit together.
     """
+    # In a pipe all runs are printed: a program that counts lines must not get a page.
     pages = chosen == "text" and terminal_width() is not None
     if columns.page > 1 and not columns.limit and not pages:
         raise UsageError("--page needs --limit: how many runs a page has")
@@ -68,6 +69,7 @@ def list_runs(selection: Selection, columns: RunColumns, chosen: Format, *, watc
 
 def _print_data(request: TableRequest, location: str, chosen: Format) -> None:
     with connected(location) as connection:
+        # Where only ids are printed only ids are read: each further column may take a join.
         result = runs_data(connection, request._replace(columns=("id",)) if chosen == "ids" else request, say)
     for line in _meanings(result.meaning):
         say(line)
@@ -91,6 +93,7 @@ def _watch(request: TableRequest, location: str) -> None:
     with Screen() as screen:
         while True:
             width, height = screen.size
+            # Five lines are left for the title, the rule, the notes below the table and the clock.
             fitting = request._replace(limit=min(request.limit or _PAGE, max(1, height - 5)))
             text, below = _listing(fitting, location, width)
             lines = [text, *below, f"{datetime.now():%H:%M:%S}  Ctrl-C ends"]
@@ -161,6 +164,7 @@ def _why_empty(connection: Connection, request: TableRequest, found: RunsTable) 
     text = question.text
     if whole.total:
         return [f"no page {request.offset // (request.limit or 1) + 1}: {whole.total} runs match"]
+    # Hidden runs are named before the filter is explained: most often they are what was looked for.
     if whole.hidden:
         first = f"no run matches {text!r}" if text else "no runs to show"
         return [first, f"{words_of_hidden(whole.hidden)} not shown: --all"]

@@ -23,6 +23,7 @@ def announce_snapshot(playable: Playable, *, latest: bool) -> None:
         say(f"warning: this run was ingested on {playable.elsewhere}: what is played lies at the same place here")
     if snapshot.stale:
         say(f"warning: this snapshot is stale: {snapshot.stale}")
+    # Without --itr people expect the latest save: that a later one exists and can't be loaded must not pass unsaid.
     for other in playable.beside:
         if latest and other.unloadable and (other.itr or 0) > (snapshot.itr or 0):
             say(f"warning: {other.path} is later and can't be loaded: {other.unloadable}")

@@ -47,11 +47,14 @@ def evaluate_snapshots(sweep: Sweep) -> None:
     with connected(sweep.database) as connection:
         ids = selected(connection, words_of(sweep.words), everything=sweep.everything, notice=say)
         require_runs(ids, sweep.words)
+        # The connection is closed before anything is played, which may take hours: an open one would hold back the
+        # database's clean-up all the while.
         plan = plan_sweep(connection, ids, sweep.options)
     count = plural(len(plan.waiting) + plan.done, "snapshot")
     say(f"{count} of {plural(len(ids), 'run')}, {plan.done} evaluated so already")
     found = _evaluate(plan, sweep.options, sweep.jobs, sweep.database)
     with connected(sweep.database) as connection:
+        # Read back, and not gathered on the way: those that were evaluated before belong to the table, too.
         rows = evaluated_with(connection, ids, sweep.options)
     print_evaluations(rows)
     if sweep.out is not None and rows:
@@ -65,6 +68,7 @@ def _evaluate(plan: SweepPlan, options: PlayOptions, jobs: int | None, location:
 
     def note_limit(_: Playable, found: Evaluation) -> None:
         for one in found.episodes:
+            # The longest of such episodes is the environment's own limit.
             if one.ending == "truncated" and one.length < options.length:
                 name = found.env_id or "the environment"
                 ends[name] = max(ends.get(name, 0), one.length)
