@@ -116,7 +116,7 @@ def _attribute(data: bytes) -> Any:
         match number:
             case 1:  # list: of integers (3) or types (6); the others are not used
                 return [
-                    n for kind, item in wire.fields(wire.message(value)) if kind in (3, 6) for n in wire.numbers(item)
+                    n for kind, item in wire.fields(wire.message(value)) if kind in (3, 6) for n in wire.integers(item)
                 ]
             case 2:  # s, bytes
                 return wire.message(value)
@@ -125,9 +125,9 @@ def _attribute(data: bytes) -> Any:
             case 4:  # f
                 return struct.unpack("<f", wire.message(value))[0]
             case 5:  # b
-                return bool(wire.number(value))
+                return bool(wire.integer(value))
             case 6:  # type
-                return DTYPES.get(wire.number(value))
+                return DTYPES.get(wire.integer(value))
             case 7:  # shape; its field 3 is unknown_rank
                 message = wire.message(value)
                 unknown = any(n == 3 and item for n, item in wire.fields(message))
@@ -152,7 +152,7 @@ def _constant(data: bytes) -> Constant:
     values: list[Any] = []
     for number, value in wire.fields(data):
         if number == 1:
-            dtype = DTYPES.get(wire.number(value), "")
+            dtype = DTYPES.get(wire.integer(value), "")
         elif number == 2:
             shape = shape_of(wire.message(value))
         elif number == 4:
@@ -160,7 +160,7 @@ def _constant(data: bytes) -> Constant:
         elif number in _LISTS:
             values += [item[0] for item in struct.iter_unpack(_LISTS[number], wire.message(value))]
         elif number in (7, 10, 11):
-            values += wire.numbers(value)
+            values += wire.integers(value)
         elif number == 8:
             values.append(wire.message(value))
     return Constant(dtype, shape, raw, tuple(values))

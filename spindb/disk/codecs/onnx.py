@@ -182,7 +182,7 @@ def _attribute(data: bytes, op: str) -> tuple[str, Any]:
             case 7:  # floats
                 floats += [item[0] for item in struct.iter_unpack("<f", wire.message(value))]
             case 8:  # ints
-                numbers += wire.numbers(value)
+                numbers += wire.integers(value)
     if found is None and (floats or numbers):
         found = floats or numbers
     return name, found
@@ -199,19 +199,19 @@ def _tensor(data: bytes) -> tuple[str, Constant]:
     values: list[Any] = []
     for number, value in wire.fields(data):
         if number == 1:
-            shape += wire.numbers(value)
+            shape += wire.integers(value)
         elif number == 2:
-            dtype = DTYPES.get(wire.number(value), "")
+            dtype = DTYPES.get(wire.integer(value), "")
         elif number in _LISTS:
             packed = wire.message(value)
             values += [item[0] for item in struct.iter_unpack(_LISTS[number], packed)]
         elif number in (5, 7, 11):
-            values += wire.numbers(value)
+            values += wire.integers(value)
         elif number == 8:
             name = _name(value)
         elif number == 9:
             raw = wire.message(value)
-        elif number == 13 or (number == 14 and wire.number(value) == _EXTERNAL):
+        elif number == 13 or (number == 14 and wire.integer(value) == _EXTERNAL):
             raise OnnxError(f"the values of {_shown(name) or 'a tensor'} lie in another file, which is not read")
     if len(shape) > limits.DIMENSIONS or any(length < 0 for length in shape):
         raise OnnxError(f"the tensor {_shown(name)} has a shape that no array has")
@@ -245,7 +245,7 @@ def _input(data: bytes) -> Input:
                 length = dict(wire.fields(wire.message(item))).get(1)
                 shape.append(length if isinstance(length, int) and length < 1 << 31 else -1)
     return Input(
-        _name(value.get(1)), DTYPES.get(wire.number(tensor.get(1)), ""), None if shape is None else tuple(shape)
+        _name(value.get(1)), DTYPES.get(wire.integer(tensor.get(1)), ""), None if shape is None else tuple(shape)
     )
 
 

@@ -161,7 +161,7 @@ def read_index(index: bytes) -> dict[str, Entry]:
 def _entry(fields: dict[int, int | bytes]) -> Entry:
     # BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size.
     # BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size.
-    dtype, shard, offset, size = (wire.number(fields.get(number)) for number in (1, 3, 4, 5))
+    dtype, shard, offset, size = (wire.integer(fields.get(number)) for number in (1, 3, 4, 5))
     return Entry(dtype, shape_of(wire.message(fields.get(2))), shard, offset, size)
 
 

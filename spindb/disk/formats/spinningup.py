@@ -32,7 +32,7 @@ from spindb.disk.formats.snapshots import (
     policy_files,
 )
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
-from spindb.disk.metricnames import performance_of, steps_of
+from spindb.disk.metricnames import performance_of, step_column_of
 from spindb.disk.run_directory import RunDirectory, bounded, listed, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
 from spindb.disk.told import longer_than, size_of, told_text
@@ -118,7 +118,7 @@ class SpinningUp:
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
-            steps=steps_of(table.columns),
+            steps=step_column_of(table.columns),
             performance=performance_of(table.columns),
             started_at=when.started_at,
             started_source=when.started_source,
