@@ -45,6 +45,7 @@ class Stage:
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL") if name in os.environ}
         self.settings = directory / "config.json"
         own = {"PATH": f"{programs}:{os.environ['PATH']}", "SPINDB_CONFIG": str(self.settings)}
+        own["PYTHONPATH"] = str(REPOSITORY)  # the spindb of this checkout, whichever one is installed
         self.environment = kept | own | {"COLUMNS": _WIDTH, "TERM": "dumb"}
 
     def run(self, command: str) -> str:
