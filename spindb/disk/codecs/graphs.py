@@ -51,7 +51,6 @@ def read_graph(data: bytes) -> dict[str, Node]:
 
 def _graph(data: bytes) -> dict[str, Node]:
     # GraphDef: 1 node, 2 library (FunctionDefLibrary: 1 function).
-    # GraphDef: 1 node, 2 library. FunctionDefLibrary: 1 function.
     nodes: dict[str, Node] = {}
     functions: dict[str, Function] = {}
     for number, value in wire.fields(data):
@@ -66,7 +65,6 @@ def _graph(data: bytes) -> dict[str, Node]:
 def _function(data: bytes) -> tuple[str, Function]:
     """A FunctionDef as its name and the function."""
     # FunctionDef: 1 signature (OpDef: 1 name, 2 input_arg, 3 output_arg, each with 1 name), 3 node_def, 4 ret (a map).
-    # FunctionDef: 1 signature, 3 node_def, 4 ret (a map). OpDef: 1 name, 2 input_arg, 3 output_arg. ArgDef: 1 name.
     name = ""
     arguments: list[str] = []
     outputs: list[str] = []
@@ -91,7 +89,6 @@ def _function(data: bytes) -> tuple[str, Function]:
 
 def _node(data: bytes) -> Node:
     # NodeDef: 1 name, 2 op, 3 input, 5 attr (a map: 1 key, 2 value).
-    # NodeDef: 1 name, 2 op, 3 input, 5 attr. A map entry is a message: 1 key, 2 value.
     name = op = ""
     inputs: list[str] = []
     attributes: dict[str, Any] = {}
@@ -146,7 +143,6 @@ _LISTS = {5: "<f", 6: "<d"}
 def _constant(data: bytes) -> Constant:
     # TensorProto: 1 dtype, 2 tensor_shape, 4 tensor_content, 5 float_val, 6 double_val, 7 int_val, 8 string_val,
     # 10 int64_val, 11 bool_val.
-    # TensorProto: 1 dtype, 2 tensor_shape, 4 tensor_content, 7 int_val, 8 string_val, 10 int64_val, 11 bool_val.
     dtype, raw = "", b""
     shape: tuple[int, ...] = ()
     values: list[Any] = []
