@@ -44,7 +44,7 @@ _PLACES = {
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'spindb' has no attribute {name!r}")
-    import importlib
+    import importlib  # here: `import spindb` alone costs nothing
 
     module, _, called = _PLACES[name].partition(":")
     value = getattr(importlib.import_module(module), called or name)

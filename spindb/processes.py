@@ -65,7 +65,7 @@ def end_with_parent() -> None:
 def limit_memory(size: int) -> None:
     """Let allocations of this process fail beyond so many bytes, and leave no core file when it crashes."""
     try:
-        import resource
+        import resource  # Unix has it
     except ImportError:  # another system
         return
     for kind, limit in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):

@@ -182,7 +182,7 @@ def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) 
 
 def _ask_server(location: str, statement: str, values: Iterable[str | int]) -> list[str]:
     try:
-        import psycopg
+        import psycopg  # an extra, and of servers alone
     except ImportError:
         return []
     scheme, _, rest = location.partition("://")

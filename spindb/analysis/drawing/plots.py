@@ -358,7 +358,7 @@ def display(figure: Figure) -> None:
         UsageError: no toolkit for windows works here.
     """
     try:
-        from matplotlib import pyplot
+        from matplotlib import pyplot  # chooses a toolkit for windows, which files do without
 
         manager = pyplot.figure().canvas.manager
     except ImportError as error:

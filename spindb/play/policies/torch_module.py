@@ -60,7 +60,7 @@ class TorchPolicy(ArrayPolicy):
 
     def __init__(self, save: Path, deterministic: bool) -> None:
         with require_extra():
-            import torch
+            import torch  # an extra, which takes seconds
         self._torch = torch
         with current_directory_importable():
             try:

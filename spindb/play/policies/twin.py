@@ -54,6 +54,7 @@ def load_twin(save: Path, *, deterministic: bool = False, trust: bool = False) -
     Raises:
         PolicyError: it is damaged, belongs to another file, or contains an unsupported operation.
     """
+    # Most modules have no twin: the first action is to come soon.
     from spindb.play.policies.onnx_graph import model_bytes, model_in
 
     place = twin_of(save)
