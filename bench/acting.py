@@ -160,7 +160,7 @@ def against_torch(rounds: int) -> None:
     import numpy as np
 
     from spindb.disk.codecs.torchfiles import read_module
-    from spindb.play.engine.graph_policy import policy_of
+    from spindb.play.policies.recurrent import policy_of
     from spindb.play.policies.torch_mlp import graph_of_module
 
     torch.set_num_threads(1)

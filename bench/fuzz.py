@@ -141,7 +141,7 @@ def targets() -> dict[str, Callable[[bytes], object]]:
     from spindb.index.query.language import parse
     from spindb.index.write.rows import rows_of
     from spindb.play.policies.onnx_graph import model_in, policy_from
-    from spindb.play.policies.torch_mlp import load as load_module
+    from spindb.play.policies.torch_mlp import load_torch_by_numpy as load_module
     from spindb.records import SnapshotRecord
 
     def said(error: Exception) -> None:

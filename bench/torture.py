@@ -38,7 +38,8 @@ SPINDB = (sys.executable, "-m", "spindb")
 # As from a thousand new runs on, where they are more than there are: without some indexes until all are in.
 AS_MANY = (
     *(sys.executable, "-c"),
-    "import spindb.index.database.deferred_indexes as d; d._WORTH_SORTING = 1; from spindb.cli.app import main; main()",
+    "import spindb.index.database.deferred_indexes as d; d._WORTH_SORTING = 1; "
+    "from spindb.__main__ import main; main()",
 )
 Dump = dict[str, tuple[tuple[object, ...], ...]]
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from spindb.api import open_database
     from spindb.logger import EpochLogger
-    from spindb.play.load import load_policy, load_policy_and_env
-    from spindb.play.rollouts.rollout import run_policy
+    from spindb.play.load import load_policy_and_env
+    from spindb.play.load import load_saved_policy as load_policy
+    from spindb.play.rollouts.rollout import run_episodes as run_policy
 
     open = open_database  # not in __all__: * would hide Python's
 
@@ -33,17 +34,17 @@ __all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "
 # Imported when first used: `import spindb` alone costs nothing.
 _PLACES = {
     "EpochLogger": "spindb.logger",
-    "load_policy": "spindb.play.load",
+    "load_policy": "spindb.play.load:load_saved_policy",
     "load_policy_and_env": "spindb.play.load",
     "open": "spindb.api:open_database",
-    "run_policy": "spindb.play.rollouts.rollout",
+    "run_policy": "spindb.play.rollouts.rollout:run_episodes",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'spindb' has no attribute {name!r}")
-    import importlib
+    import importlib  # here: `import spindb` alone costs nothing
 
     module, _, called = _PLACES[name].partition(":")
     value = getattr(importlib.import_module(module), called or name)

@@ -69,7 +69,7 @@ def _with(extra: str) -> str:
     origin = _origin()
     url = str(origin.get("url", ""))
     if url.startswith("file://") and "dir_info" in origin:
-        from urllib.parse import unquote, urlparse
+        from urllib.parse import unquote, urlparse  # for a message alone
 
         place = shlex.quote(f"{unquote(urlparse(url).path)}[{extra}]")
         return f"--editable {place}" if origin["dir_info"].get("editable") else place

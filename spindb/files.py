@@ -123,7 +123,7 @@ def _remove_leftovers(path: Path, own: Path) -> None:
 def _locked(descriptor: int) -> bool:
     """Lock an open file and return whether that worked. If files can't be locked, no leftovers are removed."""
     try:
-        import fcntl
+        import fcntl  # Unix has it
     except ImportError:
         return False
     try:

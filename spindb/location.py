@@ -66,7 +66,7 @@ def _require_own(path: Path) -> None:
 
 
 def _name(uid: int) -> str:
-    import pwd
+    import pwd  # Unix has it
 
     try:
         return pwd.getpwuid(uid).pw_name

@@ -19,7 +19,7 @@ def place() -> Path:
     """The file: ``$SPINDB_CONFIG``, else ``spindb/config.json`` in the user's directory for configurations."""
     if named := os.environ.get(_PLACE):
         return Path(named)
-    from platformdirs import user_config_path
+    from platformdirs import user_config_path  # most commands do without, and start sooner
 
     return user_config_path("spindb", appauthor=False) / "config.json"
 

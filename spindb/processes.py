@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from contextlib import contextmanager
 _SAFE_PATH = "PYTHONSAFEPATH"
 _START = """\
 import importlib, json, sys
-sys.path[:] = json.loads(sys.argv[2])
-importlib.import_module(sys.argv[1]).main()"""
+sys.path[:] = json.loads(sys.argv[3])
+getattr(importlib.import_module(sys.argv[1]), sys.argv[2])()"""
 
 
 @contextmanager
@@ -35,13 +36,13 @@ def current_directory_unimportable() -> Iterator[None]:
             os.environ[_SAFE_PATH] = before
 
 
-def command_of(module: str) -> list[str]:
-    """The command line of a process that calls ``main()`` of a module, with the module search path of this one.
+def command_of(module: str, function: str) -> list[str]:
+    """The command line of a process that calls a function of a module, with the module search path of this one.
 
     Not by `multiprocessing`, which would run the calling script's file again in each process.
     """
     start = [sys.executable, "-I", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _START]
-    return [*start, module, json.dumps(sys.path)]
+    return [*start, module, function, json.dumps(sys.path)]
 
 
 def end_with_parent() -> None:
@@ -50,8 +51,7 @@ def end_with_parent() -> None:
     Standard input is a pipe of which the other process holds the end and into which it writes nothing. The kernel says
     that end by a signal, so that code which never returns to Python ends too.
     """
-    import fcntl
-    import select
+    import fcntl  # Unix has it
 
     signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends the process
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
@@ -65,7 +65,7 @@ def end_with_parent() -> None:
 def limit_memory(size: int) -> None:
     """Let allocations of this process fail beyond so many bytes, and leave no core file when it crashes."""
     try:
-        import resource
+        import resource  # Unix has it
     except ImportError:  # another system
         return
     for kind, limit in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):

@@ -27,15 +27,18 @@ from spindb.index.query.reference import RunPath
 from spindb.logger import EpochLogger
 from spindb.play.actions import Rule, rule_of, settle
 from spindb.play.arrays import Action, Observation
+from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
+from spindb.play.engine.tensorflow_session import import_tensorflow, restore_variables
 from spindb.play.environments.build import WINDOW_VARIABLES, BuiltEnvironment
 from spindb.play.environments.contact_forces import ContactForces
 from spindb.play.environments.of_snapshot import environment_of
 from spindb.play.fit import require_fit
 from spindb.play.locate import Playable, locate
 from spindb.play.policies import Policy
+from spindb.play.policies.savedmodel import Variables, graph_bytes
 from spindb.play.process_state import unchanged_process
 from spindb.play.request import PlayOptions
-from spindb.play.rollouts.rollout import run_policy as play
+from spindb.play.rollouts.rollout import run_episodes as play
 from spindb.play.session import loaded
 from spindb.printable import printable
 
@@ -220,10 +223,6 @@ def restore_tf_graph(sess: Any, fpath: str | Path) -> dict[str, Any]:
         NotFoundError: there is not a saved model.
         PolicyError: it is damaged, or evaluating it would do more than compute.
     """
-    from spindb.play.engine.tensorflow_graph import pure_part, require_small_results
-    from spindb.play.engine.tensorflow_session import import_tensorflow, restore_variables
-    from spindb.play.policies.savedmodel import Variables, graph_bytes
-
     save = Path(fpath)
     snapshot = _save_at(save)
     names = {**snapshot.snapshot.inputs, **snapshot.snapshot.outputs}

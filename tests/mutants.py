@@ -31,7 +31,7 @@ from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.signatures import SIGNATURES
 from spindb.play.export.onnx_plan import plan_of
 from spindb.play.policies.savedmodel import read_policy_save
-from spindb.play.policies.torch_mlp import load as load_torch
+from spindb.play.policies.torch_mlp import load_torch_by_numpy as load_torch
 from spindb.records import SnapshotRecord
 
 NODES = 28

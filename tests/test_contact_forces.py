@@ -214,7 +214,7 @@ def test_contact_forces_that_training_never_saw_are_found_by_verify(
     from spindb.index.query.reference import RunPath
     from spindb.play.locate import locate
     from spindb.play.request import PlayOptions
-    from spindb.play.verify.playing import VerifyPlan, verify
+    from spindb.play.verify.playing import VerifyPlan, verify_snapshot
 
     (tmp_path / "world_of_forces.py").write_text(WORLD)
     monkeypatch.chdir(tmp_path)
@@ -223,12 +223,12 @@ def test_contact_forces_that_training_never_saw_are_found_by_verify(
     trained_on_zeros(run)
 
     def verdict(**flags: Any) -> Any:
-        return verify(locate(RunPath(run), 2), VerifyPlan(PlayOptions(seed=0, **flags))).verdict
+        return verify_snapshot(locate(RunPath(run), 2), VerifyPlan(PlayOptions(seed=0, **flags))).verdict
 
     for right in (verdict(), verdict(contact_forces="zero")):
         assert (right.word, right.power > 0.8) == ("agrees", True), right.reason
     for seed in range(3):
-        wrong = verify(
+        wrong = verify_snapshot(
             locate(RunPath(run), 2), VerifyPlan(PlayOptions(seed=seed, factory="world_of_forces:real"))
         ).verdict
         assert wrong is not None

@@ -263,7 +263,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
     from spindb.play.environments.replay import replayed_environment
     from spindb.play.locate import latest_by_number, locate
     from spindb.play.policies import load_snapshot
-    from spindb.play.rollouts.rollout import run_policy
+    from spindb.play.rollouts.rollout import run_episodes
 
     itr, deterministic = re.search(r"_i(\d+)", name), name.endswith("_d.txt")
     playable = locate(RunPath(RUNS / place), int(itr[1]) if itr else None)
@@ -277,7 +277,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
         return None
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine="tensorflow")
     lines: list[str] = []
-    run_policy(built.environment, policy, 0, 5, False, write=lines.append)
+    run_episodes(built.environment, policy, 0, 5, False, write=lines.append)
     policy.close()
     return lines[:-1]
 
@@ -325,7 +325,7 @@ def test_what_was_logged_agrees_with_what_is_played(
     """All snapshots of unchanged environments; of the one whose saved state was cut off nothing can be said."""
     from spindb.play.locate import Playable
     from spindb.play.request import PlayOptions
-    from spindb.play.verify.playing import VerifyPlan, verify
+    from spindb.play.verify.playing import VerifyPlan, verify_snapshot
 
     monkeypatch.chdir(shared_runs)  # grid_walk.py lies there
     words: dict[str, list[str]] = {"agrees": [], "differs": [], "can't-tell": []}
@@ -337,7 +337,7 @@ def test_what_was_logged_agrees_with_what_is_played(
                 if snapshot.stale:
                     continue
                 playable = Playable(run.directory, snapshot, run.env, run.id, root=run.root)
-                verdict = verify(playable, VerifyPlan(PlayOptions(seed=0, imports=("grid_walk",)))).verdict
+                verdict = verify_snapshot(playable, VerifyPlan(PlayOptions(seed=0, imports=("grid_walk",)))).verdict
                 assert verdict is not None
                 if verdict.logged_mean is not None and math.isfinite(verdict.logged_mean):
                     words[verdict.word].append(run.name)

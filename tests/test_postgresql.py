@@ -248,7 +248,7 @@ def test_completion_asks_the_server(run_directory: Write, url: str, tmp_path: Pa
     ingest(url, [tmp_path / "data"])
     for words, offered in (("spindb runs clip", "clip_ratio"), ("spindb runs clip_ratio=", "clip_ratio=0.25")):
         shell = {"_SPINDB_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2", "SPINDB_URL": url}
-        code = "from spindb.cli.app import main; main()"
+        code = "from spindb.__main__ import main; main()"
         found = subprocess.run(
             [sys.executable, "-c", f"import sys; sys.argv[0] = 'spindb'; {code}"],
             env={**os.environ, **shell},

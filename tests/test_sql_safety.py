@@ -298,4 +298,4 @@ def test_rows_are_printed_as_they_come(file: Path, cli: Cli) -> None:
 def test_what_tokens_do_not_tell_is_refused() -> None:
     for text in ("SELECT \\", "SELECT \x00", "SELECT a$b(1)", "SELECT f\xa0(1)"):
         with pytest.raises(UsageError):
-            statements.read_statement(text)
+            statements.read_sql_statement(text)

@@ -15,7 +15,7 @@ import pytest
 from conftest import Outcome, rows_of
 
 from spindb.disk.formats import layout_named, read_run
-from spindb.disk.metricnames import performance_of, steps_of
+from spindb.disk.metricnames import performance_of, step_column_of
 from spindb.disk.times import FileTimes, run_time, seconds_of, utc, zone_named
 from spindb.errors import UsageError
 from spindb.ingest.pipeline import ingest
@@ -250,8 +250,8 @@ def test_a13_a_test_counts_before_training(first: str, second: str) -> None:
 
 
 def test_a13_steps_in_any_spelling() -> None:
-    assert steps_of([series("Epoch", 1), series("time/total_timesteps", 1)]) == "time/total_timesteps"
-    assert steps_of([series("TotalEnvInteracts", 1)]) == "TotalEnvInteracts"
+    assert step_column_of([series("Epoch", 1), series("time/total_timesteps", 1)]) == "time/total_timesteps"
+    assert step_column_of([series("TotalEnvInteracts", 1)]) == "TotalEnvInteracts"
 
 
 def test_a14_the_format_takes_a_zone(run_directory: Write) -> None:

@@ -17,7 +17,7 @@ from conftest import Outcome, rows_of, settle
 from spindb.index.query.reference import RunPath
 from spindb.play.locate import locate
 from spindb.play.request import PlayOptions
-from spindb.play.verify.playing import VerifyPlan, verify
+from spindb.play.verify.playing import VerifyPlan, verify_snapshot
 from spindb.records import AGREES, CANT_TELL, DIFFERS
 
 Cli = Callable[..., Outcome]
@@ -117,7 +117,7 @@ def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def verdict(directory: Path, itr: int, world: str = "right", seed: int = 0, **plan: Any) -> Any:
     flags = PlayOptions(seed=seed, factory=f"worlds_of_verify:{world}")
-    return verify(locate(RunPath(directory), itr), VerifyPlan(flags, **plan)).verdict
+    return verify_snapshot(locate(RunPath(directory), itr), VerifyPlan(flags, **plan)).verdict
 
 
 def test_the_right_environment_agrees(study: Path) -> None:
@@ -301,7 +301,7 @@ def wrapped(directory: Path, name: str = "pi") -> None:
 
 
 def of_wrapped(directory: Path, **flags: Any) -> Any:
-    return verify(locate(RunPath(directory), 2), VerifyPlan(PlayOptions(seed=0, **flags))).verdict
+    return verify_snapshot(locate(RunPath(directory), 2), VerifyPlan(PlayOptions(seed=0, **flags))).verdict
 
 
 def test_a_wrapper_left_out_never_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,10 +76,10 @@ def test_signs_are_those_of_64_bits() -> None:
 
 
 def test_repeated_numbers_packed_or_not() -> None:
-    assert wire.numbers(7) == [7]
-    assert wire.numbers(2**64 - 2) == [-2]
-    assert wire.numbers(b"") == []
-    assert wire.numbers(b"\x03\x8e\x02" + b"\xff" * 9 + b"\x01") == [3, 270, -1]
+    assert wire.integers(7) == [7]
+    assert wire.integers(2**64 - 2) == [-2]
+    assert wire.integers(b"") == []
+    assert wire.integers(b"\x03\x8e\x02" + b"\xff" * 9 + b"\x01") == [3, 270, -1]
 
 
 def test_values_as_messages_and_texts() -> None:

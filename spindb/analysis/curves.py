@@ -182,7 +182,6 @@ def _band(values: Array, y: Array, estimator: str, band: str) -> tuple[Array, Ar
     if band == "minmax":
         return values.min(axis=0), values.max(axis=0)
     if band == "bootstrap":
-        # The same draws at every x: the band is as smooth as the curves are.
         # The same samples of runs at all points: otherwise the band would be ragged along x.
         drawn = np.random.default_rng(0).integers(0, runs, (_REPETITIONS, runs))
         found = np.stack([_ESTIMATORS[estimator](values[row]) for row in drawn])

@@ -61,7 +61,6 @@ def describe(values: Sequence[float], strata: Sequence[object] | None = None) ->
     groups: dict[object, list[float]] = {}
     for value, stratum in zip(values, strata if strata is not None else [None] * len(values), strict=True):
         groups.setdefault(stratum, []).append(value)
-    # Sorted: sums of doubles depend on their order, and equal runs must give equal digits in any order of ids.
     # Sorted, so that rounding errors and bootstrap samples do not depend on the order of the runs.
     x, scale = scaled(np.sort(np.asarray(values, dtype=np.float64)))
     found = _describe(x, sorted(np.sort(np.asarray(group) / scale).tolist() for group in groups.values()))
@@ -73,7 +72,6 @@ def scaled(values: Array) -> tuple[Array, float]:
     greatest = float(np.max(np.abs(values), initial=0.0))
     if greatest == 0.0 or _LEAST < greatest < _GREATEST:
         return values, 1.0
-    # A power of two: dividing and multiplying by it rounds nothing.
     # A power of two: dividing and multiplying by it is exact.
     scale = math.ldexp(1.0, max(-1000, math.frexp(greatest)[1] - 1))
     return values / scale, scale
@@ -195,7 +193,6 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float | None:
     x, y = both[: len(a)], both[len(a) :]
     vx, vy = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
     difference = x.mean() - y.mean()
-    # No spread at all: the statistic would be a division by zero, and the answer is plain.
     # Constant values in both groups: t would be 0 / 0 or infinite.
     if vx + vy == 0:
         return 1.0 if difference == 0 else 0.0
@@ -214,7 +211,6 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     adjusted: list[float | None] = [None] * len(ps)
     highest = 0.0
     for rank, (p, position) in enumerate(known):
-        # An adjusted p is never below that of a smaller one.
         # The running maximum keeps the adjusted values in the order of the original ones.
         highest = max(highest, min(1.0, p * (len(known) - rank)))
         adjusted[position] = highest

@@ -119,6 +119,8 @@ def _command_in(arguments: Sequence[str]) -> str | None:
     """The command that is called, None where that takes the whole application to tell."""
     if "_SPINDB_COMPLETE" in os.environ:
         return None
+    # Read by hand, before the parser exists: only the modules of one command are imported. In doubt the answer is None,
+    # which costs time and is never wrong.
     words = iter(arguments)
     for word in words:
         if word == "--db":
@@ -129,11 +131,6 @@ def _command_in(arguments: Sequence[str]) -> str | None:
 
 
 _OF_STREAMS = (errno.ENOSPC, errno.EPIPE, errno.EBADF, errno.EIO)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -188,6 +185,7 @@ def _with_streams(given: Sequence[str]) -> int:
 
 
 def _said(error: SpindbError) -> int:
+    # An error after a signal is what the signal became on its way: `run` says the signal in its place.
     if active().received is not None:
         raise error
     say_error(error)
@@ -239,6 +237,8 @@ def _command(arguments: Sequence[str]) -> int:
         return _said(error)
     except FileNotFoundError as error:
         return _said(_without_directory(error))
+    # What code raises that met a value of another type than the column's; anything else is a mistake of ours, and gets
+    # its traceback.
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         damaged = _told_of_damage()
         if damaged is None:

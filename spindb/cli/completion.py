@@ -84,6 +84,8 @@ def _values(ctx: typer.Context, name: str) -> list[str]:
         f"SELECT canonical FROM configs WHERE key IN ({marks}) "  # noqa: S608 - question marks
         "GROUP BY canonical ORDER BY min(number), canonical LIMIT ?"
     )
+    # A text is offered without its quotes where the filter reads it as the same text; values with blanks would be split
+    # by the shell.
     found = _ask(ctx, statement, *keys, _LIMIT)
     return [value[1:-1] if re.fullmatch(r'"[\w.:-]+"', value) else value for value in found if " " not in value]
 
@@ -180,7 +182,7 @@ def _answers(ctx: typer.Context, statement: str, values: tuple[str | int, ...]) 
 
 def _ask_server(location: str, statement: str, values: Iterable[str | int]) -> list[str]:
     try:
-        import psycopg
+        import psycopg  # an extra, and of servers alone
     except ImportError:
         return []
     scheme, _, rest = location.partition("://")

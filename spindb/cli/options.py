@@ -89,6 +89,7 @@ def words_of(words: Sequence[str] | None) -> list[str]:
     """
     if list(words or []) != ["-"]:
         return list(words or [])
+    # Ids and nothing else: a table piped in by mistake would select runs by whatever numbers it holds.
     ids = sys.stdin.read().split()
     wrong = [word for word in ids if not (word.isascii() and word.isdigit())]
     if wrong:
@@ -98,7 +99,7 @@ def words_of(words: Sequence[str] | None) -> list[str]:
     return ids
 
 
-def require_runs(ids: list[int], words: Sequence[str] | None) -> None:
+def require_runs(ids: Sequence[int], words: Sequence[str] | None) -> None:
     """Refuse a filter that no run matches.
 
     Raises:

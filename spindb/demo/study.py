@@ -13,6 +13,8 @@ from typing import Any
 
 from spindb.errors import SpindbError
 from spindb.logger import setup_logger_kwargs
+from spindb.play.engine.tensorflow_session import import_tensorflow
+from spindb.play.environments.libraries import import_quietly
 from spindb.processes import command_of, end_with_parent
 from spindb.signals import ignore_interrupts
 
@@ -109,7 +111,7 @@ def train_all(data_dir: Path, progress: Callable[[int, int], None], *, jobs: int
 def _start(run: Training, data_dir: Path) -> subprocess.Popen[bytes]:
     log = data_dir / ".logs" / f"{run.directory.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [*command_of("spindb.demo.study"), run.setting.name, str(run.seed), str(data_dir)]
+    command = [*command_of("spindb.demo.study", "train_in_process"), run.setting.name, str(run.seed), str(data_dir)]
     with log.open("wb") as output:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own module
 
@@ -123,11 +125,9 @@ def _require_success(run: Training, process: subprocess.Popen[bytes]) -> None:
 
 def train_one(name: str, seed: int, data_dir: Path) -> None:
     """Train one run of the study in this process."""
-    from spindb.play.engine.tensorflow_session import import_tensorflow
-    from spindb.play.environments.libraries import import_quietly
-
     import_tensorflow()
     gymnasium = import_quietly("gymnasium")
+    # These import TensorFlow at their top: after the line above, which silences it.
     from spindb.demo.ppo import PPOSettings, ppo
     from spindb.demo.td3 import TD3Settings, td3
 
@@ -143,7 +143,7 @@ def train_one(name: str, seed: int, data_dir: Path) -> None:
         td3(make_env, TD3Settings(seed=seed, epochs=setting.epochs, **setting.arguments), kwargs)
 
 
-def main() -> None:
+def train_in_process() -> None:
     """Train the run that the command line names; ends with the process that started it."""
     ignore_interrupts()  # they are for the process that started this one
     end_with_parent()

@@ -66,7 +66,7 @@ class Evidence(NamedTuple):
     told: str
 
 
-class Verdict(NamedTuple):
+class FoundAlgorithm(NamedTuple):
     """The algorithm, the source of the evidence, and a description of contradicting evidence."""
 
     algo: str | None = None
@@ -95,7 +95,7 @@ def judge(
     directory: Path,
     columns: Sequence[MetricSeries],
     names: Sequence[str],
-) -> Verdict:
+) -> FoundAlgorithm:
     """The algorithm of a run.
 
     Args:
@@ -107,7 +107,7 @@ def judge(
     """
     # If the config names the algorithm, the class of the module adds nothing, and its file need not be opened.
     outright = configured is not None and configured.source == "config"
-    return _verdict(
+    return _decided(
         (
             *(() if configured is None else (configured,)),
             *(() if snapshot is None else _in_snapshot(snapshot, directory, outright=outright)),
@@ -118,13 +118,13 @@ def judge(
 
 
 @lru_cache(maxsize=256)  # most runs have the same evidence as the run before
-def _verdict(evidence: tuple[Evidence, ...]) -> Verdict:
+def _decided(evidence: tuple[Evidence, ...]) -> FoundAlgorithm:
     chosen = next((item for item in evidence if len(item.algos) == 1), None)
     if chosen is None:
-        return Verdict()
+        return FoundAlgorithm()
     (algo,) = chosen.algos
     against = [item for item in evidence if item is not chosen and _contradicts(item, algo)]
-    return Verdict(algo, chosen.source, _told(chosen, algo, against) if against else None)
+    return FoundAlgorithm(algo, chosen.source, _told(chosen, algo, against) if against else None)
 
 
 def why_of_another_run(outputs: Mapping[str, str], configured: Evidence | None) -> str | None:

@@ -135,7 +135,7 @@ def _from_yaml(text: str) -> Any:
     Raises:
         ValueError: the text is not valid YAML, or contains objects.
     """
-    import yaml
+    import yaml  # few runs have a config in YAML
 
     class Loader(yaml.SafeLoader):
         """A loader that refuses aliases: a few lines of them can expand beyond any memory."""

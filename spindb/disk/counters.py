@@ -13,7 +13,7 @@ from itertools import pairwise
 from operator import lt
 from typing import NamedTuple
 
-from spindb.disk.metricnames import steps_of
+from spindb.disk.metricnames import step_column_of
 from spindb.records import Cell, MetricSeries, Problem, names_of
 
 COUNTERS = ("epoch", "iteration", "itr", "totalenvinteracts")
@@ -68,7 +68,7 @@ def _repeated(
     """The problem of a counter that repeats; harmless if the steps increase, as some loggers write several rows."""
     _, value, index = same[0]
     times = f"{name} {value} stands in the row before too{_more(len(same))}"
-    told = steps_of(columns)
+    told = step_column_of(columns)
     steps = next((column.values for column in columns if column.name == told), ()) if told != name else ()
     if steps and all(_less(steps[step.row - 1], steps[step.row]) for step in same):
         message = f"{times}: several rows an epoch, since {told} rises from row to row"

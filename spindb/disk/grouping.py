@@ -26,7 +26,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?\Z")
 _HINT = re.compile(r"\d,\d|\d\.\d{3}\.\d{3}")
 
 
-class Grouping(Enum):
+class ThousandsSign(Enum):
     """The sign that groups the thousands of a column."""
 
     POINT = "point"
@@ -70,7 +70,7 @@ def may_group(text: str, separator: str | None) -> bool:
     return found is not None and (separator != "," or '"' in text or "." in found[0])
 
 
-def groupings(columns: Sequence[Sequence[str | None]], *, decimal_comma: bool) -> list[Grouping | None]:
+def groupings(columns: Sequence[Sequence[str | None]], *, decimal_comma: bool) -> list[ThousandsSign | None]:
     """For each column, given as the texts of its cells, the sign that groups its thousands, or None.
 
     `decimal_comma`: a comma is the file's decimal sign.
@@ -82,30 +82,32 @@ def groupings(columns: Sequence[Sequence[str | None]], *, decimal_comma: bool) -
     decimal_points = commas or any(sign.decimal_point for sign in signs)
     decimal_commas = points or any(sign.decimal_comma for sign in signs)
 
-    def grouping(sign: _Signs) -> Grouping | None:
+    def grouping(sign: _Signs) -> ThousandsSign | None:
         if sign.shows_points or sign.shows_commas:
             against_points = sign.decimal_point or sign.shows_commas or sign.may_commas
             against_commas = sign.decimal_comma or sign.shows_points or sign.may_points
             if sign.shows_points:
-                return Grouping.UNCLEAR if against_points else Grouping.POINT
-            return Grouping.UNCLEAR if against_commas else Grouping.COMMA
+                return ThousandsSign.UNCLEAR if against_points else ThousandsSign.POINT
+            return ThousandsSign.UNCLEAR if against_commas else ThousandsSign.COMMA
         if sign.may_points and not sign.decimal_point and (decimal_commas or sign.may_commas):
-            return Grouping.POINT if points and not decimal_points and not sign.may_commas else Grouping.UNCLEAR
+            return (
+                ThousandsSign.POINT if points and not decimal_points and not sign.may_commas else ThousandsSign.UNCLEAR
+            )
         if sign.may_commas and not sign.decimal_comma and commas and not decimal_commas:
-            return Grouping.COMMA
+            return ThousandsSign.COMMA
         return None
 
     return [grouping(sign) for sign in signs]
 
 
-def read_grouped(text: str, grouping: Grouping) -> Cell:
+def read_grouped(text: str, grouping: ThousandsSign) -> Cell:
     """The number in a cell of a column with that grouping; None if the text is not a number with this sign.
 
     If the grouping is unclear, an ambiguous number is returned as text.
     """
-    if grouping is Grouping.UNCLEAR:
+    if grouping is ThousandsSign.UNCLEAR:
         return text if _MAY_BE_POINTS.match(text) or _MAY_BE_COMMAS.match(text) else None
-    if grouping is Grouping.POINT:
+    if grouping is ThousandsSign.POINT:
         fits = any(pattern.match(text) for pattern in (_MAY_BE_POINTS, _SHOWS_POINTS, _DECIMAL_COMMA))
         return parse_cell(text.replace(".", "").replace(",", ".")) if fits else None
     fits = any(pattern.match(text) for pattern in (_MAY_BE_COMMAS, _SHOWS_COMMAS))

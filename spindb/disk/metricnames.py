@@ -50,7 +50,7 @@ def performance_in(names: Sequence[str]) -> str | None:
     return next(iter(_candidates(tuple(names))), None)
 
 
-def steps_of(columns: Sequence[MetricSeries]) -> str | None:
+def step_column_of(columns: Sequence[MetricSeries]) -> str | None:
     """The column that counts the environment steps of the whole training."""
     return _steps(names_of(columns))
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from spindb.disk.cells import is_number, parse_cell, with_decimal_comma
 from spindb.disk.counters import counter_of
-from spindb.disk.grouping import Grouping, groupings, may_group, read_grouped
+from spindb.disk.grouping import ThousandsSign, groupings, may_group, read_grouped
 from spindb.disk.headers import Place, are_data, is_header, is_prose, unique_names, without_empty_ends
 from spindb.disk.notes import Notes as _Notes
 from spindb.disk.notes import many as _many
 from spindb.disk.notes import short as _short
 from spindb.disk.regular import TooLargeError
-from spindb.disk.separated import Dialect, decode, dialect_of, is_comment, split_lines
+from spindb.disk.separated import Dialect, decode_text, dialect_of, is_comment, split_lines
 from spindb.disk.textcells import read_text_numbers
 from spindb.records import Cell, MetricSeries, Problem
 
@@ -56,7 +56,7 @@ class _Row(NamedTuple):
 def read_rows(data: bytes, path: str) -> Rows:
     """Read the bytes of a table that the fast reader refused and that is not empty."""
     notes = _Notes(path)
-    text, odd = decode(data)
+    text, odd = decode_text(data)
     if odd is not None:
         notes.report("encoding", *odd)
     lines = split_lines(text)
@@ -342,7 +342,7 @@ class _Reader:
             read = {i: v for i, t in enumerate(texts[place]) if t and (v := read_grouped(t, grouping)) is not None}
             for index, value in read.items():
                 columns[place][index] = value
-            if grouping is Grouping.UNCLEAR:
+            if grouping is ThousandsSign.UNCLEAR:
                 unclear[place] = set(read)
                 continue
             first = next(i for i in read if grouping.shows_in(texts[place][i]))

@@ -138,13 +138,7 @@ def scan(root: Path, leads: list[Path] | None = None) -> Iterator[FoundRun | For
         else:
             yield Problem("name-not-utf8", "its name is not UTF-8: left out; rename it to index it", escaped(relative))
         try:
-            # Files, which most entries are, are left out first: this is asked of each.
-            below = [
-                entry.name
-                for entry in entries
-                if (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
-                and _enter(entry, found, real_root, seen_links, leads)
-            ]
+            below = _below(entries, found, real_root, seen_links, leads)
         except OSError as error:  # listed, but nothing in it may be looked at
             yield Problem("unreadable-directory", f"can't be entered: {error.strerror}; left out", relative)
             continue
@@ -157,6 +151,27 @@ def _foreign_label(names: set[str]) -> str | None:
         if names.issuperset(together):
             return " + ".join(together)
     return _EVENTS if any(name.startswith(_EVENT_FILE) for name in names) else None
+
+
+def _below(
+    entries: list[os.DirEntry[str]],
+    found: Layout | None,
+    real_root: str,
+    seen_links: set[str],
+    leads: list[Path] | None,
+) -> list[str]:
+    """Names of the directories and links in which the walk goes on.
+
+    Raises:
+        OSError: the entries may be listed, and not looked at.
+    """
+    # Files, which most entries are, are left out first: this is asked of each.
+    return [
+        entry.name
+        for entry in entries
+        if (entry.is_dir(follow_symlinks=False) or entry.is_symlink())
+        and _enter(entry, found, real_root, seen_links, leads)
+    ]
 
 
 def _enter(
@@ -189,7 +204,9 @@ def _found(relative: str, directory: str, found: Layout, names: list[str]) -> Fo
     facts: list[tuple[str, int, int]] = []
     youngest = size = 0
     try:
-        watched = list(islice(found.watched(directory, names), limits.DIRECTORY))
+        watched = found.watched(directory, names)
+        if not isinstance(watched, list) or len(watched) > limits.DIRECTORY:
+            watched = list(islice(watched, limits.DIRECTORY))
     except Exception:  # the reader, which meets the same, says what it is; until then the run is read each time
         return FoundRun(relative or ".", found, "", False)
     for path in watched:

@@ -57,7 +57,7 @@ class Dialect:
         return f"separated by {_NAMES[self.separator]} where tabs were expected: split at them{comma}"
 
 
-def decode(data: bytes) -> tuple[str, tuple[str, int] | None]:
+def decode_text(data: bytes) -> tuple[str, tuple[str, int] | None]:
     """The text, and the message and line of a problem with its encoding, or None."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace"), ("UTF-16, read as such", 1)

@@ -167,7 +167,7 @@ def zone_named(name: str) -> tzinfo:
     Raises:
         ValueError: it is unknown.
     """
-    from zoneinfo import ZoneInfo
+    from zoneinfo import ZoneInfo  # few runs need a zone by name
 
     if match := re.fullmatch(r"(?:UTC)?([+-])(\d\d?):?(\d\d)?", name):
         offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))

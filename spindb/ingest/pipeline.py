@@ -195,7 +195,7 @@ class _Ingest:
         if not self.directory.is_dir():  # a link led there, and it is gone
             return hidden
         shared = shared_directories(known)
-        usual = self.options.time_limit is None and self.options.stamp_zone is None
+        usual, unchanged = self.options.time_limit is None and self.options.stamp_zone is None, 0
         for found in scan(self.directory, self.leads):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
@@ -208,8 +208,13 @@ class _Ingest:
                 self.summary.problems.append(RunProblem(self.directory / found.path, replace(found, path="")))
                 continue
             alone = known.get(path)
+            # The usual case, in which nothing else is asked: missing runs have no signature.
             if usual and alone is not None and alone.signature == found.signature and path not in shared:
-                self.leave({path: known.pop(path)})  # as nearly all are
+                del known[path]
+                if alone.removed:
+                    self.summary.removed += 1
+                else:
+                    unchanged += 1
                 continue
             before = {at: known.pop(at) for at in (path, *shared.get(path, ())) if at in known}
             task = task_of(found, path, before, self.options.time_limit is not None, self.options.stamp_zone)
@@ -217,6 +222,7 @@ class _Ingest:
                 tasks.add(task)
             else:
                 self.leave(before)
+        self.summary.unchanged += unchanged
         return hidden
 
     def leave(self, known: Mapping[str, IndexedRun]) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from watchfiles import watch as changes_under
+from watchfiles._rust_notify import WatchfilesRustInternalError
+
 from spindb.disk.formats import recognise
 from spindb.errors import NotFoundError, SpindbError, UsageError
 from spindb.files import is_utf8
@@ -156,9 +159,6 @@ def _changed_paths(roots: Sequence[Path], stop: threading.Event) -> Iterator[lis
     Raises:
         SpindbError: the system can't watch that many directories.
     """
-    from watchfiles import watch as changes_under
-    from watchfiles._rust_notify import WatchfilesRustInternalError
-
     try:
         for batch in changes_under(
             *roots,

@@ -33,7 +33,7 @@ class Setup(NamedTuple):
     seconds: float
 
 
-def main() -> None:
+def serve_items() -> None:
     """Serve until the input ends."""
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anything prints is no result

@@ -177,7 +177,7 @@ class _Process:
                 raise SpindbError("interrupted")
             self._silent = False
             try:
-                command = command_of("spindb.ingest.worker")
+                command = command_of("spindb.ingest.worker", "serve_items")
                 process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
             except OSError as error:
                 raise _not_started(str(error.strerror or error)) from error

@@ -39,7 +39,7 @@ class ReadBack:
             return
         self._checked[kind] = shape
         try:
-            from spindb.play.readback import unplayable
+            from spindb.play.readback import unplayable  # here: whatever it raises must not stop the training
 
             found = unplayable(self._directory, path, env)
         except Exception as error:  # the save itself is complete

@@ -181,7 +181,7 @@ def save_twin(directory: Path, itr: int | None, module: Any, env: object, observ
     Returns:
         Why there is none, or None.
     """
-    from spindb.logger import tracing
+    from spindb.logger import tracing  # these two bring what plays: most trainings save no twin
     from spindb.play.readback import twin_deviates
 
     place = module_file(directory, itr)

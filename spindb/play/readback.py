@@ -16,12 +16,14 @@ from spindb.errors import EnvironmentBuildError, PlaybackError, PolicyError, Spi
 from spindb.play.actions import settle
 from spindb.play.arrays import Array
 from spindb.play.engine.problems import UnsupportedGraphError
+from spindb.play.engine.tensorflow_graph import pure_part
 from spindb.play.environments.build import build_environment
 from spindb.play.environments.chain import chain_of, wrapped
 from spindb.play.environments.of_snapshot import earlier_ways, state_of
 from spindb.play.environments.packages import is_of_gym
 from spindb.play.locate import Playable
 from spindb.play.policies import load_snapshot
+from spindb.play.policies.savedmodel import graph_bytes
 from spindb.play.policies.twin import policy_in
 from spindb.play.process_state import unchanged_process
 
@@ -115,9 +117,6 @@ def _check_tensorflow(playable: Playable, unsupported: UnsupportedGraphError) ->
     """A graph that numpy does not know plays by TensorFlow, where it does nothing but compute."""
     if "tensorflow" not in sys.modules:
         raise unsupported
-    from spindb.play.engine.tensorflow_graph import pure_part
-    from spindb.play.policies.savedmodel import graph_bytes
-
     save = playable.directory / playable.snapshot.path
     pure_part(save, graph_bytes(save), playable.snapshot.outputs.values())
 

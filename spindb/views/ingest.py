@@ -42,6 +42,7 @@ def summary_as_json(summary: Summary) -> dict[str, object]:
 
 def by_code(problems: Sequence[RunProblem]) -> Iterator[tuple[str, list[RunProblem]]]:
     """Problems by their code, the worst code first."""
+    # sorted() is stable: within a code problems stay in the order of their directories.
     ordered = sorted(problems, key=lambda found: rank(found.problem.code))
     for code, found in groupby(ordered, lambda found: found.problem.code):
         yield code, list(found)

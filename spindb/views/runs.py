@@ -47,7 +47,7 @@ class TableRequest(NamedTuple):
         return Query(question, tuple(columns), self.sort, self.limit, self.everything, self.offset, total)
 
 
-class Layout(NamedTuple):
+class ColumnLayout(NamedTuple):
     """Columns by name; which may be left out, the last first; and what all runs have in common, ``algo=ppo``."""
 
     columns: tuple[str, ...]
@@ -64,7 +64,7 @@ class RunsTable(NamedTuple):
 
     question: Question
     whole: Outline
-    layout: Layout
+    layout: ColumnLayout
     titles: Mapping[str, str]
     rows: Sequence[Mapping[str, object]]
     exact: frozenset[str]
@@ -93,7 +93,7 @@ def runs_table(connection: Connection, request: TableRequest, notice: Callable[[
     identity = ("id", "status", "root", "path", "updated")
     found = search(connection, request.query(question, identity, whole.total))
     if not found.rows:
-        return RunsTable(question, whole, Layout(()), {}, (), frozenset(), {})
+        return RunsTable(question, whole, ColumnLayout(()), {}, (), frozenset(), {})
     layout = _layout(connection, whole, request.columns)
     names = [name for name in layout.columns if name not in (CURVE, AGE)]
     # A second query: which columns there are follows from all runs that match, not from the page.
@@ -111,16 +111,18 @@ def chosen_columns(usual: Sequence[str], chosen: Sequence[str]) -> tuple[str, ..
     if not all(field.startswith(("+", "-")) for field in chosen):
         return tuple(chosen)
     removed = {field[1:] for field in chosen if field.startswith("-")}
+    # A field that is there already keeps its place: --columns +rows moves nothing.
     added = [field[1:] for field in chosen if field.startswith("+") and field[1:] not in usual]
     kept = [field for field in usual if field not in removed]
+    # Before the result, where a reader looks for what explains it.
     place = kept.index("Performance") if "Performance" in kept else len(kept)
     return (*kept[:place], *added, *kept[place:])
 
 
-def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> Layout:
+def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> ColumnLayout:
     """The usual columns for these runs: what identifies them, what varies among all of them, how they did."""
     if chosen and not chosen[0].startswith(("+", "-")):
-        return Layout(chosen_columns((), chosen))
+        return ColumnLayout(chosen_columns((), chosen))
     common: list[str] = []
     identity = ["id", "name"]
     for name in ("algo", "env"):
@@ -128,6 +130,7 @@ def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> La
             identity.append(name)
         elif whole.total > 1 and whole.common[name] is not None:
             common.append(f"{name}={whole.common[name]}")
+    # Left out only where no run has one: several runs of one seed are worth seeing.
     seeds = ["seed"] if whole.common.get("seed", 0) is not None else []
     keys = varying_keys(connection, whole.ids)
     varying = [row.key for row in keys if len(row.values) > 1 and row.key not in _NOT_VARYING and not row.opaque]
@@ -136,7 +139,9 @@ def _layout(connection: Connection, whole: Outline, chosen: Sequence[str]) -> La
     # The last is left out first; the first hyperparameter, which varies most, is kept.
     droppable = [AGE, *varying[1:3], "rows", *varying[3:]]
     named = {field.lstrip("+") for field in chosen}
-    return Layout(columns, tuple(name for name in droppable if name in columns and name not in named), tuple(common))
+    return ColumnLayout(
+        columns, tuple(name for name in droppable if name in columns and name not in named), tuple(common)
+    )
 
 
 def _hyperparameters(question: Question, names: Sequence[str]) -> frozenset[str]:
@@ -147,6 +152,7 @@ def _hyperparameters(question: Question, names: Sequence[str]) -> frozenset[str]
 
 def _computed(connection: Connection, found: Result, columns: Sequence[str]) -> list[dict[str, object]]:
     """What no field holds: the shortest names that differ; the curve, or the status where there is none; the age."""
+    # Series are the largest values in the database: they are read only where the column is shown.
     curves = performance_curves(connection, [row[0] for row in found.rows]) if CURVE in columns else {}
     names = shortest_names([os.path.normpath(os.path.join(root, path)) for _, _, root, path, _ in found.rows])
     moment = now()

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from spindb.analysis.curves import Line, counted
@@ -120,8 +121,6 @@ def _draw_line(axes: Axes, line: Line, look: dict[str, Any]) -> None:
 
 
 def _legend(figure: Figure, panels: Sequence[Panel], looks: dict[str, dict[str, Any]], note: str) -> None:
-    from matplotlib.lines import Line2D
-
     handles = []
     for label, look in list(looks.items())[:_MAX_LEGEND]:
         own = [line for panel in panels for line in panel.lines if line.label == label]
@@ -359,7 +358,7 @@ def display(figure: Figure) -> None:
         UsageError: no toolkit for windows works here.
     """
     try:
-        from matplotlib import pyplot
+        from matplotlib import pyplot  # chooses a toolkit for windows, which files do without
 
         manager = pyplot.figure().canvas.manager
     except ImportError as error:

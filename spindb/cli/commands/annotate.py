@@ -177,4 +177,4 @@ def remove(
     elif undo:
         handlers.annotate.undo_removal(database(ctx, db), words)
     else:
-        handlers.annotate.remove_runs(selection(ctx, db, words, everything), yes=yes or old_yes)
+        handlers.annotate.remove_selected(selection(ctx, db, words, everything), yes=yes or old_yes)

@@ -68,7 +68,7 @@ def copy(
 
     spindb db copy spindb.db postgresql+psycopg://you@server/lab
     """
-    handlers.db.copy_all(source, target)
+    handlers.db.copy_database(source, target)
 
 
 @db_app.command("rebuild")
@@ -107,4 +107,4 @@ def restore(
 
     spindb db restore annotations.yaml
     """
-    handlers.db.restore_dump(database(ctx, db), path)
+    handlers.db.restore_database(database(ctx, db), path)

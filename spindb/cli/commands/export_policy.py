@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from spindb.cli import handlers
 from spindb.cli import play_options as typed
 from spindb.cli.options import Db, Run, database
 from spindb.cli.play_options import EnvironmentFlags
 from spindb.errors import UsageError
-from spindb.extras import require_extra
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,6 @@ def export_policy(
         raise UsageError("name one form: --onnx or --npz")
     if not with_wrappers and (env or env_factory or imports or contact_forces):
         raise UsageError("--env, --env-factory, --import and --contact-forces are for --with-wrappers")
-    with require_extra():
-        from spindb.cli.playing.export import PolicyExport, export
     flags = EnvironmentFlags(env, env_factory, imports, action=action, contact_forces=contact_forces)
-    export(PolicyExport(run, itr, onnx, with_wrappers, flags, out), database(ctx, db))
+    asked = handlers.playing.export.PolicyExport(run, itr, onnx, with_wrappers, flags, out)
+    handlers.playing.export.export_saved_policy(asked, database(ctx, db))

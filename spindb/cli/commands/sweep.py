@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from spindb.cli import handlers
 from spindb.cli import play_options as typed
 from spindb.cli.options import Db, Everything, FilterWords, database
 from spindb.cli.play_options import EnvironmentFlags
-from spindb.extras import require_extra
 
 
 def register(app: typer.Typer) -> None:
@@ -40,9 +40,9 @@ def sweep(
 
     spindb sweep 'env=Hopper-v2 algo=sac' -n 20 -d --out sweep.png
     """
-    with require_extra():
-        from spindb.cli.playing.options import play_options
-        from spindb.cli.playing.sweep import Sweep, evaluate_snapshots
     flags = EnvironmentFlags(env, env_factory, imports, trust, action, without_wrappers, contact_forces)
-    options = play_options(flags, episodes=episodes, length=length, deterministic=deterministic, seed=seed)
-    evaluate_snapshots(Sweep(words, everything, options, jobs, out, database(ctx, db)))
+    options = handlers.playing.options.play_options(
+        flags, episodes=episodes, length=length, deterministic=deterministic, seed=seed
+    )
+    asked = handlers.playing.sweep.Sweep(words, everything, options, jobs, out, database(ctx, db))
+    handlers.playing.sweep.evaluate_snapshots(asked)

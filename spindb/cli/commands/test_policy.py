@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from spindb.cli import handlers
 from spindb.cli import play_options as typed
 from spindb.cli.options import AsJson, Db, Debug, database
 from spindb.cli.play_options import EnvironmentFlags
-from spindb.extras import require_extra
 
 
 def register(app: typer.Typer) -> None:
@@ -52,14 +52,15 @@ def test_policy(
 
     spindb test-policy 42 --env-factory my_envs:make
     """
-    with require_extra():
-        from spindb.cli.playing.episodes import Outputs, play
-        from spindb.cli.playing.options import play_options, play_request, run_named
-    ref = run_named(run, run_id)
+    ref = handlers.playing.options.run_named(run, run_id)
     flags = EnvironmentFlags(env, env_factory, imports, trust, action, without_wrappers, contact_forces)
-    options = play_options(
+    options = handlers.playing.options.play_options(
         flags, episodes=episodes, length=length, deterministic=deterministic, seed=seed, engine=engine
     )
     location, shown = database(ctx, db), not norender
-    request = play_request(ref, itr, options, location, video=video is not None, shown=shown, replay=faithful)
-    play(request, Outputs(values, gamma, video, captions, keep, as_json))
+    request = handlers.playing.options.play_request(
+        ref, itr, options, location, video=video is not None, shown=shown, replay=faithful
+    )
+    handlers.playing.episodes.play(
+        request, handlers.playing.episodes.Outputs(values, gamma, video, captions, keep, as_json)
+    )

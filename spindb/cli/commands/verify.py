@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from spindb.cli import handlers
 from spindb.cli import play_options as typed
 from spindb.cli.options import AsJson, Db, Everything, FilterWords, database
 from spindb.cli.play_options import LATEST, EnvironmentFlags
 from spindb.errors import UsageError
-from spindb.extras import require_extra
 
 
 def register(app: typer.Typer) -> None:
@@ -52,13 +52,12 @@ def verify(
         raise UsageError("--check and --statement exclude each other")
     if all_snapshots and itr != LATEST:
         raise UsageError("--itr and --all-snapshots exclude each other")
-    with require_extra():
-        from spindb.cli.playing.options import play_options
-        from spindb.cli.playing.verify import How, Which, check_statement, verify_plan, verify_snapshots
     flags = EnvironmentFlags(env, env_factory, imports, trust, action, without_wrappers, contact_forces)
-    how = How(verify_plan(play_options(flags, seed=seed), episodes, most, strict), jobs, database(ctx, db), as_json)
-    which = Which(words, itr, all_snapshots, everything)
+    work = handlers.playing.verify
+    plan = work.verify_plan(handlers.playing.options.play_options(flags, seed=seed), episodes, most, strict)
+    how = work.How(plan, jobs, database(ctx, db), as_json)
+    which = work.Which(words, itr, all_snapshots, everything)
     if check is not None:
-        check_statement(which, check, how)
+        work.check_statement(which, check, how)
     else:
-        verify_snapshots(which, how, again=again, statement=statement)
+        work.verify_snapshots(which, how, again=again, statement=statement)

@@ -1,8 +1,8 @@
-"""What each command does once its options are read: a module for each module of `spindb.cli.commands`, and `access`.
+"""What each command does once its options are read: a module for each of `spindb.cli.commands`, and what they share.
 
 A module of `commands` holds options and help alone, a module here imports at its top what the work needs: SQLAlchemy
 takes a quarter of a second, which neither help nor completion should pay. So a module here is imported when a command
-first names it, as ``handlers.runs``.
+first names it, as ``handlers.runs``; ``handlers.playing`` is `spindb.cli.playing`, of the commands that play.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spindb.cli import playing as playing
     from spindb.cli.handlers import access as access
     from spindb.cli.handlers import annotate as annotate
     from spindb.cli.handlers import best as best
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from spindb.cli.handlers import doctor as doctor
     from spindb.cli.handlers import du as du
     from spindb.cli.handlers import export as export
+    from spindb.cli.handlers import figures as figures
     from spindb.cli.handlers import ingest as ingest
     from spindb.cli.handlers import params as params
     from spindb.cli.handlers import plot as plot
@@ -37,4 +39,4 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> ModuleType:
     if name.startswith("_"):
         raise AttributeError(name)
-    return import_module(f"spindb.cli.handlers.{name}")
+    return import_module("spindb.cli.playing" if name == "playing" else f"spindb.cli.handlers.{name}")

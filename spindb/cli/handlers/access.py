@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from spindb.cli.options import Selection, words_of
 from spindb.cli.terminal.door import say
-from spindb.errors import NotFoundError
 from spindb.index.database.connect import connected
 from spindb.index.query.runs import RunInfo, find_run
 from spindb.index.query.selection import selected
@@ -51,13 +50,3 @@ def run_of(connection: Connection, word: str) -> RunInfo:
     if found.note:
         say(found.note)
     return found
-
-
-def require_runs(ids: Sequence[int], words: Sequence[str]) -> None:
-    """Refuse a filter that no run matches.
-
-    Raises:
-        NotFoundError: it is such.
-    """
-    if not ids:
-        raise NotFoundError("no run matches", hint=f"spindb runs {' '.join(map(repr, words))} says why")

@@ -135,7 +135,7 @@ def set_archived(selection: Selection, archived: bool, *, dry_run: bool) -> None
         say(f"note: copies of these runs stay hidden with them: {shown} (to keep one in view: spindb unarchive)")
 
 
-def remove_runs(selection: Selection, *, yes: bool) -> None:
+def remove_selected(selection: Selection, *, yes: bool) -> None:
     """Remove runs from the index, with `yes` without asking.
 
     Raises:

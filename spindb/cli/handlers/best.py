@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from spindb.cli.handlers.access import require_runs, selected_runs
-from spindb.cli.options import Selection
+from spindb.cli.handlers.access import selected_runs
+from spindb.cli.options import Selection, require_runs
 from spindb.cli.terminal.data import Format, print_records
 from spindb.cli.terminal.evaluations import print_evaluations
 from spindb.cli.terminal.tables import echo, say, show

@@ -9,6 +9,10 @@ from spindb.cli.terminal.rankings import print_comparison, warn
 from spindb.cli.terminal.tables import say
 from spindb.extras import require_extra
 
+with require_extra():  # numpy and scipy: part of an extra
+    from spindb.analysis.compare import compare as compare_settings
+    from spindb.views.comparison import comparison_as_json, comparison_as_records
+
 
 def print_comparison_of(selection: Selection, ranking: Ranking, chosen: Format) -> None:
     """Print the ranking, and what a reader should know of it.
@@ -16,9 +20,6 @@ def print_comparison_of(selection: Selection, ranking: Ranking, chosen: Format) 
     Raises:
         FilterError: an unknown metric or field; UsageError: an unknown summary; MissingExtraError: no numpy or scipy.
     """
-    with require_extra():  # numpy and scipy: part of an extra
-        from spindb.analysis.compare import compare as compare_settings
-        from spindb.views.comparison import comparison_as_json, comparison_as_records
     with selected_runs(selection) as (connection, ids):
         found = compare_settings(
             connection, ids, ranking.metric, ranking.summary, ranking.group_by, lower=ranking.lower

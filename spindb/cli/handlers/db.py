@@ -112,7 +112,7 @@ def back_up_file(location: str, out: Path | None) -> None:
     say(f"written to {place}")
 
 
-def copy_all(source: str, target: str) -> None:
+def copy_database(source: str, target: str) -> None:
     """Copy a whole database into another.
 
     Raises:
@@ -160,7 +160,7 @@ def write_dump(location: str, out: Path | None) -> None:
         say(f"written to {out}")
 
 
-def restore_dump(location: str, path: Path) -> None:
+def restore_database(location: str, path: Path) -> None:
     """Put back what a dump holds.
 
     Raises:

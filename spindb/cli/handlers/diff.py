@@ -44,6 +44,7 @@ def _several(connection: Connection, words: Sequence[str]) -> list[RunInfo]:
         UsageError: there are fewer than two.
     """
     named = references(connection, words, notice=say)
+    # Words that name runs keep their order, which is that of the columns; a filter has none of its own.
     ids = run_ids(connection, " ".join(words)) if named is None else named
     found = [run_by_id(connection, run_id) for run_id in ids]
     if len(found) < 2:

@@ -57,8 +57,10 @@ def _copy(usage: Usage) -> str:
 
 def _print_commands(found: Sequence[Usage], kind: Removable) -> None:
     """A line of shell for each path on this machine."""
+    # Only paths of this machine: the same path may be another directory here.
     paths = list(removable([usage for usage in found if usage.here], kind))
     for path, _ in paths:
+        # `--` and quotes: a directory may be called -rf, or hold blanks, and the line is piped into a shell.
         echo(f"rm -r -- {shlex.quote(str(path))}")
     elsewhere = len(list(removable([usage for usage in found if not usage.here], kind)))
     if elsewhere:

@@ -97,13 +97,9 @@ class _Progress:
     def __enter__(self) -> _Progress:
         if os.isatty(2):
             # rich takes 40 ms to import, for nothing where stderr is a file.
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from spindb.cli.terminal.bars import ingest_bar
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task("looking for runs", total=None)
+            self._bar, self._task = ingest_bar()
         return self
 
     def update(self, done: int, total: int) -> None:

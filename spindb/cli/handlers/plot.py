@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection
 
+from spindb.analysis.drawing.panels import Panel, PlotSpec, arranged
 from spindb.analysis.drawing.size import figure_size
+from spindb.cli import handlers
 from spindb.cli.handlers.access import Ranking, selected_runs
 from spindb.cli.options import Selection
 from spindb.cli.terminal.door import colourful, echo_block
@@ -23,9 +25,7 @@ from spindb.views.results import results_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from spindb.analysis.drawing.panels import Panel, PlotSpec
-
-# numpy, matplotlib and uniplot belong to an extra and take up to a second to import: functions load what they need.
+# matplotlib and uniplot belong to an extra and take up to a second to import: what draws is loaded where it is needed.
 
 _PLAIN_WIDTH = 80
 
@@ -63,8 +63,6 @@ def plot_curves(
     Raises:
         FilterError: an unknown metric or field; UsageError: nothing to draw; NotFoundError: no run is selected.
     """
-    with require_extra():
-        from spindb.analysis.drawing.panels import PlotSpec, arranged
     # Before the database is asked: a mistyped size needs no second of work.
     inches = figure_size(output.size)
     spec = PlotSpec(*lines)
@@ -75,9 +73,8 @@ def plot_curves(
     if output.path is None and (output.as_text or not _has_display()):
         _draw_text(found.panels, spec, output)
         return
-    with require_extra():
-        from spindb.analysis.drawing.plots import draw_curves
-    _deliver(draw_curves(found.panels, spec.note, log_x=output.log_x, log_y=output.log_y, size=inches), output)
+    plots = handlers.figures.plots
+    _deliver(plots.draw_curves(found.panels, spec.note, log_x=output.log_x, log_y=output.log_y, size=inches), output)
 
 
 def plot_results(
@@ -99,16 +96,15 @@ def plot_results(
         ids = _within(connection, ids, *directories)
         if output.path is None and not _has_display():
             raise UsageError("there is no display here", hint="--out scatter.png")
-        with require_extra():
-            from spindb.analysis.drawing.plots import draw_parallel, draw_scatter
+        plots = handlers.figures.plots
         found = results_of(connection, ids, fields, ranking.metric, ranking.summary, lower=ranking.lower)
     for note in found.notes:
         say(note)
     if is_scatter:
         pairs = [(row[0], value) for row, value in zip(found.rows, found.values, strict=True)]
-        figure = draw_scatter(pairs, fields[0], found.title, log_x=output.log_x, log_y=output.log_y)
+        figure = plots.draw_scatter(pairs, fields[0], found.title, log_x=output.log_x, log_y=output.log_y)
     else:
-        figure = draw_parallel(fields, found.rows, found.values, found.title, lower=ranking.lower)
+        figure = plots.draw_parallel(fields, found.rows, found.values, found.title, lower=ranking.lower)
     _deliver(figure, output)
 
 
@@ -143,10 +139,9 @@ def _draw_text(panels: Sequence[Panel], spec: PlotSpec, output: PlotOutput) -> N
 
 
 def _deliver(figure: Figure, output: PlotOutput) -> None:
-    from spindb.analysis.drawing.plots import display, save_figure
-
+    plots = handlers.figures.plots
     if output.path is None:
-        display(figure)
+        plots.display(figure)
     else:
-        save_figure(figure, output.path, output.dpi)
+        plots.save_figure(figure, output.path, output.dpi)
         say(f"written to {output.path}")

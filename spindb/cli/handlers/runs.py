@@ -15,7 +15,7 @@ from spindb.cli.terminal.door import echo_block, say
 from spindb.cli.terminal.tables import CUT, is_numeric, table, terminal_width
 from spindb.errors import UsageError
 from spindb.index.database.connect import connected
-from spindb.index.query.outline import words_of as words_of_hidden
+from spindb.index.query.outline import words_of_hidden
 from spindb.index.query.problems import unknown_codes
 from spindb.index.query.question import everything
 from spindb.index.query.search import count, explain
@@ -42,6 +42,7 @@ def list_runs(selection: Selection, columns: RunColumns, chosen: Format, *, watc
     Raises:
         FilterError: the filter can't be read; UsageError: the options don't fit together.
     """
+    # In a pipe all runs are printed: a program that counts lines must not get a page.
     pages = chosen == "text" and terminal_width() is not None
     if columns.page > 1 and not columns.limit and not pages:
         raise UsageError("--page needs --limit: how many runs a page has")
@@ -68,6 +69,7 @@ def list_runs(selection: Selection, columns: RunColumns, chosen: Format, *, watc
 
 def _print_data(request: TableRequest, location: str, chosen: Format) -> None:
     with connected(location) as connection:
+        # Where only ids are printed only ids are read: each further column may take a join.
         result = runs_data(connection, request._replace(columns=("id",)) if chosen == "ids" else request, say)
     for line in _meanings(result.meaning):
         say(line)
@@ -86,17 +88,16 @@ def _watch(request: TableRequest, location: str) -> None:
     if terminal_width() is None:
         raise UsageError("--watch needs a terminal", hint="spindb ingest --watch follows training; --json prints data")
     # rich takes 40 ms to import, a sixth of what the table itself takes.
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+    from spindb.cli.terminal.bars import Screen
 
-    console = Console(highlight=False)
-    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+    with Screen() as screen:
         while True:
-            fitting = request._replace(limit=min(request.limit or _PAGE, max(1, console.size.height - 5)))
-            text, below = _listing(fitting, location, console.size.width)
+            width, height = screen.size
+            # Five lines are left for the title, the rule, the notes below the table and the clock.
+            fitting = request._replace(limit=min(request.limit or _PAGE, max(1, height - 5)))
+            text, below = _listing(fitting, location, width)
             lines = [text, *below, f"{datetime.now():%H:%M:%S}  Ctrl-C ends"]
-            live.update(Text.from_ansi("\n".join(lines)), refresh=True)
+            screen.show("\n".join(lines))
             time.sleep(_REFRESH_SECONDS)
 
 
@@ -163,6 +164,7 @@ def _why_empty(connection: Connection, request: TableRequest, found: RunsTable) 
     text = question.text
     if whole.total:
         return [f"no page {request.offset // (request.limit or 1) + 1}: {whole.total} runs match"]
+    # Hidden runs are named before the filter is explained: most often they are what was looked for.
     if whole.hidden:
         first = f"no run matches {text!r}" if text else "no runs to show"
         return [first, f"{words_of_hidden(whole.hidden)} not shown: --all"]

@@ -26,6 +26,7 @@ def print_path(location: str, word: str, itr: int | None) -> None:
         place = found.files
         if itr is not None:
             place = found.directory / pick_snapshot(snapshots_of(connection, found.id), itr, found.directory).path
+    # Checked here: a shell that changes into a path that is gone gives an error that does not say which run it was.
     if not os.path.exists(place):
         raise NotFoundError(f"run {found.id} was at {place} on {found.host}, and is not there now")
     echo_path(str(place))

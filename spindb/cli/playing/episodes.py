@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spindb.cli.playing.report import announce_session, announce_snapshot, rollout_as_dict, say_verdict, write_values
+from spindb.cli import playing
+from spindb.cli.playing.report import announce_session, announce_snapshot, rollout_as_dict, say_verdict
 from spindb.cli.terminal.door import say_log
 from spindb.cli.terminal.progress import print_line, so_far
 from spindb.cli.terminal.tables import print_json, say
@@ -83,7 +84,10 @@ def _roll_out(session: Session, request: PlayRequest, outputs: Outputs) -> Rollo
         traces: list[Trace] = [*recorders, *([trace] if trace else []), *lines]
         rollout = session.roll_out(render=request.render == "human", write=write, traces=traces)
     if trace is not None and outputs.values is not None:
-        write_values(trace, outputs.values)
+        if outputs.values.suffix == ".csv":
+            trace.write_csv(outputs.values)
+        else:
+            playing.figures.draw_values(trace, outputs.values)
         say(f"explained variance of {trace.kind}: {trace.explained_variance:.3g}; written to {outputs.values}")
     return rollout
 

@@ -44,7 +44,7 @@ class _Form:
     place: Path
 
 
-def export(asked: PolicyExport, database: str) -> None:
+def export_saved_policy(asked: PolicyExport, database: str) -> None:
     """Write the policy.
 
     Raises:

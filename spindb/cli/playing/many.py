@@ -53,6 +53,8 @@ def evaluate_over_processes(
                     failures.append((str(playable.directory / playable.snapshot.path), result))
                     continue
                 assert playable.run_id is not None
+                # Recorded one by one, in this process: a sweep that is interrupted keeps what was played, and workers
+                # need no database.
                 record(result, playable.run_id, location)
                 keep(playable, result)
         except KeyboardInterrupt:

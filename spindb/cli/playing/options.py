@@ -33,6 +33,8 @@ def play_request(
     if itr < LATEST:
         raise UsageError(f"--itr {itr}: a snapshot's number is 0 or more; -1 means the latest")
     render: Render = "rgb_array" if video else "human" if shown else None
+    # A replay takes all of these from the saved state; silently ignoring one would claim a return that was not played
+    # so.
     chosen = options.env or options.seed is not None or render is not None or options.engine == "numpy"
     if replay and chosen:
         raise UsageError(

@@ -1,18 +1,12 @@
-"""What test-policy says of a snapshot, of the environment it is played in, and of what was played.
-
-Drawing takes the analysis extra, and a second: it is imported where values are drawn.
-"""
+"""What test-policy says of a snapshot, of the environment it is played in, and of what was played."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from spindb.cli.terminal.tables import plural, say
-from spindb.extras import require_extra
+from spindb.cli.terminal.tables import say
 from spindb.play.locate import Playable
 from spindb.play.rollouts.rollout import Rollout
-from spindb.play.rollouts.value_trace import ValueTrace
 from spindb.play.session import Session
 from spindb.play.verify.playing import compared
 from spindb.play.verify.words import as_dict, line_of
@@ -29,6 +23,7 @@ def announce_snapshot(playable: Playable, *, latest: bool) -> None:
         say(f"warning: this run was ingested on {playable.elsewhere}: what is played lies at the same place here")
     if snapshot.stale:
         say(f"warning: this snapshot is stale: {snapshot.stale}")
+    # Without --itr people expect the latest save: that a later one exists and can't be loaded must not pass unsaid.
     for other in playable.beside:
         if latest and other.unloadable and (other.itr or 0) > (snapshot.itr or 0):
             say(f"warning: {other.path} is later and can't be loaded: {other.unloadable}")
@@ -60,20 +55,6 @@ def say_verdict(session: Session, rollout: Rollout) -> Verdict | None:
     verdict = compared(session, rollout)
     say(line_of(verdict))
     return None if verdict.word == CANT_TELL else verdict
-
-
-def write_values(trace: ValueTrace, path: Path) -> None:
-    """As a table, or as a picture of predicted against realised."""
-    if path.suffix == ".csv":
-        trace.write_csv(path)
-        return
-    with require_extra():
-        from spindb.analysis.drawing.plots import draw_agreement, save_figure
-    pairs = [(point.predicted, point.realised) for point in trace.points]
-    steps = f"n={len(pairs)} steps of {plural(trace.episodes, 'episode')}"
-    title = f"explained variance {trace.explained_variance:.3g}, {steps}"
-    axes = f"predicted {trace.kind.upper()}", f"realised return (γ={trace.gamma:g})"
-    save_figure(draw_agreement(pairs, *axes, title), path)
 
 
 def rollout_as_dict(

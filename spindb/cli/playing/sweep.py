@@ -1,7 +1,4 @@
-"""Every snapshot of some runs evaluated, as ``spindb sweep`` does it.
-
-Drawing takes the analysis extra, and a second: it is imported where returns are drawn.
-"""
+"""Every snapshot of some runs evaluated, as ``spindb sweep`` does it."""
 
 from __future__ import annotations
 
@@ -10,17 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import typer
 
+from spindb.cli import playing
 from spindb.cli.options import require_runs, words_of
 from spindb.cli.playing.many import Evaluations, evaluate_over_processes
 from spindb.cli.terminal.evaluations import print_evaluations
 from spindb.cli.terminal.tables import plural, say
-from spindb.extras import require_extra
 from spindb.index.database.connect import connected
 from spindb.index.query.selection import selected
-from spindb.index.read.evaluations import Evaluated
 from spindb.play.locate import Playable
 from spindb.play.request import PlayOptions
 from spindb.play.session import evaluate
@@ -52,15 +47,18 @@ def evaluate_snapshots(sweep: Sweep) -> None:
     with connected(sweep.database) as connection:
         ids = selected(connection, words_of(sweep.words), everything=sweep.everything, notice=say)
         require_runs(ids, sweep.words)
+        # The connection is closed before anything is played, which may take hours: an open one would hold back the
+        # database's clean-up all the while.
         plan = plan_sweep(connection, ids, sweep.options)
     count = plural(len(plan.waiting) + plan.done, "snapshot")
     say(f"{count} of {plural(len(ids), 'run')}, {plan.done} evaluated so already")
     found = _evaluate(plan, sweep.options, sweep.jobs, sweep.database)
     with connected(sweep.database) as connection:
+        # Read back, and not gathered on the way: those that were evaluated before belong to the table, too.
         rows = evaluated_with(connection, ids, sweep.options)
     print_evaluations(rows)
     if sweep.out is not None and rows:
-        _plot(rows, sweep.out, sweep.options)
+        playing.figures.draw_returns(rows, sweep.out, sweep.options)
     _end(found)
 
 
@@ -70,6 +68,7 @@ def _evaluate(plan: SweepPlan, options: PlayOptions, jobs: int | None, location:
 
     def note_limit(_: Playable, found: Evaluation) -> None:
         for one in found.episodes:
+            # The longest of such episodes is the environment's own limit.
             if one.ending == "truncated" and one.length < options.length:
                 name = found.env_id or "the environment"
                 ends[name] = max(ends.get(name, 0), one.length)
@@ -89,28 +88,3 @@ def _end(found: Evaluations) -> None:
         raise KeyboardInterrupt
     if found.failures:
         raise typer.Exit(1)
-
-
-def _plot(rows: list[Evaluated], out: Path, options: PlayOptions) -> None:
-    """Return over itr, a line per run, its band the standard error over episodes."""
-    with require_extra():
-        from spindb.analysis.curves import Line
-        from spindb.analysis.drawing.panels import Panel
-        from spindb.analysis.drawing.plots import draw_curves, save_figure
-    lines = []
-    for run_id in dict.fromkeys(e.run_id for e in rows):
-        own = sorted((e for e in rows if e.run_id == run_id and e.itr is not None), key=lambda e: e.itr or 0)
-        if own:
-            x, y = np.array([float(e.itr or 0) for e in own]), np.array([e.mean_return for e in own])
-            half = np.array([e.standard_error or 0.0 for e in own])
-            count = np.array([float(e.episodes) for e in own])
-            lines.append(Line(f"{run_id} {own[0].name}", x, y, y - half, y + half, count))
-    if not lines:
-        say("nothing to plot: no numbered snapshot")
-        return
-    panel = Panel("", "itr", "return", tuple(lines))
-    action = "deterministic" if options.deterministic else "drawn"
-    save_figure(
-        draw_curves([panel], f"mean of {options.episodes} episodes, actions {action}, band: standard error"), out
-    )
-    say(f"written to {out}")

@@ -21,7 +21,7 @@ from spindb.index.query.selection import selected
 from spindb.index.read.verdicts import StoredVerdict
 from spindb.play.locate import Playable, policy_digest
 from spindb.play.request import PlayOptions
-from spindb.play.verify.playing import VerifyPlan, verify
+from spindb.play.verify.playing import VerifyPlan, verify_snapshot
 from spindb.play.verify.selection import Candidate, candidates, known_verdicts
 from spindb.play.verify.statement import (
     StatementEntry,
@@ -69,6 +69,7 @@ def verify_snapshots(which: Which, how: How, *, again: bool, statement: Path | N
     chosen, runs, known = _selected(which, how, reuse=not again and statement is None)
     if not chosen:
         raise NotFoundError("no snapshot of these runs can be played", hint="spindb snapshots RUN says why")
+    # Played anew is only what has no verdict: a second call after an interrupt goes on where the first one ended.
     waiting = [one for one in chosen if one.key not in known]
     say(f"{plural(len(chosen), 'snapshot')} of {plural(runs, 'run')}, {len(known)} verified so already")
     results: Results = {}
@@ -84,6 +85,7 @@ def verify_snapshots(which: Which, how: How, *, again: bool, statement: Path | N
         write_statement(statement, [entry_as_dict(one.name, given) for one, given in played])
         say(f"written to {statement}")
     _report(rows, found.failures, as_json=how.as_json)
+    # After the report: what was played is recorded and shown before the command ends by the signal.
     if found.interrupted:
         active().left = "what was verified so far is recorded, the same command verifies the rest"
         raise KeyboardInterrupt
@@ -109,7 +111,7 @@ def _play(waiting: Sequence[Candidate], how: How, results: Results) -> Evaluatio
         assert playable.run_id is not None
         results[playable.run_id, playable.snapshot.path] = evaluation
 
-    task = partial(verify, plan=how.plan)
+    task = partial(verify_snapshot, plan=how.plan)
     return evaluate_over_processes([one.playable for one in waiting], task, how.jobs, how.location, keep)
 
 
@@ -201,6 +203,7 @@ def check_statement(which: Which, file: Path, how: How) -> None:
     """Repeat what a statement says, and compare."""
     stated = read_statement(file)
     by_digest: dict[str | None, Candidate] = {}
+    # By digest, not by path: the statement was written on another machine, where the run lay elsewhere.
     for one in _selected(replace(which, every=True), how, reuse=False)[0]:
         one.playable.follow_links()
         by_digest.setdefault(policy_digest(one.playable), one)
@@ -222,6 +225,7 @@ def _repeated(entry: StatementEntry, one: Candidate | None, how: How) -> _Repeat
         missing = f"no snapshot here has the weights of {entry.run}/{entry.snapshot}"
         return _Repeated(entry.run, entry.snapshot, None, False, False, [missing])
     options = replace(how.plan.options, seed=entry.seed)
+    # As many episodes as were stated, neither fewer nor more: only then equal draws give equal means.
     plan = replace(how.plan, options=options, first=entry.episodes, most=entry.episodes)
     results: Results = {}
     played = _play([one], replace(how, plan=plan), results)

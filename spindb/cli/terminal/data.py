@@ -22,6 +22,7 @@ def print_json(value: object) -> None:
 
 def print_json_rows(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A JSON list of one object per row on stdout, each written as it comes; as `print_json` prints it."""
+    # Written as rows come: a result of millions of rows is never held as one list.
     keys = distinct_keys(titles)
     with records_on_stdout() as file:
         before = "["

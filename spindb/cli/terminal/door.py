@@ -192,6 +192,7 @@ def open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
+            # os.open() takes the lowest free number, which is this one unless an earlier stream was closed as well.
             null = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             if null != number:
                 os.dup2(null, number)
@@ -216,6 +217,8 @@ def close_output() -> None:
 def discard_output() -> None:
     """After stdout failed: what waits for it goes nowhere, and the interpreter does not try again as it ends."""
     with contextlib.suppress(OSError, ValueError):
+        # Python flushes stdout once more when it ends: what is buffered must have somewhere to go, or that prints an
+        # error.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)

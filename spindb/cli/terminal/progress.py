@@ -22,18 +22,10 @@ def so_far(episodes: int) -> Iterator[list[Trace]]:
     if not os.isatty(2):
         yield []
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from spindb.cli.terminal.bars import episodes_bar  # rich takes 40 ms, for nothing where stderr is a file
 
-    columns = (
-        TextColumn("episodes"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
     # Lines on stdout must pass above it where stdout is the same terminal, and stay untouched where it is a file.
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=os.isatty(1)) as bar:
+    with episodes_bar(redirect=os.isatty(1)) as bar:
         yield [_SoFar(bar, bar.add_task("", total=episodes))]
 
 

@@ -51,7 +51,6 @@ def read_graph(data: bytes) -> dict[str, Node]:
 
 def _graph(data: bytes) -> dict[str, Node]:
     # GraphDef: 1 node, 2 library (FunctionDefLibrary: 1 function).
-    # GraphDef: 1 node, 2 library. FunctionDefLibrary: 1 function.
     nodes: dict[str, Node] = {}
     functions: dict[str, Function] = {}
     for number, value in wire.fields(data):
@@ -66,7 +65,6 @@ def _graph(data: bytes) -> dict[str, Node]:
 def _function(data: bytes) -> tuple[str, Function]:
     """A FunctionDef as its name and the function."""
     # FunctionDef: 1 signature (OpDef: 1 name, 2 input_arg, 3 output_arg, each with 1 name), 3 node_def, 4 ret (a map).
-    # FunctionDef: 1 signature, 3 node_def, 4 ret (a map). OpDef: 1 name, 2 input_arg, 3 output_arg. ArgDef: 1 name.
     name = ""
     arguments: list[str] = []
     outputs: list[str] = []
@@ -91,7 +89,6 @@ def _function(data: bytes) -> tuple[str, Function]:
 
 def _node(data: bytes) -> Node:
     # NodeDef: 1 name, 2 op, 3 input, 5 attr (a map: 1 key, 2 value).
-    # NodeDef: 1 name, 2 op, 3 input, 5 attr. A map entry is a message: 1 key, 2 value.
     name = op = ""
     inputs: list[str] = []
     attributes: dict[str, Any] = {}
@@ -116,7 +113,7 @@ def _attribute(data: bytes) -> Any:
         match number:
             case 1:  # list: of integers (3) or types (6); the others are not used
                 return [
-                    n for kind, item in wire.fields(wire.message(value)) if kind in (3, 6) for n in wire.numbers(item)
+                    n for kind, item in wire.fields(wire.message(value)) if kind in (3, 6) for n in wire.integers(item)
                 ]
             case 2:  # s, bytes
                 return wire.message(value)
@@ -125,9 +122,9 @@ def _attribute(data: bytes) -> Any:
             case 4:  # f
                 return struct.unpack("<f", wire.message(value))[0]
             case 5:  # b
-                return bool(wire.number(value))
+                return bool(wire.integer(value))
             case 6:  # type
-                return DTYPES.get(wire.number(value))
+                return DTYPES.get(wire.integer(value))
             case 7:  # shape; its field 3 is unknown_rank
                 message = wire.message(value)
                 unknown = any(n == 3 and item for n, item in wire.fields(message))
@@ -146,13 +143,12 @@ _LISTS = {5: "<f", 6: "<d"}
 def _constant(data: bytes) -> Constant:
     # TensorProto: 1 dtype, 2 tensor_shape, 4 tensor_content, 5 float_val, 6 double_val, 7 int_val, 8 string_val,
     # 10 int64_val, 11 bool_val.
-    # TensorProto: 1 dtype, 2 tensor_shape, 4 tensor_content, 7 int_val, 8 string_val, 10 int64_val, 11 bool_val.
     dtype, raw = "", b""
     shape: tuple[int, ...] = ()
     values: list[Any] = []
     for number, value in wire.fields(data):
         if number == 1:
-            dtype = DTYPES.get(wire.number(value), "")
+            dtype = DTYPES.get(wire.integer(value), "")
         elif number == 2:
             shape = shape_of(wire.message(value))
         elif number == 4:
@@ -160,7 +156,7 @@ def _constant(data: bytes) -> Constant:
         elif number in _LISTS:
             values += [item[0] for item in struct.iter_unpack(_LISTS[number], wire.message(value))]
         elif number in (7, 10, 11):
-            values += wire.numbers(value)
+            values += wire.integers(value)
         elif number == 8:
             values.append(wire.message(value))
     return Constant(dtype, shape, raw, tuple(values))

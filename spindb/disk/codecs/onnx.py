@@ -78,7 +78,6 @@ def read_onnx(data: bytes) -> Model:
         OnnxError: the bytes are not an ONNX model, are truncated, or need more than the file itself.
     """
     # ModelProto: 7 graph, 14 metadata_props (StringStringEntryProto: 1 key, 2 value), 25 functions.
-    # ModelProto: 7 graph, 14 metadata_props, 25 functions.
     graph, metadata = b"", {}
     try:
         for number, value in wire.fields(data):
@@ -100,7 +99,6 @@ def read_onnx(data: bytes) -> Model:
 
 def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
     # GraphProto: 1 node, 5 initializer, 11 input, 12 output (ValueInfoProto: 1 name), 15 sparse_initializer.
-    # GraphProto: 1 node, 5 initializer, 11 input, 12 output, 15 sparse_initializer.
     steps: list[Step] = []
     tensors: dict[str, Constant] = {}
     inputs: list[Input] = []
@@ -130,7 +128,6 @@ def _graph(data: bytes, metadata: Mapping[str, str]) -> Model:
 
 
 def _step(data: bytes) -> Step:
-    # NodeProto: 1 input, 2 output, 3 name, 4 op_type, 5 attribute, 7 domain.
     # NodeProto: 1 input, 2 output, 3 name, 4 op_type, 5 attribute, 7 domain.
     inputs: list[str] = []
     outputs: list[str] = []
@@ -182,7 +179,7 @@ def _attribute(data: bytes, op: str) -> tuple[str, Any]:
             case 7:  # floats
                 floats += [item[0] for item in struct.iter_unpack("<f", wire.message(value))]
             case 8:  # ints
-                numbers += wire.numbers(value)
+                numbers += wire.integers(value)
     if found is None and (floats or numbers):
         found = floats or numbers
     return name, found
@@ -192,26 +189,24 @@ def _tensor(data: bytes) -> tuple[str, Constant]:
     """The name of a tensor, and the tensor."""
     # TensorProto: 1 dims, 2 data_type, 4 float_data, 5 int32_data, 7 int64_data, 8 name, 9 raw_data, 10 double_data,
     # 11 uint64_data, 13 external_data, 14 data_location.
-    # TensorProto: 1 dims, 2 data_type, 5 int32_data, 7 int64_data, 8 name, 9 raw_data, 11 uint64_data, 13
-    # external_data, 14 data_location.
     name, dtype, raw = "", "", b""
     shape: list[int] = []
     values: list[Any] = []
     for number, value in wire.fields(data):
         if number == 1:
-            shape += wire.numbers(value)
+            shape += wire.integers(value)
         elif number == 2:
-            dtype = DTYPES.get(wire.number(value), "")
+            dtype = DTYPES.get(wire.integer(value), "")
         elif number in _LISTS:
             packed = wire.message(value)
             values += [item[0] for item in struct.iter_unpack(_LISTS[number], packed)]
         elif number in (5, 7, 11):
-            values += wire.numbers(value)
+            values += wire.integers(value)
         elif number == 8:
             name = _name(value)
         elif number == 9:
             raw = wire.message(value)
-        elif number == 13 or (number == 14 and wire.number(value) == _EXTERNAL):
+        elif number == 13 or (number == 14 and wire.integer(value) == _EXTERNAL):
             raise OnnxError(f"the values of {_shown(name) or 'a tensor'} lie in another file, which is not read")
     if len(shape) > limits.DIMENSIONS or any(length < 0 for length in shape):
         raise OnnxError(f"the tensor {_shown(name)} has a shape that no array has")
@@ -232,8 +227,6 @@ def _require_whole(name: str, dtype: str, shape: list[int], raw: bytes, count: i
 def _input(data: bytes) -> Input:
     # ValueInfoProto: 1 name, 2 type; TypeProto: 1 tensor_type; its Tensor: 1 elem_type, 2 shape; TensorShapeProto:
     # 1 dim, whose 1 is dim_value (its 2, dim_param, is a name: a length that is not known).
-    # ValueInfoProto: 1 name, 2 type. TypeProto: 1 tensor_type. Tensor: 1 elem_type, 2 shape. TensorShapeProto: 1
-    # dim. Dimension: 1 dim_value; 2 is a name, an open length.
     value = dict(wire.fields(data))
     kind = dict(wire.fields(wire.message(value.get(2))))
     tensor = dict(wire.fields(wire.message(kind.get(1))))
@@ -245,7 +238,7 @@ def _input(data: bytes) -> Input:
                 length = dict(wire.fields(wire.message(item))).get(1)
                 shape.append(length if isinstance(length, int) and length < 1 << 31 else -1)
     return Input(
-        _name(value.get(1)), DTYPES.get(wire.number(tensor.get(1)), ""), None if shape is None else tuple(shape)
+        _name(value.get(1)), DTYPES.get(wire.integer(tensor.get(1)), ""), None if shape is None else tuple(shape)
     )
 
 

@@ -76,7 +76,7 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
             raise ValueError(f"a number too long at byte {position}")
 
 
-def number(value: int | bytes | None) -> int:
+def integer(value: int | bytes | None) -> int:
     """The value as a number; None is 0, the default of proto3.
 
     Raises:
@@ -93,7 +93,7 @@ def signed(value: int | bytes | None) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
-def numbers(value: int | bytes) -> list[int]:
+def integers(value: int | bytes) -> list[int]:
     """A repeated number, packed or not."""
     if isinstance(value, int):
         return [signed(value)]

@@ -94,8 +94,6 @@ def read_signature(data: bytes) -> Signature:
 def _signature(meta_graph: bytes) -> Signature:
     # MetaGraphDef: 1 meta_info_def, 5 signature_def (a map of SignatureDef: 1 inputs, 2 outputs, maps of TensorInfo:
     # 1 name, 3 tensor_shape).
-    # MetaGraphDef: 1 meta_info_def, 5 signature_def (a map). SignatureDef: 1 inputs, 2 outputs (maps). TensorInfo:
-    # 1 name, 3 tensor_shape.
     version = None
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
@@ -160,8 +158,7 @@ def read_index(index: bytes) -> dict[str, Entry]:
 
 def _entry(fields: dict[int, int | bytes]) -> Entry:
     # BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size.
-    # BundleEntryProto: 1 dtype, 2 shape, 3 shard_id, 4 offset, 5 size.
-    dtype, shard, offset, size = (wire.number(fields.get(number)) for number in (1, 3, 4, 5))
+    dtype, shard, offset, size = (wire.integer(fields.get(number)) for number in (1, 3, 4, 5))
     return Entry(dtype, shape_of(wire.message(fields.get(2))), shard, offset, size)
 
 
@@ -172,7 +169,6 @@ def shape_of(message: bytes) -> tuple[int, ...]:
         ValueError: there are more than TensorFlow allows.
     """
     # TensorShapeProto: 2 dim, whose 1 is size.
-    # TensorShapeProto: 2 dim. Dim: 1 size.
     lengths = tuple(
         wire.signed(dict(wire.fields(wire.message(dim))).get(1)) for number, dim in wire.fields(message) if number == 2
     )

@@ -32,7 +32,7 @@ from spindb.disk.formats.snapshots import (
     policy_files,
 )
 from spindb.disk.lfs import LFS_REASON, is_lfs_pointer
-from spindb.disk.metricnames import performance_of, steps_of
+from spindb.disk.metricnames import performance_of, step_column_of
 from spindb.disk.run_directory import RunDirectory, bounded, listed, why_failed
 from spindb.disk.times import FileTimes, run_time, without_stamp
 from spindb.disk.told import longer_than, size_of, told_text
@@ -73,14 +73,16 @@ class SpinningUp:
     def is_save(self, name: str) -> bool:
         return is_save(name)
 
-    def watched(self, directory: str, names: Sequence[str]) -> Iterator[str]:
+    def watched(self, directory: str, names: Sequence[str]) -> list[str]:
+        found = []
         for name in names:
             if name in _TEXT_FILES or is_state(name) or _PROBLEM_FILE.match(name):
-                yield name
+                found.append(name)
             elif is_save(name):
-                yield name
+                found.append(name)
                 with suppress(OSError):
-                    yield from (f"{name}/{inside}" for inside in listed(f"{directory}/{name}")[0])
+                    found += [f"{name}/{inside}" for inside in listed(f"{directory}/{name}")[0]]
+        return found
 
     def snapshot_files(self, directory: str, snapshot: SnapshotRecord | None) -> SnapshotFiles:
         try:
@@ -116,7 +118,7 @@ class SpinningUp:
             env=env,
             rows=table.rows,
             axis=axis.name if axis else None,
-            steps=steps_of(table.columns),
+            steps=step_column_of(table.columns),
             performance=performance_of(table.columns),
             started_at=when.started_at,
             started_source=when.started_source,

@@ -51,7 +51,7 @@ def _listed(wrong: list[str]) -> str:
 
 
 def _wrong_cells(connection: Connection) -> list[str]:
-    from spindb.index.database.damage import wrong_cells
+    from spindb.index.database.damage import wrong_cells  # of damaged databases alone
 
     try:
         found = list(itertools.islice(wrong_cells(connection), _MAX_NAMED + 1))

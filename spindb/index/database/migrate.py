@@ -102,10 +102,10 @@ def _back_up_older(engine: Engine) -> None:
 
 
 def _run_migrations(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
+    from alembic import command  # half a second, when a schema changes and never else
+    from alembic import config as alembic_config
 
-    config = Config()
+    config = alembic_config.Config()
     attributes: dict[str, Any] = config.attributes
     attributes["connection"] = connection
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))

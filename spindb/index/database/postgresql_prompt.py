@@ -31,7 +31,7 @@ _FOR_ONE_STATEMENT = """
 @contextmanager
 def postgresql_answer(connection: Connection, text: str, seconds: float) -> Iterator[Answer]:
     """The answer to one statement; see `spindb.index.query.sql.ask`."""
-    statement = statements.read_statement(text)
+    statement = statements.read_sql_statement(text)
     connection.rollback()
     driver: Any = connection.connection.driver_connection
     try:

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,7 @@ class SQLite:
         return Path(file) if file else None
 
     def insert_rows(self, connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Any]) -> None:
+        columns, rows = _without_nulls(table, columns, rows)
         quoted = connection.dialect.identifier_preparer
         into = f"{quoted.format_table(table)} ({', '.join(map(quoted.quote, columns))})"
         places = ", ".join("?" * len(columns))
@@ -214,6 +216,22 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
+
+
+def _without_nulls(table: Table, columns: Sequence[str], rows: Sequence[Any]) -> tuple[Sequence[str], Sequence[Any]]:
+    """The same without columns that are NULL in every row, where NULL is what the column then gets.
+
+    To bind None, Python's sqlite3 looks for an adapter of its class, which takes longer than to bind a number.
+    """
+    null = {
+        place
+        for place, name in enumerate(columns)
+        if table.c[name].nullable and table.c[name].server_default is None and all(row[place] is None for row in rows)
+    }
+    kept = [place for place in range(len(columns)) if place not in null]
+    if len(kept) == len(columns) or len(kept) < 2:  # of one column `itemgetter` makes no tuples
+        return columns, rows
+    return [columns[place] for place in kept], list(map(itemgetter(*kept), rows))
 
 
 def _with_times(

@@ -62,7 +62,7 @@ class Statement(NamedTuple):
     operators: str
 
 
-def read_statement(text: str) -> Statement:
+def read_sql_statement(text: str) -> Statement:
     """What a statement names.
 
     Raises:

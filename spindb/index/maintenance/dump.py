@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import yaml
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -61,8 +62,6 @@ def dump(connection: Connection) -> str:
     Raises:
         ValueError: some of it can't be read.
     """
-    import yaml  # to dump and restore alone
-
     runs, roots, other = models.runs, models.roots, models.runs.alias("other")
     tables = (models.tags, models.notes, models.evaluations, models.superseded)
     added = [exists().where(t.c.run_id == runs.c.id) for t in tables]
@@ -188,8 +187,6 @@ def restore_dump(connection: Connection, text: str) -> Restored:
 
 
 def _parsed(text: str) -> Mapping[str, Any]:
-    import yaml  # to dump and restore alone
-
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -60,6 +60,8 @@ def outline(connection: Connection, filter: str | Question, *, everything: bool 
         if len(values) != 1:
             continue
         value = values.pop()
+        # A sample proves that values differ, never that all are equal: one run with another value is looked for in the
+        # whole.
         other = ask(runs.c.id).where(shown, column.is_distinct_from(value)).limit(1)
         if not sampled or connection.execute(other).first() is None:
             common[name] = value
@@ -73,6 +75,7 @@ def _hidden(connection: Connection, sql: SqlCondition, ask: Callable[..., Select
         return {}
     earlier: list[ColumnElement[bool]] = []
     counts: list[ColumnElement[int]] = []
+    # Each kind without those before it: an archived copy would be counted twice, and the sum would be wrong.
     for condition in kinds.values():
         counts.append(_how_many(and_(condition, *map(not_, earlier))))
         earlier.append(condition)
@@ -84,6 +87,6 @@ def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def words_of(hidden: Mapping[str, int]) -> str:
+def words_of_hidden(hidden: Mapping[str, int]) -> str:
     """What was left out, in words: ``3 copies, 2 archived``."""
     return ", ".join(f"{count} {'copy' if kind == 'copies' and count == 1 else kind}" for kind, count in hidden.items())

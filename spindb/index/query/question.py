@@ -36,6 +36,8 @@ def question(connection: Connection, filter: str | Question, *, everything: bool
     Raises:
         FilterError: it can't be read or names something unknown.
     """
+    # Callers that ask several times hand the question on: parsing is cheap, but each analysis reads the names of
+    # metrics and keys from the database.
     if isinstance(filter, Question):
         return filter
     tree = saved.expanded(connection, language.parse(filter))

@@ -99,14 +99,17 @@ def _by_name(connection: Connection, name: str) -> RunInfo:
     found, exact = named(connection, name)
     if len(found) == 1:
         return found[0]
+    # Several begin so, or none does: a directory of exactly that name is meant before any of them.
     if not exact and os.path.isdir(name):
         here = run_at(connection, Path(name))
         if here is not None:
             return replace(here, note=f"no run is called {name!r}: the run in the directory {name} is used")
     if found:
         raise _several(f"{name!r} means", found)
+    # Of all names, hidden runs too: a run that was archived is named by people who remember it.
     near = nearest(name, (str(known) for known in connection.execute(select(runs.c.name).distinct()).scalars()))
     hint = f"did you mean {' or '.join(near)}?" if near else "spindb runs lists what there is"
+    # A directory of that name that is not indexed explains the failure better than names that are spelled alike.
     if os.path.isdir(name):
         hint = f"the directory {name} is not in the database: spindb ingest {name}"
     raise NotFoundError(f"no run is called {name!r}", hint=hint)
@@ -149,6 +152,7 @@ def run_by_id(connection: Connection, run_id: int) -> RunInfo:
     Raises:
         NotFoundError: there is none, or it was removed; the ids that exist are given.
     """
+    # Ids are typed: one that the column can't hold is unknown, and must not become an error of the driver.
     found = _select(connection, runs.c.id == run_id) if run_id <= LARGEST else []
     if found:
         return found[0]
@@ -157,6 +161,7 @@ def run_by_id(connection: Connection, run_id: int) -> RunInfo:
 
 def missing(connection: Connection, ids: Sequence[int]) -> NotFoundError:
     """That no run has these ids, removed runs named as such, and which ids there are."""
+    # A number beyond the range of the column is an error of the driver, and no run can have it.
     given = one_of(backend_of(connection), runs.c.id, [i for i in ids if i <= LARGEST])
     gone = set(connection.execute(select(runs.c.id).where(given, runs.c.removed_at.is_not(None))).scalars())
     if gone:
@@ -174,6 +179,7 @@ def run_at(connection: Connection, directory: Path) -> RunInfo | None:
     for root, root_id in roots_here(connection).items():
         if place == root or root in place.parents:
             inside = storable(place.relative_to(root).as_posix())
+            # What the directory held before lies at the same path, and is another run.
             at = and_(runs.c.root_id == root_id, runs.c.path == inside, runs.c.superseded_by.is_(None))
             if found := _select(connection, at):
                 return found[0]
@@ -188,6 +194,8 @@ def runs_in(connection: Connection, place: Path) -> list[RunInfo]:
         if within == root or root in within.parents:
             inside = "" if within == root else storable(within.relative_to(root).as_posix())
             shared = and_(runs.c.root_id == root_id, runs.c.part.is_not(None), runs.c.superseded_by.is_(None))
+            # Not LIKE: a path may hold its wildcards, and SQLite's LIKE ignores case. The comparison of real paths
+            # below decides; this keeps the rows few.
             begins = func.substr(runs.c.path, 1, len(inside)) == inside
             alike = _select(connection, and_(shared, begins))
             found += [run for run in alike if within in (real(run.directory), real(run.files))]
@@ -286,6 +294,7 @@ def shorten(numbers: Sequence[int]) -> str:
         length = 1
         while length < len(rest) and rest[length] - rest[length - 1] == step:
             length += 1
+        # Two numbers always have a step: a range is only shorter, and only evidence of regular saves, from three on.
         if length < 3:
             parts.append(str(rest.pop(0)))
             continue

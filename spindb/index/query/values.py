@@ -29,6 +29,7 @@ def period(value: Value) -> tuple[datetime, datetime]:
 
     A time is local time of the machine that asks, unless it ends in a zone: ``Z`` or ``+02:00``.
     """
+    # `7d` is a moment: it begins and ends at once.
     if ago := _AGO.match(value.text):
         then = now() - timedelta(**{_AGO_UNITS[ago[2]]: int(ago[1])})
         return then, then
@@ -51,6 +52,7 @@ def _end(begin: datetime, parts: int) -> datetime:
     if parts == 0:
         return begin.replace(year=begin.year + 1)
     if parts == 1:
+        # From the first of a month, 31 days lead into the next one whichever month it is.
         return (begin + timedelta(days=31)).replace(day=1)
     steps = {2: timedelta(days=1), 4: timedelta(minutes=1), 5: timedelta(seconds=1)}
     return begin + steps[parts]
@@ -59,6 +61,7 @@ def _end(begin: datetime, parts: int) -> datetime:
 def _in_utc(local: datetime, zone: str | None) -> datetime:
     """A time as tables hold it: UTC, without a zone."""
     if zone is None:
+        # Without a zone a time is one of the clock of the machine that asks; tables hold UTC.
         aware = local.astimezone()
     else:
         aware = datetime.fromisoformat(f"{local.isoformat()}{'+00:00' if zone == 'Z' else _with_colon(zone)}")
@@ -74,6 +77,7 @@ def canonical_texts(value: Value) -> list[str]:
 
     Quotes only delimit. The words true, false, null, none and nan in any case are what they say, or the text.
     """
+    # A list is compared as a whole. In quotes it is a text that happens to begin with a bracket.
     if not value.quoted and value.text.startswith(("[", "{")):
         try:
             return [canonical(json.loads(value.text))]
@@ -96,6 +100,7 @@ def typed_number(value: Value, name: str) -> float | int:
 def as_number(value: Value) -> float | int | None:
     """The number that is typed, a whole one where it is written and stored so; None where it is none."""
     text = value.text
+    # float() takes more than people mean by a number: underscores, blanks around it, and digits of other scripts.
     if not text.isascii() or "_" in text or text != text.strip():
         return None
     if _WHOLE.match(text) and abs(number := int(text)) <= LARGEST:
@@ -124,6 +129,7 @@ def compare_column(column: ColumnElement[Any], comparator: str, value: object) -
 
 def glob(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
     """``*`` for any text, ``?`` for one character, A to Z in either case."""
+    # The escape itself first, or it would escape the escapes that are put in after it.
     literal = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return column.ilike(literal.replace("*", "%").replace("?", "_"), escape="\\")
 

@@ -22,8 +22,10 @@ def equal_rows(connection: Connection, settings: Sequence[Seeds]) -> list[tuple[
     """
     several = [seeds if len({seed for _, seed in seeds if seed is not None}) > 1 else () for seeds in settings]
     outlines = _outlines(connection, [run_id for seeds in several for run_id, seed in seeds if seed is not None])
+    # Series are read only of runs that agree in their outlines already: nearly never any.
     suspects = [_alike(seeds, outlines) for seeds in several]
     rows = stored_rows(connection, {run_id for found in suspects for members in found for run_id, _ in members})
+    # Without what a clock says: equal trainings take different times.
     cells = {run_id: {name: tuple(of_run[name]) for name in without_clock(of_run)} for run_id, of_run in rows.items()}
     exact = {run_id: tuple(sorted(of_run.items())) for run_id, of_run in cells.items()}
     return [

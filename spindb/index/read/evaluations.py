@@ -101,11 +101,14 @@ def ranked(connection: Connection, ids: Sequence[int], least: int = 1) -> dict[C
     for one in evaluated(connection, [*sample.runs, *sample.copies]):
         run_id = sample.copies.get(one.run_id, one.run_id)
         same = (run_id, one.snapshot_path, one.digest, one.seed, one.episodes, one.mean_return, conditions_of(one))
+        # An evaluation that was copied with its run is one measurement. Two of the run itself that agree in all of this
+        # are two, since equal draws are no proof of a copy.
         if one.episodes < least or (run_id != one.run_id and same in known):
             continue
         known.add(same)
         found.setdefault(conditions_of(one), []).append(one)
     for members in found.values():
+        # Further keys only so that equal returns are listed in the same order on every database.
         members.sort(key=lambda e: (-e.mean_return, e.name, e.itr if e.itr is not None else -1, e.run_id))
     return dict(sorted(found.items(), key=lambda item: (item[0].words, item[0].source or "")))
 
@@ -118,6 +121,7 @@ def evaluated(connection: Connection, ids: Sequence[int]) -> list[Evaluated]:
         *(e.deterministic, e.seed, e.max_ep_len, e.snapshot_digest, e.partial, e.env_id, e.env_source, e.engine),
     )
     statement = select(*wanted).join(runs, (r.id == e.run_id) & (r.generation == e.generation))
+    # A mean that is no number is stored as none: it can't be ranked.
     statement = statement.where(e.mean_return.is_not(None)).order_by(e.run_id, e.itr.nulls_last(), e.id)
     found: list[Evaluated] = []
     for batch in batches(ids):

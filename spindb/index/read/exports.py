@@ -102,6 +102,7 @@ def _run_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any,
     for run_id, row in fields_of(connection, ids, names).items():
         cells = list(row)
         cells[tags] = ", ".join(row[tags])
+        # The column holds numbers; the last cell of a metric may be text.
         cells[last] = row[last] if isinstance(row[last], float) else None
         yield run_id, *cells
 
@@ -115,6 +116,7 @@ def _config_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[A
 
 def _metric_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     c = metrics.c
+    # A run at a time: its columns are unpacked together, and a batch of long runs would not fit in memory.
     for run_id in ids:
         axis, steps = connection.execute(select(runs.c.axis, runs.c.steps).where(runs.c.id == run_id)).one()
         packed = select(c.name, c.series, c.odd_cells, c.steps).where(c.run_id == run_id).order_by(c.position)
@@ -125,11 +127,13 @@ def _metric_rows(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[A
         for name, (packed_cells, odd, packed_steps) in rows.items():
             cells, own = series.decode(packed_cells, odd), series.steps_of(packed_steps)
             epochs = by_epoch.x(EPOCH, steps, len(cells), own)[1]
+            # Where nothing counts steps the column is empty; a row number in its place would pass for interactions.
             has_steps = own is not None or steps in rows
             counts = by_steps.x(STEPS, steps, len(cells), own)[1] if has_steps else [None] * len(cells)
             for row, (cell, epoch, count) in enumerate(
                 zip(cells, _filled(epochs, cells), _filled(counts, cells), strict=False)
             ):
+                # An empty cell and NaN are told apart here as in the database: nothing was logged, or NaN was.
                 is_text = isinstance(cell, str)
                 number = None if is_text or cell is None else float(cell)
                 yield run_id, name, row, epoch, count, number, cell if is_text else None

@@ -41,6 +41,8 @@ def keys_over(connection: Connection, ids: Sequence[int], *, internal: bool = Fa
         if not internal:
             statement = statement.where(c.internal.is_(False))
         for key, kind, text, count in connection.execute(statement.group_by(c.key, c.type, c.canonical)):
+            # Grouped by type as well, since 1 and 1.0 have one canonical text and two types: the counts are joined
+            # here.
             values = counts.setdefault(key, {})
             values[text] = values.get(text, 0) + count
             types.setdefault(key, set()).add(kind)
@@ -84,6 +86,7 @@ def metrics_over(connection: Connection, ids: Sequence[int]) -> list[MetricRange
     for batch in batches(ids):
         statement = select(c.name, func.count(), func.sum(c.count), func.min(c.min), func.max(c.max))
         for name, count, points, low, high in connection.execute(statement.where(c.run_id.in_(batch)).group_by(c.name)):
+            # Over batches the ranges are joined here; a metric that is NaN in all runs has neither bound.
             old = found.get(name, MetricRange(name, 0, 0, None, None))
             lows = [v for v in (old.min, low) if v is not None]
             highs = [v for v in (old.max, high) if v is not None]

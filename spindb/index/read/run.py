@@ -107,6 +107,8 @@ def notes_of(connection: Connection, run_id: int) -> list[tuple[datetime, str]]:
 def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:
     """The run's recorded rollouts, oldest first; of a superseded run those too that were made when it was there."""
     c = evaluations.c
+    # Evaluations stay with the run of the directory. By the generation that they name, those of a content that was
+    # overwritten are found again from the run which keeps it.
     then = and_(runs.c.id == run_id, runs.c.superseded_by == c.run_id, runs.c.generation == c.generation)
     wanted = (c.id, c.generation, c.itr, c.snapshot_path, c.env_id, c.deterministic, c.seed, c.episodes)
     results = (c.mean_return, c.std_return, c.mean_length, c.created_at, c.engine, c.partial)
@@ -123,7 +125,9 @@ def evaluations_of(connection: Connection, run_id: int) -> list[EvaluationRow]:
 def verdicts_of(connection: Connection, run_id: int) -> dict[str, EvaluationRow]:
     """The last verdict on each of the run's present snapshots, by its path."""
     generation = connection.execute(select(runs.c.generation).where(runs.c.id == run_id)).scalar()
+    # A verdict is on weights: one on a content that was overwritten says nothing of the snapshots that are there now.
     found = [e for e in evaluations_of(connection, run_id) if e.verdict is not None and e.generation == generation]
+    # Oldest first, so that the last one of each path is the one that stays.
     return {e.snapshot_path: e for e in found}
 
 
@@ -153,6 +157,7 @@ def superseded_of(connection: Connection, run_id: int) -> list[SupersededRow]:
         .join(best, and_(best.c.run_id == r.id, best.c.name == r.performance), isouter=True)
         .where(r.superseded_by == run_id, r.removed_at.is_(None))
     )
+    # Two sources: lines from a database that kept only these, and whole runs since then.
     found = [SupersededRow(*row) for row in (*lines, *connection.execute(kept))]
     return sorted(found, key=lambda row: row.generation)
 
@@ -173,6 +178,7 @@ class RunWhole:
 
 def whole(connection: Connection, run_id: int, *, internal: bool = False) -> RunWhole:
     """Everything about a run; with `internal` also what the logger wrote about itself."""
+    # In no order: curves are looked up by name, in the order of `metrics`.
     packed = select(metrics.c.name, metrics.c.series).where(metrics.c.run_id == run_id)
     return RunWhole(
         config=config_of(connection, run_id, internal=internal),

@@ -36,6 +36,7 @@ def verdicts(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str]
     found: dict[tuple[int, str], StoredVerdict] = {}
     for batch in batches(ids):
         for row in connection.execute(statement.where(e.run_id.in_(batch))):
+            # The population's deviation is stored; the standard error of the mean needs the sample's.
             error = None
             if row.std_return is not None and row.episodes > 1:
                 error = row.std_return / (row.episodes - 1) ** 0.5
@@ -55,6 +56,7 @@ def verdicts(connection: Connection, ids: Sequence[int]) -> dict[tuple[int, str]
                 error=row.difference_error,
                 power=row.power,
             )
+            # In the order of ids, so that a later verdict on a snapshot replaces an earlier one.
             found[row.run_id, row.snapshot_path] = StoredVerdict(
                 row.id, verdict, row.env_id, row.env_source, row.engine, row.seed, row.snapshot_digest
             )

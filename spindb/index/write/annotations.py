@@ -38,6 +38,7 @@ def tag_runs(connection: Connection, ids: Sequence[int], add: Sequence[str], rem
     added = removed = 0
     for batch in batches(ids):
         for tag in add:
+            # Read before it is written: SQLAlchemy has no INSERT for both databases that skips the rows that are there.
             there = set(
                 connection.execute(select(tags.c.run_id).where(tags.c.tag == tag, tags.c.run_id.in_(batch))).scalars()
             )
@@ -53,6 +54,7 @@ def tag_runs(connection: Connection, ids: Sequence[int], add: Sequence[str], rem
 def tag_counts(connection: Connection, ids: Sequence[int] | None = None) -> dict[str, int]:
     """Every tag with the number of runs that have it, of these or of all that are not removed; most frequent first."""
     counts: dict[str, int] = {}
+    # Counted a batch at a time and summed here: a run stands in one batch only, so no tag of a run is counted twice.
     for batch in [None] if ids is None else batches(ids):
         statement = select(tags.c.tag, func.count()).join(runs).where(runs.c.removed_at.is_(None)).group_by(tags.c.tag)
         if batch is not None:
@@ -105,6 +107,7 @@ def remove_note(connection: Connection, note_id: int) -> Note:
     c = notes.c
     row = connection.execute(select(c.id, c.run_id, c.text, c.created_at).where(c.id == note_id)).first()
     if row is None:
+        # Read before it is deleted: the command prints the text, so that a note removed by mistake can be typed again.
         raise NotFoundError(f"no note has the id {note_id}", hint="spindb note RUN lists a run's notes with their ids")
     connection.execute(delete(notes).where(c.id == note_id))
     return Note(*tuple(row))
@@ -114,6 +117,7 @@ def archive_runs(connection: Connection, ids: Sequence[int], archived: bool) -> 
     """Set or take off the archive mark; returns how many runs that changed."""
     changed = 0
     for batch in batches(ids):
+        # Only those that are not so already: the row count is what the command says that it changed.
         statement = update(runs).where(runs.c.id.in_(batch), runs.c.archived.is_(not archived))
         changed += connection.execute(statement.values(archived=archived)).rowcount
     return changed

@@ -70,6 +70,8 @@ class Batch:
         """
         self._connection = connection
         self._common = {"root_id": root_id, "ingested_at": now()}
+        # Ids for the new runs come in one piece; what is set aside on the way takes further ones, of a number nobody
+        # knows yet.
         self._ids = itertools.chain(backend_of(connection).new_run_ids(connection, new), _further_ids(connection))
         self._contents = Contents(connection, self._ids)
         self._unread: list[dict[str, Any]] = []
@@ -135,6 +137,8 @@ class Batch:
     def write(self) -> None:
         """Write all that was gathered."""
         runs = models.runs
+        # The order matters: what a directory held before moves to its new run first, or the rows below would replace
+        # it; what must name runs that are new here comes last.
         self._contents.before()
         if self._new:
             insert_rows(self._connection, runs, tuple(self._new[0]), [tuple(row.values()) for row in self._new])
@@ -143,6 +147,7 @@ class Batch:
         replaced = [row["run"] for row in self._changed]
         for name, columns in COLUMNS.items():
             table = models.metadata.tables[name]
+            # A run that can't be read now keeps all that was read before, but for its problems: those say why it can't.
             out = [*replaced, *(row["run"] for row in self._unread)] if name == "problems" else replaced
             if out:
                 self._connection.execute(delete(table).where(table.c.run_id.in_(out)))
@@ -189,8 +194,10 @@ def prunable(connection: Connection, ids: Iterable[int]) -> list[int]:
     added = [
         table.c.run_id == runs.c.id for table in (models.tags, models.notes, models.evaluations, models.superseded)
     ]
+    # A content that was overwritten counts as added: no file holds it any more, so a prune would lose it for good.
     bare = [not_(exists().where(condition)) for condition in (*added, other.c.superseded_by == runs.c.id)]
     statement = select(runs.c.id).where(runs.c.archived == false(), runs.c.removed_at.is_(None), *bare)
+    # All that are free, and not only those asked about: the list of ids may be longer than a statement takes.
     free = set(connection.execute(statement).scalars())
     return [run_id for run_id in ids if run_id in free]
 
@@ -198,6 +205,7 @@ def prunable(connection: Connection, ids: Iterable[int]) -> list[int]:
 def add_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> int:
     """Record a rollout of one of the run's snapshots; returns the evaluation's id."""
     result = evaluation
+    # Within the INSERT, so that the content which the evaluation names is the one that is there as it is written.
     generation = select(models.runs.c.generation).where(models.runs.c.id == run_id).scalar_subquery()
     inserted = connection.execute(
         insert(models.evaluations).values(

@@ -79,6 +79,8 @@ class Contents:
         """Let a run's content become a run of its own, before it is written over; returns that run's id."""
         if past.back is not None:
             give_back(self._connection, past.back, past.run_id)
+        # A directory without rows held nothing that is worth a run; only its generation moves on, so that the next
+        # content has a number of its own.
         if past.nothing:
             becomes = update(runs).where(runs.c.id == past.run_id).values(generation=past.following)
             self._connection.execute(becomes)
@@ -120,8 +122,11 @@ class Contents:
             "ingested_at": literal(now()),
         }
         wanted: list[Any] = [*was.values(), *(runs.c[name] for name in _LIKE)]
+        # The row is copied within the database: its values, damaged ones too, stay as they are, and none is decoded
+        # here.
         row = select(*wanted).where(runs.c.id == bindparam("old"))
         execute(insert(runs).from_select([*was, *_LIKE], row), self._aside)
+        # Moved, not copied: what the directory holds now is inserted anew after this, under the old id.
         for table in _CONTENT:
             moved = update(table).where(table.c.run_id == bindparam("old")).values(run_id=bindparam("new"))
             execute(moved, self._aside)
@@ -132,6 +137,7 @@ class Contents:
         for pair in self._apart:
             _displace(self._connection, pair["old"], pair["present"])
         for run_id in self._moved:
+            # Read after the runs were written: only now the row says where the run lies.
             place = select(runs.c.root_id, runs.c.path, runs.c.part, runs.c.name).where(runs.c.id == run_id)
             row = self._connection.execute(place).one()
             self._connection.execute(update(runs).where(runs.c.superseded_by == run_id).values(**row._mapping))
@@ -145,6 +151,7 @@ def _displace(connection: Connection, old: int, present: int) -> None:
     """Let `present` be the run of the directory that was `old`'s."""
     connection.execute(update(runs).where(runs.c.id == present).values(superseded_by=None, copy_of=None))
     connection.execute(update(runs).where(runs.c.superseded_by == old).values(superseded_by=present))
+    # Without a signature: this content is not on disk now, and no scan may take it for unchanged.
     values = {"superseded_by": present, "copy_of": None, "signature": None, "status": "superseded"}
     connection.execute(update(runs).where(runs.c.id == old).values(**values, ingested_at=now()))
     _unload(connection, [old])
@@ -158,6 +165,7 @@ def give_back(connection: Connection, run_id: int, to: int) -> None:
 
 def hand_over(connection: Connection, run_id: int, to: int) -> None:
     """Give another run what people added to a run."""
+    # A tag that both have would break the uniqueness of run and tag: the one of the run that goes is deleted with it.
     has = select(tags.c.tag).where(tags.c.run_id == to)
     mine = (tags.c.run_id == run_id) & tags.c.tag.not_in(has.scalar_subquery())
     connection.execute(update(tags).where(mine).values(run_id=to))
@@ -175,9 +183,11 @@ def merge(connection: Connection, run_id: int, into: int) -> None:
     kept = connection.execute(facts.where(runs.c.id == into)).one()
     place = {"root_id": kept.root_id, "path": kept.path}
     earlier = select(runs.c.id).where(runs.c.superseded_by == run_id).order_by(runs.c.generation)
+    # One by one: each takes the number behind the one before, in the order in which they were first seen.
     for past in connection.execute(earlier).scalars().all():
         values = {"superseded_by": into, "generation": next_generation(connection, into), **place}
         connection.execute(update(runs).where(runs.c.id == past).values(**values))
+    # Equal contents are one, and an empty one is none: only what people added has to be kept.
     if other.fingerprint == kept.fingerprint or not other.rows:
         give_back(connection, run_id, into)
         return

@@ -64,11 +64,13 @@ def link_copies(connection: Connection, *, dry_run: bool = False) -> int:
     alike: defaultdict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(wanted):
         alike[row.fingerprint].append(row)
+    # All links that are there, not those of shared contents alone: a link may point to a run that changed since.
     are = {row.id: row.copy_of for row in connection.execute(select(c.id, c.copy_of).where(c.copy_of.is_not(None)))}
     should = {}
     for members in alike.values():
         first = min(members, key=_rank).id
         should.update({row.id: first for row in members if row.id != first})
+    # Only what differs is written: an ingest that finds nothing new must change no row.
     changes = [
         {"run": run_id, "original": should.get(run_id)}
         for run_id in are.keys() | should.keys()

@@ -36,11 +36,13 @@ class Removed:
 
 def remove_runs(connection: Connection, ids: Sequence[int]) -> int:
     """Remove runs, and what their directories held before; returns how many were not removed before."""
+    # One time for all that a call removes: by it `bring_back` knows what went along with a run.
     at, count = now(), 0
     for batch in batches(ids):
         there = runs.c.removed_at.is_(None)
         count += connection.execute(update(runs).where(runs.c.id.in_(batch), there).values(removed_at=at)).rowcount
         connection.execute(update(runs).where(runs.c.superseded_by.in_(batch), there).values(removed_at=at))
+    # A copy of a run that was removed is the original now: it must be shown in its place.
     link_copies(connection)
     return count
 
@@ -85,6 +87,8 @@ def bring_back(connection: Connection, words: Sequence[str]) -> list[Removed]:
             raise NotFoundError(f"no removed run has the id, directory or name {word!r}", hint=_listed(there))
         found.update({run.id: run for run in matching})
     for run in found.values():
+        # With the run comes back what was marked in the same instant: its earlier contents, and the copies of its
+        # content. What was removed at another time was removed for itself, and stays.
         alike = and_(runs.c.fingerprint == run.fingerprint, or_(distinctive(), runs.c.status == "superseded"))
         went_along = and_(or_(runs.c.superseded_by == run.id, alike), runs.c.removed_at == run.removed_at)
         connection.execute(update(runs).where(or_(runs.c.id == run.id, went_along)).values(removed_at=None))
@@ -95,6 +99,7 @@ def bring_back(connection: Connection, words: Sequence[str]) -> list[Removed]:
 def _is(run: Removed, word: str) -> bool:
     if word.isascii() and word.isdigit():
         return run.id == int(word)
+    # A path means something on its own machine only: the same path elsewhere is another directory.
     here = run.host == this_host()
     return run.name == word or (here and os.path.realpath(run.directory) == os.path.realpath(word))
 

@@ -42,6 +42,7 @@ def place_of(connection: Connection, directory: Path) -> RootPlace:
     inserted = connection.execute(insert(roots).values(host=this_host(), path=str(directory)))
     assert inserted.inserted_primary_key is not None
     root_id = int(inserted.inserted_primary_key[0])
+    # After the new root is there, since the runs of the inner ones are moved to it.
     for path, inner_id in known.items():
         if directory in path.parents:
             _absorb(connection, inner_id, root_id, path.relative_to(directory).as_posix())
@@ -63,6 +64,7 @@ def relocate_root(connection: Connection, old: Path, new: Path) -> int:
     old, new = Path(os.path.abspath(old)), real(new)
     rows = connection.execute(select(roots.c.id, roots.c.host, roots.c.path)).all()
     found = [row for row in rows if row.path == str(old)]
+    # A root may be named through a link; its own path, as it is stored, goes first, since the directory may be gone.
     found = found or [row for row in rows if row.host == this_host() and real(row.path) == real(old)]
     if not found:
         there = ", ".join(sorted(row.path for row in rows)) or "none"
@@ -79,11 +81,13 @@ def relocate_root(connection: Connection, old: Path, new: Path) -> int:
         hosts = ", ".join(row.host for row in found)
         raise UsageError(f"{old} is a root on several hosts ({hosts})", hint="ingest the new place instead")
     connection.execute(update(roots).where(roots.c.id == ids[0]).values(path=str(new), host=this_host()))
+    # What was overwritten lies at the same place as the run that is there, and is no further directory.
     held = (runs.c.root_id == ids[0], runs.c.status != "superseded", runs.c.removed_at.is_(None))
     return int(connection.execute(select(func.count()).where(*held)).scalar_one())
 
 
 def _inside(known: dict[Path, int], directory: Path) -> RootPlace | None:
+    # From the inside out. No root lies within another, so that the first one is the only one.
     for root in (directory, *directory.parents):
         if root in known:
             return RootPlace(known[root], root, directory.relative_to(root).as_posix())
@@ -115,6 +119,7 @@ def _absorb(connection: Connection, inner_id: int, root_id: int, prefix: str) ->
     outward = (runs.c.root_id == inner_id, runs.c.signature.is_not(None), runs.c.id.in_(linked))
     connection.execute(update(runs).where(*outward).values(signature=None))
     there = select(runs.c.path, runs.c.id).where(runs.c.root_id == root_id, runs.c.status != "superseded")
+    # Both roots may hold the same directory, where one of them was stored under the path of a link.
     taken = {row.path: row.id for row in connection.execute(there)}
     inner = select(runs.c.id, runs.c.path, runs.c.status).where(runs.c.root_id == inner_id)
     for run_id, path, status in connection.execute(inner).all():

@@ -18,15 +18,19 @@ def environments_from_siblings(connection: Connection, *, dry_run: bool = False)
 
     Returns whether there is any run to change; with `dry_run` that is all.
     """
+    # Nearly every database has no such run: one look is much cheaper than the grouping below, and each ingest asks.
     if not connection.execute(select(exists().where(_says_nothing()))).scalar():
         return False
     taken: list[dict[str, Any]] = []
     taken_back: list[dict[str, Any]] = []
     for root_id, exp_name, least, ids, certain, contrary, blank, *guesses in connection.execute(_siblings()).all():
         experiment = {"root": root_id, "experiment": exp_name}
+        # With one distinct id the least one is the id. Without a certain one, names alone would vouch for each other.
         env_id = least if ids == 1 and certain and not contrary else None
         if env_id is not None and (blank or any(guess not in (None, env_id) for guess in guesses)):
             taken.append({**experiment, "env": env_id})
+        # A guess is taken back where a run that came later contradicts it, or order of ingests would decide what is
+        # stored.
         elif env_id is None and guesses != [None, None]:
             taken_back.append(experiment)
     if not dry_run:
@@ -62,6 +66,7 @@ def _siblings() -> Select[Any]:
     def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
         return func.sum(case((condition, 1), else_=0))
 
+    # Restricted to experiments with such a run before they are grouped: most have none.
     concerned = select(runs.c.exp_name).where(says_nothing, runs.c.exp_name.is_not(None))
     return (
         select(

@@ -49,7 +49,7 @@ class _Process:
         try:
             with theirs:
                 popen = subprocess.Popen(  # noqa: S603
-                    command_of(_MODULE),
+                    command_of(_MODULE, "serve_evaluations"),
                     stdin=subprocess.PIPE,
                     stdout=theirs.fileno(),
                     stderr=subprocess.DEVNULL if quiet else None,

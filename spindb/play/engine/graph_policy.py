@@ -21,13 +21,6 @@ from spindb.play.policies.placeholders import completed, fillings
 _MAX_NODES = 500_000  # of all outputs together
 
 
-def policy_of(graph: Graph, *, deterministic: bool = False) -> GraphPolicy:
-    """A policy of a graph: `RecurrentPolicy` if the graph has a state, else `GraphPolicy`. Raises as `GraphPolicy`."""
-    from spindb.play.policies.recurrent import RecurrentPolicy
-
-    return (RecurrentPolicy if graph.states else GraphPolicy)(graph, deterministic=deterministic)
-
-
 class GraphPolicy(ArrayPolicy):
     """See `spindb.play.policies.Policy`."""
 

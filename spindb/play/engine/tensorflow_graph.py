@@ -44,7 +44,7 @@ def pure_part(save: Path, data: bytes, tensors: Iterable[str]) -> tuple[Any, lis
         ImpureGraphError: an operation is not on the list of pure operations.
         PolicyError: the graph is damaged.
     """
-    from tensorflow.core.framework import graph_pb2
+    from tensorflow.core.framework import graph_pb2  # an extra, which takes seconds
     from tensorflow.core.protobuf import saved_model_pb2
 
     with evaluating(save):

@@ -30,7 +30,7 @@ MEMORY = 2 << 30
 _PER_CORE = 32 << 20  # stacks of TensorFlow's threads, one per core
 
 
-def main() -> None:
+def serve_evaluations() -> None:
     """Answer messages until the parent process has ended."""
     ignore_interrupts()  # a terminal or Slurm signals all processes; the parent decides what to do
     end_with_parent()

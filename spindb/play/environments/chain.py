@@ -61,6 +61,9 @@ def chain_of(saved: SavedEnvironment | None, hinted: int | None) -> Chain:
     limit: int | None = UNLIMITED
     if innermost_first and innermost_first[0].name == _TIME_LIMIT:
         limits = []
+        # gym.make() puts one limit around what it builds, and a script often another around that: the least of them
+        # ended episodes. One further out ends episodes too, but what lies between may count steps, so its place is
+        # kept.
         while innermost_first and innermost_first[0].name == _TIME_LIMIT:
             limits.append(innermost_first.pop(0).limit)
         limit = min((steps for steps in limits if steps is not None), default=hinted)
@@ -86,6 +89,7 @@ def wrapped(env: GymEnv, chain: Chain, imports: Sequence[str], *, whole_state: b
     missing: list[tuple[SavedLayer, NotRestoredError]] = []
     for layer in chain.wrappers:
         try:
+            # One that can't be rebuilt is passed over, and the rest goes on: the error then names all of them at once.
             inside, (env, shown) = env, _one(layer, env, imports)
             words.insert(0, shown)
             stages.append(Stage(layer, shown, inside, env))
@@ -93,6 +97,8 @@ def wrapped(env: GymEnv, chain: Chain, imports: Sequence[str], *, whole_state: b
             missing.append((layer, error))
     if missing and not without:
         raise EnvironmentBuildError(_refusal(missing), hint=_what_to_type(missing, whole_state))
+    # All could be rebuilt, and the wish to play without can only be about these. A limit does not change what the
+    # policy sees or gets, only when an episode ends: it stays.
     if without and not missing:
         limits = [layer for layer in chain.wrappers if layer.name == _TIME_LIMIT]
         for layer in limits:
@@ -106,6 +112,8 @@ def wrapped(env: GymEnv, chain: Chain, imports: Sequence[str], *, whole_state: b
 def _one(layer: SavedLayer, env: GymEnv, imports: Sequence[str]) -> Rebuilt:
     if layer.name == _TIME_LIMIT and layer.limit is not None:
         return Rebuilt(around(env, Limit, layer.limit), f"TimeLimit({layer.limit})")
+    # A module that the user named goes before what is known by class names, but never for classes of the libraries
+    # themselves: what those did in training is known here.
     if imported(layer.module, imports) is not None and not is_of_gym(layer.class_path):
         return own_wrapper(layer, env, imports)
     return rebuild_wrapper(layer, env, imports)

@@ -63,12 +63,16 @@ def make(
         given = {**successor_arguments(env_id, candidate), **extra, **(arguments or {})}
         if not contact_forces and "use_contact_forces" in given:
             given["contact_cost_weight"] = 0.0
+        # Passed to make(), whose own TimeLimit, from the registry, would else end episodes first.
         if limit is not None:
             given["max_episode_steps"] = limit
         if render:
             given["render_mode"] = render
         try:
+            # Libraries and old environments print banners and warnings here, which are not about the run that is
+            # played.
             with without_output():
+                # The checker is for authors of environments: it warns, and refuses results that play well enough.
                 built = libraries[name].make(registered, disable_env_checker=True, **given)
         except (Exception, SystemExit) as error:  # registries and constructors raise all sorts of errors
             said = first_line(error)
@@ -95,6 +99,7 @@ def _libraries() -> tuple[dict[str, Any], list[str], list[str]]:
         try:
             found[name] = import_quietly(name)
         except ModuleNotFoundError as error:
+            # A library that is there and fails to import one of its own dependencies is broken, which is worth a word.
             (absent if error.name == name else failures).append(f"{name} can't be imported: {first_line(error)}")
         except ImportError as error:
             failures.append(f"{name} can't be imported: {first_line(error)}")
@@ -121,6 +126,7 @@ def _what_to_install(env_id: str, class_path: str) -> str:
 
 def change_limit(env: GymEnv, steps: float) -> bool:
     """Let the environment's time limit be another, or infinite; False where it has none."""
+    # Bounded: an environment that answers any attribute would have an `env` for ever.
     for _ in range(_CHAIN):
         if type(env).__name__ == "TimeLimit":
             vars(env)["_max_episode_steps"] = steps

@@ -54,6 +54,8 @@ def run_state(directory: Path, state_path: str | None, classes: Sequence[str] = 
     for path in paths:
         own = state_path is not None and path == directory / state_path
         state, why = _read(path, str(path.relative_to(directory)))
+        # The state beside the snapshot is kept even where another one has to serve for the environment: the message
+        # says why.
         if own:
             beside, unread = state, why
         if state is not None:
@@ -83,6 +85,7 @@ def _of_classes(classes: Sequence[str]) -> SavedEnvironment | None:
     """An environment of which nothing but its classes is known: wrappers with values can't be rebuilt."""
     if len(classes) < 2 and not any(".wrappers." in path for path in classes):
         return None
+    # The innermost class is a wrapper itself where the database knew a chain that was cut off.
     wrappers = [SavedLayer(path, {}) for path in classes if path != classes[-1] or ".wrappers." in path]
     inner = SavedLayer("" if ".wrappers." in classes[-1] else classes[-1], {})
     return SavedEnvironment(tuple(wrappers), inner, None, None, {})
@@ -95,6 +98,8 @@ def _arguments(found: SavedEnvironment) -> dict[str, Any]:
         try:
             values[name] = restored(value)
         except NotRestoredError:
+            # What can't be restored is left out: the environment's own default serves, as it does for an argument not
+            # given.
             continue
     return values
 
@@ -108,4 +113,5 @@ def _max_ep_len(directory: Path) -> int | None:
         steps = whole_number(ConfigText(data, config).values.get("max_ep_len"))
     except OSError:
         return None
+    # 0 and less are no limit that a training could have had.
     return steps if steps is not None and steps > 0 else None

@@ -110,7 +110,7 @@ class WrapperValues:
 
 
 def _by_gymnasium(values: WrapperValues, env: GymEnv) -> Rebuilt:
-    from gymnasium import wrappers
+    from gymnasium import wrappers  # a second of import
 
     layer, imports = values.layer, values.imports
     recorded = layer.attributes["_saved_kwargs"]

@@ -25,10 +25,12 @@ def around(env: GymEnv, layer: type[Layer], *arguments: object) -> GymEnv:
         (
             library.Wrapper
             for name in ("gymnasium", "gym")
+            # Looked up, not imported: an environment of a library whose module is not loaded can't be here.
             if (library := sys.modules.get(name)) is not None and isinstance(env, library.Env)
         ),
         _Plain,
     )
+    # A class of its own for each call: the base is only known when the environment is.
     made = type(layer.__name__, (layer, base), {"__module__": layer.__module__, "__doc__": layer.__doc__})
     layered: GymEnv = made(env, *arguments)
     return layered
@@ -66,6 +68,8 @@ class Layer:
 
     def reset(self, **given: Any) -> Any:
         result = self.env.reset(**given)
+        # Since gym 0.26 reset() returns a pair. An old environment may have a tuple for an observation, but hardly one
+        # with a dictionary at its end.
         if isinstance(result, tuple) and len(result) == _PAIR and isinstance(result[1], dict):
             return self.started(result[0]), result[1]
         return self.started(result)

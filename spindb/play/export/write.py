@@ -42,8 +42,9 @@ def write_onnx(path: Path, plan: Plan, about: Mapping[str, str]) -> None:
     Raises:
         PolicyError: ONNX's own checker refuses what was made.
     """
-    import onnx
-    from onnx import checker, helper, numpy_helper
+    import onnx  # an extra
+
+    helper = onnx.helper
 
     def number(name: str) -> int:
         return int(helper.np_dtype_to_tensor_dtype(np.dtype(name)))
@@ -61,7 +62,7 @@ def write_onnx(path: Path, plan: Plan, about: Mapping[str, str]) -> None:
         "policy",
         [helper.make_tensor_value_info("observation", number(plan.observation_dtype), ["n", *plan.observation_shape])],
         [onnx.ValueInfoProto(name=name) for name in plan.outputs],
-        [numpy_helper.from_array(array, name) for name, array in plan.arrays.items()],
+        [onnx.numpy_helper.from_array(array, name) for name, array in plan.arrays.items()],
     )
     model = helper.make_model(
         graph, producer_name="spindb", ir_version=_IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
@@ -69,7 +70,7 @@ def write_onnx(path: Path, plan: Plan, about: Mapping[str, str]) -> None:
     helper.set_model_props(model, dict(about))
     try:
         model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-        checker.check_model(model)
+        onnx.checker.check_model(model)
     except Exception as error:  # onnx raises what its C++ raises
         raise PolicyError(f"no valid ONNX model came of it: {str(error).splitlines()[0]}") from error
     path.write_bytes(model.SerializeToString())
@@ -89,7 +90,7 @@ def largest_difference(path: Path, policy: GraphPolicy | WrappedPolicy) -> float
     Raises:
         PolicyError: they differ by more than 1e-4, or onnxruntime can't run the file.
     """
-    import onnxruntime
+    import onnxruntime  # an extra
 
     onnxruntime.set_default_logger_severity(4)  # 4: nothing below fatal
     whole = policy if isinstance(policy, WrappedPolicy) else WrappedPolicy(policy, policy)

@@ -19,21 +19,21 @@ Engine = Literal["auto", "numpy", "tensorflow"]
 ENGINES: tuple[Engine, ...] = ("auto", "numpy", "tensorflow")
 
 _TF1 = {
-    "auto": "spindb.play.policies.tf1:load",
-    "numpy": "spindb.play.policies.savedmodel:load",
-    "tensorflow": "spindb.play.policies.tf1:load_by_tensorflow",
+    "auto": "spindb.play.policies.tf1:load_tf1",
+    "numpy": "spindb.play.policies.savedmodel:load_tf1_by_numpy",
+    "tensorflow": "spindb.play.policies.tf1:load_tf1_by_tensorflow",
 }
 _TF2 = {
-    "auto": "spindb.play.policies.tf2:load",
-    "numpy": "spindb.play.policies.tf2:load_by_numpy",
-    "tensorflow": "spindb.play.policies.tf2:load_by_tensorflow",
+    "auto": "spindb.play.policies.tf2:load_tf2",
+    "numpy": "spindb.play.policies.tf2:load_tf2_by_numpy",
+    "tensorflow": "spindb.play.policies.tf2:load_tf2_by_tensorflow",
 }
-_TORCH = "spindb.play.policies.twin:load"
+_TORCH = "spindb.play.policies.twin:load_torch"
 _LOADERS: Mapping[str, Mapping[str, str]] = {
     "simple_save": _TF1,
     "tf1_save": _TF1,
     "tf2_save": _TF2,
-    "pyt_save": {"auto": _TORCH, "numpy": _TORCH, "trusted": "spindb.play.policies.torch_module:load"},
+    "pyt_save": {"auto": _TORCH, "numpy": _TORCH, "trusted": "spindb.play.policies.torch_module:load_trusted_torch"},
 }
 
 

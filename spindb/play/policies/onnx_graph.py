@@ -16,12 +16,13 @@ from spindb.disk import limits
 from spindb.disk.codecs.onnx import Model, OnnxError, Step, read_onnx
 from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
-from spindb.play.engine.graph_policy import GraphPolicy, policy_of
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import evaluating, shown_name
 from spindb.play.policies.forms import SETTLED, Form, Scores
 from spindb.play.policies.network import Graph
 from spindb.play.policies.onnx_operations import OPERATIONS
 from spindb.play.policies.onnx_writer import OnnxWriter, Translation
+from spindb.play.policies.recurrent import policy_of
 
 _SCORES: Mapping[str, Scores] = {"Softmax": "probabilities", "LogSoftmax": "logits"}
 BESIDE = ("v", "q", "logits", "mu")

@@ -35,7 +35,7 @@ class OnnxPolicy(ArrayPolicy):
             PolicyError: it is not a policy, or onnxruntime can't load it.
         """
         with require_extra():
-            import onnxruntime
+            import onnxruntime  # an extra
         super().__init__(save, deterministic)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _NO_WORDS

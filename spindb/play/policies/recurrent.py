@@ -11,6 +11,11 @@ from spindb.play.engine.program import Program
 from spindb.play.policies.network import Graph
 
 
+def policy_of(graph: Graph, *, deterministic: bool = False) -> GraphPolicy:
+    """A policy of a graph: `RecurrentPolicy` if the graph has a state, else `GraphPolicy`. Raises as `GraphPolicy`."""
+    return (RecurrentPolicy if graph.states else GraphPolicy)(graph, deterministic=deterministic)
+
+
 class RecurrentPolicy(GraphPolicy):
     """See `spindb.play.policies.Policy`.
 

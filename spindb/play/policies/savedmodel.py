@@ -19,7 +19,9 @@ from spindb.play.policies.network import Graph
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
+def load_tf1_by_numpy(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> GraphPolicy:
     """The policy in the SavedModel at `save`, by numpy; see `spindb.play.policies.load_snapshot`."""
     return GraphPolicy(read_policy_save(save, snapshot.inputs, snapshot.outputs), deterministic=deterministic)
 

@@ -2,7 +2,7 @@
 TensorFlow, in a process of its own (`spindb.play.engine.evaluator`).
 
 The graph carries the seeds of its random operations, so that a policy that is loaded anew repeats the sampled actions
-of the stack that saved it. What one way alone needs is imported there: the first action is to come soon.
+of the stack that saved it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from spindb.errors import PolicyError
 from spindb.play.arrays import Action, Array, Observation
 from spindb.play.engine.array_policy import ArrayPolicy, require_names
 from spindb.play.engine.evaluator import Evaluator
+from spindb.play.engine.problems import UnsupportedGraphError
 from spindb.play.policies.forms import SETTLED, Form
+from spindb.play.policies.placeholders import completed, fillings
+from spindb.play.policies.savedmodel import Variables, load_tf1_by_numpy, read_policy_save
 from spindb.records import SnapshotRecord
 
 _READER = "spindb.play.policies.savedmodel:saved_parts"
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
+def load_tf1(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
     """The policy in the SavedModel at `save`, by numpy, or by TensorFlow if numpy lacks an operation.
 
     See `spindb.play.policies.load_snapshot`.
     """
-    from spindb.play.policies.savedmodel import load as load_by_numpy
-
     return by_numpy_else_tensorflow(
-        lambda: load_by_numpy(save, snapshot, deterministic=deterministic),
-        lambda: load_by_tensorflow(save, snapshot, deterministic=deterministic, trust=trust),
+        lambda: load_tf1_by_numpy(save, snapshot, deterministic=deterministic),
+        lambda: load_tf1_by_tensorflow(save, snapshot, deterministic=deterministic, trust=trust),
     )
 
 
@@ -40,8 +41,6 @@ def by_numpy_else_tensorflow(
     by_numpy: Callable[[], ArrayPolicy], by_tensorflow: Callable[[], TF1Policy]
 ) -> ArrayPolicy:
     """The policy by numpy, or by TensorFlow with a note if numpy lacks an operation."""
-    from spindb.play.engine.problems import UnsupportedGraphError
-
     try:
         return by_numpy()
     except UnsupportedGraphError as unsupported:
@@ -50,13 +49,10 @@ def by_numpy_else_tensorflow(
         return policy
 
 
-def load_by_tensorflow(
+def load_tf1_by_tensorflow(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> TF1Policy:
     """The policy in the SavedModel at `save`, by TensorFlow: only pure graphs, with samples by the graph's seeds."""
-    from spindb.play.policies.placeholders import completed, fillings
-    from spindb.play.policies.savedmodel import read_policy_save
-
     outputs, without = completed(snapshot.outputs)
     filled, notes = fillings(read_policy_save(save, snapshot.inputs, outputs))
     policy = TF1Policy(save, snapshot.inputs, outputs, deterministic=deterministic, trust=trust, filled=filled)
@@ -140,8 +136,6 @@ class TF1Policy(ArrayPolicy):
         return self._evaluator.run([name], feed)[0]
 
     def weights(self) -> dict[str, Array]:
-        from spindb.play.policies.savedmodel import Variables
-
         return dict(Variables(self.save))
 
     def tensor(self, name: str, observation: Observation, action: Action | None = None) -> Array:

@@ -44,7 +44,7 @@ _NO_MODULE = Module("", {}, {}, {})
 _MAX_PASSED = 20  # identities between what is read and where it is assigned
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
+def load_tf2(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
     """The policy in the SavedModel at `save`, by numpy; by TensorFlow where numpy does not know an operation.
 
     See `spindb.play.policies.load_snapshot`.
@@ -59,17 +59,17 @@ def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, t
     )
 
 
-def load_by_numpy(
+def load_tf2_by_numpy(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> ArrayPolicy:
-    """As `load`, by numpy only."""
+    """As `load_tf2`, by numpy only."""
     return _noted(save, snapshot, lambda graph: GraphPolicy(with_draws(graph), deterministic=deterministic))
 
 
-def load_by_tensorflow(
+def load_tf2_by_tensorflow(
     save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
 ) -> ArrayPolicy:
-    """As `load`, by TensorFlow only."""
+    """As `load_tf2`, by TensorFlow only."""
     return _noted(save, snapshot, lambda graph: _by_tensorflow(graph, deterministic, trust))
 
 

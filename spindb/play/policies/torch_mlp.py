@@ -17,16 +17,19 @@ from spindb.disk.codecs.torchfiles import Module, Weights, read_saved
 from spindb.disk.codecs.torchtensors import Tensor
 from spindb.disk.regular import read_regular
 from spindb.play.engine.budget import Budget, elements
-from spindb.play.engine.graph_policy import GraphPolicy, policy_of
+from spindb.play.engine.graph_policy import GraphPolicy
 from spindb.play.engine.problems import evaluating
 from spindb.play.policies.network import Graph
+from spindb.play.policies.recurrent import policy_of
 from spindb.play.policies.torch_actors import Network
 from spindb.play.policies.torch_weights import module_of
 from spindb.play.policies.torch_writer import TorchWriter
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> GraphPolicy:
+def load_torch_by_numpy(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> GraphPolicy:
     """The policy in the file at `save`; see `spindb.play.policies.load_snapshot`."""
     with evaluating(save):
         found = read_saved(read_regular(save, limits.MODULE))

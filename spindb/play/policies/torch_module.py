@@ -24,7 +24,7 @@ from spindb.play.arrays import Array, Observation
 from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.environments.importable import class_of_script, current_directory_importable
 from spindb.play.policies.forms import Form
-from spindb.play.policies.twin import load as load_known
+from spindb.play.policies.twin import load_torch
 from spindb.records import SnapshotRecord
 
 if TYPE_CHECKING:
@@ -34,14 +34,16 @@ if TYPE_CHECKING:
     Tensor: TypeAlias = torch.Tensor
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
+def load_trusted_torch(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> ArrayPolicy:
     """The policy at `save`: by numpy if it supports the module or its twin, else by PyTorch and its author's code.
 
     Raises:
         PolicyError: it can't be unpickled, or has neither act nor forward.
     """
     try:
-        return load_known(save, snapshot, deterministic=deterministic, trust=True)
+        return load_torch(save, snapshot, deterministic=deterministic, trust=True)
     except PolicyError as unknown:
         policy = TorchPolicy(save, deterministic)
         policy.notes = (
@@ -58,7 +60,7 @@ class TorchPolicy(ArrayPolicy):
 
     def __init__(self, save: Path, deterministic: bool) -> None:
         with require_extra():
-            import torch
+            import torch  # an extra, which takes seconds
         self._torch = torch
         with current_directory_importable():
             try:

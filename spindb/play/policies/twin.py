@@ -18,14 +18,16 @@ from spindb.disk.regular import read_regular
 from spindb.errors import PolicyError
 from spindb.play.engine.array_policy import ArrayPolicy
 from spindb.play.engine.problems import UnsupportedGraphError, evaluating
-from spindb.play.policies import torch_mlp as torchmlp
+from spindb.play.policies.torch_mlp import load_torch_by_numpy
 from spindb.records import SnapshotRecord
 
 
-def load(save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False) -> ArrayPolicy:
+def load_torch(
+    save: Path, snapshot: SnapshotRecord, *, deterministic: bool = False, trust: bool = False
+) -> ArrayPolicy:
     """The policy in the file at `save`, or its twin; see `spindb.play.policies.load_snapshot`."""
     try:
-        own = torchmlp.load(save, snapshot, deterministic=deterministic)
+        own = load_torch_by_numpy(save, snapshot, deterministic=deterministic)
     except PolicyError as unknown:
         if not os.path.lexists(twin_of(save)):
             raise
@@ -52,6 +54,7 @@ def load_twin(save: Path, *, deterministic: bool = False, trust: bool = False) -
     Raises:
         PolicyError: it is damaged, belongs to another file, or contains an unsupported operation.
     """
+    # Most modules have no twin: the first action is to come soon.
     from spindb.play.policies.onnx_graph import model_bytes, model_in
 
     place = twin_of(save)

@@ -37,7 +37,7 @@ class Recorder:
 
     def __init__(self, environment: Environment, path: Path, captions: Policy | None = None) -> None:
         with require_extra():
-            import imageio.v2 as imageio
+            import imageio.v2 as imageio  # an extra
         self._environment = environment
         self._captions = captions
         self._episode, self._return = 0, 0.0
@@ -69,7 +69,7 @@ class Recorder:
         self._writer.close()
 
     def _with_caption(self, frame: Any, observation: Observation) -> Any:
-        from PIL import Image, ImageDraw
+        from PIL import Image, ImageDraw  # comes with that extra
 
         assert self._captions is not None
         text = f"episode {self._episode}  return {self._return:.1f}"

@@ -48,7 +48,7 @@ class VerifyPlan:
     strict: bool = False
 
 
-def verify(playable: Playable, plan: VerifyPlan) -> Evaluation:
+def verify_snapshot(playable: Playable, plan: VerifyPlan) -> Evaluation:
     """Play a snapshot and compare it with its log; the evaluation has a verdict.
 
     Raises:
@@ -60,6 +60,7 @@ def verify(playable: Playable, plan: VerifyPlan) -> Evaluation:
         worth = ValuesSeen(session.policy) if _values_count(log, session.policy) else None
         traces = [] if worth is None else [worth]
         rollout = session.roll_out(min(plan.first, plan.most), traces=traces)
+        # Further episodes are played only while the spread so far says that more of them could decide.
         while not rollout.partial and (more := _wanted(log, rollout, plan.most)):
             rollout = _joined(rollout, session.roll_out(more, further=True, traces=traces))
         verdict = verdict_of(log, rollout, session, worth, strict=plan.strict)
@@ -80,6 +81,7 @@ def verdict_of(
         for line in log.lines
     ]
     best = min(found, key=lambda one: (_ORDER[one.word], abs(one.difference or 0.0)))
+    # A save may be of an epoch that was not logged: then it differs from a row that is not its own.
     if best.word == DIFFERS and log.unlogged is not None:
         return replace(best, word=CANT_TELL, reason=f"it may be of epoch {log.unlogged}, which was not logged")
     return best

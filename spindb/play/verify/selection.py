@@ -42,6 +42,7 @@ def candidates(connection: Connection, ids: Iterable[int], itr: int | None, *, e
     """
     for run_id in ids:
         run = run_by_id(connection, run_id)
+        # Its files are gone: what lies in the directory now is another training's.
         if run.status == "superseded":
             continue
         saved = snapshots_of(connection, run_id)
@@ -50,6 +51,7 @@ def candidates(connection: Connection, ids: Iterable[int], itr: int | None, *, e
 
 
 def _latest_or_every(saved: Sequence[SnapshotRecord], every: bool) -> list[SnapshotRecord]:
+    # A stale save is an earlier training's, whose log is overwritten: there is nothing to compare it with.
     whole = [one for one in saved if not one.unloadable and not one.stale]
     newest = latest(whole)
     return whole if every else [] if newest is None else [newest]
@@ -65,7 +67,10 @@ def known_verdicts(
         given = recorded.get(one.key)
         if given is None or not serves(given, plan):
             continue
+        # Before the digest: a save may be a link to another directory of its root, which is read only from here on.
         one.playable.follow_links()
+        # By content, not by time: a file that was written again with the same weights keeps its verdict, and one with
+        # others under the same name does not.
         if policy_digest(one.playable) == given.digest:
             found[one.key] = given
     return found

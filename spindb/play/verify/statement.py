@@ -102,6 +102,7 @@ def read_statement(path: Path) -> list[StatementEntry]:
 def _entry(path: Path, place: int, entry: Any) -> StatementEntry:
     for name, kind in _NEEDED.items():
         value = entry.get(name) if isinstance(entry, dict) else None
+        # bool is an int to Python; JSON writes a mean that is whole without a point.
         if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
             raise UsageError(f"{path}: snapshot {place} of the statement: its {name} is missing or of another kind")
     if entry["episodes"] < 1:
@@ -135,8 +136,11 @@ def differences_from(entry: StatementEntry, again: Evaluation) -> list[str]:
     if verdict is None or verdict.word != entry.word:
         found.append(f"the verdict is {verdict.word if verdict else 'none'}, the statement's is {entry.word}")
     logged, now = entry.verdict.get("logged_mean"), verdict.logged_mean if verdict else None
+    # Exactly: both come out of the same log, so that any difference means another log.
     if logged != now:
         found.append(f"the log says {now}, the statement {logged}")
+    # 2.576 standard errors are the 99 % of a normal distribution; of a difference of two means with equal errors, √2
+    # times that.
     error = verdict.played_error if verdict else None
     apart = abs((again.mean_return or 0.0) - entry.mean_return)
     allowed = _CLOSE * max(1.0, abs(entry.mean_return)) + 2.576 * 2**0.5 * (error or 0.0)
