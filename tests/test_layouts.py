@@ -276,6 +276,17 @@ def test_damaged_steps_are_found(wrong: str, said: str, data: Path, database: Pa
         assert "Traceback" not in cli("--db", database, *command).err
 
 
+@pytest.mark.sqlite
+def test_damaged_steps_are_found_beside_a_damaged_series(data: Path, database: Path, cli: Cli) -> None:
+    scalars(data)
+    ingest(database, [data])
+    with connected(database, write=True) as connection:
+        connection.exec_driver_sql("UPDATE metrics SET steps = '{}', series = '7' WHERE name = 'eval/return'")
+    found = cli("--db", database, "db", "check").err
+    for said in ("series is not a list of cells", "steps is not a list of finite numbers"):
+        assert f"metrics, run_id 1, name 'eval/return': {said}" in found
+
+
 def test_a_verdict_is_not_guessed_from_other_steps(data: Path) -> None:
     run = scalars(data)
     from spindb.records import SnapshotRecord

@@ -43,11 +43,16 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
         cell = f"metrics, run_id {run_id}, name {name!r}"
         noted.taken()
         cells = series.decode(packed, odd)
+        wrong = []
         if noted.taken() or not all(isinstance(value, (int, float, str, type(None))) for value in cells):
-            yield f"{cell}: series is not a list of cells: {shown_value(packed)}"
-            continue
-        if (wrong := _wrong_length(cells, own, rows)) is not None:
-            yield f"{cell}: {wrong}"
+            wrong.append(f"series is not a list of cells: {shown_value(packed)}")
+        steps = series.steps_of(own)
+        if noted.taken() or not all(map(math.isfinite, steps or ())):
+            wrong.append(f"steps is not a list of finite numbers: {shown_value(own)}")
+        if not wrong:
+            wrong += _wrong_length(cells, steps, rows)
+        if wrong:
+            yield from (f"{cell}: {each}" for each in wrong)
             continue
         try:
             summary = MetricSeries(name, cells).summary()
@@ -58,15 +63,12 @@ def _wrong_summaries(connection: Connection) -> Iterator[str]:
                 yield f"{cell}: {column} is {shown_value(kept)}, the series says {getattr(summary, column)!r}"
 
 
-def _wrong_length(cells: list[Cell], own: series.Packed | None, rows: object) -> str | None:
+def _wrong_length(cells: list[Cell], steps: list[float] | None, rows: object) -> list[str]:
     """Why a series has not one cell for each of its steps, or of the run's rows where it has no steps of its own."""
-    if own is None:
+    if steps is None:
         fits = len(cells) == rows or rows is UNKNOWN_NUMBER
-        return None if fits else f"series has {len(cells)} cells, the run has {rows} rows"
-    steps = series.steps_of(own) or []
-    if noted.taken() or not all(map(math.isfinite, steps)):
-        return f"steps is not a list of finite numbers: {shown_value(own)}"
-    return None if len(steps) == len(cells) else f"series has {len(cells)} cells and {len(steps)} steps"
+        return [] if fits else [f"series has {len(cells)} cells, the run has {rows} rows"]
+    return [] if len(steps) == len(cells) else [f"series has {len(cells)} cells and {len(steps)} steps"]
 
 
 def _same(computed: object, kept: object) -> bool:
