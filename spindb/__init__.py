@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from spindb.api import open_database
     from spindb.logger import EpochLogger
-    from spindb.play.load import load_policy_and_env
-    from spindb.play.load import load_saved_policy as load_policy
-    from spindb.play.rollouts.rollout import run_episodes as run_policy
+    from spindb.play.load import load_policy, load_policy_and_env
+    from spindb.play.rollouts.rollout import run_policy
 
     open = open_database  # not in __all__: * would hide Python's
 
@@ -34,10 +33,10 @@ __all__ = ["EpochLogger", "__version__", "load_policy", "load_policy_and_env", "
 # Imported when first used: `import spindb` alone costs nothing.
 _PLACES = {
     "EpochLogger": "spindb.logger",
-    "load_policy": "spindb.play.load:load_saved_policy",
+    "load_policy": "spindb.play.load:load_policy",
     "load_policy_and_env": "spindb.play.load",
     "open": "spindb.api:open_database",
-    "run_policy": "spindb.play.rollouts.rollout:run_episodes",
+    "run_policy": "spindb.play.rollouts.rollout:run_policy",
 }
 
 

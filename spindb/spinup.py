@@ -38,7 +38,7 @@ from spindb.play.policies import Policy
 from spindb.play.policies.savedmodel import Variables, graph_bytes
 from spindb.play.process_state import unchanged_process
 from spindb.play.request import PlayOptions
-from spindb.play.rollouts.rollout import run_episodes as play
+from spindb.play.rollouts.rollout import run_policy as play
 from spindb.play.session import loaded
 from spindb.printable import printable
 

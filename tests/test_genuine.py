@@ -263,7 +263,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
     from spindb.play.environments.replay import replayed_environment
     from spindb.play.locate import latest_by_number, locate
     from spindb.play.policies import load_snapshot
-    from spindb.play.rollouts.rollout import run_episodes
+    from spindb.play.rollouts.rollout import run_policy
 
     itr, deterministic = re.search(r"_i(\d+)", name), name.endswith("_d.txt")
     playable = locate(RunPath(RUNS / place), int(itr[1]) if itr else None)
@@ -277,7 +277,7 @@ def faithful_lines(place: Path, name: str) -> list[str] | None:
         return None
     policy = load_snapshot(playable.directory, playable.snapshot, deterministic=deterministic, engine="tensorflow")
     lines: list[str] = []
-    run_episodes(built.environment, policy, 0, 5, False, write=lines.append)
+    run_policy(built.environment, policy, 0, 5, False, write=lines.append)
     policy.close()
     return lines[:-1]
 

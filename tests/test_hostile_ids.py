@@ -20,7 +20,7 @@ from spindb.errors import EnvironmentBuildError, PlaybackError, UsageError
 from spindb.play.environments.adapter import Environment
 from spindb.play.environments.build import Choices, build_environment
 from spindb.play.environments.importable import current_directory_importable
-from spindb.play.rollouts.rollout import run_episodes
+from spindb.play.rollouts.rollout import run_policy
 from spindb.records import EnvironmentHint
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.slow]
@@ -276,7 +276,7 @@ def test_c4_a_seed_is_a_number_that_seeds(here: Path) -> None:
         assert (played.returncode, "Traceback" in played.stderr) == (2, False)
         assert f"a seed of {seed}: it must be between 0 and" in played.stderr
     with pytest.raises(UsageError, match="a seed of -1"):
-        run_episodes(object(), print, seed=-1)
+        run_policy(object(), print, seed=-1)
 
 
 def test_c4_from_python_the_cause_is_kept() -> None:

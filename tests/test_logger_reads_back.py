@@ -20,7 +20,7 @@ from spindb.disk.formats import read_run
 from spindb.disk.formats.spinningup import SpinningUp
 from spindb.errors import PolicyError
 from spindb.logger import EpochLogger
-from spindb.play.load import load_policy_and_env, load_saved_policy
+from spindb.play.load import load_policy, load_policy_and_env
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed")
@@ -194,7 +194,7 @@ def test_f2_a_save_that_plays_says_nothing(
     module = make(code)
     assert save(tmp_path / "run", module, kind, save_onnx=save_onnx) == []
     refuse_imports(monkeypatch)
-    policy = load_saved_policy(tmp_path / "run", deterministic=True, action="argmax")
+    policy = load_policy(tmp_path / "run", deterministic=True, action="argmax")
     assert policy.act(X).tolist() == told(acting(module)).argmax(1).tolist()
 
 
@@ -203,7 +203,7 @@ def test_f2_a_bare_stack_whose_output_is_open_is_said_with_the_rule_that_decides
     (said,) = save(tmp_path / "run", module, CHOICES)
     assert said.startswith("what was saved will not play by itself: pyt_save/model.pt does not say")
     assert "--action argmax|sample says it" in said
-    assert load_saved_policy(tmp_path / "run", action="argmax").act(X).tolist() == told(module).argmax(1).tolist()
+    assert load_policy(tmp_path / "run", action="argmax").act(X).tolist() == told(module).argmax(1).tolist()
 
 
 @pytest.mark.parametrize("name", ["MLPActor", "DQN"])
@@ -252,7 +252,7 @@ def test_f2_a_twin_plays_without_the_authors_code(
     module = make(code)
     assert save(tmp_path / "run", module, kind, save_onnx=True) == []
     refuse_imports(monkeypatch)
-    policy = load_saved_policy(tmp_path / "run", deterministic=True, **({"action": "argmax"} if "Q" in name else {}))
+    policy = load_policy(tmp_path / "run", deterministic=True, **({"action": "argmax"} if "Q" in name else {}))
     with torch.no_grad():
         distribution = acting(module)(torch.tensor(X))
     if kind == CHOICES:
@@ -272,7 +272,7 @@ def test_f2_a_twin_plays_without_the_authors_code(
 def test_f2_the_spread_of_a_traced_gaussian_is_drawn(code: Any, tmp_path: Path) -> None:
     module = code.Coded(code.GaussianPi())
     save(tmp_path / "run", module, save_onnx=True)
-    policy = load_saved_policy(tmp_path / "run")
+    policy = load_policy(tmp_path / "run")
     policy.seed(0)
     assert policy.act(np.repeat(X[:1], 4000, axis=0)).std(axis=0) == pytest.approx(np.exp([-1, -1]), rel=0.06)
 
@@ -292,7 +292,7 @@ def test_f2_a_twin_of_another_save_is_not_played(code: Any, tmp_path: Path) -> N
     sys.modules["someones"] = code
     torch.save(other, place)
     with pytest.raises(PolicyError, match=r"model\.onnx was not traced of model\.pt as it is: it is not played"):
-        load_saved_policy(tmp_path / "run")
+        load_policy(tmp_path / "run")
 
 
 def test_f2_a_later_save_without_a_twin_takes_the_old_one_away(tmp_path: Path) -> None:
@@ -338,8 +338,8 @@ def test_f2_what_numpy_lacks_plays_by_onnxruntime_where_that_is_trusted(
     assert "--trust plays it by onnxruntime" in said
     refuse_imports(monkeypatch)
     with pytest.raises(PolicyError, match="Einsum"):
-        load_saved_policy(tmp_path / "run")
-    policy = load_saved_policy(tmp_path / "run", trust=True, action="clip")
+        load_policy(tmp_path / "run")
+    policy = load_policy(tmp_path / "run", trust=True, action="clip")
     assert policy.engine.startswith("onnxruntime")
     assert pickle.loads(pickle.dumps(policy.policy)).act(X) == pytest.approx(told(module), abs=1e-5)
 
@@ -364,7 +364,7 @@ def test_f3_a_torchscript_module_is_saved_and_said(code: Any, tmp_path: Path) ->
     (said,) = save(tmp_path / "run", module)
     assert "a TorchScript archive" in said
     assert "save_onnx=True" in said
-    policy = load_saved_policy(tmp_path / "run", trust=True, action="clip")
+    policy = load_policy(tmp_path / "run", trust=True, action="clip")
     assert policy.act(X) == pytest.approx(told(module), abs=1e-5)
 
 
@@ -375,7 +375,7 @@ def test_f3_of_a_module_that_cannot_be_pickled_the_weights_are_saved(code: Any, 
     assert said[0].startswith("the module can't be pickled (")
     assert said[0].endswith("its weights alone were saved")
     assert len(said) == 1
-    assert load_saved_policy(tmp_path / "run", deterministic=True).act(X) == pytest.approx(told(module), abs=1e-5)
+    assert load_policy(tmp_path / "run", deterministic=True).act(X) == pytest.approx(told(module), abs=1e-5)
 
 
 def test_f2_an_environment_that_nothing_builds_is_said(tmp_path: Path) -> None:
@@ -469,7 +469,7 @@ def test_f2_a_class_of_a_script_plays_by_its_twin(tmp_path: Path) -> None:
     assert "__main__.Net" in result.stderr
     assert "save_onnx=True" in result.stderr
     with pytest.raises(PolicyError, match="can't be rebuilt without its author's code"):
-        load_saved_policy(tmp_path / "run", 0)
+        load_policy(tmp_path / "run", 0)
     env, policy = load_policy_and_env(tmp_path / "run", 1, deterministic=True)
     assert policy.act(np.ones(3)) == pytest.approx(float(result.stdout), abs=1e-5)
     assert policy.act(env.reset(seed=0)[0]).shape == (1,)

@@ -27,7 +27,7 @@ from spindb.play.environments.of_snapshot import earlier_ways
 from spindb.play.environments.own import import_environments
 from spindb.play.environments.state import RunState
 from spindb.play.locate import Playable
-from spindb.play.rollouts.rollout import Episode, Rollout, run_episodes
+from spindb.play.rollouts.rollout import Episode, Rollout, run_policy
 from spindb.records import EnvironmentHint, SnapshotRecord
 
 np = pytest.importorskip("numpy")
@@ -71,7 +71,7 @@ class NewWalk(OldWalk):
 @pytest.mark.parametrize(("walk", "ending"), [(OldWalk, "truncated"), (NewWalk, "terminated")])
 def test_old_and_new_environments_play_alike(walk: type[OldWalk], ending: str) -> None:
     env, lines = walk(), []
-    rollout = run_episodes(env, lambda observation: 0.5, 0, 2, False, seed=3, write=lines.append)
+    rollout = run_policy(env, lambda observation: 0.5, 0, 2, False, seed=3, write=lines.append)
     assert [(e.ep_return, e.length, e.ending) for e in rollout.episodes] == [(2.0, 4, ending)] * 2
     assert lines[0] == "Episode 0 \t EpRet 2.000 \t EpLen 4"
     assert lines[2].splitlines()[1] == "|    AverageEpRet |               2 |"
@@ -79,7 +79,7 @@ def test_old_and_new_environments_play_alike(walk: type[OldWalk], ending: str) -
 
 
 def test_a_length_cuts_episodes() -> None:
-    rollout = run_episodes(OldWalk(), lambda observation: 1.0, 3, 1, False, write=lambda line: None)
+    rollout = run_policy(OldWalk(), lambda observation: 1.0, 3, 1, False, write=lambda line: None)
     assert [(e.length, e.ending) for e in rollout.episodes] == [(3, "cut")]
 
 
@@ -106,11 +106,11 @@ def test_nan_returns_are_never_hidden() -> None:
 
 def test_misuse_is_said() -> None:
     with pytest.raises(UsageError, match="0 episodes"):
-        run_episodes(OldWalk(), print, num_episodes=0)
+        run_policy(OldWalk(), print, num_episodes=0)
     with pytest.raises(UsageError, match="length of -1"):
-        run_episodes(OldWalk(), print, -1)
+        run_policy(OldWalk(), print, -1)
     with pytest.raises(EnvironmentBuildError, match="NoneType"):
-        run_episodes(None, print)
+        run_policy(None, print)
 
 
 BUILDS = [

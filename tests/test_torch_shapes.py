@@ -15,7 +15,7 @@ import pytest
 
 from spindb.errors import PolicyError
 from spindb.logger import EpochLogger
-from spindb.play.load import load_saved_policy
+from spindb.play.load import load_policy
 from spindb.play.policies import load_snapshot
 from spindb.records import SnapshotRecord
 
@@ -83,14 +83,14 @@ def policy_of(directory: Path, **options: Any) -> Any:
 def test_a_bare_sequential(tmp_path: Path) -> None:
     net = mlp(5, 16, 3, activation=nn.ReLU)
     assert (
-        load_saved_policy(saved(tmp_path, net), action="argmax").act(X).tolist()
+        load_policy(saved(tmp_path, net), action="argmax").act(X).tolist()
         == numbers(net(torch.tensor(X))).argmax(1).tolist()
     )
 
 
 def test_a_bare_sequential_that_is_squashed(tmp_path: Path) -> None:
     net = mlp(5, 16, 2, output=nn.Tanh)
-    assert load_saved_policy(saved(tmp_path, net)).act(X) == pytest.approx(numbers(net(torch.tensor(X))), abs=1e-5)
+    assert load_policy(saved(tmp_path, net)).act(X) == pytest.approx(numbers(net(torch.tensor(X))), abs=1e-5)
 
 
 def test_pi_and_v_as_sequentials(tmp_path: Path, author: Callable[..., Any]) -> None:
@@ -112,8 +112,8 @@ def test_an_actor_with_a_mean_and_a_deviation_of_its_own(tmp_path: Path, author:
     net = author(critic=mlp(5, 16, 1), actor_mean=mlp(5, 16, 2), actor_logstd=nn.Parameter(torch.full((1, 2), -1.0)))
     directory = saved(tmp_path, net)
     mean = numbers(net.actor_mean(torch.tensor(X)))
-    assert load_saved_policy(directory, deterministic=True).act(X) == pytest.approx(mean, abs=1e-5)
-    drawn = np.stack([load_saved_policy(directory).act(np.repeat(X[:1], 4000, axis=0))])[0]
+    assert load_policy(directory, deterministic=True).act(X) == pytest.approx(mean, abs=1e-5)
+    drawn = np.stack([load_policy(directory).act(np.repeat(X[:1], 4000, axis=0))])[0]
     assert drawn.std(axis=0) == pytest.approx(np.exp([-1, -1]), rel=0.06)
 
 
@@ -126,13 +126,13 @@ def test_a_q_network(tmp_path: Path, author: Callable[..., Any]) -> None:
 
 def test_a_categorical_actor_alone(tmp_path: Path, author: Callable[..., Any]) -> None:
     net = author(logits_net=mlp(5, 16, 3))
-    policy = load_saved_policy(saved(tmp_path, net), deterministic=True)
+    policy = load_policy(saved(tmp_path, net), deterministic=True)
     assert policy.act(X).tolist() == numbers(net.logits_net(torch.tensor(X))).argmax(1).tolist()
 
 
 def test_a_gaussian_actor_with_two_heads(tmp_path: Path, author: Callable[..., Any]) -> None:
     net = author(shared_net=mlp(5, 16, output=nn.ReLU), mu_net=nn.Linear(16, 2), var_net=nn.Linear(16, 2))
-    policy = load_saved_policy(saved(tmp_path, net), deterministic=True, action="clip")
+    policy = load_policy(saved(tmp_path, net), deterministic=True, action="clip")
     assert policy.act(X) == pytest.approx(numbers(net.mu_net(net.shared_net(torch.tensor(X)))), abs=1e-5)
     assert any("var_net may be a deviation" in note for note in policy.notes)
 
@@ -141,7 +141,7 @@ def test_a_squashed_gaussian_and_a_limit_in_a_tensor(tmp_path: Path, author: Cal
     pi = author(net=mlp(5, 16, output=nn.ReLU), mu_layer=nn.Linear(16, 2), log_std_layer=nn.Linear(16, 2))
     pi.act_limit = torch.tensor([2.0, 3.0])
     wanted = numbers(torch.tanh(pi.mu_layer(pi.net(torch.tensor(X)))) * pi.act_limit)
-    policy = load_saved_policy(saved(tmp_path, author(pi=pi)), deterministic=True)
+    policy = load_policy(saved(tmp_path, author(pi=pi)), deterministic=True)
     assert policy.act(X) == pytest.approx(wanted, abs=1e-5)
 
 
@@ -159,7 +159,7 @@ def test_normalised_layers(tmp_path: Path, author: Callable[..., Any]) -> None:
     )
     stack[0].running_mean.copy_(torch.arange(5) / 5.0)
     stack[0].running_var.copy_(torch.arange(1, 6) / 3.0)
-    policy = load_saved_policy(saved(tmp_path, author(pi=author(net=stack))))
+    policy = load_policy(saved(tmp_path, author(pi=author(net=stack))))
     assert policy.act(X) == pytest.approx(numbers(stack.eval()(torch.tensor(X))), abs=1e-5)
     assert "its BatchNorm uses its running statistics, as in evaluation" in policy.notes
     assert "its Dropout is left out, as in evaluation" in policy.notes
@@ -187,7 +187,7 @@ def test_a_state_is_carried_through_an_episode(kind: str, tmp_path: Path, author
     cell = kind.endswith("Cell")
     options = {} if cell else {"num_layers": 2}
     pi = author(net=mlp(5, 8, output=nn.ReLU), rnn=getattr(nn, kind)(8, 6, **options), head=mlp(6, 2, output=nn.Tanh))
-    policy = load_saved_policy(saved(tmp_path, author(pi=pi, v=mlp(5, 8, 1))))
+    policy = load_policy(saved(tmp_path, author(pi=pi, v=mlp(5, 8, 1))))
     for _ in range(2):
         policy.begin_episode()
         state = None
@@ -207,7 +207,7 @@ def test_a_state_is_carried_through_an_episode(kind: str, tmp_path: Path, author
 
 def test_a_state_dict(tmp_path: Path, author: Callable[..., Any]) -> None:
     net = author(pi=author(logits_net=mlp(5, 16, 3)), v=author(v_net=mlp(5, 16, 1)))
-    policy = load_saved_policy(saved(tmp_path, net.state_dict()), deterministic=True)
+    policy = load_policy(saved(tmp_path, net.state_dict()), deterministic=True)
     assert policy.act(X).tolist() == numbers(net.pi.logits_net(torch.tensor(X))).argmax(1).tolist()
     assert policy.notes[0].endswith("Tanh between its layers (that is Spinning Up's, and assumed)")
 
@@ -220,14 +220,14 @@ def test_a_state_dict_takes_its_activation_from_the_config(tmp_path: Path, autho
     logger.setup_pytorch_saver(author(pi=pi).state_dict())
     logger.save_state({}, None)
     logger.close()
-    policy = load_saved_policy(tmp_path, deterministic=True)
+    policy = load_policy(tmp_path, deterministic=True)
     assert policy.act(X) == pytest.approx(numbers(torch.tanh(pi.mu_layer(pi.net(torch.tensor(X))))), abs=1e-5)
     assert policy.notes[0].endswith("ELU between its layers (the run's config says so)")
 
 
 def test_an_unknown_critic_takes_no_actor_with_it(tmp_path: Path, author: Callable[..., Any]) -> None:
     pi = author(net=mlp(5, 8, 2, output=nn.Tanh))
-    policy = load_saved_policy(saved(tmp_path, author(pi=pi, q1=author(a=nn.Linear(7, 1), b=nn.Linear(7, 1)))))
+    policy = load_policy(saved(tmp_path, author(pi=pi, q1=author(a=nn.Linear(7, 1), b=nn.Linear(7, 1)))))
     assert policy.act(X) == pytest.approx(numbers(pi.net(torch.tensor(X))), abs=1e-5)
     assert not policy.has("q1")
     assert any(note.startswith("its critic q1 is not known here") for note in policy.notes)
@@ -248,7 +248,7 @@ def test_a_save_without_v_names_what_there_is(
     net = critics(author, *names)
     wanted = [numbers(getattr(net, name).q(torch.tensor(np.hstack([X, X[:, :2]]))))[:, 0] for name in names]
     directory = saved(tmp_path, net)
-    policy = load_saved_policy(directory)
+    policy = load_policy(directory)
     with pytest.raises(PolicyError, match=f"was saved without v; {there}$") as caught:
         policy.value(X)
     assert "policy.q(observation, action) is" in str(caught.value.hint)
@@ -256,7 +256,7 @@ def test_a_save_without_v_names_what_there_is(
 
 
 def test_a_save_without_any_value_function_says_so(tmp_path: Path, author: Callable[..., Any]) -> None:
-    policy = load_saved_policy(saved(tmp_path, critics(author)))
+    policy = load_policy(saved(tmp_path, critics(author)))
     for ask in (lambda: policy.value(X), lambda: policy.q(X, X[:, :2])):
         with pytest.raises(PolicyError, match=r"was saved without [vq] or any other value function$"):
             ask()
@@ -274,7 +274,7 @@ def test_h5_a_critic_that_is_not_finite_is_said(
     net.v = None if names else author(q=mlp(5, 8, 1))
     with torch.no_grad():
         getattr(net, name).q[2].bias[0] = bad
-    policy = load_saved_policy(saved(tmp_path, net))
+    policy = load_policy(saved(tmp_path, net))
     assert policy.act(X).shape == (6, 2), "the actor plays"
     told = f"{name} is NaN or infinite: that stands in {name}.q.2.bias; the training diverged"
     assert broken_values(policy) == ((told,) if bad else ())
@@ -284,7 +284,7 @@ def test_a_forward_that_is_code_is_refused(tmp_path: Path, author: Callable[...,
     with pytest.raises(
         PolicyError, match=r"Its modules: someones_code\.Net, torch\.nn\.modules\.linear\.Linear"
     ) as caught:
-        load_saved_policy(saved(tmp_path, author(fc1=nn.Linear(5, 8), fc2=nn.Linear(8, 2))))
+        load_policy(saved(tmp_path, author(fc1=nn.Linear(5, 8), fc2=nn.Linear(8, 2))))
     assert "--import FILE.py" in str(caught.value.hint)
 
 
@@ -295,7 +295,7 @@ def test_an_archive_of_torchscript_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(
         PolicyError, match="a TorchScript archive: its network is code in code/, which only PyTorch runs"
     ):
-        load_saved_policy(tmp_path)
+        load_policy(tmp_path)
 
 
 SCRIPT = """
@@ -350,7 +350,7 @@ def test_h4_an_activation_that_was_not_saved_is_never_guessed(tmp_path: Path, mo
         policy_of(tmp_path / "run")
     assert "--trust" in str(caught.value.hint)
     import_named(str(script))
-    policy = load_saved_policy(tmp_path / "run", trust=True, action="sample")
+    policy = load_policy(tmp_path / "run", trust=True, action="sample")
     assert policy.act(X[0]) == pytest.approx(numbers(net(torch.tensor(X[0]))), abs=1e-6)
 
 

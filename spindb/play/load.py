@@ -32,7 +32,7 @@ def load_exportable(playable: Playable) -> GraphPolicy:
     return policy
 
 
-def load_saved_policy(
+def load_policy(
     run: SupportsIndex | str | Path,
     itr: int | None = None,
     deterministic: bool = False,
@@ -83,7 +83,7 @@ def load_policy_and_env(
 ) -> tuple[Any, Policy]:
     """The environment built anew, and the policy, as the original's function of that name gives them.
 
-    Arguments as of `load_saved_policy`, and:
+    Arguments as of `load_policy`, and:
         render: build the environment for a window.
         imports: modules that are imported first: they register environments, or hold their classes and wrappers.
         without_wrappers: play without those wrappers of the saved environment that can't be rebuilt.
@@ -92,8 +92,8 @@ def load_policy_and_env(
     Where it is not the environment of the training, or may not be, an `EnvironmentWarning` says why.
 
     Raises:
-        EnvironmentBuildError: no environment is known or can be built; use `load_saved_policy` and your own.
-        NotFoundError, PolicyError: as `load_saved_policy`.
+        EnvironmentBuildError: no environment is known or can be built; use `load_policy` and your own.
+        NotFoundError, PolicyError: as `load_policy`.
     """
     options = PlayOptions(
         deterministic=deterministic,

@@ -30,7 +30,7 @@ from spindb.play.locate import Playable, latest_by_number, locate, policy_digest
 from spindb.play.policies import Policy, load_snapshot
 from spindb.play.process_state import unchanged_process
 from spindb.play.request import PlayOptions, PlayRequest
-from spindb.play.rollouts.rollout import Rollout, RunningEpisode, Trace, run_episodes
+from spindb.play.rollouts.rollout import Rollout, RunningEpisode, Trace, run_policy
 from spindb.play.rollouts.versions import versions
 from spindb.records import EpisodeResult, Evaluation
 
@@ -65,7 +65,7 @@ class Session:
         Raises:
             PlaybackError: the environment's own code raised an exception.
         """
-        return run_episodes(
+        return run_policy(
             self.built.environment,
             self.policy,
             self.options.length,

@@ -87,7 +87,7 @@ def _nan_first(value: float) -> float:
     return math.inf if math.isnan(value) else value
 
 
-def run_episodes(
+def run_policy(
     env: Any,
     get_action: Callable[[Any], Any],
     max_ep_len: int | None = None,
