@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from spindb.index.database.watchdog import Watch
 
 pytestmark = pytest.mark.sqlite
 
@@ -128,3 +132,13 @@ def test_13_a_semicolon_in_a_text_ends_no_statement(file: Path) -> None:
     command = [sys.executable, "-m", "spindb", "--db", os.fspath(file), "sql", "--csv"]
     found = subprocess.run(command, input=typed, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (0, "x;y\na;b\n2\n2\nz\n3\n", "")
+
+
+@pytest.mark.sqlite
+def test_a_watch_whose_pipe_is_closed_ends_without_a_traceback() -> None:
+    """An interrupt in the very instant in which the watch begins or ends closes the pipe before its thread has ended."""
+    read, write = os.pipe()
+    os.close(read)
+    os.close(write)
+    with closing(sqlite3.connect(":memory:")) as driver:
+        Watch(driver, 0, None)._guard(read)

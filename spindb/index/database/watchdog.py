@@ -76,9 +76,12 @@ def _signal(woken: int, seconds: float | None) -> bytes:
     end = None if seconds is None else time.monotonic() + seconds
     while True:
         left = None if end is None else max(0.0, end - time.monotonic())
-        if not select.select([woken], [], [], left)[0]:
-            return b""
-        came = os.read(woken, 1)
+        try:
+            if not select.select([woken], [], [], left)[0]:
+                return b""
+            came = os.read(woken, 1)
+        except OSError:  # a signal that came as the ``with`` began or ended has closed the pipe: the statement is over
+            return _STOP
         if came == _STOP or came[0] in _ENDING:
             return came
 
