@@ -136,7 +136,7 @@ def test_13_a_semicolon_in_a_text_ends_no_statement(file: Path) -> None:
 
 @pytest.mark.sqlite
 def test_a_watch_whose_pipe_is_closed_ends_without_a_traceback() -> None:
-    """An interrupt in the very instant in which the watch begins or ends closes the pipe before its thread has ended."""
+    """An interrupt as the watch begins or ends closes the pipe before its thread has ended."""
     read, write = os.pipe()
     os.close(read)
     os.close(write)
