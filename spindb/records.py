@@ -16,10 +16,6 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
-from spindb.verdicts import AGREES as AGREES
-from spindb.verdicts import CANT_TELL as CANT_TELL
-from spindb.verdicts import DIFFERS as DIFFERS
-
 Cell = float | int | str | None
 """One value of a metric: a number (NaN and infinities included), text, or None for an empty cell."""
 
@@ -221,11 +217,11 @@ CRITICAL = 2.5758293035489004
 class Verdict:
     """Whether the episodes of an evaluation agree with what the log says of the snapshot's epoch.
 
-    ``word`` is one of `VERDICTS`, ``reason`` why, empty where there is nothing to add. Of what was logged: ``metric``,
-    ``epoch``, mean, standard error of that mean, number of episodes that it is of, range of the curve over all epochs.
-    ``played`` is the mean that these ``episodes`` would have logged, with its standard error. ``difference`` is played
-    minus logged, ``error`` its standard error, ``power`` the probability that a true difference of 30 % of the range
-    would have been found. None is what is not known.
+    ``word`` is one of `spindb.verdicts.VERDICTS`, ``reason`` why, empty where there is nothing to add. Of what was
+    logged: ``metric``, ``epoch``, mean, standard error of that mean, number of episodes that it is of, range of the
+    curve over all epochs. ``played`` is the mean that these ``episodes`` would have logged, with its standard
+    error. ``difference`` is played minus logged, ``error`` its standard error, ``power`` the probability that a
+    true difference of 30 % of the range would have been found. None is what is not known.
     """
 
     word: str

@@ -12,7 +12,8 @@ import pytest
 
 from spindb.play.verify.sample import Drawn, expected_epoch, likely_returns, mean_and_variance
 from spindb.play.verify.verdict import SHIFT, Logged, Values, episodes_wanted, power_of, verdict_on
-from spindb.records import AGREES, CANT_TELL, DIFFERS, Verdict
+from spindb.records import Verdict
+from spindb.verdicts import AGREES, CANT_TELL, DIFFERS
 
 Draw = Callable[[random.Random], float]
 MOST = 200

@@ -18,7 +18,7 @@ from spindb.index.query.reference import RunPath
 from spindb.play.locate import locate
 from spindb.play.request import PlayOptions
 from spindb.play.verify.playing import VerifyPlan, verify_snapshot
-from spindb.records import AGREES, CANT_TELL, DIFFERS
+from spindb.verdicts import AGREES, CANT_TELL, DIFFERS
 
 Cli = Callable[..., Outcome]
 STEPS, SCALES = 12_000, (0.0, 2.0, 4.0, 8.0)

@@ -77,7 +77,7 @@ Lower = Annotated[bool, typer.Option("--lower", help="The lowest is the best, as
 
 
 def database(ctx: typer.Context, given: str | None) -> str:
-    """The database to use: ``--db`` of the command, else of the program, else as `located` finds it."""
+    """The database to use: ``--db`` of the command, else of the program, else as `find_database` finds it."""
     return find_database(given or ctx.obj)
 
 

@@ -195,7 +195,7 @@ class _Ingest:
         if not self.directory.is_dir():  # a link led there, and it is gone
             return hidden
         shared = shared_directories(known)
-        usual, unchanged = self.options.time_limit is None and self.options.stamp_zone is None, 0
+        usual = self.options.time_limit is None and self.options.stamp_zone is None
         for found in scan(self.directory, self.leads):
             if isinstance(found, Foreign):
                 self.summary.foreign[found.label] += 1
@@ -214,7 +214,7 @@ class _Ingest:
                 if alone.removed:
                     self.summary.removed += 1
                 else:
-                    unchanged += 1
+                    self.summary.unchanged += 1
                 continue
             before = {at: known.pop(at) for at in (path, *shared.get(path, ())) if at in known}
             task = task_of(found, path, before, self.options.time_limit is not None, self.options.stamp_zone)
@@ -222,7 +222,6 @@ class _Ingest:
                 tasks.add(task)
             else:
                 self.leave(before)
-        self.summary.unchanged += unchanged
         return hidden
 
     def leave(self, known: Mapping[str, IndexedRun]) -> None:

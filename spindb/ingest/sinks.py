@@ -38,6 +38,9 @@ from spindb.ingest.reading import Reader
 from spindb.ingest.summary import Kept, Outcome, Summary
 from spindb.ingest.tasks import ReadRun
 
+Proven = tuple[ReadRun, Outcome | None]
+"""A run that was read, and its outcome where it proved to be the same as before."""
+
 _REFUSALS = (ValueError, TypeError, OverflowError, DataError, IntegrityError, OperationalError)
 """What is raised where a value can't be stored."""
 
@@ -114,6 +117,15 @@ class _Connected(ABC):
         self.connection = connection
         self.backend = backend_of(connection).name
 
+    def place(self, directory: Path) -> tuple[RootPlace, dict[str, IndexedRun]]:
+        with self.connection.begin():
+            place = self._place(directory)
+            return place, known_runs(self.connection, place.root_id)
+
+    @abstractmethod
+    def _place(self, directory: Path) -> RootPlace:
+        """Where a directory lies, in a transaction."""
+
     def is_root(self, directory: Path) -> bool:
         with self.connection.begin():
             return directory in roots_here(self.connection)
@@ -132,14 +144,19 @@ class _Connected(ABC):
             rows = reader.broken_run(read.task.run, read.rows.record.part, "unreadable-run", reason)
             return self._put(place, [read._replace(rows=rows)], reader)
 
-    @abstractmethod
     def _put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
         """Recognise runs and put them, in one transaction."""
+        proven = [(read, _same(read)) for read in batch]
+        with self.connection.begin():
+            fresh = [read.rows for read, same in proven if same is None]
+            recogniser = Recogniser(self.connection, place, fresh, self.removed)
+            return self._outcomes(place, proven, recogniser, reader)
 
-    def recogniser(self, place: RootPlace, batch: Sequence[ReadRun], same: Sequence[Outcome | None]) -> Recogniser:
-        """What recognises the runs of a batch that are not the `same`, in the transaction that will write them."""
-        fresh = [read.rows for read, outcome in zip(batch, same, strict=True) if outcome is None]
-        return Recogniser(self.connection, place, fresh, self.removed)
+    @abstractmethod
+    def _outcomes(
+        self, place: RootPlace, proven: Sequence[Proven], recogniser: Recogniser, reader: Reader
+    ) -> list[Outcome]:
+        """What becomes of runs that were read, each with its outcome where it is the same; in a transaction."""
 
     @cached_property
     def removed(self) -> RemovedRuns:
@@ -150,22 +167,16 @@ class _Connected(ABC):
 class DryRun(_Connected):
     """Says what would become of the runs; nothing is written."""
 
-    def place(self, directory: Path) -> tuple[RootPlace, dict[str, IndexedRun]]:
-        with self.connection.begin():
-            place = planned_place(self.connection, directory)
-            return place, known_runs(self.connection, place.root_id)
+    def _place(self, directory: Path) -> RootPlace:
+        return planned_place(self.connection, directory)
 
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def _put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
-        proven = [_same(read) for read in batch]
-        with self.connection.begin():
-            recogniser = self.recogniser(place, batch, proven)
-            return [
-                same or _outcome(read, recogniser.identify(read.rows, read.start_by(reader)))
-                for read, same in zip(batch, proven, strict=True)
-            ]
+    def _outcomes(
+        self, place: RootPlace, proven: Sequence[Proven], recogniser: Recogniser, reader: Reader
+    ) -> list[Outcome]:
+        return [same or _outcome(read, recogniser.identify(read.rows, read.start_by(reader))) for read, same in proven]
 
     def settle(self, unseen: Unseen, *, prune: bool) -> Settled:
         return Settled()
@@ -174,28 +185,20 @@ class DryRun(_Connected):
 class DatabaseSink(_Connected):
     """Writes runs into a database."""
 
-    def place(self, directory: Path) -> tuple[RootPlace, dict[str, IndexedRun]]:
-        with self.connection.begin():
-            place = place_of(self.connection, directory)
-            return place, known_runs(self.connection, place.root_id)
+    def _place(self, directory: Path) -> RootPlace:
+        return place_of(self.connection, directory)
 
     def room_for(self, runs: int) -> AbstractContextManager[None]:
         return indexed_afterwards(self.connection, runs)
 
-    def _put(self, place: RootPlace, batch: Sequence[ReadRun], reader: Reader) -> list[Outcome]:
-        proven = [_same(read) for read in batch]
-        with self.connection.begin():
-            recogniser = self.recogniser(place, batch, proven)
-            writing = Batch(self.connection, place.root_id, recogniser.unseen)
-            outcomes = [
-                same or self._written(writing, read, recogniser, reader)
-                for read, same in zip(batch, proven, strict=True)
-            ]
-            signatures = {
-                one.identity.run_id: read.signature for read, one in zip(batch, outcomes, strict=True) if one.same
-            }
-            set_signatures(self.connection, {run: text for run, text in signatures.items() if run is not None})
-            writing.write()
+    def _outcomes(
+        self, place: RootPlace, proven: Sequence[Proven], recogniser: Recogniser, reader: Reader
+    ) -> list[Outcome]:
+        writing = Batch(self.connection, place.root_id, recogniser.unseen)
+        outcomes = [same or self._written(writing, read, recogniser, reader) for read, same in proven]
+        signatures = {same.identity.run_id: read.signature for read, same in proven if same is not None}
+        set_signatures(self.connection, {run: text for run, text in signatures.items() if run is not None})
+        writing.write()
         return outcomes
 
     def _written(self, writing: Batch, read: ReadRun, recogniser: Recogniser, reader: Reader) -> Outcome:

@@ -6,7 +6,7 @@ import typer
 
 from spindb.cli import handlers
 from spindb.cli import play_options as typed
-from spindb.cli.options import Db, Everything, FilterWords, database
+from spindb.cli.options import Db, Everything, FilterWords, selection
 from spindb.cli.play_options import EnvironmentFlags
 
 
@@ -44,5 +44,5 @@ def sweep(
     options = handlers.playing.options.play_options(
         flags, episodes=episodes, length=length, deterministic=deterministic, seed=seed
     )
-    asked = handlers.playing.sweep.Sweep(words, everything, options, jobs, out, database(ctx, db))
-    handlers.playing.sweep.evaluate_snapshots(asked)
+    request = handlers.playing.sweep.Sweep(selection(ctx, db, words, everything), options, jobs, out)
+    handlers.playing.sweep.evaluate_snapshots(request)

@@ -6,7 +6,7 @@ import typer
 
 from spindb.cli import handlers
 from spindb.cli import play_options as typed
-from spindb.cli.options import AsJson, Db, Everything, FilterWords, database
+from spindb.cli.options import AsJson, Db, Everything, FilterWords, selection
 from spindb.cli.play_options import LATEST, EnvironmentFlags
 from spindb.errors import UsageError
 
@@ -55,8 +55,9 @@ def verify(
     flags = EnvironmentFlags(env, env_factory, imports, trust, action, without_wrappers, contact_forces)
     work = handlers.playing.verify
     plan = work.verify_plan(handlers.playing.options.play_options(flags, seed=seed), episodes, most, strict)
-    how = work.How(plan, jobs, database(ctx, db), as_json)
-    which = work.Which(words, itr, all_snapshots, everything)
+    chosen = selection(ctx, db, words, everything)
+    how = work.How(plan, jobs, chosen.location, as_json)
+    which = work.Which(chosen, itr, all_snapshots)
     if check is not None:
         work.check_statement(which, check, how)
     else:

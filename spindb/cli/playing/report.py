@@ -10,7 +10,8 @@ from spindb.play.rollouts.rollout import Rollout
 from spindb.play.session import Session
 from spindb.play.verify.playing import compared
 from spindb.play.verify.words import as_dict, line_of
-from spindb.records import CANT_TELL, Verdict
+from spindb.records import Verdict
+from spindb.verdicts import CANT_TELL
 
 
 def announce_snapshot(playable: Playable, *, latest: bool) -> None:

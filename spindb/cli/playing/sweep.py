@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,12 +9,12 @@ from pathlib import Path
 import typer
 
 from spindb.cli import playing
-from spindb.cli.options import require_runs, words_of
+from spindb.cli.handlers.access import selected_runs
+from spindb.cli.options import Selection, require_runs
 from spindb.cli.playing.many import Evaluations, evaluate_over_processes
 from spindb.cli.terminal.evaluations import print_evaluations
 from spindb.cli.terminal.tables import plural, say
 from spindb.index.database.connect import connected
-from spindb.index.query.selection import selected
 from spindb.play.locate import Playable
 from spindb.play.request import PlayOptions
 from spindb.play.session import evaluate
@@ -28,12 +27,10 @@ from spindb.signals import active
 class Sweep:
     """Which runs, how their snapshots are played, and where the picture goes."""
 
-    words: Sequence[str] | None
-    everything: bool
+    selection: Selection
     options: PlayOptions
     jobs: int | None
     out: Path | None
-    database: str
 
 
 def evaluate_snapshots(sweep: Sweep) -> None:
@@ -44,16 +41,15 @@ def evaluate_snapshots(sweep: Sweep) -> None:
         typer.Exit: some snapshots could not be played.
         KeyboardInterrupt: it was interrupted; what was played by then is recorded.
     """
-    with connected(sweep.database) as connection:
-        ids = selected(connection, words_of(sweep.words), everything=sweep.everything, notice=say)
-        require_runs(ids, sweep.words)
+    with selected_runs(sweep.selection) as (connection, ids):
+        require_runs(ids, sweep.selection.words)
         # The connection is closed before anything is played, which may take hours: an open one would hold back the
         # database's clean-up all the while.
         plan = plan_sweep(connection, ids, sweep.options)
     count = plural(len(plan.waiting) + plan.done, "snapshot")
     say(f"{count} of {plural(len(ids), 'run')}, {plan.done} evaluated so already")
-    found = _evaluate(plan, sweep.options, sweep.jobs, sweep.database)
-    with connected(sweep.database) as connection:
+    found = _evaluate(plan, sweep.options, sweep.jobs, sweep.selection.location)
+    with connected(sweep.selection.location) as connection:
         # Read back, and not gathered on the way: those that were evaluated before belong to the table, too.
         rows = evaluated_with(connection, ids, sweep.options)
     print_evaluations(rows)

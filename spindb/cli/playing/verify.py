@@ -11,13 +11,12 @@ from typing import Any, TypeAlias
 
 import typer
 
-from spindb.cli.options import require_runs, words_of
+from spindb.cli.handlers.access import selected_runs
+from spindb.cli.options import Selection, require_runs
 from spindb.cli.play_options import LATEST
 from spindb.cli.playing.many import Evaluations, evaluate_over_processes
 from spindb.cli.terminal.tables import echo, plural, print_json, print_table, say
 from spindb.errors import NotFoundError
-from spindb.index.database.connect import connected
-from spindb.index.query.selection import selected
 from spindb.index.read.verdicts import StoredVerdict
 from spindb.play.locate import Playable, policy_digest
 from spindb.play.request import PlayOptions
@@ -32,8 +31,9 @@ from spindb.play.verify.statement import (
     write_statement,
 )
 from spindb.play.verify.words import SAID, as_dict, with_error
-from spindb.records import AGREES, CANT_TELL, DIFFERS, Evaluation, Verdict
+from spindb.records import Evaluation, Verdict
 from spindb.signals import active
+from spindb.verdicts import AGREES, CANT_TELL, DIFFERS
 
 Results: TypeAlias = dict[tuple[int, str], Evaluation]
 """Evaluations by their candidates' keys."""
@@ -48,10 +48,9 @@ def verify_plan(options: PlayOptions, episodes: int, most: int, strict: bool) ->
 class Which:
     """Which snapshots: a filter, and of each run one, the latest or all."""
 
-    words: Sequence[str] | None
+    selection: Selection
     itr: int
     every: bool
-    everything: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,8 @@ def _selected(
     which: Which, how: How, *, reuse: bool
 ) -> tuple[list[Candidate], int, dict[tuple[int, str], StoredVerdict]]:
     """The snapshots, of how many runs they are, and, with `reuse`, the verdicts that serve."""
-    with connected(how.location) as connection:
-        ids = selected(connection, words_of(which.words), everything=which.everything, notice=say)
-        require_runs(ids, which.words)
+    with selected_runs(which.selection) as (connection, ids):
+        require_runs(ids, which.selection.words)
         chosen = list(candidates(connection, ids, None if which.itr == LATEST else which.itr, every=which.every))
         return chosen, len(ids), known_verdicts(connection, chosen, how.plan) if reuse else {}
 

@@ -77,7 +77,7 @@ class Batch:
         self._unread: list[dict[str, Any]] = []
         self._new: list[dict[str, Any]] = []
         self._changed: list[dict[str, Any]] = []
-        self._belongings: dict[str, list[Row]] = {table: [] for table in COLUMNS}
+        self._child_rows: dict[str, list[Row]] = {table: [] for table in COLUMNS}
 
     def add(
         self,
@@ -113,7 +113,7 @@ class Batch:
     def keep(self, run_id: int, rows: RunRows, signature: str | None) -> None:
         """A run that can't be read now: what was read before stays; without a signature the next ingest tries again."""
         self._unread.append({"run": run_id, "now": signature})
-        self._belongings["problems"] += [(run_id, *row) for row in rows.child_rows["problems"]]
+        self._child_rows["problems"] += [(run_id, *row) for row in rows.child_rows["problems"]]
 
     def set_aside(self, past: Past) -> int | None:
         """Keep what a run's directory held before, as a run of its own; returns its id, None if it was empty."""
@@ -132,7 +132,7 @@ class Batch:
 
     def _take(self, run_id: int, rows: RunRows) -> None:
         for table, belonging in rows.child_rows.items():
-            self._belongings[table] += [(run_id, *row) for row in belonging]
+            self._child_rows[table] += [(run_id, *row) for row in belonging]
 
     def write(self) -> None:
         """Write all that was gathered."""
@@ -151,7 +151,7 @@ class Batch:
             out = [*replaced, *(row["run"] for row in self._unread)] if name == "problems" else replaced
             if out:
                 self._connection.execute(delete(table).where(table.c.run_id.in_(out)))
-            insert_rows(self._connection, table, ("run_id", *columns), self._belongings[name])
+            insert_rows(self._connection, table, ("run_id", *columns), self._child_rows[name])
         if self._unread:
             unread = update(runs).where(runs.c.id == bindparam("run"))
             self._connection.execute(unread.values(status="broken", signature=bindparam("now")), self._unread)

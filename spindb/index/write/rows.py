@@ -30,9 +30,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 
 class RunRows(NamedTuple):
-    """A run as rows: ``run`` for the table of runs, ``belongings`` for the tables of `COLUMNS`, its id left out.
+    """A run as rows: ``run`` for the table of runs, ``child_rows`` for the tables of `COLUMNS`, its id left out.
 
-    ``record`` is what was read, without what the belongings hold; but for the problems.
+    ``record`` is what was read, without what the child rows hold, problems aside.
     """
 
     record: RunRecord

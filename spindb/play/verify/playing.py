@@ -21,7 +21,8 @@ from spindb.play.session import Session, opened
 from spindb.play.verify.logged import Log, LoggedEpoch, log_of
 from spindb.play.verify.sample import Drawn
 from spindb.play.verify.verdict import TOO_FEW, Logged, Values, episodes_wanted, verdict_on
-from spindb.records import AGREES, CANT_TELL, DIFFERS, Evaluation, Verdict
+from spindb.records import Evaluation, Verdict
+from spindb.verdicts import AGREES, CANT_TELL, DIFFERS
 
 FIRST = 20
 """Episodes that are played before their spread says how many it takes."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from spindb.play.verify.sample import Drawn, expected_epoch, likely_returns, mean_and_variance
-from spindb.records import AGREES, CANT_TELL, CRITICAL, DIFFERS, Verdict
+from spindb.records import CRITICAL, Verdict
+from spindb.verdicts import AGREES, CANT_TELL, DIFFERS
 
 MARGIN = 0.15
 """Of the logged curve's range: a smaller difference is none."""

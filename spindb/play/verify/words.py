@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from spindb.records import CANT_TELL, Verdict
+from spindb.records import Verdict
+from spindb.verdicts import CANT_TELL
 
 SAID = {CANT_TELL: "can't tell"}
 
